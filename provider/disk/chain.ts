@@ -1,0 +1,38 @@
+/** A backing chain as the field draws it: layers from the active image down to the base. */
+
+export type ImageFormat = "qcow2" | "raw" | (string & {});
+
+/** One file of a chain. */
+export interface Layer {
+  /** Where QEMU says it is: as it was named to QEMU, so perhaps relative to QEMU's working directory. */
+  path: string;
+  format: ImageFormat;
+  /** What the guest sees. */
+  virtualBytes: number;
+  /** What is allocated on the storage. Rounded to MiB in outputs, left out of diffs. */
+  allocatedBytes: number;
+  /** The backing name in the image's own header, unresolved; absent where it has none. */
+  backingName?: string;
+}
+
+/** Index 0 is the active image, the last is the base. Never empty. */
+export type BackingChain = readonly [Layer, ...Layer[]];
+
+/** What a file is, whatever it is called. Sizes and times change when somebody writes. */
+export interface FileIdentity {
+  dev: string;
+  ino: string;
+  sizeBytes: number;
+  /** Seconds and nanoseconds since the epoch, as `stat -c %.9Y` (or `%Y`) prints it; compared, never computed with. */
+  modified: string;
+}
+
+/** The same file with the same content, as far as the file system can tell. */
+export function sameIdentity(a: FileIdentity, b: FileIdentity): boolean {
+  return sameFile(a, b) && a.sizeBytes === b.sizeBytes && a.modified === b.modified;
+}
+
+/** The same file, whatever was written to it since. */
+export function sameFile(a: Pick<FileIdentity, "dev" | "ino">, b: Pick<FileIdentity, "dev" | "ino">): boolean {
+  return a.dev === b.dev && a.ino === b.ino;
+}

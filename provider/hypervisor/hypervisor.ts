@@ -1,0 +1,135 @@
+/** What we ask of a hypervisor about one guest. qemu/ answers over QMP; libvirt/ shall answer over virsh. */
+
+import type { BackingChain } from "../disk/chain.js";
+import type { Job } from "../disk/job.js";
+
+/** Where a guest is to be found on its host. */
+export type GuestAddress = { qmp: string } | { libvirt: string; uri: string };
+
+/** One look at a guest: taken in one go, already old when it is read. */
+export interface GuestView {
+  /** The guest's UUID; for a guest without one, a hash of the host's machine id and the socket's real path. */
+  domainId: string;
+  /** QEMU's RunState: `running`, `paused`, `prelaunch`, `io-error`, … */
+  status: string;
+  disks: readonly DiskView[];
+  jobs: readonly Job[];
+  /** Every named block node, filters and protocol nodes too. */
+  nodes: readonly NodeView[];
+}
+
+/** A block device of the guest. */
+export interface DiskView {
+  /** QEMU's own name of the device: stable for a given command line. */
+  qdev: string;
+  /** Every name under which a user may ask for this disk: device id, drive id, QOM path (the serial is asked for only when no other name fits). */
+  names: readonly string[];
+  /** What is in the drive. `unsupported` is an image that is not a chain of local files; `why` says what it is. */
+  medium: { kind: "none" } | { kind: "unsupported"; why: string } | ({ kind: "image" } & ImageView);
+}
+
+/** The live chain of a disk and what matters of how it is open. */
+export interface ImageView {
+  readOnly: boolean;
+  /** The node right under the device; a throttle or copy-on-read filter, or the active image itself. */
+  rootNode: string;
+  /** The first format node below filters: the one that is mirrored, and that decides where the guest is. */
+  activeNode: string;
+  chain: BackingChain;
+  cache: { direct: boolean; noFlush: boolean };
+  detectZeroes: "off" | "on" | "unmap";
+  /** What a new image must be made with to be like the active one; from its header. */
+  creation: { format: string; options: Readonly<Record<string, string>> };
+  /** Names of dirty bitmaps, persistent or not, that are not ours. */
+  dirtyBitmaps: readonly string[];
+  internalSnapshots: readonly string[];
+}
+
+export interface NodeView {
+  name: string;
+  driver: string;
+  /** The file this node stands for, as QEMU names it; a `json:` text where it has no plain name. */
+  file: string;
+}
+
+/** What a target is opened with. */
+export interface TargetOptions {
+  path: string;
+  format: string;
+  cache: { direct: boolean; noFlush: boolean };
+  detectZeroes: "off" | "on" | "unmap";
+}
+
+export interface MirrorOptions {
+  /** The node to mirror: {@link ImageView.activeNode}. */
+  source: string;
+  /** `top`: what the active layer holds. `full`: all of it, for an image without backing. */
+  sync: "top" | "full";
+  copyMode: "background" | "write-blocking";
+  /** Bytes per second; `0` is no limit. */
+  maxBytesPerSecond: number;
+}
+
+/** The process behind a monitor, as the host shows it. */
+export interface GuestProcess {
+  pid: number;
+  /** Where relative file names of its start from. */
+  workingDirectory: string;
+  /** `dev:ino` (decimal, as `stat -c %d:%i`) of every regular file it has open. */
+  openFiles: ReadonlySet<string>;
+}
+
+/** One guest. Every method is one step that may be the last before the power goes; none remembers anything. */
+export interface Guest {
+  /** For messages: the socket or the libvirt name. */
+  readonly name: string;
+
+  /**
+   * @throws UserError if there is no such guest (no socket, nobody listens)
+   * @throws UnreachableError if the monitor is busy with another client, or does not answer
+   */
+  look(): Promise<GuestView>;
+
+  /** Commands and arguments of the monitor that a move needs and this guest's QEMU does not have; empty when all are there. */
+  missingFeatures(): Promise<readonly string[]>;
+
+  /** The disk whose device has this serial number, by its qdev. One question a device: ask only when no name fits. */
+  findBySerial(serial: string): Promise<string | undefined>;
+
+  /** The guest's process, or undefined where the host does not let us see it (another user's). */
+  process(): Promise<GuestProcess | undefined>;
+
+  /** Opens `path` for writing and closes it again: whether the guest's process may use that place. @throws UserError with QEMU's words */
+  probe(node: string, path: string, cache: { direct: boolean; noFlush: boolean }): Promise<void>;
+
+  /** Opens an image read-only and keeps it open, so that nobody can write to it. */
+  hold(node: string, path: string, format: string): Promise<void>;
+
+  /** Opens the target with the chain its own header names (never `backing: null`: design 3.5). */
+  openTarget(node: string, options: TargetOptions): Promise<void>;
+
+  startMirror(jobId: string, target: string, filter: string, options: MirrorOptions): Promise<void>;
+
+  /** @see QEMU QMP reference, job-complete: for a mirror in `ready`, the pivot; ends in `pending` (auto-finalize is off) */
+  complete(jobId: string): Promise<void>;
+  finalize(jobId: string): Promise<void>;
+  cancel(jobId: string): Promise<void>;
+  resume(jobId: string): Promise<void>;
+  dismiss(jobId: string): Promise<void>;
+  setSpeed(jobId: string, maxBytesPerSecond: number): Promise<void>;
+
+  /** Job statuses only: the cheapest look, for the switch. */
+  jobs(): Promise<readonly Job[]>;
+
+  /**
+   * Closes nodes, in the order given (an overlay before what it backs).
+   * Nodes that are not there are no error; those that QEMU keeps are returned with its words.
+   */
+  closeNodes(names: readonly string[]): Promise<readonly { node: string; why: string }[]>;
+
+  /** Resolves when the guest's monitor said something (a wake-up, never a decision) or the time is over. */
+  wakeUp(timeoutSeconds: number): Promise<void>;
+
+  /** The monitor's socket by which the switch's guard can finish alone. */
+  readonly guardSocket: string;
+}
