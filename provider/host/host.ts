@@ -55,3 +55,12 @@ export interface Conversation {
   /** Drops the session at once, whatever the script is doing. */
   abandon(): void;
 }
+
+/** Secrets for signing in. They are never resource arguments, never in state, never in a message. */
+export interface Credentials {
+  /** A private key's text (OpenSSH or PEM). */
+  privateKey?: string;
+  /** The pass phrase of `privateKey` or of the host's `identityFile`. */
+  passphrase?: string;
+  password?: string;
+}
