@@ -1,0 +1,84 @@
+/** The part of QEMU's command line that names the disks. */
+
+import path from "node:path";
+import type { Disk } from "./disks.js";
+
+/** `blockdev`: every layer is a node of its own, as libvirt does it. `drive`: the active image only, QEMU finds the rest. */
+export type Style = "blockdev" | "drive";
+
+/** Instead of the images it was made with, a disk may boot from another active image (format of the top layer). */
+export type OtherImages = Readonly<Record<string, string>>;
+
+export function diskArguments(disks: readonly Disk[], style: Style, others: OtherImages): string[] {
+  const controller = disks.some((disk) => disk.bus === "virtio-scsi") ? ["-device", "virtio-scsi-pci,id=scsi0"] : [];
+  return [...controller, ...disks.flatMap((disk) => oneDisk(disk, style, others[disk.id]))];
+}
+
+function oneDisk(disk: Disk, style: Style, other: string | undefined): string[] {
+  const objects = disk.iothread === "own" ? ["-object", `iothread,id=${disk.id}-io`] : [];
+  const images = style === "drive" ? drive(disk, other) : blockdevs(disk, other);
+  return [...objects, ...images.args, "-device", device(disk, images.root)];
+}
+
+interface Images {
+  args: string[];
+  /** What the device's `drive=` says. */
+  root: string;
+}
+
+function device(disk: Disk, root: string): string {
+  const parts = disk.bus === "virtio-blk" ? ["virtio-blk-pci"] : ["scsi-hd", "bus=scsi0.0"];
+  parts.push(`drive=${root}`, `id=${disk.id}`);
+  if (disk.options.serial !== undefined) parts.push(`serial=${disk.options.serial}`);
+  if (disk.iothread === "own") parts.push(`iothread=${disk.id}-io`);
+  return [...parts, ...(disk.options.deviceOptions ?? [])].join(",");
+}
+
+function drive(disk: Disk, other: string | undefined): Images {
+  const file = (other ?? named(disk)[0]?.path ?? "").replaceAll(",", ",,");
+  const parts = [`file=${file}`, `format=${named(disk)[0]?.format}`, "if=none", `id=drive-${disk.id}`, "discard=unmap"];
+  if (disk.access === "read-only") parts.push("read-only=on");
+  if (disk.options.maxBytesPerSecond !== undefined) parts.push(`throttling.bps-total=${disk.options.maxBytesPerSecond}`);
+  return { args: ["-drive", parts.join(",")], root: `drive-${disk.id}` };
+}
+
+function blockdevs(disk: Disk, other: string | undefined): Images {
+  const layers =
+    other === undefined ? named(disk) : [{ node: `${disk.id}-active`, path: other, format: named(disk)[0]?.format, backing: undefined }];
+  const args = layers.toReversed().flatMap((layer) => {
+    const readOnly = layer !== layers[0] || disk.access === "read-only";
+    const file = { driver: "file", "node-name": `${layer.node}-file`, filename: layer.path, "auto-read-only": true, discard: "unmap" };
+    const format = { driver: layer.format, "node-name": layer.node, file: file["node-name"], "read-only": readOnly, discard: "unmap" };
+    return [...blockdev(file), ...blockdev(layer.backing === undefined ? format : { ...format, backing: layer.backing })];
+  });
+  const root = layers[0]?.node ?? "";
+  if (disk.options.maxBytesPerSecond === undefined) return { args, root };
+  const group = `${disk.id}-limits`;
+  const filter = { driver: "throttle", "node-name": `${disk.id}-throttle`, "throttle-group": group, file: root };
+  const object = ["-object", `throttle-group,id=${group},x-bps-total=${disk.options.maxBytesPerSecond}`];
+  return { args: [...args, ...object, ...blockdev(filter)], root: filter["node-name"] };
+}
+
+function blockdev(options: Record<string, unknown>): string[] {
+  return ["-blockdev", JSON.stringify(options)];
+}
+
+interface NamedLayer {
+  node: string;
+  path: string;
+  format: string | undefined;
+  /** The node below; null for none; undefined lets QEMU follow the header. */
+  backing: string | null | undefined;
+}
+
+/** The layers, active one first, as the command line names them: through the link, where there is one. */
+function named(disk: Disk): NamedLayer[] {
+  const node = (file: string) => `${disk.id}-${path.parse(file).name}`.slice(0, 26);
+  return disk.layers.toReversed().map((layer, index, layers) => {
+    const folder = layer.folder ?? disk.options.through ?? disk.storage;
+    const below = layers[index + 1];
+    const format = layer.format ?? "qcow2";
+    const backing = below === undefined ? (format === "raw" ? undefined : null) : node(below.file);
+    return { node: node(layer.file), path: path.join(folder, layer.file), format, backing };
+  });
+}

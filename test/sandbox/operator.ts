@@ -1,0 +1,105 @@
+/** Somebody with a monitor of their own: asks a guest by another road than the provider, and does things behind its back. */
+
+import net from "node:net";
+import readline from "node:readline";
+import { until } from "./command.js";
+
+export interface Reply {
+  return?: unknown;
+  error?: { class: string; desc: string };
+  event?: string;
+  [more: string]: unknown;
+}
+
+export class Operator implements AsyncDisposable {
+  /** Everything that the monitor said on its own, oldest first. */
+  readonly events: Reply[] = [];
+  readonly #waiting: { resolve(reply: Reply): void; reject(reason: Error): void }[] = [];
+
+  private constructor(
+    private readonly socket: net.Socket,
+    readonly path: string,
+  ) {
+    readline.createInterface({ input: socket }).on("line", (line) => this.#hear(JSON.parse(line) as Reply));
+    socket.on("error", () => undefined); // "close" follows and tells those who wait
+    socket.on("close", () => {
+      for (const { reject } of this.#waiting.splice(0)) reject(new Error(`The monitor ${path} closed the connection.`));
+    });
+  }
+
+  /** @throws Error if nobody listens there, or another client has the monitor (no greeting within 5 s) */
+  static async connect(path: string): Promise<Operator> {
+    const socket = net.connect(path);
+    const operator = new Operator(socket, path);
+    const busy = setTimeout(() => socket.destroy(), 5000);
+    try {
+      await operator.#next(); // the greeting
+      await operator.execute("qmp_capabilities");
+      return operator;
+    } catch (cause) {
+      throw new Error(`Unable to connect to the monitor ${path}: nobody answers there, or another client has it.`, { cause });
+    } finally {
+      clearTimeout(busy);
+    }
+  }
+
+  /** @throws Error with QEMU's words when it refuses */
+  async execute(command: string, args: Record<string, unknown> = {}): Promise<unknown> {
+    const reply = await this.ask(command, args);
+    if (reply.error !== undefined) throw new Error(`${command}: ${reply.error.desc}`);
+    return reply.return;
+  }
+
+  /** QEMU's answer, be it a refusal. */
+  ask(command: string, args: Record<string, unknown> = {}): Promise<Reply> {
+    const answer = this.#next();
+    this.socket.write(`${JSON.stringify({ execute: command, arguments: args })}\n`);
+    return answer;
+  }
+
+  /** Polls until the job has this status. @throws Error when it failed or the deadline passed */
+  async waitForJob(id: string, status: string, deadlineSeconds = 30): Promise<void> {
+    let seen = "nothing";
+    const poll = async () => {
+      const jobs = (await this.execute("query-jobs")) as { id: string; status: string; error?: string }[];
+      const job = jobs.find((candidate) => candidate.id === id);
+      seen = JSON.stringify(job ?? jobs);
+      if (job?.status === status) return true;
+      if (job?.error !== undefined) throw new Error(`The job ${id} failed: ${job.error}`);
+      return undefined;
+    };
+    await until(deadlineSeconds, poll, () => `The job ${id} was not ${status} within ${deadlineSeconds} s: ${seen}`);
+  }
+
+  /** The image file that a device writes to, as `query-block` names it. */
+  async activeImage(device: string): Promise<string> {
+    const blocks = (await this.execute("query-block")) as { device: string; qdev?: string; inserted?: { image: { filename: string } } }[];
+    const block = blocks.find((one) => one.device === device || one.qdev === device || (one.qdev ?? "").includes(`/${device}/`));
+    if (block?.inserted === undefined) throw new Error(`The guest has no image in ${device}: ${JSON.stringify(blocks)}`);
+    return block.inserted.image.filename;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.socket.destroyed) return resolve();
+      this.socket.once("close", () => resolve());
+      this.socket.destroy();
+    });
+  }
+
+  #next(): Promise<Reply> {
+    return new Promise((resolve, reject) => {
+      if (this.socket.destroyed) reject(new Error(`The monitor ${this.path} is closed.`));
+      else this.#waiting.push({ resolve, reject });
+    });
+  }
+
+  #hear(reply: Reply): void {
+    if (reply.event !== undefined) this.events.push(reply);
+    else this.#waiting.shift()?.resolve(reply);
+  }
+}
