@@ -74,7 +74,7 @@ export class Guest implements AsyncDisposable {
   }
 
   state(): "running" | "stopped" {
-    return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null ? "running" : "stopped";
+    return this.#child?.pid !== undefined && this.#child.exitCode === null && this.#child.signalCode === null ? "running" : "stopped";
   }
 
   disk(id = "vda"): GuestDisk {

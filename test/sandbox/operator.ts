@@ -20,8 +20,10 @@ export class Operator implements AsyncDisposable {
     private readonly socket: net.Socket,
     readonly path: string,
   ) {
-    readline.createInterface({ input: socket }).on("line", (line) => this.#hear(JSON.parse(line) as Reply));
-    socket.on("error", () => undefined); // "close" follows and tells those who wait
+    const lines = readline.createInterface({ input: socket });
+    lines.on("line", (line) => this.#hear(JSON.parse(line) as Reply));
+    // "close" follows and tells those who wait; readline passes the socket's errors on as its own
+    for (const emitter of [socket, lines]) emitter.on("error", () => undefined);
     socket.on("close", () => {
       for (const { reject } of this.#waiting.splice(0)) reject(new Error(`The monitor ${path} closed the connection.`));
     });
@@ -71,12 +73,13 @@ export class Operator implements AsyncDisposable {
     await until(deadlineSeconds, poll, () => `The job ${id} was not ${status} within ${deadlineSeconds} s: ${seen}`);
   }
 
-  /** The image file that a device writes to, as `query-block` names it. */
+  /** The image file that a device writes to, as `query-block` names it; found inside the `json:` that explicit backing nodes lead to (7.2). */
   async activeImage(device: string): Promise<string> {
     const blocks = (await this.execute("query-block")) as { device: string; qdev?: string; inserted?: { image: { filename: string } } }[];
     const block = blocks.find((one) => one.device === device || one.qdev === device || (one.qdev ?? "").includes(`/${device}/`));
     if (block?.inserted === undefined) throw new Error(`The guest has no image in ${device}: ${JSON.stringify(blocks)}`);
-    return block.inserted.image.filename;
+    const { filename } = block.inserted.image;
+    return filename.startsWith("json:") ? JSON.parse(filename.slice(5)).file.filename : filename;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
