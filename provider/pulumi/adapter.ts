@@ -1,0 +1,138 @@
+/** Makes of a lifecycle what the SDK's dynamic provider calls. */
+
+import type { dynamic } from "@pulumi/pulumi";
+import { UserError } from "../errors.js";
+import type { Credentials } from "../host/host.js";
+import { gone, type Lifecycle, type Properties, type Run, Unfinished } from "../lifecycle.js";
+import { readCredentials } from "./credentials.js";
+import { asError, isExpected } from "./guard.js";
+import { hiddenOf, urnOf, visibleOf } from "./hidden.js";
+import { ResourceLog } from "./progress.js";
+import { toState } from "./state.js";
+import { providerProcess, type Surroundings } from "./surroundings.js";
+
+const defaultStallSeconds = 600;
+
+/** In every output, never in an input: it tells a refresh from a `get`, and tells later versions how to read the rest. */
+const schemaVersion = 1;
+
+/** The SDK's view of `lifecycle`. */
+export function adapt(lifecycle: Lifecycle, surroundings: Surroundings = providerProcess()): dynamic.ResourceProvider {
+  return new Adapter(lifecycle, surroundings);
+}
+
+class Adapter implements dynamic.ResourceProvider {
+  #credentials: Credentials = {};
+
+  constructor(
+    readonly lifecycle: Lifecycle,
+    readonly surroundings: Surroundings,
+  ) {}
+
+  // Nothing is awaited: the SDK uses the provider for a second call before the first one's configure is done.
+  configure = async (request: dynamic.ConfigureRequest): Promise<void> => {
+    this.#credentials = readCredentials(request.config);
+  };
+
+  check = async (olds: Properties, news: Properties): Promise<dynamic.CheckResult> => {
+    try {
+      const { inputs, failures } = this.lifecycle.check(visibleOf(olds), visibleOf(news));
+      return { inputs: toState({ ...inputs, ...hiddenOf(news) }), failures };
+    } catch (thrown) {
+      throw asError(thrown);
+    }
+  };
+
+  diff = (id: string, olds: Properties, news: Properties): Promise<dynamic.DiffResult> =>
+    this.#call("diff", news, async (run) => {
+      const { changes, replaces } = this.lifecycle.diff(id, visibleOf(olds), visibleOf(news), run);
+      return changes === undefined ? { replaces } : { changes, replaces };
+    });
+
+  create = (inputs: Properties): Promise<dynamic.CreateResult> =>
+    this.#call("create", inputs, async (run) => {
+      const { id, outputs } = await this.lifecycle.create(visibleOf(inputs), run);
+      return { id, outs: outputsToState(inputs, outputs) };
+    });
+
+  read = (id: string, props: Properties): Promise<dynamic.ReadResult> =>
+    this.#call("read", props, async (run) => {
+      const seen = await this.lifecycle.read(id, visibleOf(props), run);
+      if (seen === gone) return whenGone(id, props);
+      return {
+        id: seen.id,
+        props: outputsToState({ ...seen.inputs, ...hiddenOf(props) }, seen.outputs),
+        inputs: toState({ ...seen.inputs, ...hiddenOf(props) }),
+      };
+    });
+
+  update = (id: string, olds: Properties, news: Properties): Promise<dynamic.UpdateResult> =>
+    this.#call("update", news, async (run) => {
+      const { outputs } = await this.lifecycle.update(id, visibleOf(olds), visibleOf(news), run);
+      return { outs: outputsToState(news, outputs) };
+    });
+
+  delete = (id: string, props: Properties): Promise<void> =>
+    this.#call("delete", props, (run) => this.lifecycle.delete(id, visibleOf(props), run));
+
+  async #call<T>(method: string, bag: Properties, work: (run: Run) => Promise<T>): Promise<T> {
+    const log = new ResourceLog(this.surroundings.sink, urnOf(bag));
+    const call = { name: callName(method, log.urn), stallSeconds: stallSecondsOf(bag) };
+    try {
+      return await this.surroundings.calls.answer(call, async ({ advance, abandoned }) => {
+        const stop = AbortSignal.any([this.surroundings.stop, abandoned]);
+        return work({ ...linesOf(log, advance), stop, credentials: this.#credentials, urn: log.urn });
+      });
+    } catch (thrown) {
+      throw toAnswer(method, bag, thrown);
+    } finally {
+      await log.settle();
+    }
+  }
+}
+
+/** Only a text that differs from the last one is progress. */
+function linesOf(log: ResourceLog, advance: () => void): Pick<Run, "progress" | "say"> {
+  let last = "";
+  return {
+    progress(text) {
+      if (text !== last) advance();
+      last = text;
+      log.progress(text);
+    },
+    say(severity, text) {
+      advance();
+      log.say(severity, text);
+    },
+  };
+}
+
+function toAnswer(method: string, bag: Properties, thrown: unknown): Error {
+  if (thrown instanceof Unfinished) {
+    const error = asError(thrown.cause);
+    return Object.assign(error, { id: thrown.id, properties: outputsToState(bag, thrown.outputs), reasons: [error.message] });
+  }
+  const error = asError(thrown);
+  // For these two the SDK prints no stack.
+  if (!isExpected(thrown) && (method === "create" || method === "update")) console.error(error.stack);
+  return error;
+}
+
+/** On refresh an empty answer takes the resource out of the state; on `get` the same answer would be taken for a resource. */
+function whenGone(id: string, props: Properties): dynamic.ReadResult {
+  if ("schemaVersion" in props) return {};
+  throw new UserError(`Unable to get ${id}: its host says that it does not exist. Check the id, the host and the domain.`);
+}
+
+/** Later reads and deletes are given the outputs alone, so these hold all inputs, also the hidden ones. */
+function outputsToState(inputs: Properties, outputs: Properties): Properties {
+  return toState({ schemaVersion, ...inputs, ...outputs, ...hiddenOf(inputs) });
+}
+
+function callName(method: string, urn: string): string {
+  return urn === "" ? method : `${method} of ${urn.split("::").at(-1)}`;
+}
+
+function stallSecondsOf(bag: Properties): number {
+  return typeof bag.stallSeconds === "number" && bag.stallSeconds > 0 ? bag.stallSeconds : defaultStallSeconds;
+}
