@@ -1,0 +1,205 @@
+/** A real sshd on loopback, with keys and a configuration of its own; nothing of the machine's own sshd or of ~/.ssh is read or changed. */
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { copyFile, mkdir, open, readdir, readFile, writeFile } from "node:fs/promises";
+import { createConnection, createServer } from "node:net";
+import { userInfo } from "node:os";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { run } from "./command.js";
+import { findProgram } from "./install.js";
+import { mourn, watchOver } from "./processes.js";
+
+export interface SshdOptions {
+  /** An existing folder of its own. Keys that are already in it are used again, so that a server can come back. */
+  folder: string;
+  /** @default a free one */
+  port?: number;
+  /** @default ["ed25519"] */
+  hostKeyTypes?: readonly ("ed25519" | "ecdsa" | "rsa")[];
+  /** sshd_config keywords that win over ours: `{ MaxSessions: "2", AllowStreamLocalForwarding: "no", ForceCommand: "…" }`. */
+  settings?: Readonly<Record<string, string>>;
+}
+
+export interface Sshd {
+  port: number;
+  /** Who may sign in: the user that runs the tests. */
+  user: string;
+  identityFile: string;
+  /** Another key that may sign in; protected by {@link passphrase}. */
+  encryptedIdentityFile: string;
+  passphrase: string;
+  /** `SHA256:…` of the first host key. */
+  hostKeyFingerprint: string;
+  /** Knows every host key of this server under its loopback addresses. */
+  knownHostsFile: string;
+  folder: string;
+  logFile: string;
+  pid: number;
+  /** The sshd processes that serve connections, not what they run. */
+  sessionPids(): Promise<number[]>;
+  /** Ends the server, its connections and what they run. */
+  stop(): Promise<void>;
+}
+
+export async function startSshd(options: SshdOptions): Promise<Sshd> {
+  const sshd = findProgram("sshd"); // by its absolute path: it starts itself again for every connection
+  if (sshd === undefined) throw new Error("Unable to start an sshd: the program is not installed. Install the package openssh-server.");
+  if (process.getuid?.() === 0) await mkdir("/run/sshd", { recursive: true, mode: 0o755 });
+  const keys = await makeKeys(options);
+  const port = options.port ?? (await freePort());
+  const knownHostsFile = await writeKnownHosts(options.folder, port, keys.hostKeys);
+  const configuration = join(options.folder, "sshd_config");
+  await writeFile(configuration, sshdConfiguration(options, port, keys.hostKeys));
+  const logFile = join(options.folder, "sshd.log");
+  const log = await open(logFile, "a");
+  const server = watchOver(spawn(sshd, ["-D", "-e", "-f", configuration], { stdio: ["ignore", log.fd, log.fd] }), `sshd on port ${port}`);
+  await log.close();
+  await waitUntilListening(server, port, logFile);
+  const pid = server.pid ?? 0;
+  return {
+    port,
+    user: userInfo().username,
+    identityFile: keys.identityFile,
+    encryptedIdentityFile: keys.encryptedIdentityFile,
+    passphrase,
+    hostKeyFingerprint: await fingerprint(keys.hostKeys[0] ?? ""),
+    knownHostsFile,
+    folder: options.folder,
+    logFile,
+    pid,
+    sessionPids: async () => (await descendants(pid)).filter((process) => process.command.startsWith("sshd")).map((process) => process.pid),
+    stop: () => stop(server),
+  };
+}
+
+const passphrase = "a pass phrase, not a secret";
+
+async function makeKeys({ folder, hostKeyTypes = ["ed25519"] }: SshdOptions) {
+  const hostKeys = hostKeyTypes.map((type) => join(folder, `host_${type}`));
+  for (const [index, file] of hostKeys.entries()) await makeKey(file, hostKeyTypes[index] ?? "ed25519", "");
+  const identityFile = join(folder, "identity");
+  const encryptedIdentityFile = join(folder, "identity_encrypted");
+  await makeKey(identityFile, "ed25519", "");
+  await makeKey(encryptedIdentityFile, "ed25519", passphrase);
+  const authorized = [await readFile(`${identityFile}.pub`, "utf8"), await readFile(`${encryptedIdentityFile}.pub`, "utf8")];
+  await writeFile(join(folder, "authorized_keys"), authorized.join(""), { mode: 0o600 });
+  return { hostKeys, identityFile, encryptedIdentityFile };
+}
+
+async function makeKey(file: string, type: string, phrase: string): Promise<void> {
+  const existing = await readFile(file).catch(() => undefined);
+  if (existing === undefined) await run("ssh-keygen", ["-q", "-t", type, "-N", phrase, "-C", "livedisk-test", "-f", file]);
+}
+
+async function fingerprint(file: string): Promise<string> {
+  const line = await run("ssh-keygen", ["-l", "-E", "sha256", "-f", `${file}.pub`]);
+  return line.split(" ")[1] ?? "";
+}
+
+async function writeKnownHosts(folder: string, port: number, hostKeys: readonly string[]): Promise<string> {
+  const file = join(folder, "known_hosts");
+  const lines = await Promise.all(
+    hostKeys.map(async (key) => `[127.0.0.1]:${port},[localhost]:${port} ${await readFile(`${key}.pub`, "utf8")}`),
+  );
+  await writeFile(file, lines.join(""));
+  return file;
+}
+
+function sshdConfiguration({ folder, settings = {} }: SshdOptions, port: number, hostKeys: readonly string[]): string {
+  const own = Object.entries(settings).map(([keyword, value]) => `${keyword} ${value}`);
+  // The first value of a keyword wins, so the test's own come first; `Match` and the like have no place here.
+  const ours = [
+    `Port ${port}`,
+    "ListenAddress 127.0.0.1",
+    ...hostKeys.map((key) => `HostKey ${key}`),
+    `AuthorizedKeysFile ${join(folder, "authorized_keys")}`,
+    "AuthenticationMethods any",
+    "PasswordAuthentication no",
+    "KbdInteractiveAuthentication no",
+    "PermitRootLogin yes",
+    "StrictModes no",
+    "UsePAM no",
+    "PidFile none",
+    "UseDNS no",
+    "PrintMotd no",
+    "MaxStartups 100:30:200",
+    "LogLevel VERBOSE",
+  ];
+  return `${[...own, ...ours].join("\n")}\n`;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve, reject) => server.once("error", reject).listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === "string") throw new Error("Unable to find a free port: the system named none.");
+  return address.port;
+}
+
+async function waitUntilListening(server: ChildProcess, port: number, logFile: string): Promise<void> {
+  for (const deadline = Date.now() + 10_000; ; await pause(20)) {
+    if (server.exitCode !== null || Date.now() > deadline) {
+      server.kill("SIGKILL");
+      throw new Error(`Unable to start an sshd on port ${port}: ${await readFile(logFile, "utf8")}`);
+    }
+    if ((await answers(port)) === "yes") return;
+  }
+}
+
+function answers(port: number): Promise<"yes" | "no"> {
+  return new Promise((resolve) => {
+    const socket = createConnection({ host: "127.0.0.1", port });
+    // sshd's greeting, not the mere connection: the port may be somebody else's.
+    socket.once("data", (text) => finish(text.toString().startsWith("SSH-") ? "yes" : "no"));
+    socket.once("error", () => finish("no")).setTimeout(1_000, () => finish("no"));
+    function finish(answer: "yes" | "no"): void {
+      socket.destroy();
+      resolve(answer);
+    }
+  });
+}
+
+interface Process {
+  pid: number;
+  parent: number;
+  command: string;
+}
+
+async function descendants(root: number): Promise<Process[]> {
+  const all = (await Promise.all((await readdir("/proc")).filter((name) => /^\d+$/.test(name)).map(readProcess))).filter(
+    (found) => found !== undefined,
+  );
+  const below = (parent: number): Process[] => all.filter((one) => one.parent === parent).flatMap((child) => [child, ...below(child.pid)]);
+  return below(root);
+}
+
+async function readProcess(pid: string): Promise<Process | undefined> {
+  const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
+  const [, command, state, parent] = /^\d+ \((.*)\) (\S) (\d+) /s.exec(stat) ?? [];
+  return command === undefined || state === "Z" ? undefined : { pid: Number(pid), parent: Number(parent), command };
+}
+
+async function stop(server: ChildProcess): Promise<void> {
+  const pid = server.pid ?? 0;
+  const below = await descendants(pid);
+  await mourn(server, "SIGTERM");
+  for (const { pid: child } of below) signal(child, "SIGKILL");
+}
+
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch (thrown) {
+    if (!(thrown instanceof Error && "code" in thrown && thrown.code === "ESRCH")) throw thrown;
+  }
+}
+
+/** Puts the known_hosts of several servers into one file. */
+export async function joinKnownHosts(file: string, servers: readonly Sshd[]): Promise<void> {
+  const [first, ...others] = servers;
+  if (first === undefined) return;
+  await copyFile(first.knownHostsFile, file);
+  for (const other of others) await writeFile(file, await readFile(other.knownHostsFile), { flag: "a" });
+}
