@@ -2,26 +2,32 @@
 
 import type { ChildProcess } from "node:child_process";
 
-const running = new Map<ChildProcess, string>();
+const running = new Map<number, string>();
 let guarded: "yes" | "no" = "no";
 
 /** Remembers a process until it has ended. */
 export function watchOver(child: ChildProcess, what: string): ChildProcess {
-  guard();
-  running.set(child, what);
-  child.once("exit", () => running.delete(child));
-  child.once("error", () => running.delete(child)); // it never came to be
-  return child;
+  const { pid } = child;
+  if (pid === undefined) return child.on("error", () => undefined); // it never came to be; whoever looks sees that it has no pid
+  const forget = watchOverPid(pid, what);
+  return child.once("exit", forget);
 }
 
-/** Those that have not ended: pid and what it is. */
+/** The same for a process that somebody else waits for. @returns what to call once it has ended */
+export function watchOverPid(pid: number, what: string): () => void {
+  guard();
+  running.set(pid, what);
+  return () => running.delete(pid);
+}
+
+/** Those that have not ended. */
 export function stillRunning(): { pid: number; what: string }[] {
-  return [...running].flatMap(([child, what]) => (child.pid === undefined ? [] : { pid: child.pid, what }));
+  return [...running].map(([pid, what]) => ({ pid, what }));
 }
 
 /** Ends a process and waits for its end; SIGKILL after 15 s of a softer signal. Does nothing to one that has ended. */
 export async function mourn(child: ChildProcess | undefined, signal: "SIGTERM" | "SIGKILL"): Promise<void> {
-  if (child === undefined || !running.has(child)) return;
+  if (child?.pid === undefined || !running.has(child.pid)) return;
   const gone = new Promise((resolve) => child.once("exit", resolve));
   child.kill(signal);
   child.kill("SIGCONT"); // a stopped process hears no SIGTERM
@@ -35,13 +41,16 @@ function guard(): void {
   if (guarded === "yes") return;
   guarded = "yes";
   process.on("exit", () => {
-    for (const child of running.keys()) child.kill("SIGKILL");
+    for (const pid of running.keys()) killQuietly(pid);
   });
-  for (const [signal, status] of [
-    ["SIGINT", 130],
-    ["SIGTERM", 143],
-    ["SIGHUP", 129],
-  ] as const) {
-    process.once(signal, () => process.exit(status));
+  const statusOf = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 };
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => process.exit(statusOf[signal]));
+}
+
+function killQuietly(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It has ended meanwhile, which is what is wanted; this process is ending too.
   }
 }

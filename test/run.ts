@@ -1,0 +1,67 @@
+/**
+ * What `npm test` runs: `npm test -- [--no-install] [--only <part of a title>] [<part of a file's path> …]`.
+ * Installs what is missing, runs the tests (the quick ones first), and ends with a line of figures.
+ */
+
+import { readdirSync } from "node:fs";
+import path from "node:path";
+import { parseArgs } from "node:util";
+import Mocha from "mocha";
+import { messageOf } from "../provider/errors.js";
+import { installMissing } from "./sandbox/install.js";
+
+const perTestMs = 60_000;
+
+/** Real processes and whole scenarios come after what needs a fraction of a second. */
+const lateFolders = ["sandbox", "engine", "e2e"];
+
+async function main(): Promise<number> {
+  const options = { "no-install": { type: "boolean" }, only: { type: "string" } } as const;
+  const { values, positionals } = parseArgs({ options, allowPositionals: true });
+  await installMissing({ install: values["no-install"] === true ? "refuse" : "allow", say: (line) => console.log(line) });
+  const files = testFiles(__dirname).filter((file) => positionals.length === 0 || positionals.some((part) => file.includes(part)));
+  const { passed, failed, skipped } = await runTests(files, values.only);
+  console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);
+  return failed > 0 || passed === 0 ? 1 : 0;
+}
+
+/** All compiled test files, in the order in which they run. */
+export function testFiles(folder: string): string[] {
+  const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".test.js"));
+  const turn = (file: string) => lateFolders.indexOf(file.split(path.sep)[0] ?? "");
+  return files.sort((a, b) => turn(a) - turn(b) || a.localeCompare(b)).map((file) => path.join(folder, file));
+}
+
+interface Figures {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+function runTests(files: readonly string[], only: string | undefined): Promise<Figures> {
+  const mocha = new Mocha({
+    timeout: perTestMs,
+    slow: 10_000,
+    reporter: "spec",
+    forbidOnly: true,
+    ...(only === undefined ? {} : { fgrep: only }),
+  });
+  for (const file of files) mocha.addFile(file);
+  return new Promise((resolve) => {
+    const runner = mocha.run(() => {
+      const { passes = 0, failures = 0, pending = 0 } = runner.stats ?? {};
+      resolve({ passed: passes, failed: failures, skipped: pending });
+    });
+  });
+}
+
+if (require.main === module) {
+  main().then(
+    // Explicitly: a connection that a failed test left open must not keep the run from ending.
+    (status) => process.exit(status),
+    (reason: unknown) => {
+      console.error(messageOf(reason));
+      process.exit(1);
+    },
+  );
+}
