@@ -1,0 +1,73 @@
+/** Whether two images hold the same for a guest. */
+
+import { UserError } from "../errors.js";
+import type { Conversation, Host } from "../host/host.js";
+import { expectSuccess, lastWords } from "./qemu-img.js";
+
+/** `past-the-cache`: from the storage itself; a fresh copy would else be compared from the host's memory. */
+export type Reading = "cached" | "past-the-cache";
+
+export interface CompareWatch {
+  /** Ends the comparison with a UserError. */
+  stop?: AbortSignal;
+  /**
+   * So long without a byte read or a tick of processor time is an error.
+   * @default 600
+   */
+  stallSeconds?: number;
+}
+
+// qemu-img is asked about once a second, and ended when nobody asks any more: a host command outlives its client
+const COMPARE = `
+export LC_ALL=C
+command -v qemu-img >/dev/null || { echo ended 127; exit; }
+words=$(mktemp) || exit
+trap 'rm -f "$words"' EXIT
+qemu-img compare -U -T "$5" -f "$3" -F "$4" -- "$1" "$2" >"$words" 2>&1 </dev/null &
+compare=$! pause=0.02
+while kill -0 "$compare" 2>/dev/null; do
+  echo "at $(cat /proc/$compare/io /proc/$compare/stat 2>/dev/null | cksum)"
+  read -r answer || { kill "$compare"; exit; }
+  sleep "$pause"
+  case $pause in 0.02) pause=0.1 ;; *) pause=0.5 ;; esac
+done
+wait "$compare"
+printf 'ended %s %s\\n' $? "$(tr '\\n' ' ' <"$words")"`;
+
+/**
+ * Compares what a guest would read, chains included; images of different virtual size differ.
+ * @throws UserError with qemu-img's last line if they could not be compared, or when stopped
+ */
+export async function compareImages(
+  host: Host,
+  a: { path: string; format: string },
+  b: { path: string; format: string },
+  reading: Reading = "cached",
+  { stop, stallSeconds = 600 }: CompareWatch = {},
+): Promise<"same" | { differs: string }> {
+  const unable = `Unable to compare ${a.path} with ${b.path}`;
+  const shell = await host.open(COMPARE, [a.path, b.path, a.format, b.format, reading === "cached" ? "writeback" : "none"]);
+  try {
+    const { exitStatus, words } = await watch(shell, stallSeconds, stop, `${unable} on ${host.name}`);
+    if (exitStatus === 1) return { differs: lastWords(words) };
+    expectSuccess(host, { exitStatus, stderr: words }, unable);
+    return "same";
+  } finally {
+    shell.abandon();
+  }
+}
+
+async function watch(shell: Conversation, stallSeconds: number, stop: AbortSignal | undefined, unable: string) {
+  let last = "";
+  let changedAt = performance.now();
+  for (;;) {
+    const line = await shell.next(stallSeconds);
+    const [, exitStatus, words = ""] = /^ended (\d+) ?(.*)$/.exec(line) ?? [];
+    if (exitStatus !== undefined) return { exitStatus: Number(exitStatus), words };
+    if (stop?.aborted) throw new UserError(`${unable}: it was stopped. Run \`pulumi up\` again to start it anew.`);
+    if (line !== last) changedAt = performance.now();
+    if (performance.now() - changedAt > stallSeconds * 1000) throw new UserError(`${unable}: nothing was read for ${stallSeconds} s.`);
+    last = line;
+    shell.send("go on");
+  }
+}

@@ -1,0 +1,87 @@
+/** Which bytes of a file are copied, in which pieces. Pure. */
+
+/** A run of bytes that holds data; what lies between is a hole. */
+export interface Extent {
+  offset: number;
+  length: number;
+}
+
+const MIB = 1024 * 1024;
+
+/** Offsets and lengths are multiples of this, the end of the file aside: direct I/O wants it on 4Kn storage. */
+const ALIGNMENT_BYTES = 4096;
+
+/** Shorter holes are copied as zeros: a seek costs more than they do. */
+export const GAP_BYTES = MIB;
+
+/** One `dd` block. A piece is a whole number of these or less than one: GNU dd 9.1 drops O_DIRECT and syncs on a short last block. */
+export const BLOCK_BYTES = 16 * MIB;
+
+/** No command to the host copies more, so that a stop or a changed rate takes effect soon; none that is left to choose copies less. */
+export const LARGEST_STEP_BYTES = 64 * MIB;
+const SMALLEST_STEP_BYTES = MIB;
+
+/** Pieces of one command: a shell line stays short, and one `dd` costs some 2 ms. */
+const PIECES_PER_STEP = 64;
+
+/** Data extents, sorted, aligned outwards to 4 KiB, those less than `gapBytes` apart joined, none past the end of the file. */
+export function mergeExtents(extents: readonly Extent[], fileBytes: number, gapBytes = GAP_BYTES): Extent[] {
+  const merged: Extent[] = [];
+  for (const { offset, length } of extents.toSorted((a, b) => a.offset - b.offset)) {
+    const start = alignDown(offset);
+    const end = Math.min(alignDown(offset + length + ALIGNMENT_BYTES - 1), fileBytes);
+    const last = merged.at(-1);
+    if (last !== undefined && start - (last.offset + last.length) < gapBytes) last.length = Math.max(last.length, end - last.offset);
+    else if (end > start) merged.push({ offset: start, length: end - start });
+  }
+  return merged;
+}
+
+function alignDown(bytes: number): number {
+  return bytes - (bytes % ALIGNMENT_BYTES);
+}
+
+export function totalBytes(extents: readonly Extent[]): number {
+  return extents.reduce((sum, { length }) => sum + length, 0);
+}
+
+/** What of the extents lies at or after `position`. */
+export function remainingAfter(extents: readonly Extent[], position: number): Extent[] {
+  const from = alignDown(position);
+  return extents
+    .filter(({ offset, length }) => offset + length > from)
+    .map(({ offset, length }) => ({ offset: Math.max(offset, from), length: offset + length - Math.max(offset, from) }));
+}
+
+/** The pieces of each command in turn, from the start of the file to its end. `stepBytes` is asked for every step: the rate may change. */
+export function* stepsOf(extents: readonly Extent[], stepBytes: () => number): Generator<readonly Extent[], void> {
+  let pieces: Extent[] = [];
+  let room = 0;
+  for (const extent of extents) {
+    let { offset, length } = extent;
+    while (length > 0) {
+      if (pieces.length === 0) room = alignDown(Math.min(Math.max(stepBytes(), SMALLEST_STEP_BYTES), LARGEST_STEP_BYTES));
+      const piece = { offset, length: pieceBytes(Math.min(length, room)) };
+      pieces.push(piece);
+      offset += piece.length;
+      length -= piece.length;
+      room -= piece.length;
+      if (room >= ALIGNMENT_BYTES && pieces.length < PIECES_PER_STEP) continue;
+      yield pieces;
+      pieces = [];
+    }
+  }
+  if (pieces.length > 0) yield pieces;
+}
+
+/** Whole blocks as long as there is one, then the aligned part of what is left, then the unaligned end of the file by itself. */
+function pieceBytes(length: number): number {
+  if (length >= BLOCK_BYTES) return length - (length % BLOCK_BYTES);
+  return length >= ALIGNMENT_BYTES ? alignDown(length) : length;
+}
+
+/** Where a copy stands after these pieces: all before it is copied, or is a hole. */
+export function positionAfter(pieces: readonly Extent[]): number {
+  const last = pieces.at(-1);
+  return last === undefined ? 0 : last.offset + last.length;
+}

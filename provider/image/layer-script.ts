@@ -1,0 +1,164 @@
+/**
+ * The script behind {@link LayerShell}: it does one small thing for each line it reads, holds the lock for its whole life,
+ * and ends by itself when its input ends. Arguments: the layer, its source, the backing name to write and its format.
+ *
+ * Answers are `ok …`, `failed <words>`, or lines up to a single `.`.
+ */
+
+// dash's echo reads backslashes: only printf prints what it is given
+const PRELUDE = `
+set -u
+export LC_ALL=C
+umask 022
+layer=$1 source=$2 backing=$3 backing_format=$4
+record=$layer.lm-layer folder=\${layer%/*}/ partial= from= to=
+
+failed() { printf 'failed %s\\n' "$(printf %s "$1" | tr '\\n' ' ')"; }
+try() { if words=$("$@" 2>&1 </dev/null); then printf 'ok\\n'; else failed "$words"; fi; }
+identity() { stat -c '%d %i %s %.9Y %b %F' -- "$1" 2>/dev/null || printf 'none\\n'; }
+`;
+
+// fd 7 is a try, fd 9 the lock. Every dd inherits fd 9: one that outlives this shell still holds the lock.
+const LOCKING = `
+lock() {
+  command -v flock >/dev/null || { failed 'flock is missing: install the package util-linux'; return; }
+  if [ ! -e "$record" ] && [ ! -L "$record" ]; then
+    [ "$1" = make ] || { printf 'absent\\n'; return; }
+    words=$(dd if=/dev/null of="$record" conv=excl status=none 2>&1) || [ -e "$record" ] || { failed "$words"; return; }
+  fi
+  [ -f "$record" ] && [ ! -L "$record" ] || { printf 'foreign\\n'; return; }
+  # NFS locks want a file that is open for writing
+  if [ -w "$record" ]; then command exec 7<>"$record"; else command exec 7<"$record"; fi || { printf 'busy\\n'; return; }
+  # the file may have been replaced or removed between its opening and its locking
+  if flock -n 7 && [ "$(stat -L -c %d:%i /dev/fd/7)" = "$(stat -c %d:%i -- "$record" 2>/dev/null)" ]; then
+    exec 9<&7 7<&-
+    printf 'locked\\n'
+  else
+    exec 7<&-
+    printf 'busy\\n'
+  fi
+}
+
+replace_record() {
+  rm -f -- "$record.new"
+  printf %s "$1" | dd of="$record.new" conv=excl,fsync status=none || { rm -f -- "$record.new"; return 1; }
+  # locked before it gets the name: whoever opens it there finds it taken
+  command exec 7<>"$record.new" && flock -n 7 && mv -f -T -- "$record.new" "$record" || return 1
+  exec 9<&7 7<&-
+  sync "$folder"
+}
+write_record() {
+  text=
+  while IFS= read -r line || exit; do
+    [ "$line" = . ] && break
+    text="$text$line
+"
+  done
+  # not in a subshell: the new lock has to stay with this one
+  errors=$(mktemp) || { failed 'no temporary file can be made'; return; }
+  if replace_record "$text" 2>"$errors"; then printf 'ok\\n'; else failed "$(cat "$errors")"; fi
+  rm -f "$errors"
+}
+
+look() {
+  printf 'record %s\\n' "$(identity "$record")"
+  printf 'layer %s\\n' "$(identity "$layer")"
+  printf 'source %s\\n' "$(identity "$source")"
+  printf 'free %s\\n' "$(stat -f -c '%a %S' -- "$folder")"
+  head -c 65536 -- "$record" | awk '{ print "| " $0 }'
+  printf '.\\n'
+}
+`;
+
+const COPYING = `
+create() { (umask 077; exec dd if=/dev/null of="$partial" conv=excl status=none) && truncate -s "$1" "$partial"; }
+
+map() {
+  { qemu-img map -U -f raw --output=json -- "$source" 2>&1 || printf 'status %s\\n' $?; } | awk -v gap="$1" '
+    function number(key) { match($0, "\\"" key "\\": *[0-9]+"); s = substr($0, RSTART, RLENGTH); sub(/.*: */, "", s); return s + 0 }
+    function flush() { if (end > 0) printf "%.0f %.0f\\n", start, end - start }
+    /"start":/ {
+      if ($0 !~ /"data": *true/) next
+      at = number("start"); upto = at + number("length")
+      if (end > 0 && at - end < gap) { end = upto; next }
+      flush(); start = at; end = upto; next
+    }
+    { words = words " " $0 }
+    /^status/ { broken = 1 }
+    END { if (broken) print "failed" words; else { flush(); print "." } }'
+}
+
+# the same bytes that are copied anyway, so a partial that is continued keeps what it has
+probe() {
+  dd if="$source" of=/dev/null bs=4096 count=1 iflag=direct status=none 2>/dev/null && from=direct,
+  dd if="$source" of="$partial" bs=4096 count=1 oflag=direct conv=notrunc status=none 2>/dev/null && to=direct,
+  printf 'ok\\n'
+}
+
+copy() {
+  while [ $# -gt 1 ]; do
+    block=16777216 in=$from out=$to
+    [ "$2" -ge "$block" ] || block=$2
+    [ $(($2 % 4096)) -eq 0 ] || in= out=
+    dd if="$source" of="$partial" bs="$block" iflag="\${in}fullblock,skip_bytes,count_bytes" oflag="\${out}seek_bytes" \\
+      skip="$1" count="$2" seek="$1" conv=notrunc,sparse status=none || return 1
+    shift 2
+  done
+}
+
+# gives back what a piece that found no room has taken, so that the record can be written
+cut_off() { truncate -s "$1" "$partial" && truncate -s "$2" "$partial"; }
+
+dress() {
+  truncate -s "$1" "$partial" &&
+  { [ -z "$backing" ] || qemu-img rebase -u -f qcow2 -F "$backing_format" -b "$backing" -- "$partial"; } &&
+  cp --attributes-only --preserve=mode,ownership -- "$source" "$partial" &&
+  # a label or an ACL that the file system cannot hold is found out by QEMU's own probe of the folder
+  { cp --attributes-only --preserve=xattr -- "$source" "$partial"
+    cp --attributes-only --preserve=context -- "$source" "$partial"
+    sync "$partial"; } 2>/dev/null
+}
+
+place() {
+  if ln -T -- "$partial" "$layer" 2>/dev/null; then rm -f -- "$partial"
+  elif [ -L "$layer" ] || [ -e "$layer" ]; then
+    # a run that died between ln and rm
+    [ ! -L "$layer" ] && [ "$layer" -ef "$partial" ] && rm -f -- "$partial" || { echo "$layer is there" >&2; return 1; }
+  else
+    # no hard links on this file system
+    mv -n -T -- "$partial" "$layer" && [ ! -e "$partial" ] || return 1
+  fi
+  sync "$folder"
+}
+
+remove() { [ "$(stat -c %i -- "$1" 2>/dev/null)" != "$2" ] || rm -f -- "$1"; }
+`;
+
+const LOOP = `
+while IFS= read -r line; do
+  set -f; set -- $line
+  verb=$1; shift
+  case $verb in
+    lock) lock "$1" ;;
+    look) look ;;
+    record) write_record ;;
+    partial) partial=$layer.lm-partial-$1; identity "$partial" ;;
+    create) try create "$1" ;;
+    clone) try cp --reflink=always -- "$source" "$partial" ;;
+    map) map "$1" ;;
+    probe) probe ;;
+    copy) try copy "$@" ;;
+    cut-off) try cut_off "$1" "$2" ;;
+    sync) try sync "$partial" ;;
+    dress) try dress "$1" ;;
+    place) try place ;;
+    discard) try remove "$partial" "$1" ;;
+    remove) try remove "$layer" "$1" ;;
+    forget) try rm -f -- "$record" "$record.new" ;;
+    settle) try sync "$folder" ;;
+    *) failed "the verb $verb is unknown" ;;
+  esac
+done
+`;
+
+export const LAYER_SCRIPT = PRELUDE + LOCKING + COPYING + LOOP;

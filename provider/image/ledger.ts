@@ -1,0 +1,35 @@
+/** Records now and then how far a copy is safely on the storage. */
+
+import type { Copying, PartialRecord } from "./copying.js";
+
+/** What is copied is synced and recorded after so many bytes or seconds, whichever comes first. */
+const RECORD_BYTES = 2 ** 30;
+const RECORD_SECONDS = 2;
+
+export class Ledger {
+  private unrecordedBytes = 0;
+  private recordedAt = performance.now();
+
+  constructor(
+    private readonly copying: Copying,
+    private readonly record: PartialRecord,
+    /** All before this offset is copied, or is a hole. */
+    public position = record.copy.doneBytes,
+  ) {}
+
+  async add(position: number, bytes: number): Promise<void> {
+    this.position = position;
+    this.unrecordedBytes += bytes;
+    const seconds = (performance.now() - this.recordedAt) / 1000;
+    if (this.unrecordedBytes >= RECORD_BYTES || seconds >= RECORD_SECONDS) await this.flush();
+  }
+
+  /** Synced first: what is recorded is never copied again, also after a crash of the host. */
+  async flush(): Promise<void> {
+    const { shell } = this.copying;
+    await shell.syncPartial();
+    if (this.unrecordedBytes > 0) await shell.write({ ...this.record, copy: { ...this.record.copy, doneBytes: this.position } });
+    this.unrecordedBytes = 0;
+    this.recordedAt = performance.now();
+  }
+}

@@ -1,0 +1,204 @@
+/** Image files by `qemu-img` on the host: what a header says, new images, and other backing names. */
+
+import { z } from "zod";
+import { BugError, UserError } from "../errors.js";
+import type { Finished, Host } from "../host/host.js";
+
+/** What an image's own header says, plus what it takes on the storage. */
+export interface ImageHeader {
+  path: string;
+  format: string;
+  virtualBytes: number;
+  allocatedBytes: number;
+  /** The backing name as it stands in the header, unresolved; absent where there is none. */
+  backingName?: string;
+  backingFormat?: string;
+  /** Where QEMU looks for the backing file. */
+  backingPath?: string;
+  /** What a new image must be made with to be like this one: arguments of `qemu-img create -o`. */
+  options: Readonly<Record<string, string>>;
+  internalSnapshots: readonly string[];
+  dirtyBitmaps: readonly string[];
+}
+
+/** The reply's fields that we read; unknown ones pass. @see QEMU QAPI reference, ImageInfo and ImageInfoSpecificQCow2 */
+const reply = z.object({
+  format: z.string(),
+  "virtual-size": z.int(),
+  "actual-size": z.int().default(0),
+  "cluster-size": z.int().optional(),
+  "backing-filename": z.string().optional(),
+  "backing-filename-format": z.string().optional(),
+  "full-backing-filename": z.string().optional(),
+  snapshots: z.array(z.object({ name: z.string(), id: z.string() })).default([]),
+  "format-specific": z
+    .object({
+      data: z.object({
+        compat: z.string().optional(),
+        "lazy-refcounts": z.boolean().optional(),
+        "refcount-bits": z.int().optional(),
+        "extended-l2": z.boolean().optional(),
+        "compression-type": z.string().optional(),
+        bitmaps: z.array(z.object({ name: z.string() })).default([]),
+      }),
+    })
+    .optional()
+    // other formats have other fields here, and we read none of them
+    .catch(undefined),
+});
+type Reply = z.output<typeof reply>;
+
+/**
+ * Reads the header of one image, also while a guest has it open; its backing file need not be there.
+ * @throws UserError with qemu-img's last line
+ */
+export async function imageInfo(host: Host, path: string, format?: string): Promise<ImageHeader> {
+  const script =
+    'if [ -n "$2" ]; then set -- "$1" -f "$2"; else set -- "$1"; fi; path=$1; shift; qemu-img info -U --output=json "$@" "$path"';
+  const finished = await host.run(script, [path, format ?? ""]);
+  expectSuccess(host, finished, `Unable to read the image header of ${path}`);
+  const parsed = reply.safeParse(jsonOf(finished.stdout));
+  if (!parsed.success) {
+    throw new BugError(`Unable to read what qemu-img says of ${path} on ${host.name}: ${z.prettifyError(parsed.error)}.`);
+  }
+  return headerOf(path, parsed.data);
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined; // the schema then says what was expected
+  }
+}
+
+function headerOf(path: string, said: Reply): ImageHeader {
+  const backingName = said["backing-filename"];
+  const backingFormat = said["backing-filename-format"];
+  const backingPath = said["full-backing-filename"];
+  return {
+    path,
+    format: said.format,
+    virtualBytes: said["virtual-size"],
+    allocatedBytes: said["actual-size"],
+    ...(backingName === undefined ? {} : { backingName }),
+    ...(backingFormat === undefined ? {} : { backingFormat }),
+    ...(backingPath === undefined ? {} : { backingPath }),
+    options: said.format === "qcow2" ? creationOptions(said) : {},
+    internalSnapshots: said.snapshots.map(({ name, id }) => name || id),
+    dirtyBitmaps: said["format-specific"]?.data.bitmaps.map(({ name }) => name) ?? [],
+  };
+}
+
+function creationOptions(said: Reply): Record<string, string> {
+  const own = said["format-specific"]?.data;
+  const given: [string, string | undefined][] = [
+    ["compat", own?.compat],
+    ["cluster_size", said["cluster-size"]?.toString()],
+    ["refcount_bits", own?.["refcount-bits"]?.toString()],
+    ["lazy_refcounts", onOff(own?.["lazy-refcounts"])],
+    ["extended_l2", onOff(own?.["extended-l2"])],
+    ["compression_type", own?.["compression-type"]],
+  ];
+  // compat=0.10 knows none of the later options, and refuses them even at their defaults
+  const known = own?.compat === "0.10" ? given.slice(0, 2) : given;
+  return Object.fromEntries(known.filter((pair): pair is [string, string] => pair[1] !== undefined));
+}
+
+function onOff(flag: boolean | undefined): string | undefined {
+  return flag === undefined ? undefined : flag ? "on" : "off";
+}
+
+export interface NewImage {
+  /** Must not exist yet. */
+  path: string;
+  format: string;
+  /** Arguments of `qemu-img create -o`. */
+  options: Readonly<Record<string, string>>;
+  virtualBytes: number;
+  /** Stands in the header as given (see {@link backingNameInHeader}); need not exist. */
+  backing?: { name: string; format: string };
+  /** The file whose owner, mode, ACL and extended attributes the new one gets. */
+  like?: string;
+}
+
+// O_EXCL by dd: the shell's noclobber would open a planted symlink to a device or a fifo
+const CREATE = `
+export LC_ALL=C
+path=$1 format=$2 size=$3 options=$4 backing=$5 backing_format=$6 like=$7
+command -v qemu-img >/dev/null || exit 127
+(umask 077; exec dd if=/dev/null of="$path" conv=excl status=none) || exit 1
+if [ -n "$backing" ]; then set -- -u -b "$backing" -F "$backing_format"; else set --; fi
+if [ -n "$options" ]; then set -- "$@" -o "$options"; fi
+qemu-img create -q -f "$format" "$@" "$path" "$size" &&
+{ [ -z "$like" ] || cp --attributes-only --preserve=mode,ownership,xattr -- "$like" "$path"; } &&
+sync "$path" && sync "\${path%/*}/" || { rm -f -- "$path"; exit 1; }`;
+
+/**
+ * Makes a new image, owner and mode like another's, and has it safely on the storage.
+ * Never follows or overwrites what is at `path`; leaves nothing there if it fails.
+ * @throws UserError with the last line of what failed
+ */
+export async function createImage(host: Host, image: NewImage): Promise<void> {
+  const { backing } = image;
+  const finished = await host.run(CREATE, [
+    image.path,
+    image.format,
+    String(image.virtualBytes),
+    optionText(image.options),
+    backing === undefined ? "" : backingNameInHeader(backing.name),
+    backing?.format ?? "",
+    image.like ?? "",
+  ]);
+  expectSuccess(host, finished, `Unable to create the image ${image.path}`);
+}
+
+/** A comma ends an option in QEMU's option syntax; doubled it is a comma. */
+export function optionText(options: Readonly<Record<string, string>>): string {
+  return Object.entries(options)
+    .map(([name, value]) => `${name}=${value.replaceAll(",", ",,")}`)
+    .join(",");
+}
+
+/** QEMU reads `a:b.qcow2` as protocol `a` (block.c:path_has_protocol), so such a name is written `./a:b.qcow2`; all others stay as they are. */
+export function backingNameInHeader(name: string): string {
+  return /^[^/:]*:/.test(name) ? `./${name}` : name;
+}
+
+/** Writes another backing name into a header, whatever it names; the content is not touched. @see qemu-img(1), rebase -u */
+export async function renameBacking(host: Host, path: string, name: string, format: string): Promise<void> {
+  const script = 'qemu-img rebase -u -f qcow2 -F "$3" -b "$2" "$1" && sync "$1"';
+  const finished = await host.run(script, [path, backingNameInHeader(name), format]);
+  expectSuccess(host, finished, `Unable to write the backing name ${name} into ${path}`);
+}
+
+/** Whether some QEMU has the file open for writing: without `-U`, qemu-img wants a lock that such a QEMU does not share. */
+export async function isImageInUse(host: Host, path: string): Promise<boolean> {
+  const script = 'qemu-img info -U -f raw "$1" >/dev/null || exit; qemu-img info -f raw "$1" >/dev/null 2>&1 || echo "in use"';
+  const finished = await host.run(script, [path]);
+  expectSuccess(host, finished, `Unable to see whether ${path} is in use`);
+  return finished.stdout !== "";
+}
+
+/** Turns a failed run into a sentence: a missing qemu-img (status 127), else the last line that it printed. */
+export function expectSuccess(host: Host, finished: Pick<Finished, "exitStatus" | "stderr">, unable: string): void {
+  if (finished.exitStatus === 0) return;
+  if (finished.exitStatus === 127) {
+    throw new UserError(
+      `${unable} on ${host.name}: qemu-img is missing there. Install the package qemu-utils, then run \`pulumi up\` again.`,
+    );
+  }
+  throw new UserError(`${unable} on ${host.name}: ${lastWords(finished.stderr)}.`);
+}
+
+/** The last message of a program that starts its messages with its name; a file name may have put newlines into it. */
+export function lastWords(stderr: string): string {
+  const text = stderr.trim();
+  const start = Math.max(text.lastIndexOf("\nqemu-img: "), text.lastIndexOf("\ndd: "), text.lastIndexOf("\ncp: "));
+  return (
+    text
+      .slice(start + 1)
+      .replaceAll(/\s+/g, " ")
+      .replace(/\.$/, "") || "no reason was given"
+  );
+}
