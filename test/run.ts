@@ -18,7 +18,12 @@ const lateFolders = ["sandbox", "engine", "e2e"];
 async function main(): Promise<number> {
   const options = { "no-install": { type: "boolean" }, only: { type: "string" } } as const;
   const { values, positionals } = parseArgs({ options, allowPositionals: true });
-  await installMissing({ install: values["no-install"] === true ? "refuse" : "allow", say: (line) => console.log(line) });
+  try {
+    await installMissing({ install: values["no-install"] === true ? "refuse" : "allow", say: (line) => console.log(line) });
+  } catch (reason) {
+    console.error(messageOf(reason));
+    return 1;
+  }
   const files = testFiles(__dirname).filter((file) => positionals.length === 0 || positionals.some((part) => file.includes(part)));
   const { passed, failed, skipped } = await runTests(files, values.only);
   console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);
@@ -60,7 +65,7 @@ if (require.main === module) {
     // Explicitly: a connection that a failed test left open must not keep the run from ending.
     (status) => process.exit(status),
     (reason: unknown) => {
-      console.error(messageOf(reason));
+      console.error(reason instanceof Error ? reason.stack : reason);
       process.exit(1);
     },
   );
