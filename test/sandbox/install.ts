@@ -107,7 +107,7 @@ async function withLog(deed: string, byHand: string, act: (log: string) => Promi
     await act(log);
   } catch (cause) {
     const said = (await readFile(log, "utf8")).trim().split("\n").slice(-20).join("\n");
-    throw new Error(`Unable to ${deed}: ${said || (cause instanceof Error ? cause.message : String(cause))} ${byHand}`, { cause });
+    throw new Error(`Unable to ${deed}: ${said || (cause instanceof Error ? cause.message : String(cause))}\n${byHand}`, { cause });
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
