@@ -26,7 +26,8 @@ function mayImport(from: string, to: string, kind: Import["kind"]): boolean {
   if (from === "lifecycle.ts") return to === "host/host.ts" && kind === "type";
   if (from === "dynamic.ts") return to === "errors.ts" || to === "lifecycle.ts" || target === "pulumi" || to.endsWith("/lifecycle.ts");
   if (from === "index.ts") return to.endsWith("/resource.ts") || target === "disk" || target === "";
-  if (to === "errors.ts" || (target === "disk" && source !== "")) return true;
+  if (to === "errors.ts" || target === "disk") return true;
+  if (to === "arguments.ts") return resourceFolders.includes(source);
   if (to === "lifecycle.ts") return kind === "type" || source === "pulumi" || resourceFolders.includes(source) || source === "migration";
   if (source === "disk" || source === "pulumi") return kind === "type" && source === "pulumi" && to === "host/host.ts";
   return order.includes(target) && rank(source) > rank(target);
