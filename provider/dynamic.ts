@@ -31,8 +31,6 @@ function lifecycleOf(type: string): Lifecycle {
     case "StorageMigration":
       return load("./storage-migration/lifecycle.js").storageMigration;
     default:
-      throw new UserError(
-        `Unable to load the provider of ${type}: this version of pulumi-livedisk does not know it. Install a newer version.`,
-      );
+      throw asError(new UserError(`Unable to load ${type}: this version of pulumi-livedisk does not know it. Install a newer one.`));
   }
 }

@@ -59,11 +59,9 @@ class Adapter implements dynamic.ResourceProvider {
     this.#call("read", props, async (run) => {
       const seen = await this.lifecycle.read(id, visibleOf(props), run);
       if (seen === gone) return whenGone(id, props);
-      return {
-        id: seen.id,
-        props: outputsToState({ ...seen.inputs, ...hiddenOf(props) }, seen.outputs),
-        inputs: toState({ ...seen.inputs, ...hiddenOf(props) }),
-      };
+      const inputs = { ...seen.inputs, ...hiddenOf(props) };
+      // The inputs win: the next diff compares with the outputs, and must find there what has drifted.
+      return { id: seen.id, props: outputsToState(inputs, { ...seen.outputs, ...seen.inputs }), inputs: toState(inputs) };
     });
 
   update = (id: string, olds: Properties, news: Properties): Promise<dynamic.UpdateResult> =>

@@ -1,0 +1,3 @@
+import { engineBehaviour } from "./behaviour.js";
+
+engineBehaviour("harness");
