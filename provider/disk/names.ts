@@ -10,13 +10,13 @@ export function diskKey(domainId: string, qdev: string): DiskKey {
   return createHash("sha256").update(`${domainId}\0${qdev}`).digest("hex").slice(0, 8);
 }
 
-/** Node names and job ids of one disk. At most 31 bytes: QEMU refuses 32 ("Node name too long"). */
+/** Node names of one disk. At most 31 bytes: QEMU refuses 32 ("Node name too long"). */
 export const nodeNames = {
-  target: (key: DiskKey) => `lm-${key}-tgt`,
-  targetFile: (key: DiskKey) => `lm-${key}-tgt-file`,
+  /** Two names in turn: a finished move leaves its target open as the active image, and the next move needs another. */
+  targets: (key: DiskKey) => [`lm-${key}-tgt-a`, `lm-${key}-tgt-b`] as const,
   filter: (key: DiskKey) => `lm-${key}-flt`,
   probe: (key: DiskKey) => `lm-${key}-probe`,
-  /** A lower layer of the target chain opened read-only by itself while it is compared; `index` counts from the layer below the active one. */
+  /** A lower layer at the destination, held open read-only while it is compared; `index` counts from the layer below the active one. */
   held: (key: DiskKey, index: number) => `lm-${key}-held-${index}`,
 };
 
@@ -27,17 +27,22 @@ export const fileNames = {
   manifest: (key: DiskKey) => `lm-${key}.manifest.json`,
   lock: (key: DiskKey) => `lm-${key}.lock`,
   probe: (key: DiskKey) => `lm-${key}.probe`,
+  /** The target before it has its own name. */
+  newborn: (key: DiskKey) => `lm-${key}.new`,
+  /** The link as it shall be after the switch, and as it was before. */
+  linkNext: (link: string, key: DiskKey) => `${link}.lm-${key}-next`,
+  linkBack: (link: string, key: DiskKey) => `${link}.lm-${key}-back`,
   /** The sidecar of a lower layer that we copied: who stands on it. */
   sidecar: (layerName: string) => `${layerName}.lm-layer`,
 };
 
-/** `2026-03-01T10:20:30Z` as it stands in a quarantined file's name: no colon, sortable. */
+/** The name under which a stale active image stays behind; the time without colons, so that names sort. */
 export function quarantineName(name: string, key: DiskKey, at: Date): string {
   const utc = at.toISOString().replace(/[-:]/g, "").replace(/\.\d+/, "");
   return `${name}.lm-${key}-${utc}`;
 }
 
 /** Whether a node or job name is one that we gave, for any disk. */
-export function isOurs(name: string): boolean {
+export function isOurName(name: string): boolean {
   return /^lm-[0-9a-f]{8}-/.test(name);
 }

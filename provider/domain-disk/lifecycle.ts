@@ -1,0 +1,112 @@
+/** `DomainDisk` in the provider process: parse, converge, tell. */
+
+import { z } from "zod";
+import { argumentsOf, changedArguments, checkArguments, surelyDiffer } from "../arguments.js";
+import { directoryOf } from "../disk/paths.js";
+import { messageOf } from "../errors.js";
+import { placeChanged } from "../hypervisor/address.js";
+import { GuestNotRunning } from "../hypervisor/hypervisor.js";
+import { type Lifecycle, type Properties, type Run, Unfinished } from "../lifecycle.js";
+import { converge, guestIsSilent, HalfWay, release } from "../migration/converge.js";
+import { moveLeftOnHost } from "../migration/leftover.js";
+import type { PhaseName } from "../migration/observation.js";
+import { observe } from "../migration/observe.js";
+import { openSite } from "../migration/open.js";
+import { defaultMoveOptions } from "../migration/options.js";
+import { bootPath, chainReport, isUnfinished, type LayerReport, planLine } from "../migration/report.js";
+import type { Seen, Site } from "../migration/site.js";
+import { type DomainDiskSettings, domainDiskArgs } from "./resource.js";
+
+export const domainDisk: Lifecycle = {
+  check: (_olds, news) => checkArguments(domainDiskArgs, news),
+
+  diff(_id, olds, news, run) {
+    const changed = changedArguments(domainDiskArgs, olds, news);
+    const { chain, phase } = shown.safeParse(olds).data ?? {};
+    if (changed.includes("storage") && typeof news.storage === "string" && chain)
+      run.say("info", planLine({ [String(news.disk)]: { chain } }, news.storage));
+    if (changed.length === 0) return { changes: phase !== undefined && isUnfinished(phase), replaces: [] };
+    const place = placeChanged(olds, news);
+    return { changes: undefined, replaces: surelyDiffer(olds.disk, news.disk) ? [...place, "disk"] : place };
+  },
+
+  async create(inputs, run) {
+    return settle(domainDiskArgs.parse(inputs), inputs, run);
+  },
+
+  async read(id, outputs, run) {
+    const inputs = argumentsOf(domainDiskArgs, outputs);
+    const settings = domainDiskArgs.parse(inputs);
+    const site = await siteOf(settings, run);
+    try {
+      const seen = await observe(site, [settings.disk]);
+      const strayed = seen.disks.find((disk) => disk.seen.phase === "idle");
+      return { id, inputs: strayed ? { ...inputs, storage: strayed.active.directory } : inputs, outputs: outputsOf(site, seen) };
+    } catch (thrown) {
+      if ((await guestIsSilent(site, thrown)) === "host-is-silent") throw thrown;
+      run.say("warning", `${messageOf(thrown)} What is shown is what was last seen.`);
+      return { id, inputs, outputs: { ...outputs, running: thrown instanceof GuestNotRunning ? false : outputs.running } };
+    }
+  },
+
+  async update(id, _olds, news, run) {
+    return settle(domainDiskArgs.parse(argumentsOf(domainDiskArgs, news)), news, run, id);
+  },
+
+  async delete(_id, outputs, run) {
+    const settings = domainDiskArgs.parse(argumentsOf(domainDiskArgs, outputs));
+    const { destination: _, ...site } = await siteOf(settings, run);
+    try {
+      await converge(site, [settings.disk], "withdraw");
+      await release(site, [settings.disk]);
+    } catch (thrown) {
+      if ((await guestIsSilent(site, thrown)) === "host-is-silent") throw thrown;
+      const places = [settings.storage, shown.safeParse(outputs).data?.bootPath].flatMap((path, index) =>
+        path === undefined ? [] : [index === 0 ? path : directoryOf(path)],
+      );
+      await moveLeftOnHost(site, String(outputs.domainId), places);
+    }
+  },
+};
+
+function siteOf({ host, domain, storage }: DomainDiskSettings, run: Run): Promise<Site> {
+  return openSite({ host, domain, destination: storage, options: defaultMoveOptions }, run);
+}
+
+/** Without `storage` the disk is only adopted; what an earlier declaration began is brought to an end. */
+async function settle(settings: DomainDiskSettings, inputs: Properties, run: Run, id?: string) {
+  const site = await siteOf(settings, run);
+  try {
+    const { seen } = await converge(site, [settings.disk], settings.storage === undefined ? "withdraw" : "arrive");
+    return { id: id ?? idOf(seen), outputs: { ...inputs, ...outputsOf(site, seen) } };
+  } catch (thrown) {
+    if (!(thrown instanceof HalfWay)) throw thrown;
+    const { seen, cause } = thrown;
+    throw new Unfinished(id ?? (seen ? idOf(seen) : "unfinished"), { ...inputs, ...(seen ? outputsOf(site, seen) : {}) }, cause);
+  }
+}
+
+/** `<domain id>/<qdev>`: the same disk has the same id, whatever the user calls it. */
+function idOf({ view, disks }: Seen): string {
+  return `${view.domainId}/${disks[0]?.qdev ?? ""}`;
+}
+
+function outputsOf(site: Site, { view, disks }: Seen): Properties {
+  const [disk] = disks;
+  if (!disk) return {};
+  return {
+    bootPath: bootPath(site, disk),
+    running: true,
+    chain: chainReport(disk.image.chain),
+    domainId: view.domainId,
+    phase: disk.seen.phase,
+    drift: disk.seen.phase === "idle" ? `it is at ${disk.active.named}` : undefined,
+  };
+}
+
+/** What of the state is read again; states of older versions, and `{}`, say nothing. */
+const shown = z.object({
+  bootPath: z.string().optional(),
+  chain: z.custom<LayerReport[]>(Array.isArray).optional(),
+  phase: z.custom<PhaseName>((phase) => typeof phase === "string").optional(),
+});

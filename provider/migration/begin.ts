@@ -1,0 +1,153 @@
+/** The first steps: everything is asked, then the move is written down beside the source, then beside the destination. */
+
+import { fileNames, nodeNames } from "../disk/names.js";
+import { within } from "../disk/paths.js";
+import { messageOf } from "../errors.js";
+import { createExclusively, freeBytes, removeFile, statFiles, takeOver } from "../host/files.js";
+import { compareImages } from "../image/compare.js";
+import { bytesText, complaint } from "./complaint.js";
+import { type Draft, draftMove } from "./draft.js";
+import type { Manifest, MovedLayer } from "./manifest.js";
+import { checkActiveFile, checkDestination, checkDisk, checkFeatures, checkLink } from "./preflight.js";
+import { removeRecords, writeDestinationRecord, writeSourceRecord } from "./records.js";
+import type { Seen, SeenDisk, Site } from "./site.js";
+
+type Bound = Site & { destination: string };
+
+/** Refuses all of them, or writes all of them down. */
+export async function begin(site: Bound, seen: Seen, disks: readonly SeenDisk[]): Promise<void> {
+  const first = disks[0];
+  if (!first) return;
+  await checkFeatures(site, first.disk);
+  for (const disk of disks) {
+    checkDisk(site, seen.view, disk);
+    await checkDestination(site, disk);
+    await checkActiveFile(site, disk);
+  }
+  await checkLink(site, seen.view, disks);
+  const now = new Date();
+  const drafts: Draft[] = [];
+  for (const disk of disks) drafts.push(await draftMove(site, seen.view, disk, now));
+  checkNames(site, drafts);
+  await checkSpace(site, drafts);
+  for (const draft of drafts) draft.manifest.layers = await compareAdopted(site, draft);
+  for (const draft of drafts) await record(site, draft);
+}
+
+/** Layers land flat, by their names: two different files cannot have the same one. */
+function checkNames(site: Bound, drafts: readonly Draft[]): void {
+  const landed = new Map<string, string>();
+  for (const { disk, manifest } of drafts) {
+    const files = [{ source: manifest.source.active, destination: manifest.destination.active }, ...manifest.layers];
+    for (const { source, destination } of files) {
+      const other = landed.get(destination);
+      if (other !== undefined && other !== source) {
+        const why = `${source} and ${other} have the same name, and would both be ${destination}`;
+        throw complaint(site, {
+          verb: "move",
+          disk: disk.disk,
+          why,
+          advice: "Move them to different directories, with a StorageMigration each.",
+        });
+      }
+      landed.set(destination, source);
+    }
+  }
+}
+
+async function checkSpace(site: Bound, drafts: readonly Draft[]): Promise<void> {
+  const needed = drafts.reduce((sum, draft) => sum + draft.neededBytes, 0);
+  const free = await freeBytes(site.host, site.destination);
+  if (free >= needed) return;
+  const why = `${site.destination} has ${bytesText(free)} free, ${bytesText(needed)} needed`;
+  throw complaint(site, {
+    verb: "move",
+    disk: drafts.map(({ disk }) => disk.disk).join(", "),
+    why,
+    advice: "Free space, then run `pulumi up` again.",
+  });
+}
+
+/**
+ * A lower layer that lies there already is adopted if it is the same as a guest would read it: QEMU holds it open, so that
+ * nobody writes to it meanwhile. The topmost adopted layer is read with all below it, so one comparison covers them.
+ */
+async function compareAdopted(site: Bound, { disk, manifest }: Draft): Promise<MovedLayer[]> {
+  const top = manifest.layers.find(({ coming }) => coming === "adopt");
+  if (!top) return manifest.layers;
+  const node = nodeNames.held(disk.key, manifest.layers.indexOf(top) + 1);
+  const refuse = (why: string, cause?: unknown) =>
+    complaint(site, { verb: "move", disk: disk.disk, why, advice: `Take ${top.destination} away, or give it another name.`, cause });
+  await site.guest.closeNodes([node]);
+  try {
+    await site.guest.hold(node, top.destination, top.format);
+  } catch (cause) {
+    throw refuse(`${top.destination} already lies there, and QEMU cannot open it (${messageOf(cause)})`, cause);
+  }
+  try {
+    site.run.progress(`${disk.disk} comparing ${top.destination} with its source`);
+    const verdict = await compareImages(site.host, { path: top.source, format: top.format }, { path: top.destination, format: top.format });
+    if (verdict !== "same")
+      throw refuse(`${top.destination} already lies there with other content than ${top.source} (${verdict.differs})`);
+    return await withIdentities(site, manifest.layers);
+  } finally {
+    await site.guest.closeNodes([node]);
+  }
+}
+
+async function withIdentities(site: Bound, layers: readonly MovedLayer[]): Promise<MovedLayer[]> {
+  const stats = await statFiles(
+    site.host,
+    layers.map(({ destination }) => destination),
+    "follow",
+  );
+  return layers.map((layer, index) => {
+    const found = stats[index];
+    if (layer.coming === "copy" || !found) return layer;
+    const { dev, ino, sizeBytes, modified } = found;
+    return { ...layer, adopted: { dev, ino, sizeBytes, modified } };
+  });
+}
+
+/** The source's manifest, and the proof that QEMU itself may write at the destination; without that proof nothing of it stays. */
+async function record(site: Bound, { disk, manifest }: Draft): Promise<void> {
+  await writeSourceRecord(site.host, disk.key, manifest);
+  try {
+    await probe(site, disk, manifest);
+  } catch (cause) {
+    await removeRecords(site.host, disk.key, manifest, "source");
+    throw cause;
+  }
+}
+
+async function probe(site: Bound, disk: SeenDisk, manifest: Manifest): Promise<void> {
+  const path = within(site.destination, fileNames.probe(disk.key));
+  const refuse = (why: string, cause: unknown) =>
+    complaint(site, {
+      verb: "move",
+      disk: disk.disk,
+      why,
+      advice: "Let the guest's QEMU write there: owner, mode, AppArmor, SELinux, mount namespace.",
+      cause,
+    });
+  await removeFile(site.host, path);
+  try {
+    await createExclusively(site.host, path, " ".repeat(4096));
+    await takeOver(site.host, manifest.source.active, path);
+  } catch (cause) {
+    await removeFile(site.host, path);
+    throw refuse(`nothing can be created in ${site.destination} (${messageOf(cause)})`, cause);
+  }
+  try {
+    await site.guest.probe(nodeNames.probe(disk.key), path, disk.image.cache);
+  } catch (cause) {
+    throw refuse(`its QEMU cannot open a file in ${site.destination} (${messageOf(cause)})`, cause);
+  } finally {
+    await removeFile(site.host, path);
+  }
+}
+
+/** Beside the destination too: from here on the move is found from either side. */
+export async function recordDestination(site: Site, disk: SeenDisk, manifest: Manifest): Promise<void> {
+  await writeDestinationRecord(site.host, disk.key, manifest);
+}

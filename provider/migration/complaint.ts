@@ -1,0 +1,32 @@
+/** One phrase for all refusals: unable to + what, which disk, which host: why. What is left as it was. What to do. */
+
+import { UserError } from "../errors.js";
+import type { Site } from "./site.js";
+
+export interface Complaint {
+  /** `move`, `undo the move of`, … */
+  verb: string;
+  disk: string;
+  why: string;
+  /** @default "Nothing was touched." */
+  left?: string;
+  /** What the user can do about it. */
+  advice: string;
+  cause?: unknown;
+}
+
+export function complaint(
+  site: Pick<Site, "host" | "guest">,
+  { verb, disk, why, left = "Nothing was touched.", advice, cause }: Complaint,
+): UserError {
+  const sentence = `Unable to ${verb} ${disk} of ${site.guest.name} on ${site.host.name}: ${why}. ${left} ${advice}`;
+  return new UserError(sentence, cause === undefined ? undefined : { cause });
+}
+
+/** `1.5 GiB`, for sentences and progress. */
+export function bytesText(bytes: number): string {
+  const units = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB"];
+  const power = bytes < 1024 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(bytes) / 10));
+  const amount = bytes / 1024 ** power;
+  return `${power === 0 || amount >= 100 ? Math.round(amount) : amount.toFixed(1)} ${units[power]}`;
+}

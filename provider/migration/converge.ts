@@ -1,0 +1,80 @@
+/** What create, update and delete of a resource are: the one loop, with the resource's claim on its disks around it. */
+
+import { baseName } from "../disk/paths.js";
+import { isKind, messageOf, UserError } from "../errors.js";
+import { findDisk } from "../hypervisor/qemu/find.js";
+import { claim, disclaim } from "./claims.js";
+import { moveDisks } from "./loop.js";
+import { observe } from "./observe.js";
+import { Outcome } from "./outcome.js";
+import type { Goal } from "./plan.js";
+import type { Seen, Site } from "./site.js";
+
+export interface Converged {
+  seen: Seen;
+  outcome: Outcome;
+}
+
+/** A move that stopped after something was begun: the state must remember the resource, so that the next `up` goes on. */
+export class HalfWay extends Error {
+  constructor(
+    override readonly cause: Error,
+    /** What the host shows now; undefined when it does not answer. */
+    readonly seen: Seen | undefined,
+    readonly outcome: Outcome,
+  ) {
+    super(cause.message, { cause });
+  }
+}
+
+/** @throws HalfWay if a manifest lies on the host afterwards, or if that cannot be seen */
+export async function converge(site: Site, disks: readonly string[], goal: Goal): Promise<Converged> {
+  await claimAll(site, disks);
+  const outcome = new Outcome();
+  try {
+    return { seen: await moveDisks(site, disks, goal, outcome), outcome };
+  } catch (thrown) {
+    const cause = thrown instanceof Error ? thrown : new Error(messageOf(thrown));
+    const seen = await observe(site, disks).catch(() => undefined);
+    if (seen?.disks.every(({ manifest }) => manifest === undefined)) throw cause;
+    throw new HalfWay(withCurrent(cause, seen), seen, outcome);
+  }
+}
+
+/** The message repeats where a boot must find each disk. */
+function withCurrent(cause: Error, seen: Seen | undefined): Error {
+  const places = seen?.disks.map(({ disk, manifest, active }) => `${disk} at ${manifest?.current ?? active.named}`);
+  if (!places || cause.message.includes("current")) return cause;
+  return Object.assign(cause, { message: `${cause.message} current: ${places.join(", ")}.` });
+}
+
+async function claimAll(site: Site, disks: readonly string[]): Promise<void> {
+  const view = await site.guest.look();
+  for (const disk of disks) claim(view.domainId, (await findDisk(site.guest, view, disk)).qdev, site.run.urn, disk);
+}
+
+/** Gives the disks free, so that another resource of the same run may own them. */
+export async function release(site: Site, disks: readonly string[]): Promise<void> {
+  const view = await site.guest.look();
+  for (const disk of disks) disclaim(view.domainId, (await findDisk(site.guest, view, disk)).qdev, site.run.urn);
+}
+
+/** Names of all disks of the guest that hold an image which can be moved: what `disks` is when it is left out. */
+export async function allImages(site: Site): Promise<string[]> {
+  const { disks } = await site.guest.look();
+  const names = disks.flatMap(({ medium, names, qdev }) => (medium.kind === "image" && !medium.readOnly ? [names[0] ?? qdev] : []));
+  if (names.length === 0)
+    throw new UserError(`${baseName(site.guest.name)} on ${site.host.name} has no disk with an image that can be moved.`);
+  return names;
+}
+
+/** Whether the guest itself cannot be looked at, while its host answers: it is stopped, or its monitor is busy. */
+export async function guestIsSilent(site: Site, thrown: unknown): Promise<"silent" | "host-is-silent"> {
+  if (!isKind(thrown, "user") && !isKind(thrown, "unreachable")) throw thrown;
+  try {
+    await site.host.run(":");
+    return "silent";
+  } catch {
+    return "host-is-silent";
+  }
+}

@@ -1,0 +1,181 @@
+/** What a move of one disk will be, worked out from what was seen, before anything is written. */
+
+import type { FileIdentity, Layer } from "../disk/chain.js";
+import { nodeNames, quarantineName } from "../disk/names.js";
+import { baseName, directoryOf, within } from "../disk/paths.js";
+import { BugError } from "../errors.js";
+import { type FileStat, realPath, statFiles } from "../host/files.js";
+import { readLink } from "../host/links.js";
+import type { GuestView } from "../hypervisor/hypervisor.js";
+import { layerStates } from "../image/sidecar.js";
+import { complaint } from "./complaint.js";
+import type { Manifest, MovedLayer } from "./manifest.js";
+import type { SeenDisk, Site } from "./site.js";
+
+/** A layer of the live chain with its place on the host. */
+interface PlacedLayer extends Layer {
+  /** By its real directory. */
+  place: string;
+  identity: FileIdentity;
+}
+
+/** A chain on its way: its first `moving` layers land flat in the destination. */
+interface Landing {
+  destination: string;
+  chain: readonly PlacedLayer[];
+  moving: number;
+}
+
+export interface Draft {
+  disk: SeenDisk;
+  manifest: Manifest;
+  /** What the destination must have room for. */
+  neededBytes: number;
+}
+
+export async function draftMove(site: Site & { destination: string }, view: GuestView, disk: SeenDisk, now: Date): Promise<Draft> {
+  const { destination } = site;
+  const chain = await placeLayers(site, disk);
+  const landing = { destination, chain, moving: await countMoving(site, disk, chain) };
+  const active = at(chain, 0);
+  const lower = chain.slice(1, landing.moving);
+  const states = await layerStates(
+    site.host,
+    lower.map(({ place }) => within(destination, baseName(place))),
+    disk.key,
+  );
+  const layers = lower.map((_, index) => movedLayer(landing, index + 1, states[index]?.state === "foreign" ? "adopt" : "copy"));
+  const manifest: Manifest = {
+    version: 1,
+    domainId: view.domainId,
+    qdev: disk.qdev,
+    disk: disk.disk,
+    strategy: "mirror",
+    startedAt: now.toISOString(),
+    source: { active: active.place, dev: active.identity.dev, ino: active.identity.ino },
+    destination: {
+      directory: destination,
+      active: within(destination, baseName(active.place)),
+      node: freeTargetName(view, disk),
+      ...optionally("backing", backingAtDestination(landing, 0)),
+    },
+    layers,
+    ...optionally("link", await linkAsItIs(site)),
+    afterwards: site.options.afterwards,
+    quarantine: within(directoryOf(active.place), quarantineName(baseName(active.place), disk.key, now)),
+    formerNodes: formerNodes(view, disk),
+    current: active.place,
+  };
+  const missing = lower.filter(
+    (_, index) => layers[index]?.coming === "copy" && states[index]?.state !== "ours" && states[index]?.state !== "kept",
+  );
+  return { disk, manifest, neededBytes: [active, ...missing].reduce((sum, layer) => sum + layer.allocatedBytes, 0) };
+}
+
+function optionally<K extends string, V>(key: K, value: V | undefined): { [key in K]?: V } {
+  return value === undefined ? {} : ({ [key]: value } as { [key in K]: V });
+}
+
+async function placeLayers(site: Site, disk: SeenDisk): Promise<PlacedLayer[]> {
+  const home = directoryOf(disk.active.named);
+  const named = disk.image.chain.map(({ path }, index) => (index === 0 ? disk.active.named : within(home, path)));
+  const stats = await statFiles(site.host, named, "follow");
+  const placed: PlacedLayer[] = [];
+  for (const [index, layer] of disk.image.chain.entries()) {
+    const path = named[index] ?? layer.path;
+    const identity = stats[index];
+    if (!identity) {
+      const why = `its layer ${path} is open in QEMU, but there is no such file for us`;
+      throw complaint(site, {
+        verb: "move",
+        disk: disk.disk,
+        why,
+        advice: "Put the file back under its name: a copy of it is needed at the destination.",
+      });
+    }
+    placed.push({
+      ...layer,
+      place: within(await realPath(site.host, directoryOf(path)), baseName(path)),
+      identity: identityOnly(identity),
+    });
+  }
+  return placed;
+}
+
+function identityOnly({ dev, ino, sizeBytes, modified }: FileStat): FileIdentity {
+  return { dev, ino, sizeBytes, modified };
+}
+
+/** From the active layer down, as long as they lie in its directory and above `keepBase`. What lies under a layer that stays, stays. */
+async function countMoving(site: Site, disk: SeenDisk, chain: readonly PlacedLayer[]): Promise<number> {
+  const outside = chain.findIndex(({ place }) => directoryOf(place) !== disk.active.directory);
+  const flat = outside < 0 ? chain.length : outside;
+  const { keepBase } = site.options;
+  if (keepBase === undefined) return flat;
+  const [kept] = await statFiles(site.host, [keepBase], "follow");
+  const index = chain.findIndex(({ identity }) => kept !== undefined && identity.dev === kept.dev && identity.ino === kept.ino);
+  if (index > 0) return Math.min(index, flat);
+  const why =
+    index === 0
+      ? `keepBase ${keepBase} is its active image`
+      : `keepBase ${keepBase} is no layer of its chain (${chain.map(({ place }) => place).join(" ← ")})`;
+  throw complaint(site, { verb: "move", disk: disk.disk, why, advice: "Name a layer below the active one, or leave keepBase out." });
+}
+
+function movedLayer(landing: Landing, index: number, coming: "copy" | "adopt"): MovedLayer {
+  const { place, format, identity, backingName } = at(landing.chain, index);
+  const backing = backingAtDestination(landing, index);
+  const rename = backing !== undefined && backing.name !== backingName ? backing : undefined;
+  return {
+    source: place,
+    destination: within(landing.destination, baseName(place)),
+    format,
+    identity,
+    coming,
+    ...optionally("rename", rename),
+  };
+}
+
+/**
+ * How the moved layer's header shall name the layer below: as it does, where that finds the right file from the destination;
+ * else a relative name stays relative and an absolute one absolute, and a layer that stays is named by its full path.
+ */
+function backingAtDestination({ destination, chain, moving }: Landing, index: number): { name: string; format: string } | undefined {
+  const below = chain[index + 1];
+  if (!below) return undefined;
+  const moves = index + 1 < moving;
+  const found = moves ? within(destination, baseName(below.place)) : below.place;
+  const name = at(chain, index).backingName;
+  const still = name !== undefined && !name.startsWith("json:") && within(destination, name.replace(/^(\.\/)+/, "")) === found;
+  if (still) return { name, format: below.format };
+  return { name: moves && !name?.startsWith("/") ? baseName(below.place) : found, format: below.format };
+}
+
+function at(chain: readonly PlacedLayer[], index: number): PlacedLayer {
+  const layer = chain[index];
+  if (!layer) throw new BugError(`A chain of ${chain.length} layers was asked for layer ${index}.`);
+  return layer;
+}
+
+/** The target's node name: of the two, the one that is not open as the active image. */
+function freeTargetName(view: GuestView, disk: SeenDisk): string {
+  const [one, other] = nodeNames.targets(disk.key);
+  return view.nodes.some(({ name }) => name === one) ? other : one;
+}
+
+/** Nodes of the live chain that somebody named, format nodes before the protocol nodes that they stand on. QEMU's own go by themselves. */
+function formerNodes(view: GuestView, disk: SeenDisk): string[] {
+  const rank = new Map(disk.image.chain.map(({ path }, index) => [path, index] as const));
+  const isProtocol = (driver: string) => driver === "file" || driver === "host_device";
+  return view.nodes
+    .filter(({ name, file }) => !name.startsWith("#") && rank.has(file))
+    .map(({ name, file, driver }) => ({ name, weight: 2 * (rank.get(file) ?? 0) + (isProtocol(driver) ? 1 : 0) }))
+    .sort((a, b) => a.weight - b.weight)
+    .map(({ name }) => name);
+}
+
+async function linkAsItIs(site: Site): Promise<{ path: string; before: string } | undefined> {
+  const { link } = site.options;
+  const before = link === undefined ? undefined : await readLink(site.host, link);
+  return link === undefined || before === undefined ? undefined : { path: link, before };
+}

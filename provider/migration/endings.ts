@@ -1,0 +1,96 @@
+/** The ends of a move: tidied after the switch, undone before it, set back where a switch was written down but never happened. */
+
+import { sameFile } from "../disk/chain.js";
+import type { Job } from "../disk/job.js";
+import { fileNames, jobNames, nodeNames } from "../disk/names.js";
+import { within } from "../disk/paths.js";
+import { removeFile, renameWithoutReplacing, statFiles } from "../host/files.js";
+import { makeSymlink, readLink, replaceLink } from "../host/links.js";
+import { keepLayer, leaveLayer } from "../image/sidecar.js";
+import type { Manifest } from "./manifest.js";
+import { removeTarget } from "./mirroring.js";
+import type { Outcome } from "./outcome.js";
+import { manifestPaths, removeRecords, writeRecords } from "./records.js";
+import type { Seen, SeenDisk, Site } from "./site.js";
+
+/** After the switch: the former chain is closed, the former image put where it belongs, and nothing of the move stays. */
+export async function tidy(site: Site, seen: Seen, disk: SeenDisk, manifest: Manifest, outcome: Outcome): Promise<void> {
+  const job = seen.view.jobs.find(({ id }) => id === jobNames.mirror(disk.key));
+  if (job?.status === "concluded") await site.guest.dismiss(job.id);
+  if (manifest.link) await pointLink(site, disk, manifest.link, { from: manifest.link.before, to: manifest.destination.directory });
+  const former = manifest.formerNodes.filter((node) => node !== disk.image.activeNode);
+  for (const { node, why } of await site.guest.closeNodes(former)) outcome.left(disk.disk, `node ${node}: ${why}`);
+  await putAwayFormerImage(site, manifest, outcome);
+  for (const { coming, source, destination } of manifest.layers) {
+    if (coming === "copy") await keepLayer(site.host, destination, disk.key);
+    outcome.left(disk.disk, `${source}: other disks may stand on it`);
+  }
+  await removeScaffold(site, disk, manifest);
+  await removeRecords(site.host, disk.key, manifest, "destination");
+}
+
+/** The switch renamed it. If QEMU ended in the middle of the switch, it still has its old name: nobody has it open, so it is renamed now. */
+async function putAwayFormerImage(site: Site, manifest: Manifest, outcome: Outcome): Promise<void> {
+  const { source, quarantine, disk } = manifest;
+  const [byName] = await statFiles(site.host, [source.active], "keep-links");
+  const kept = manifest.afterwards === "keep";
+  if (byName && sameFile(byName, source) && !kept) await renameWithoutReplacing(site.host, source.active, quarantine);
+  const [there] = await statFiles(site.host, [quarantine], "keep-links");
+  if (!there || !sameFile(there, source)) return;
+  if (manifest.afterwards === "delete") return removeFile(site.host, quarantine);
+  if (kept) await renameWithoutReplacing(site.host, quarantine, source.active);
+  outcome.left(disk, `${kept ? source.active : quarantine}: the image that was active before`);
+}
+
+/** Before the switch: the source's exact chain, and nothing of ours at the destination. Every line of it may be done twice. */
+export async function clear(site: Site, disk: SeenDisk, manifest: Manifest): Promise<void> {
+  await site.guest.closeNodes([manifest.destination.node]);
+  await removeTarget(site, disk, manifest);
+  for (const { coming, destination } of manifest.layers) {
+    if (coming === "copy") await leaveLayer(site.host, destination, disk.key);
+  }
+  await removeScaffold(site, disk, manifest);
+  await removeRecords(site.host, disk.key, manifest, "source");
+}
+
+/**
+ * A switch was written down, and then the guest was not let go: the source is right, and must be found again. The names first,
+ * then the link, then `current`.
+ */
+export async function setBack(site: Site, disk: SeenDisk, manifest: Manifest): Promise<void> {
+  const { source, quarantine } = manifest;
+  const [byName, away] = await statFiles(site.host, [source.active, quarantine], "keep-links");
+  if (!byName && away && sameFile(away, source)) await renameWithoutReplacing(site.host, quarantine, source.active);
+  if (manifest.link) await pointLink(site, disk, manifest.link, { from: manifest.destination.directory, to: manifest.link.before });
+  const { switched: _, ...before } = { ...manifest, current: source.active };
+  await writeRecords(site.host, disk.key, before);
+}
+
+/** Re-points the move's link, atomically. A link that says something else by now is somebody's decision, and stays. */
+async function pointLink(
+  site: Site,
+  disk: SeenDisk,
+  { path }: { path: string },
+  { from, to }: { from: string; to: string },
+): Promise<void> {
+  if ((await readLink(site.host, path)) !== from) return;
+  const next = fileNames.linkNext(path, disk.key);
+  await makeSymlink(site.host, to, next);
+  await replaceLink(site.host, next, path);
+}
+
+/** Small files of a move that may be left from a step that was cut. */
+async function removeScaffold(site: Site, disk: SeenDisk, manifest: Manifest): Promise<void> {
+  await site.guest.closeNodes([nodeNames.probe(disk.key), ...manifest.layers.map((_, index) => nodeNames.held(disk.key, index + 1))]);
+  const { source, destination } = manifestPaths(manifest, disk.key);
+  const small = [source, destination].flatMap((path) => [`${path}.next`, `${path}.back`]);
+  const links = manifest.link ? [fileNames.linkNext(manifest.link.path, disk.key), fileNames.linkBack(manifest.link.path, disk.key)] : [];
+  const { directory } = manifest.destination;
+  const made = [fileNames.probe(disk.key), fileNames.newborn(disk.key)].map((name) => within(directory, name));
+  for (const path of [...small, ...links, ...made]) await removeFile(site.host, path);
+}
+
+/** A job that is on its way to `pending`, or beyond, no more than cancelled: for the disks of one step. */
+export async function cancelJobs(site: Site, jobs: readonly Job[]): Promise<void> {
+  await Promise.all(jobs.map(({ id }) => site.guest.cancel(id)));
+}

@@ -1,0 +1,134 @@
+/**
+ * The switch's guard: one shell on the host that writes down the switch while the guest's I/O waits, and that ends the switch
+ * alone when we cannot (design 3.4).
+ *
+ * Arguments: the monitor's socket; the link, its next and its former form (each empty where there is no link); then for every
+ * disk the job's id, the two manifests, the active image, its quarantine name and the target. Beside each manifest lie
+ * `.next`, what it shall say but for the target's size and time at its end, and `.back`, what it says now.
+ *
+ * It says `armed <tool>`; understands `begin`, `still`, `record`, `end`; answers `record` with `recorded`, or with `failed …`
+ * after setting everything back. At the end of its input in a begun switch it lets the guest go on by itself: job-finalize
+ * where `current` is written for all disks, else job-cancel. After 5 s of silence in a begun switch it ends the sshd process
+ * that serves us, so that the monitor comes free and its own input ends.
+ */
+
+/** How long the guard bears silence. */
+export const guardSilenceSeconds = 5;
+
+export const guardScript = `
+trap '' HUP INT TERM PIPE
+socket=$1 link=$2 next=$3 back=$4
+shift 4
+LC_ALL=C export LC_ALL
+if command -v socat >/dev/null 2>&1; then tool=socat; elif command -v nc >/dev/null 2>&1; then tool=nc; else tool=none; fi
+
+# the sshd process that serves this session: the nearest ancestor of that name
+sshd= above=$PPID
+while [ "\${above:-0}" -gt 1 ]; do
+  case $(cat "/proc/$above/comm" 2>/dev/null) in sshd*) sshd=$above; break ;; esac
+  above=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$above/status" 2>/dev/null)
+done
+
+# speaks to the monitor until it was heard: the monitor comes free only when our own channel is gone
+speak() {
+  for try in 1 2 3 4 5 6 7 8 9 10; do
+    heard=$(printf '{"execute":"qmp_capabilities"}\\n%s\\n' "$1" | case $tool in
+      socat) (cd "\${socket%/*}/" && socat -T 1 -,ignoreeof "UNIX-CONNECT:./\${socket##*/}") ;;
+      nc) nc -U -w 1 "$socket" ;;
+    esac 2>/dev/null)
+    case $heard in *'"return"'*) return 0 ;; esac
+  done
+  return 1
+}
+
+every() { # a job command for every disk
+  words=$1; shift
+  while [ $# -gt 0 ]; do
+    printf '{"execute":"%s","arguments":{"id":"%s"}}\\n' "$words" "$1"
+    shift 6
+  done
+}
+
+directories() { # of all manifests and images, and of the link
+  while [ $# -gt 0 ]; do
+    printf '%s\\0' "\${2%/*}/" "\${3%/*}/" "\${4%/*}/"
+    shift 6
+  done
+  [ -z "$link" ] || printf '%s\\0' "\${link%/*}/"
+}
+settle() { directories "$@" | xargs -0 sync --; }
+
+set_back() { # names first, then the link, then what the manifests say
+  disks=$#
+  for part in names manifests; do
+    [ $part = names ] || [ -z "$link" ] || { [ -L "$back" ] && mv -T -- "$back" "$link"; }
+    turn=0
+    while [ $turn -lt $disks ]; do
+      if [ $part = names ]; then [ -e "$4" ] || mv -n -T -- "$5" "$4"
+      else
+        [ ! -e "$2.back" ] || mv -T -- "$2.back" "$2"
+        [ ! -e "$3.back" ] || mv -T -- "$3.back" "$3"
+      fi
+      one=$1 two=$2 three=$3 four=$4 five=$5 six=$6
+      shift 6
+      set -- "$@" "$one" "$two" "$three" "$four" "$five" "$six"
+      turn=$((turn + 6))
+    done
+  done 2>/dev/null
+  settle "$@"
+}
+
+complete_next() { # the target as it is now, while its guest I/O waits: nobody may have written to it when this is read again
+  while [ $# -gt 0 ]; do
+    now=$(stat -L -c '%s %.9Y' -- "$6") || return 1
+    for half in "$2.next" "$3.next"; do
+      printf '"sizeBytes": %s,\n    "modified": "%s"\n  }\n}\n' "\${now% *}" "\${now#* }" >>"$half" || return 1
+    done
+    printf '%s\0' "$2.next" "$3.next" "$6" >&3
+    shift 6
+  done
+}
+write_current() {
+  while [ $# -gt 0 ]; do
+    mv -T -- "$2.next" "$2" && mv -T -- "$3.next" "$3" || return 1
+    shift 6
+  done
+}
+quarantine() {
+  while [ $# -gt 0 ]; do
+    mv -n -T -- "$4" "$5" && [ ! -e "$4" ] || return 1
+    shift 6
+  done
+}
+record() {
+  { complete_next "$@" 3>&1 || echo /dev/null/failed; } | xargs -0 sync -- &&
+    write_current "$@" && settle "$@" && { [ -z "$link" ] || mv -T -- "$next" "$link"; } && quarantine "$@" && settle "$@"
+}
+
+dog=
+watch() {
+  [ -z "$dog" ] || kill "$dog" 2>/dev/null
+  dog=
+  [ "$1" = no ] || [ -z "$sshd" ] || {
+    (trap - TERM; trap 'kill $nap; exit' TERM; sleep ${guardSilenceSeconds} & nap=$!; wait $nap && kill -KILL "$sshd") </dev/null >/dev/null 2>&1 &
+    dog=$!
+  }
+}
+
+begun=no current=source
+echo "armed $tool"
+while IFS= read -r word; do
+  case $word in
+    begin) begun=yes; watch yes ;;
+    still) watch yes ;;
+    record)
+      watch yes
+      if words=$(record "$@" 2>&1); then current=destination; echo recorded
+      else set_back "$@"; echo "failed $(printf %s "$words" | tr '\\n' ' ')"; fi ;;
+    end) watch no; exit 0 ;;
+  esac
+done
+watch no
+[ $begun = yes ] || exit 0
+if [ $current = destination ]; then speak "$(every job-finalize "$@")"; else speak "$(every job-cancel "$@")"; fi
+`;

@@ -1,0 +1,22 @@
+/** Whether a move was left on a host whose guest does not answer: the manifests tell, not our memory. */
+
+import { UserError } from "../errors.js";
+import { readSmallFile } from "../host/files.js";
+import { parseManifest } from "./manifest.js";
+import type { Site } from "./site.js";
+
+const list = `for place do for found in "$place"/lm-????????.manifest.json; do [ -e "$found" ] && printf '%s\\0' "$found"; done; done; :`;
+
+/** @throws UserError naming the guest's unfinished move, if one of the directories has its manifest */
+export async function moveLeftOnHost(site: Site, domainId: string, directories: readonly string[]): Promise<void> {
+  const { stdout } = await site.host.run(list, [...new Set(directories)]);
+  for (const path of stdout.split("\0").filter((name) => name !== "")) {
+    const text = await readSmallFile(site.host, path);
+    const manifest = text === undefined ? undefined : parseManifest(text, path);
+    if (manifest?.domainId !== domainId) continue;
+    throw new UserError(
+      `Unable to end the move of ${manifest.disk} of ${site.guest.name} on ${site.host.name}: its guest does not answer, and ${path} tells of a move that is not ended. ` +
+        `Nothing was touched; current: ${manifest.current}. Start the guest from there, then run again.`,
+    );
+  }
+}

@@ -1,0 +1,175 @@
+/**
+ * The lock beside each manifest: keeps two runs apart, whichever machines they are on.
+ *
+ * Taken over at once if its holder ran on this same machine and is gone, else after a minute without a heartbeat.
+ */
+
+import { randomBytes } from "node:crypto";
+import { readFileSync, readlinkSync } from "node:fs";
+import { hostname } from "node:os";
+import { z } from "zod";
+import { fileNames } from "../disk/names.js";
+import { directoryOf, within } from "../disk/paths.js";
+import { UserError } from "../errors.js";
+import type { Host } from "../host/host.js";
+
+/** A heartbeat is a new time on the file. */
+const heartbeatSeconds = 10;
+/** So long without one, and the holder counts as gone. */
+export const silenceSeconds = 60;
+
+const holderSchema = z.object({ run: z.string(), machine: z.string(), pid: z.int(), born: z.string(), name: z.string() });
+/** Who holds a lock: this run, on this machine, in this process. */
+export type Holder = z.output<typeof holderSchema>;
+
+/** `boot id` and `pid namespace`: only inside both does a process id mean the same process. Elsewhere than on Linux nobody is ever "gone". */
+function thisMachine(): string {
+  try {
+    return `${readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim()} ${readlinkSync("/proc/self/ns/pid")}`;
+  } catch {
+    return "";
+  }
+}
+
+/** When the process was started, so that its number used again does not pass for it. */
+function birthOf(pid: number): string | undefined {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, "utf8").replace(/^.*\)/s, "").trim().split(" ");
+    return fields[0] === "Z" ? undefined : fields[19];
+  } catch {
+    return undefined;
+  }
+}
+
+export function newHolder(): Holder {
+  return {
+    run: randomBytes(8).toString("hex"),
+    machine: thisMachine(),
+    pid: process.pid,
+    born: birthOf(process.pid) ?? "",
+    name: hostname(),
+  };
+}
+
+/** Whether the holder is known to be gone; "perhaps" when only its silence can tell. */
+export function holderIs(holder: Holder): "gone" | "alive" | "perhaps" {
+  if (holder.machine === "" || holder.machine !== thisMachine()) return "perhaps";
+  return birthOf(holder.pid) === holder.born ? "alive" : "gone";
+}
+
+/** Takes the lock if it is free or still holds `$3`, the text of a holder who is gone; answers what is in it, and how old its last heartbeat is. */
+const take = `
+exec 9<"\${1%/*}/" && flock 9 || exit 3
+if [ -L "$1" ]; then echo "$1 is a symbolic link" >&2; exit 4; fi
+if [ ! -e "$1" ] || { [ -n "$3" ] && [ "$(cat "$1")" = "$3" ]; } || [ "$(cat "$1")" = "$2" ]; then
+  new=$(mktemp "$1.XXXXXX") && printf '%s\\n' "$2" >"$new" && sync -- "$new" && mv -f -T -- "$new" "$1" && sync -- "\${1%/*}/" || { rm -f "$new"; exit 5; }
+fi
+echo $(($(date +%s) - $(stat -c %Y -- "$1")))
+cat "$1"`;
+
+const beat = `[ "$(cat "$1" 2>/dev/null)" = "$2" ] && touch -c -- "$1"`;
+const release = `exec 9<"\${1%/*}/" && flock 9 && if [ "$(cat "$1" 2>/dev/null)" = "$2" ]; then rm -f -- "$1" && sync -- "\${1%/*}/"; fi`;
+
+/** Locks of one run; takes them in the order asked, gives them back all at once. */
+export class Locks {
+  private readonly held = new Set<string>();
+  private readonly text: string;
+  private timer: NodeJS.Timeout | undefined;
+
+  constructor(
+    private readonly host: Host,
+    readonly holder: Holder = newHolder(),
+  ) {
+    this.text = JSON.stringify(holder);
+  }
+
+  /**
+   * Waits for a silent holder to count as gone, at most a minute.
+   * @throws UserError if another run is alive, or the directory cannot be written to
+   */
+  async take(directory: string, key: string, said: (text: string) => void, stop: AbortSignal): Promise<void> {
+    const path = within(directory, fileNames.lock(key));
+    if (this.held.has(path)) return;
+    const deadline = performance.now() + 1000 * (silenceSeconds + 2 * heartbeatSeconds);
+    for (let former = "", oldest = 0; ; ) {
+      const { text, holder, ageSeconds } = await this.tryTake(path, former);
+      if (text === this.text) return this.keep(path);
+      const state = holderIs(holder);
+      const beats = ageSeconds < oldest;
+      if (state === "alive" || beats || performance.now() > deadline || stop.aborted) throw this.refused(path, holder);
+      if (state === "gone" || ageSeconds > silenceSeconds) {
+        former = text;
+        continue;
+      }
+      oldest = ageSeconds;
+      said(`waits for the lock of a run on ${holder.name} that has been silent for ${ageSeconds} s`);
+      await pause(1, stop);
+    }
+  }
+
+  private async tryTake(path: string, former: string): Promise<{ text: string; holder: Holder; ageSeconds: number }> {
+    const { exitStatus, stdout, stderr } = await this.host.run(take, [path, this.text, former]);
+    if (exitStatus !== 0) {
+      throw new UserError(
+        `Unable to lock ${directoryOf(path)} on ${this.host.name}: ${stderr.trim().split("\n").pop() || `exit status ${exitStatus}`}. ` +
+          "Nothing was touched. This account must be able to create files there.",
+      );
+    }
+    const end = stdout.indexOf("\n");
+    const text = stdout.slice(end + 1).trim();
+    const holder = holderSchema.safeParse(jsonOf(text));
+    if (!holder.success)
+      throw new UserError(
+        `Unable to read the lock ${path} on ${this.host.name}: it is not as we write it. If no run is under way, remove it.`,
+      );
+    return { text, holder: holder.data, ageSeconds: Number(stdout.slice(0, end)) };
+  }
+
+  private keep(path: string): void {
+    this.held.add(path);
+    this.timer ??= setInterval(() => void this.beat(), 1000 * heartbeatSeconds).unref();
+  }
+
+  private async beat(): Promise<void> {
+    // a beat that does not arrive shows in the step that is under way, which talks to the same host
+    await Promise.allSettled([...this.held].map((path) => this.host.run(beat, [path, this.text])));
+  }
+
+  private refused(path: string, { name, pid, run }: Holder): UserError {
+    return new UserError(
+      `Unable to move a disk on ${this.host.name}: another run is at it (${run}, process ${pid} on ${name}; its lock is ${path}). ` +
+        "Nothing was touched. Let it end, then run `pulumi up` again.",
+    );
+  }
+
+  /** Gives all back. What cannot be given back is left to its silence. */
+  async release(): Promise<void> {
+    clearInterval(this.timer);
+    this.timer = undefined;
+    const paths = [...this.held].reverse();
+    this.held.clear();
+    for (const path of paths) await this.host.run(release, [path, this.text]);
+  }
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Resolves after the time, or at once when the run is asked to stop. */
+export function pause(seconds: number, stop: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (stop.aborted) return resolve();
+    const done = () => {
+      clearTimeout(timer);
+      stop.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, 1000 * seconds);
+    stop.addEventListener("abort", done);
+  });
+}

@@ -1,0 +1,158 @@
+/**
+ * Observe, then one step, until done. This is all there is of a move, of its resuming and of its undoing: a second run finishes
+ * what a killed one began, because neither remembers anything.
+ */
+
+import { jobNames } from "../disk/names.js";
+import { BugError, impossible, UserError } from "../errors.js";
+import { begin, recordDestination } from "./begin.js";
+import { complaint } from "./complaint.js";
+import { copyOne } from "./copying.js";
+import { cancelJobs, clear, setBack, tidy } from "./endings.js";
+import { Locks } from "./lock.js";
+import type { Manifest } from "./manifest.js";
+import { continueMirror, dismissJob, MirrorTeller, stalledAgain, startMirror } from "./mirroring.js";
+import { observe, observeNames } from "./observe.js";
+import type { Outcome } from "./outcome.js";
+import { type Goal, nextStep, type Step } from "./plan.js";
+import type { Seen, SeenDisk, Site } from "./site.js";
+import { letGo, switchDisks } from "./switch.js";
+import { Watch } from "./watch.js";
+
+/** Brings the disks where they are wanted (`arrive`), or brings to an end what was begun (`withdraw`). */
+export async function moveDisks(site: Site, disks: readonly string[], goal: Goal, outcome: Outcome): Promise<Seen> {
+  const locks = new Locks(site.host);
+  try {
+    await lockPlaces(site, locks, disks);
+    return await new Move(site, disks, goal, outcome).run();
+  } finally {
+    await locks.release();
+  }
+}
+
+/** The source's directory first, then the destination's, then those of a move that is under way. */
+async function lockPlaces(site: Site, locks: Locks, disks: readonly string[]): Promise<void> {
+  for (const { key, disk, directories } of await observeNames(site, disks)) {
+    for (const directory of directories) await locks.take(directory, key, (text) => site.run.progress(`${disk} ${text}`), site.run.stop);
+  }
+}
+
+class Move {
+  private readonly teller = new MirrorTeller();
+  private readonly watch: Watch;
+  /** Jobs that were let go on after an error: a second error of the same kind is told. */
+  private readonly continued = new Set<string>();
+
+  constructor(
+    private readonly site: Site,
+    private readonly disks: readonly string[],
+    private readonly goal: Goal,
+    private readonly outcome: Outcome,
+  ) {
+    this.watch = new Watch(site.options.stallSeconds);
+  }
+
+  async run(): Promise<Seen> {
+    for (;;) {
+      const seen = await observe(this.site, this.disks);
+      const step = nextStep(this.goal, seen.disks);
+      if (step.step === "done") return seen;
+      if (this.site.run.stop.aborted && step.step !== "let-go" && step.step !== "cancel") throw this.stopped(seen);
+      this.watch.see(step, seen);
+      await this.take(step, seen);
+    }
+  }
+
+  private async take(step: Exclude<Step, { step: "done" }>, seen: Seen): Promise<void> {
+    const { site, outcome } = this;
+    switch (step.step) {
+      case "stop":
+        throw complaint(site, { verb: "go on with the move of", disk: step.disk, why: step.why, advice: "Then run again." });
+      case "begin":
+        return begin(this.bound(), seen, of(seen, step.disks));
+      case "record-destination":
+        return recordDestination(site, one(seen, step.disk), manifestOf(one(seen, step.disk)));
+      case "copy":
+        return copyOne(site, one(seen, step.disk), step.layer, outcome);
+      case "start-mirror":
+        return startMirror(site, one(seen, step.disk), manifestOf(one(seen, step.disk)));
+      case "continue-mirror":
+        return this.continueOnce(one(seen, step.disk));
+      case "wait":
+        return this.wait(of(seen, step.disks));
+      case "switch":
+        return switchDisks(
+          site,
+          of(seen, step.disks).map((disk) => ({ ...disk, manifest: manifestOf(disk) })),
+          outcome,
+        );
+      case "let-go":
+        return letGo(site, of(seen, step.disks));
+      case "cancel":
+        return this.cancel(seen, of(seen, step.disks));
+      case "dismiss":
+        return this.dismiss(one(seen, step.disk));
+      case "set-back":
+        return setBack(site, one(seen, step.disk), manifestOf(one(seen, step.disk)));
+      case "tidy":
+        return tidy(site, seen, one(seen, step.disk), manifestOf(one(seen, step.disk)), outcome);
+      case "clear":
+        return clear(site, one(seen, step.disk), manifestOf(one(seen, step.disk)));
+      default:
+        return impossible(step);
+    }
+  }
+
+  private bound(): Site & { destination: string } {
+    const { destination } = this.site;
+    if (destination === undefined) throw new BugError("A move was begun that goes nowhere.");
+    return { ...this.site, destination };
+  }
+
+  private async wait(disks: readonly SeenDisk[]): Promise<void> {
+    for (const disk of disks) if ("job" in disk.seen) this.site.run.progress(this.teller.tell(disk.disk, disk.seen.job));
+    await this.site.guest.wakeUp(0.5);
+  }
+
+  private async continueOnce(disk: SeenDisk): Promise<void> {
+    if (disk.seen.phase !== "stalled") return;
+    if (this.continued.has(disk.disk)) throw stalledAgain(this.site, disk, disk.seen.job);
+    this.continued.add(disk.disk);
+    await continueMirror(this.site, disk, disk.seen.job);
+  }
+
+  private async cancel(seen: Seen, disks: readonly SeenDisk[]): Promise<void> {
+    const ids = disks.map(({ key }) => jobNames.mirror(key));
+    await cancelJobs(
+      this.site,
+      seen.view.jobs.filter(({ id }) => ids.includes(id)),
+    );
+    await this.site.guest.wakeUp(0.1);
+  }
+
+  private async dismiss(disk: SeenDisk): Promise<void> {
+    if (disk.seen.phase === "broken-off") await dismissJob(this.site, disk, disk.seen.job, this.goal);
+  }
+
+  private stopped(seen: Seen): UserError {
+    const current = seen.disks.map(({ disk, manifest, active }) => `${disk} on ${manifest?.current ?? active.named}`).join(", ");
+    return new UserError(
+      `Stopped as asked, between two steps: the guest runs on, ${current}. Nothing is lost: run \`pulumi up\` again and it goes on, or \`pulumi destroy\` to undo it.`,
+    );
+  }
+}
+
+function one(seen: Seen, disk: string): SeenDisk {
+  const found = seen.disks.find((candidate) => candidate.disk === disk);
+  if (!found) throw new BugError(`A step was chosen for ${disk}, which was not observed.`);
+  return found;
+}
+
+function of(seen: Seen, disks: readonly string[]): SeenDisk[] {
+  return disks.map((disk) => one(seen, disk));
+}
+
+function manifestOf({ disk, manifest }: SeenDisk): Manifest {
+  if (!manifest) throw new BugError(`A step was chosen for ${disk} that needs its manifest.`);
+  return manifest;
+}

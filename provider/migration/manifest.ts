@@ -1,0 +1,91 @@
+/**
+ * What a move writes down, once beside the source's images and once beside the destination's: where it goes, which files are
+ * ours, what was frozen, and `current`: where a boot must find the disk.
+ *
+ * Pure: the text and what it says. `records.ts` reads and writes it.
+ */
+
+import { z } from "zod";
+import { UserError } from "../errors.js";
+
+const identity = z.strictObject({ dev: z.string(), ino: z.string(), sizeBytes: z.int(), modified: z.string() });
+const absolute = z.string().startsWith("/");
+
+/** A layer below the active one that moves with it. */
+const movedLayer = z.strictObject({
+  source: absolute,
+  destination: absolute,
+  format: z.string(),
+  /** What the source was when the move began; it is frozen, so it must still be so. */
+  identity,
+  /** `copy`: the copier brings it, and its sidecar says who stands on it. `adopt`: it lay there already with the same content; never ours. */
+  coming: z.enum(["copy", "adopt"]),
+  /** Of an adopted layer: what it was when it was compared. */
+  adopted: identity.optional(),
+  /** The backing name that the copy's header gets; absent where the source's own stays right. */
+  rename: z.strictObject({ name: z.string(), format: z.string() }).optional(),
+});
+
+const manifestSchema = z.strictObject({
+  version: z.literal(1),
+  domainId: z.string(),
+  qdev: z.string(),
+  /** The user's name of the disk, for messages. */
+  disk: z.string(),
+  strategy: z.literal("mirror"),
+  startedAt: z.string(),
+  source: z.strictObject({
+    /** The active image before the move, by its real path. */
+    active: absolute,
+    /** Which file that is. Its size and times change: the guest writes to it. */
+    dev: z.string(),
+    ino: z.string(),
+  }),
+  destination: z.strictObject({
+    /** As the user spelled it. */
+    directory: absolute,
+    active: absolute,
+    node: z.string(),
+    /** The backing name in the target's header; absent for an image without backing. */
+    backing: z.strictObject({ name: z.string(), format: z.string() }).optional(),
+    /** Which file the target is, once it is made: only that file is ours under this name. */
+    file: z.strictObject({ dev: z.string(), ino: z.string() }).optional(),
+  }),
+  /** The layers below the active one that move with it, top first. */
+  layers: z.array(movedLayer),
+  link: z.strictObject({ path: absolute, before: z.string() }).optional(),
+  afterwards: z.enum(["quarantine", "keep", "delete"]),
+  /** The name that the former active image gets in the switch. */
+  quarantine: absolute,
+  /** Nodes of the former chain, an overlay before what it backs: closed after the switch. */
+  formerNodes: z.array(z.string()),
+  /** The one path that holds every acknowledged write, and from which a boot must come back. */
+  current: absolute,
+  /** What the target was, once `current` names it. Unchanged means that the guest was never let onto it. */
+  switched: identity.optional(),
+});
+
+export type Manifest = z.output<typeof manifestSchema>;
+export type MovedLayer = z.output<typeof movedLayer>;
+
+/** @throws UserError when somebody edited it, or a newer version wrote it */
+export function parseManifest(text: string, path: string): Manifest {
+  try {
+    return manifestSchema.parse(JSON.parse(text));
+  } catch (cause) {
+    throw new UserError(
+      `Unable to read the manifest ${path}: it is not as this version of pulumi-livedisk writes it. Nothing was touched. ` +
+        "If a newer version began the move, let that version finish it; if somebody edited the file, put its text back.",
+      { cause },
+    );
+  }
+}
+
+export function manifestText(manifest: Manifest): string {
+  return `${JSON.stringify(manifestSchema.parse(manifest), null, 2)}\n`;
+}
+
+/** Whether a boot must find the disk at the destination. */
+export function currentSide(manifest: Manifest): "source" | "destination" {
+  return manifest.current === manifest.destination.active ? "destination" : "source";
+}

@@ -1,0 +1,129 @@
+/** The mirror of the active layer: its target, its job, its two endings before the switch. */
+
+import { sameFile } from "../disk/chain.js";
+import type { Job } from "../disk/job.js";
+import { fileNames, jobNames, nodeNames } from "../disk/names.js";
+import { within } from "../disk/paths.js";
+import { BugError } from "../errors.js";
+import { freeBytes, removeFile, renameWithoutReplacing, statFiles } from "../host/files.js";
+import { createImage } from "../image/qemu-img.js";
+import { bytesText, complaint } from "./complaint.js";
+import type { Manifest } from "./manifest.js";
+import { pace } from "./progress.js";
+import { writeRecords } from "./records.js";
+import type { SeenDisk, Site } from "./site.js";
+
+/** A fresh target with its copied chain, and the job onto it. What a mirror cut off by QEMU's end left there is made anew. */
+export async function startMirror(site: Site, disk: SeenDisk, manifest: Manifest): Promise<void> {
+  const { node } = manifest.destination;
+  await site.guest.closeNodes([node]);
+  await removeTarget(site, disk, manifest);
+  await makeTarget(site, disk, manifest);
+  const { image, key } = disk;
+  const { path, format } = { path: manifest.destination.active, format: image.creation.format };
+  await site.guest.openTarget(node, { path, format, cache: image.cache, detectZeroes: image.detectZeroes });
+  await site.guest.startMirror(jobNames.mirror(key), node, nodeNames.filter(key), {
+    source: image.activeNode,
+    sync: manifest.destination.backing ? "top" : "full",
+    copyMode: site.options.copyMode,
+    maxBytesPerSecond: site.options.maxBytesPerSecond,
+  });
+}
+
+/**
+ * Removes the target if the manifest calls it ours: under the name that only we give, or under its own name if it is the file
+ * that was recorded when it was made.
+ */
+export async function removeTarget(site: Site, disk: SeenDisk, manifest: Manifest): Promise<void> {
+  await removeFile(site.host, newborn(disk, manifest));
+  const { active, file } = manifest.destination;
+  const [there] = await statFiles(site.host, [active], "keep-links");
+  if (!there) return;
+  if (file && sameFile(there, file)) return removeFile(site.host, active);
+  const why = `${active} is not the file that this move made there`;
+  throw complaint(site, {
+    verb: "go on with the move of",
+    disk: disk.disk,
+    why,
+    left: "The guest runs on the source as before.",
+    advice: "Take it away, then run again.",
+  });
+}
+
+/** Made under our own name, written down by what it is, and only then given its name: so the name never lies. */
+async function makeTarget(site: Site, disk: SeenDisk, manifest: Manifest): Promise<void> {
+  const path = newborn(disk, manifest);
+  const { image } = disk;
+  const { backing, active } = manifest.destination;
+  await createImage(site.host, {
+    path,
+    format: image.creation.format,
+    options: image.creation.options,
+    virtualBytes: image.chain[0].virtualBytes,
+    like: manifest.source.active,
+    ...(backing && { backing }),
+  });
+  const [made] = await statFiles(site.host, [path], "keep-links");
+  if (!made) throw new BugError(`The target ${path} was made and is not there.`);
+  manifest.destination.file = { dev: made.dev, ino: made.ino };
+  await writeRecords(site.host, disk.key, manifest);
+  await renameWithoutReplacing(site.host, path, active);
+}
+
+function newborn(disk: SeenDisk, manifest: Manifest): string {
+  return within(manifest.destination.directory, fileNames.newborn(disk.key));
+}
+
+/** Lets a job go on that an error stopped, if there is room again. */
+export async function continueMirror(site: Site, disk: SeenDisk, job: Job): Promise<void> {
+  const directory = disk.manifest?.destination.directory ?? site.destination;
+  const missing = job.totalProgress - job.currentProgress;
+  const free = directory === undefined ? 0 : await freeBytes(site.host, directory);
+  if (job.ioStatus === "nospace" && free < Math.max(missing, 1)) {
+    const why = `${directory} is full: ${bytesText(missing)} are still to be written, ${bytesText(free)} are free`;
+    throw waiting(site, disk, why, "Free space, then run `pulumi up` again: it goes on where it stopped.");
+  }
+  await site.guest.resume(job.id);
+}
+
+/** The job stopped again right after it was let go on. */
+export function stalledAgain(site: Site, disk: SeenDisk, job: Job): Error {
+  const what = job.ioStatus === "nospace" ? "has no space left" : "answers with I/O errors";
+  return waiting(
+    site,
+    disk,
+    `its destination ${disk.manifest?.destination.directory} ${what}`,
+    "Mend the storage, then run `pulumi up` again: it goes on where it stopped.",
+  );
+}
+
+function waiting(site: Site, disk: SeenDisk, why: string, advice: string): Error {
+  const left = `The mirror waits; the guest goes on writing to ${disk.manifest?.source.active}, which is current.`;
+  return complaint(site, { verb: "go on with the move of", disk: disk.disk, why, left, advice });
+}
+
+/** Takes the ended job away. An error that it ended with is told: the next run starts another mirror. */
+export async function dismissJob(site: Site, disk: SeenDisk, job: Job, goal: "arrive" | "withdraw"): Promise<void> {
+  await site.guest.dismiss(job.id);
+  if (goal === "withdraw" || job.error === undefined) return;
+  const left = `The guest runs on ${disk.manifest?.source.active}, which is current; the copied layers are kept.`;
+  const why = `the mirror ended with: ${job.error}`;
+  throw complaint(site, {
+    verb: "move",
+    disk: disk.disk,
+    why,
+    left,
+    advice: "Mend what it says, then run `pulumi up` again: only the mirror starts anew.",
+  });
+}
+
+/** Progress lines of a mirror, one teller a job. */
+export class MirrorTeller {
+  private readonly told = new Map<string, ReturnType<typeof pace>>();
+
+  tell(disk: string, job: Job): string {
+    const teller = this.told.get(disk) ?? pace(`${disk} mirroring`);
+    this.told.set(disk, teller);
+    return teller(job.currentProgress, job.totalProgress);
+  }
+}

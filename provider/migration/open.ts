@@ -1,0 +1,22 @@
+/** From arguments to a site: the host connected, the guest found. */
+
+import { connectHost } from "../host/connection.js";
+import type { HostArgs } from "../host/target.js";
+import type { DomainArgs } from "../hypervisor/address.js";
+import { openGuest } from "../hypervisor/qemu/guest.js";
+import type { Run } from "../lifecycle.js";
+import type { MoveOptions } from "./options.js";
+import type { Site } from "./site.js";
+
+export interface Place {
+  host: HostArgs;
+  domain: DomainArgs;
+  options: MoveOptions;
+  destination?: string | undefined;
+}
+
+export async function openSite({ host, domain, options, destination }: Place, run: Run): Promise<Site> {
+  const connected = await connectHost(host, run.credentials, run.stop);
+  const guest = openGuest(connected, domain);
+  return { host: connected, guest, run, options, ...(destination === undefined ? {} : { destination }) };
+}

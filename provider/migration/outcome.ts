@@ -1,0 +1,41 @@
+/** What a run can tell of the moves that it made. Only for people: no decision rests on it. */
+
+export interface DiskOutcome {
+  copiedBytes: number;
+  /** From the first job-complete sent to the last job-finalize answered; absent where another run, or the host alone, ended the switch. */
+  pauseMs?: number;
+  seconds: number;
+  /** Files and nodes that stay behind, and why. */
+  left: string[];
+}
+
+export class Outcome {
+  private readonly begun = performance.now();
+  private readonly disks = new Map<string, DiskOutcome>();
+
+  copied(disk: string, bytes: number): void {
+    this.of(disk).copiedBytes += bytes;
+  }
+
+  paused(disk: string, ms: number): void {
+    this.of(disk).pauseMs = Math.round(ms * 10) / 10;
+  }
+
+  left(disk: string, what: string): void {
+    this.of(disk).left.push(what);
+  }
+
+  /** One disk's story so far; undefined for a disk with which nothing was done. */
+  tell(disk: string): DiskOutcome | undefined {
+    const told = this.disks.get(disk);
+    return told && { ...told, left: [...told.left], seconds: Math.round((performance.now() - this.begun) / 100) / 10 };
+  }
+
+  private of(disk: string): DiskOutcome {
+    const known = this.disks.get(disk);
+    if (known) return known;
+    const fresh: DiskOutcome = { copiedBytes: 0, seconds: 0, left: [] };
+    this.disks.set(disk, fresh);
+    return fresh;
+  }
+}

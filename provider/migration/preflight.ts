@@ -1,0 +1,139 @@
+/** All that is asked before the first byte: everything that a user can have got wrong is refused here, with nothing touched. */
+
+import { sameFile } from "../disk/chain.js";
+import { isOurName } from "../disk/names.js";
+import { baseName, directoryOf, within } from "../disk/paths.js";
+import { statFiles } from "../host/files.js";
+import type { DiskView, GuestView, ImageView } from "../hypervisor/hypervisor.js";
+import { isImageInUse } from "../image/qemu-img.js";
+import { complaint } from "./complaint.js";
+import { sameDirectory } from "./observe.js";
+import type { SeenDisk, Site } from "./site.js";
+
+/** The image in a drive, or a sentence. */
+export function imageOf(site: Site, disk: string, found: DiskView): ImageView {
+  if (found.medium.kind === "image") return found.medium;
+  const why = found.medium.kind === "none" ? "its drive is empty" : found.medium.why;
+  throw complaint(site, { verb: "look after", disk, why, advice: "Name a disk whose chain is made of local qcow2 or raw files." });
+}
+
+/** What the monitor must be able to do. */
+export async function checkFeatures(site: Site, disk: string): Promise<void> {
+  const missing = await site.guest.missingFeatures();
+  if (missing.length === 0) return;
+  const why = `its QEMU lacks ${missing.join(", ")}`;
+  throw complaint(site, { verb: "move", disk, why, advice: "QEMU 7.2 has all that is needed: restart the guest on that or a newer one." });
+}
+
+/** What of the disk itself forbids a move. */
+export function checkDisk(site: Site, view: GuestView, disk: SeenDisk): void {
+  const refuse = (why: string, advice: string) => complaint(site, { verb: "move", disk: disk.disk, why, advice });
+  const { image } = disk;
+  if (image.readOnly)
+    throw refuse("it is read-only", "A read-only disk has no writes to keep: copy its files and change the guest's configuration.");
+  const bitmaps = site.options.loses.includes("bitmaps") ? [] : image.dirtyBitmaps;
+  if (bitmaps.length > 0) {
+    const why = `a mirror does not carry its dirty bitmaps (${bitmaps.join(", ")})`;
+    throw refuse(why, 'Add "bitmaps" to `loses` if the next backup may be a full one.');
+  }
+  if (image.internalSnapshots.length > 0 && !site.options.loses.includes("internal-snapshots")) {
+    const why = `a mirror does not carry its internal snapshots (${image.internalSnapshots.join(", ")})`;
+    throw refuse(why, 'Add "internal-snapshots" to `loses` if they may stay behind with the old image.');
+  }
+  const jobs = strangersJobs(view, image);
+  if (jobs.length > 0)
+    throw refuse(`somebody else's job runs on it (${jobs.join(", ")})`, "Let it end, or cancel it, then run `pulumi up` again.");
+}
+
+/**
+ * Jobs that are not ours and sit on this chain. No reply names a job's node; but mirror, commit, backup and stream each put a
+ * filter over the node they work on (QEMU 6.0 and later), whose file is that node's.
+ */
+function strangersJobs(view: GuestView, image: ImageView): string[] {
+  const strangers = view.jobs.filter(({ id }) => !isOurName(id)).map(({ id, type }) => `${type} ${id}`);
+  const filters = ["mirror_top", "commit_top", "copy-before-write", "copy-on-read"];
+  const paths = new Set(image.chain.map(({ path }) => path));
+  const sitsHere = view.nodes.some(({ name, driver, file }) => !isOurName(name) && filters.includes(driver) && paths.has(file));
+  return sitsHere ? strangers : [];
+}
+
+/** QEMU's name of the active image leads us to the very file that QEMU has open. */
+export async function checkActiveFile(site: Site, disk: SeenDisk): Promise<void> {
+  const { named } = disk.active;
+  const [found] = await statFiles(site.host, [named], "follow");
+  const refuse = (why: string) =>
+    complaint(site, {
+      verb: "move",
+      disk: disk.disk,
+      why,
+      advice: "Name the image by its absolute path in the guest's configuration, in a place that this host account sees too.",
+    });
+  if (!found) throw refuse(`QEMU has ${named} open, but there is no such file for us`);
+  const process = await site.guest.process();
+  const proved = process ? process.openFiles.has(`${found.dev}:${found.ino}`) : await isImageInUse(site.host, named);
+  if (!proved) throw refuse(`${named} is not the file that QEMU has open`);
+}
+
+/** The destination is a directory, and nothing of another's has the active image's name there. */
+export async function checkDestination(site: Site & { destination: string }, disk: SeenDisk): Promise<void> {
+  const target = within(site.destination, baseName(disk.active.named));
+  const [directory, there] = await statFiles(site.host, [site.destination, target], "keep-links");
+  const [followed] = await statFiles(site.host, [site.destination], "follow");
+  const refuse = (why: string, advice: string) => complaint(site, { verb: "move", disk: disk.disk, why, advice });
+  if (!directory || !followed)
+    throw refuse(`there is no directory ${site.destination}`, "Create it, writable for the guest's QEMU, or name another.");
+  if (followed.kind !== "directory") throw refuse(`${site.destination} is no directory`, "Name a directory.");
+  if (there) {
+    throw refuse(
+      `${target} already lies there and is not ours`,
+      "Take it away or give it another name: the moved disk keeps its own file name.",
+    );
+  }
+}
+
+/** A link leads to the directory in which the disk is, and every disk that is found through it moves. */
+export async function checkLink(site: Site, view: GuestView, disks: readonly SeenDisk[]): Promise<void> {
+  const { link } = site.options;
+  const first = disks[0];
+  if (link === undefined || first === undefined) return;
+  const refuse = (why: string, advice: string) => complaint(site, { verb: "move", disk: first.disk, why, advice });
+  const [itself] = await statFiles(site.host, [link], "keep-links");
+  const [leadsTo] = await statFiles(site.host, [link], "follow");
+  if (!itself)
+    throw refuse(
+      `the link ${link} does not exist`,
+      "Create it as a symbolic link to the disks' directory, and name the disks through it in the guest's command line.",
+    );
+  if (itself.kind !== "symlink")
+    throw refuse(`${link} is a ${itself.kind} and no symbolic link`, "Name a symbolic link to the disks' directory.");
+  if (leadsTo?.kind !== "directory") {
+    throw refuse(
+      `the link ${link} does not lead to a directory`,
+      "A link to a file would make QEMU look for the backing files beside the link: link the directory.",
+    );
+  }
+  for (const disk of disks) {
+    const [home] = await statFiles(site.host, [disk.active.directory], "follow");
+    if (!home || !sameFile(home, leadsTo))
+      throw refuse(
+        `the link ${link} does not lead to ${disk.active.directory}, where ${disk.disk} lies`,
+        "Name the link through which this disk is found.",
+      );
+  }
+  await checkNobodyLeftBehind(site, view, disks, refuse);
+}
+
+async function checkNobodyLeftBehind(
+  site: Site,
+  view: GuestView,
+  moving: readonly SeenDisk[],
+  refuse: (why: string, advice: string) => Error,
+): Promise<void> {
+  const home = moving[0]?.active.directory;
+  for (const { qdev, medium, names } of view.disks) {
+    if (home === undefined || medium.kind !== "image" || moving.some((disk) => disk.qdev === qdev)) continue;
+    if ((await sameDirectory(site, directoryOf(medium.chain[0].path), home)) === "different") continue;
+    const why = `${names[0] ?? qdev} lies behind the same link and would not move with it`;
+    throw refuse(why, "Add it to `disks`: all disks behind a link move in one operation.");
+  }
+}

@@ -1,0 +1,20 @@
+/** `vda copying 43 % 1.2 GiB/s eta 12 s`: where long work stands, and how fast it goes. */
+
+import { bytesText } from "./complaint.js";
+
+/** Turns amounts into lines; remembers when it was begun, so make one for each piece of work. */
+export function pace(
+  work: string,
+  clock: () => number = () => performance.now() / 1000,
+): (doneBytes: number, totalBytes: number) => string {
+  let begun: { at: number; done: number } | undefined;
+  return (done, total) => {
+    const at = clock();
+    begun ??= { at, done };
+    const percent = total === 0 ? 100 : Math.floor((100 * done) / total);
+    const seconds = at - begun.at;
+    const speed = seconds > 0 ? (done - begun.done) / seconds : 0;
+    const eta = speed > 0 && total > done ? ` eta ${Math.ceil((total - done) / speed)} s` : "";
+    return `${work} ${percent} %${speed > 0 ? ` ${bytesText(speed)}/s` : ""}${eta}`;
+  };
+}

@@ -1,0 +1,78 @@
+/** The manifests on the host: read from both sides, written to both sides, the source's first. */
+
+import { type DiskKey, fileNames } from "../disk/names.js";
+import { directoryOf, within } from "../disk/paths.js";
+import { UserError } from "../errors.js";
+import { readSmallFile, removeFile, writeFileAtomically } from "../host/files.js";
+import type { Host } from "../host/host.js";
+import { currentSide, type Manifest, manifestText, parseManifest } from "./manifest.js";
+
+/** What the two sides say together. */
+export interface Records {
+  manifest: Manifest;
+  /** Which of the two sides has it. In a move both do; only the one beside the active image at its begin and at its end. */
+  sides: "both" | "source" | "destination";
+}
+
+export function manifestPaths(manifest: Manifest, key: DiskKey): { source: string; destination: string } {
+  const name = fileNames.manifest(key);
+  return { source: within(directoryOf(manifest.source.active), name), destination: within(manifest.destination.directory, name) };
+}
+
+/**
+ * Looks in the given directories, then where a found manifest says that its twin is. `current` is the destination only where
+ * every manifest that there is says so: a switch lets the guest go only after all were written.
+ */
+export async function readRecords(host: Host, key: DiskKey, directories: readonly string[]): Promise<Records | undefined> {
+  for (const directory of new Set(directories)) {
+    const found = await readManifest(host, within(directory, fileNames.manifest(key)));
+    if (found) return bothSides(host, key, found);
+  }
+  return undefined;
+}
+
+async function bothSides(host: Host, key: DiskKey, found: Manifest): Promise<Records> {
+  const paths = manifestPaths(found, key);
+  const [source, destination] = await Promise.all([readManifest(host, paths.source), readManifest(host, paths.destination)]);
+  if (source && destination) {
+    refuseStrangers(source, destination, paths);
+    return { manifest: currentSide(source) === "source" ? source : destination, sides: "both" };
+  }
+  return { manifest: source ?? destination ?? found, sides: source ? "source" : "destination" };
+}
+
+function refuseStrangers(source: Manifest, destination: Manifest, paths: { source: string; destination: string }): void {
+  if (source.startedAt === destination.startedAt && source.destination.active === destination.destination.active) return;
+  throw new UserError(
+    `Unable to go on with the move of ${source.disk}: the manifests ${paths.source} and ${paths.destination} tell of two different moves. ` +
+      "Nothing was touched. Take away the one of the move that did not happen, then run `pulumi up` again.",
+  );
+}
+
+async function readManifest(host: Host, path: string): Promise<Manifest | undefined> {
+  const text = await readSmallFile(host, path);
+  return text === undefined ? undefined : parseManifest(text, path);
+}
+
+export async function writeSourceRecord(host: Host, key: DiskKey, manifest: Manifest): Promise<void> {
+  await writeFileAtomically(host, manifestPaths(manifest, key).source, manifestText(manifest));
+}
+
+export async function writeDestinationRecord(host: Host, key: DiskKey, manifest: Manifest): Promise<void> {
+  await writeFileAtomically(host, manifestPaths(manifest, key).destination, manifestText(manifest));
+}
+
+/** Changes what both sides say; the source's first. */
+export async function writeRecords(host: Host, key: DiskKey, manifest: Manifest): Promise<void> {
+  await writeSourceRecord(host, key, manifest);
+  await writeDestinationRecord(host, key, manifest);
+}
+
+/** Takes the manifests away; the one beside the active image goes last, so that it is found as long as there is anything to do. */
+export async function removeRecords(host: Host, key: DiskKey, manifest: Manifest, active: "source" | "destination"): Promise<void> {
+  const paths = manifestPaths(manifest, key);
+  const last = paths[active];
+  const first = active === "source" ? paths.destination : paths.source;
+  await removeFile(host, first);
+  await removeFile(host, last);
+}

@@ -1,0 +1,84 @@
+/** What a resource shows of its disks: read from the host, in the words of outputs. */
+
+import type { BackingChain } from "../disk/chain.js";
+import { baseName, directoryOf, within } from "../disk/paths.js";
+import type { PhaseName } from "./observation.js";
+import type { Outcome } from "./outcome.js";
+import type { SeenDisk, Site } from "./site.js";
+
+/** One layer, top first. */
+export interface LayerReport {
+  path: string;
+  format: string;
+  virtualBytes: number;
+  /** Rounded to MiB: it changes all the time. */
+  allocatedBytes: number;
+}
+
+export interface DiskReport {
+  phase: PhaseName;
+  /** Where a boot must find the disk: through the link, where there is one. */
+  bootPath: string;
+  chain: LayerReport[];
+  /** Bytes of the layers that the last move copied; another disk's copy that was joined counts nothing. */
+  copiedBytes?: number;
+  /** How long guest I/O waited in the last switch; absent where it was ended without us. */
+  pauseMs?: number;
+  seconds?: number;
+  /** What stays behind, and why. */
+  left?: string[];
+}
+
+const mib = 1024 * 1024;
+
+export function chainReport(chain: BackingChain): LayerReport[] {
+  return chain.map(({ path, format, virtualBytes, allocatedBytes }) => ({
+    path,
+    format,
+    virtualBytes,
+    allocatedBytes: Math.round(allocatedBytes / mib) * mib,
+  }));
+}
+
+/** `before`: what the state says of the last move, for a run that did nothing to this disk. */
+export function diskReport(site: Site, disk: SeenDisk, outcome?: Outcome, before?: Partial<DiskReport>): DiskReport {
+  const told = outcome?.tell(disk.disk) ?? { ...before };
+  const { copiedBytes, pauseMs, seconds, left } = told;
+  return {
+    phase: disk.seen.phase,
+    bootPath: bootPath(site, disk),
+    chain: chainReport(disk.image.chain),
+    ...(copiedBytes === undefined ? {} : { copiedBytes }),
+    ...(pauseMs === undefined ? {} : { pauseMs }),
+    ...(seconds === undefined ? {} : { seconds }),
+    ...(left === undefined ? {} : { left }),
+  };
+}
+
+export function bootPath(site: Site, { manifest, active }: SeenDisk): string {
+  const { link } = site.options;
+  if (link !== undefined) return within(link, baseName(active.named));
+  return manifest?.current ?? active.named;
+}
+
+/** The plan of a move in one line, from what the last look has shown. */
+export function planLine(disks: Readonly<Record<string, { chain: readonly LayerReport[] }>>, destination: string): string {
+  const parts = Object.entries(disks).map(([disk, { chain: whole }]) => {
+    const chain = layersAtHome(whole);
+    const bytes = chain.reduce((sum, { allocatedBytes }) => sum + allocatedBytes, 0);
+    return `${disk}: ${chain.length} ${chain.length === 1 ? "layer" : "layers"}, ${Math.round(bytes / mib)} MiB, from ${chain[0]?.path}`;
+  });
+  return `plan: ${parts.join("; ")} to ${destination}, live: copy the lower layers, mirror the active one, switch, tidy`;
+}
+
+/** The layers that a move takes along: from the active one down, as long as they lie in its directory. */
+function layersAtHome(chain: readonly LayerReport[]): readonly LayerReport[] {
+  const home = directoryOf(chain[0]?.path ?? "");
+  const outside = chain.findIndex(({ path }) => path.startsWith("/") && directoryOf(path) !== home);
+  return outside < 0 ? chain : chain.slice(0, outside);
+}
+
+/** Whether a phase in the state says that there is work left, whatever the inputs say. */
+export function isUnfinished(phase: PhaseName): boolean {
+  return phase !== "settled" && phase !== "idle";
+}

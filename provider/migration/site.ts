@@ -1,0 +1,34 @@
+/** Where a move takes place: a host, a guest on it, and the run that does it. Given to every step; nothing here remembers. */
+
+import type { DiskKey } from "../disk/names.js";
+import type { Host } from "../host/host.js";
+import type { Guest, GuestView, ImageView } from "../hypervisor/hypervisor.js";
+import type { Run } from "../lifecycle.js";
+import type { Manifest } from "./manifest.js";
+import type { SeenPhase } from "./observation.js";
+import type { MoveOptions } from "./options.js";
+
+export interface Site {
+  host: Host;
+  guest: Guest;
+  run: Run;
+  options: MoveOptions;
+  /** Where the disks are wanted, as the user spelled it; undefined when they are only to be left in order. */
+  destination?: string;
+}
+
+/** One disk with all that was seen of it. */
+export interface SeenDisk extends SeenPhase {
+  key: DiskKey;
+  qdev: string;
+  image: ImageView;
+  /** The active image: as QEMU names it made absolute, and the directory of that name, links followed. */
+  active: { named: string; directory: string };
+  manifest?: Manifest;
+}
+
+/** One observation of all disks of a move. */
+export interface Seen {
+  view: GuestView;
+  disks: SeenDisk[];
+}

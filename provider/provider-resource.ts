@@ -1,0 +1,29 @@
+/** An explicit provider: other credentials than those of the stack's config, or several side by side. */
+
+import * as pulumi from "@pulumi/pulumi";
+
+export interface ProviderArgs {
+  /** A private key's text (OpenSSH or PEM). Kept as a secret. */
+  privateKey?: pulumi.Input<string>;
+  /** The pass phrase of that key, or of the host's `identityFile`. Kept as a secret. */
+  passphrase?: pulumi.Input<string>;
+  /** A password, also for keyboard-interactive sign-in. Kept as a secret. */
+  password?: pulumi.Input<string>;
+}
+
+/**
+ * Signs in with these credentials for all resources that name it:
+ *
+ * ```ts
+ * const lab = new Provider("lab", { privateKey: config.requireSecret("labKey") });
+ * new DomainDisk("web-root", { host, domain, disk: "vda" }, { provider: lab });
+ * ```
+ */
+export class Provider extends pulumi.ProviderResource {
+  constructor(name: string, args: ProviderArgs = {}, opts?: pulumi.ResourceOptions) {
+    const { privateKey, passphrase, password } = args;
+    const secrets = { "livedisk:privateKey": privateKey, "livedisk:passphrase": passphrase, "livedisk:password": password };
+    const given = Object.entries(secrets).flatMap(([key, value]) => (value === undefined ? [] : [[key, pulumi.secret(value)]]));
+    super("pulumi-nodejs", name, Object.fromEntries(given), opts);
+  }
+}

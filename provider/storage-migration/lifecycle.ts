@@ -1,0 +1,128 @@
+/** `StorageMigration` in the provider process: parse, converge, tell. */
+
+import { z } from "zod";
+import { argumentsOf, changedArguments, checkArguments } from "../arguments.js";
+import { directoryOf } from "../disk/paths.js";
+import { messageOf } from "../errors.js";
+import { placeChanged } from "../hypervisor/address.js";
+import { GuestNotRunning } from "../hypervisor/hypervisor.js";
+import { type Lifecycle, type Properties, type Run, Unfinished } from "../lifecycle.js";
+import { allImages, converge, guestIsSilent, HalfWay, release } from "../migration/converge.js";
+import { moveLeftOnHost } from "../migration/leftover.js";
+import { observe } from "../migration/observe.js";
+import { openSite } from "../migration/open.js";
+import { moveOptions } from "../migration/options.js";
+import type { Outcome } from "../migration/outcome.js";
+import { type DiskReport, diskReport, isUnfinished, planLine } from "../migration/report.js";
+import type { Seen, Site } from "../migration/site.js";
+import { type StorageMigrationSettings, storageMigrationArgs } from "./resource.js";
+
+export const storageMigration: Lifecycle = {
+  check: (_olds, news) => checkArguments(storageMigrationArgs, news),
+
+  diff(_id, olds, news, run) {
+    const changed = changedArguments(storageMigrationArgs, olds, news);
+    const moves = movesIn(olds);
+    if (changed.includes("destination") && typeof news.destination === "string") run.say("info", planLine(moves, news.destination));
+    if (changed.length > 0) return { changes: undefined, replaces: placeChanged(olds, news) };
+    return { changes: Object.values(moves).some(({ phase }) => isUnfinished(phase)), replaces: [] };
+  },
+
+  async create(inputs, run) {
+    const settings = storageMigrationArgs.parse(inputs);
+    const site = await siteOf(settings, run);
+    const disks = settings.disks ?? (await allImages(site));
+    return arrive(site, disks, inputs, {});
+  },
+
+  async read(id, outputs, run) {
+    const inputs = argumentsOf(storageMigrationArgs, outputs);
+    const settings = storageMigrationArgs.parse(inputs);
+    const site = await siteOf(settings, run);
+    const known = movesIn(outputs);
+    const disks = Object.keys(known).length > 0 ? Object.keys(known) : (settings.disks ?? (await allImages(site)));
+    try {
+      return reconciled(site, id, inputs, await observe(site, disks), known);
+    } catch (thrown) {
+      if ((await guestIsSilent(site, thrown)) === "host-is-silent") throw thrown;
+      run.say("warning", `${messageOf(thrown)} What is shown is what was last seen.`);
+      return { id, inputs, outputs: { ...outputs, running: thrown instanceof GuestNotRunning ? false : outputs.running } };
+    }
+  },
+
+  async update(id, olds, news, run) {
+    const settings = storageMigrationArgs.parse(argumentsOf(storageMigrationArgs, news));
+    const site = await siteOf(settings, run);
+    const known = movesIn(olds);
+    const disks = settings.disks ?? (Object.keys(known).length > 0 ? Object.keys(known) : await allImages(site));
+    const dropped = Object.keys(known).filter((disk) => !disks.includes(disk));
+    if (dropped.length > 0) await withdraw(site, dropped);
+    const { outputs } = await arrive(site, disks, news, known, id);
+    return { outputs };
+  },
+
+  async delete(_id, outputs, run) {
+    const settings = storageMigrationArgs.parse(argumentsOf(storageMigrationArgs, outputs));
+    const site = await siteOf(settings, run);
+    const moves = movesIn(outputs);
+    try {
+      await withdraw(site, Object.keys(moves));
+    } catch (thrown) {
+      if ((await guestIsSilent(site, thrown)) === "host-is-silent") throw thrown;
+      const places = [settings.destination, ...Object.values(moves).map(({ bootPath }) => directoryOf(bootPath))];
+      await moveLeftOnHost(site, String(outputs.domainId), places);
+    }
+  },
+};
+
+function siteOf(settings: StorageMigrationSettings, run: Run): Promise<Site> {
+  const { host, domain, destination } = settings;
+  return openSite({ host, domain, destination, options: moveOptions.parse(argumentsOf(moveOptions, settings)) }, run);
+}
+
+async function arrive(site: Site, disks: readonly string[], inputs: Properties, known: Moves, id?: string) {
+  try {
+    const { seen, outcome } = await converge(site, disks, "arrive");
+    return { id: id ?? seen.view.domainId, outputs: { ...inputs, ...outputsOf(site, seen, known, outcome) } };
+  } catch (thrown) {
+    if (!(thrown instanceof HalfWay)) throw thrown;
+    const { seen, outcome, cause } = thrown;
+    const outputs = seen ? outputsOf(site, seen, known, outcome) : { moves: known };
+    throw new Unfinished(id ?? seen?.view.domainId ?? "unfinished", { ...inputs, ...outputs }, cause);
+  }
+}
+
+/** For disks that are ours no more: what was begun ends, undone before its switch, finished after it. */
+async function withdraw(site: Site, disks: readonly string[]): Promise<void> {
+  if (disks.length === 0) return;
+  const { destination: _, ...anywhere } = site;
+  await converge(anywhere, disks, "withdraw");
+  await release(anywhere, disks);
+}
+
+/** The inputs as they are in reality: the destination is where the first disk is that is not there. */
+function reconciled(site: Site, id: string, inputs: Properties, seen: Seen, known: Moves) {
+  const outputs = { ...inputs, ...outputsOf(site, seen, known) };
+  const strayed = seen.disks.find((disk) => disk.seen.phase === "idle");
+  if (!strayed) return { id, inputs, outputs };
+  if (inputs.onDrift === "correct") return { id, inputs: { ...inputs, destination: strayed.active.directory }, outputs };
+  site.run.say("warning", `${strayed.disk} of ${site.guest.name} is at ${strayed.active.named}, not in ${site.destination}.`);
+  return { id, inputs, outputs };
+}
+
+function outputsOf(site: Site, seen: Seen, known: Moves, outcome?: Outcome): Properties {
+  const moves = Object.fromEntries(seen.disks.map((disk) => [disk.disk, diskReport(site, disk, outcome, known[disk.disk])]));
+  const drift = seen.disks.filter((disk) => disk.seen.phase === "idle").map(({ disk, active }) => `${disk} is at ${active.named}`);
+  return { moves, domainId: seen.view.domainId, running: true, drift: drift.length > 0 ? drift.join(", ") : undefined };
+}
+
+type Moves = Readonly<Record<string, DiskReport>>;
+
+/** What the state says of the disks; states of older versions, and `{}`, say nothing. */
+function movesIn(properties: Properties): Moves {
+  const moves = z.record(
+    z.string(),
+    z.custom<DiskReport>((report) => typeof report === "object" && report !== null && "phase" in report && "chain" in report),
+  );
+  return moves.safeParse(properties.moves).data ?? {};
+}

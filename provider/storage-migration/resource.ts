@@ -1,0 +1,105 @@
+/** `StorageMigration`: one move of one or more disks of a running guest. This page is its reference. */
+
+import * as pulumi from "@pulumi/pulumi";
+import { z } from "zod";
+import { absolutePath } from "../disk/paths.js";
+import { hostArgs } from "../host/target.js";
+import { diskName, domainArgs } from "../hypervisor/address.js";
+import { moveOptions } from "../migration/options.js";
+import type { DiskReport } from "../migration/report.js";
+
+const keys = {
+  /** How the host is reached. Where it is (`address`, `port`) is part of the resource's identity; the rest may change in place. */
+  host: hostArgs,
+  /** Which guest. Part of the resource's identity. */
+  domain: domainArgs,
+  /**
+   * The disks that move, each by its device id, QOM path, drive id or serial. They switch all or none.
+   * @default all images that the guest has when the resource is created; one that it gains later is not moved
+   */
+  disks: z
+    .array(diskName, { error: 'disks is a list of disk names, such as ["vda"]' })
+    .min(1, "disks is empty: name a disk, or leave it out for all")
+    .optional(),
+  /**
+   * The directory, on the host, in which the active images shall be. It must be there, and the guest's QEMU must be able to write to it.
+   * @throws UserError if it is not absolute; when moving, if it is missing, too small, not writable by QEMU, or holds files in the way
+   */
+  destination: absolutePath("destination"),
+  ...moveOptions.shape,
+  /**
+   * What to do when somebody moved a disk by hand. `correct`: the preview shows it and `up` moves it back.
+   * `report`: `drift` in the outputs and a warning, no diff.
+   * @default "correct"
+   */
+  onDrift: z.enum(["correct", "report"], { error: 'onDrift is "correct" or "report"' }).default("correct"),
+};
+
+export const storageMigrationArgs = z
+  .strictObject(keys)
+  .refine(({ disks }) => disks === undefined || new Set(disks).size === disks.length, {
+    path: ["disks"],
+    error: "disks names a disk twice",
+  })
+  .refine(({ afterwards, link }) => afterwards !== "keep" || link !== undefined, {
+    path: ["afterwards"],
+    error:
+      'afterwards "keep" wants `link`: a boot by the old name would silently find the stale image; use "quarantine", or name the disks through a link',
+  });
+
+export type StorageMigrationSettings = z.output<typeof storageMigrationArgs>;
+
+/** The arguments as a program writes them: each may be another resource's output. */
+export type StorageMigrationArgs = {
+  [K in keyof z.input<typeof storageMigrationArgs>]: pulumi.Input<NonNullable<z.input<typeof storageMigrationArgs>[K]>>;
+};
+
+// Stored in state for the life of the resource. Never change a byte; never move ./dynamic.
+const __provider = 'exports.handler = () => require("pulumi-livedisk/dynamic").providerFor("StorageMigration")';
+const type = "pulumi-nodejs:dynamic/livedisk:StorageMigration";
+
+/**
+ * Moves disks of a running guest to a directory, and keeps them there.
+ *
+ * ```ts
+ * new StorageMigration("web", {
+ *   host: { address: "db-3.example.org", user: "root" },
+ *   domain: { qmp: "/run/vm/web.qmp" },
+ *   disks: ["vda"],
+ *   destination: "/srv/fast",
+ * });
+ * ```
+ *
+ * With `link`, the guest's command line finds the disk after the move too:
+ *
+ * ```ts
+ * new StorageMigration("web", { host, domain, destination: "/srv/fast", link: "/vm/web" });
+ * ```
+ */
+export class StorageMigration extends pulumi.CustomResource {
+  static readonly __pulumiType = type;
+
+  /** Per disk, by its name: `phase`, `bootPath`, `chain`, and of its last move `copiedBytes`, `pauseMs`, `seconds`, `left`. */
+  declare readonly moves: pulumi.Output<Record<string, DiskReport>>;
+  /** The guest's UUID, or what stands for it. */
+  declare readonly domainId: pulumi.Output<string>;
+  /** Whether the guest was there at the last look. */
+  declare readonly running: pulumi.Output<boolean>;
+  /** Where disks were found that are not at the destination; absent when all are. */
+  declare readonly drift: pulumi.Output<string | undefined>;
+  declare readonly destination: pulumi.Output<string>;
+
+  constructor(name: string, args: StorageMigrationArgs, opts?: pulumi.CustomResourceOptions) {
+    const outputs = { moves: undefined, domainId: undefined, running: undefined, drift: undefined };
+    super(type, name, { __provider, __urn: pulumi.createUrn(name, type, opts?.parent), ...args, ...outputs }, opts);
+  }
+
+  /** A resource that another program manages: read, never changed. */
+  static get(name: string, id: pulumi.Input<pulumi.ID>, args: StorageMigrationArgs, opts?: pulumi.CustomResourceOptions): StorageMigration {
+    return new StorageMigration(name, args, { ...opts, id });
+  }
+
+  static override isInstance(candidate: unknown): candidate is StorageMigration {
+    return pulumi.CustomResource.isInstance(candidate) && "__pulumiType" in candidate && candidate.__pulumiType === type;
+  }
+}
