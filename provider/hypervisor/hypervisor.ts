@@ -2,9 +2,16 @@
 
 import type { BackingChain } from "../disk/chain.js";
 import type { Job } from "../disk/job.js";
+import { UserError } from "../errors.js";
 
 /** Where a guest is to be found on its host. */
 export type GuestAddress = { qmp: string } | { libvirt: string; uri: string };
+
+/** The host itself says that nobody runs behind this address: the guest is stopped, or never was. */
+export class GuestNotRunning extends UserError {}
+
+/** What a guest runs on, without its jobs: enough to report drift, and one question less. */
+export type ChainsView = Omit<GuestView, "jobs">;
 
 /** One look at a guest: taken in one go, already old when it is read. */
 export interface GuestView {
@@ -85,10 +92,18 @@ export interface Guest {
   readonly name: string;
 
   /**
-   * @throws UserError if there is no such guest (no socket, nobody listens)
+   * Those who ask together get one answer; it is never older than the question.
+   * @throws GuestNotRunning if there is no such guest (no socket, nobody listens)
+   * @throws UserError if we may not open its monitor, or if that is none
    * @throws UnreachableError if the monitor is busy with another client, or does not answer
    */
   look(): Promise<GuestView>;
+
+  /** As {@link look}, without the jobs: four questions to a guest, three once its UUID is known. */
+  lookAtChains(): Promise<ChainsView>;
+
+  /** Gives the monitor back to others: at once, or as soon as nobody uses it. The next question opens it again. */
+  close(): void;
 
   /** Commands and arguments of the monitor that a move needs and this guest's QEMU does not have; empty when all are there. */
   missingFeatures(): Promise<readonly string[]>;

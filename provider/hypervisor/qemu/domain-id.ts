@@ -1,0 +1,26 @@
+/** Who a guest is. */
+
+import { createHash } from "node:crypto";
+import { BugError } from "../../errors.js";
+import type { Host } from "../../host/host.js";
+import type { QmpSession } from "./client.js";
+import { uuid } from "./replies.js";
+
+/** What QEMU answers without `-uuid`. */
+const noUuid = "00000000-0000-0000-0000-000000000000";
+
+const script = `
+id=$(cat /etc/machine-id 2>/dev/null)
+printf '%s\\n' "\${id:-$(uname -n)}"
+readlink -f -- "$1"`;
+
+/** The guest's UUID; without one, a hash of the host's machine id (else its name) and the socket's real path. */
+export async function domainIdOf(session: QmpSession, host: Host, socket: string): Promise<string> {
+  const { UUID } = await session.call("query-uuid", uuid);
+  if (UUID !== noUuid) return UUID;
+  const { stdout, stderr } = await host.run(script, [socket]);
+  const [machine, path] = stdout.split("\n");
+  if (!machine || !path)
+    throw new BugError(`Unable to tell ${host.name} and the real path of ${socket}: ${JSON.stringify(stdout + stderr)}.`);
+  return createHash("sha256").update(`${machine}\0${path}`).digest("hex").slice(0, 32);
+}

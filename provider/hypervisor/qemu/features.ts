@@ -1,0 +1,40 @@
+/** What a QEMU can do, by its own introspection: a release's number says nothing about a patched build. */
+
+import type { SchemaReply } from "./replies.js";
+
+/** Every command and argument that is used on a guest. */
+const needed: Readonly<Record<string, readonly string[]>> = {
+  "blockdev-add": [],
+  "blockdev-del": [],
+  "blockdev-reopen": [],
+  "blockdev-mirror": [
+    "copy-mode",
+    "filter-node-name",
+    "auto-finalize",
+    "auto-dismiss",
+    "on-source-error",
+    "on-target-error",
+    "sync",
+    "speed",
+  ],
+  "block-job-set-speed": [],
+  "job-cancel": [],
+  "job-complete": [],
+  "job-dismiss": [],
+  "job-finalize": [],
+  "job-resume": [],
+  "query-block-jobs": [],
+  "query-named-block-nodes": ["flat"],
+};
+
+/** Missing commands, and missing arguments as `command.argument`. */
+export function missingFrom(schema: SchemaReply): string[] {
+  const entities = new Map(schema.map((entity) => [`${entity["meta-type"]} ${entity.name}`, entity]));
+  return Object.entries(needed).flatMap(([command, args]) => {
+    const found = entities.get(`command ${command}`);
+    if (!found) return [command];
+    const members = entities.get(`object ${found["arg-type"]}`)?.members ?? [];
+    const names = new Set(members.map(({ name }) => name));
+    return args.filter((arg) => !names.has(arg)).map((arg) => `${command}.${arg}`);
+  });
+}

@@ -1,0 +1,26 @@
+/** From the user's name of a disk to the disk. */
+
+import { UserError } from "../../errors.js";
+import type { ChainsView, DiskView, Guest } from "../hypervisor.js";
+
+/**
+ * The one disk of the guest that has this name; by its serial number only where nothing else has it.
+ * @throws UserError if there is none, more than one, or the name is one that changes with every start
+ */
+export async function findDisk(guest: Guest, view: Pick<ChainsView, "disks">, name: string): Promise<DiskView> {
+  const refuse = (why: string) => new UserError(`Unable to find the disk "${name}" of ${guest.name}: ${why} It has ${listOf(view.disks)}.`);
+  if (name.startsWith("#")) throw refuse("names like #block123 are QEMU's own and change with every start.");
+  const named = view.disks.filter((disk) => disk.names.includes(name));
+  if (named.length > 1) throw refuse(`${named.map((disk) => disk.qdev).join(" and ")} both go by it. Use a name that only one has.`);
+  const [disk] = named;
+  if (disk) return disk;
+  const qdev = await guest.findBySerial(name);
+  const withSerial = view.disks.find((each) => each.qdev === qdev);
+  if (qdev !== undefined && withSerial) return withSerial;
+  throw refuse("no device id, QOM path, drive id or serial number is like that. Correct `disk`.");
+}
+
+function listOf(disks: readonly DiskView[]): string {
+  if (disks.length === 0) return "no disks at all";
+  return disks.map((disk) => `${disk.names.at(-1)} (${disk.names.join(", ")})`).join("; ");
+}

@@ -1,0 +1,99 @@
+/** One look at a guest, for everybody who asks together. */
+
+import { setImmediate } from "node:timers/promises";
+import type { Job } from "../../disk/job.js";
+import type { ChainsView, GuestView } from "../hypervisor.js";
+import type { QmpSession } from "./client.js";
+import { domainIdOf } from "./domain-id.js";
+import { needsGraph, type Replies, viewDisks } from "./graph.js";
+import { QmpRefusal } from "./refusal.js";
+import { oncePerSession } from "./remember.js";
+import * as replies from "./replies.js";
+import type { Channel } from "./sessions.js";
+
+export interface Lookout {
+  everything(): Promise<GuestView>;
+  chains(): Promise<ChainsView>;
+}
+
+const lookouts = new WeakMap<Channel, Lookout>();
+
+/** The one lookout of a channel. */
+export function lookoutOf(channel: Channel): Lookout {
+  const lookout = lookouts.get(channel) ?? newLookout(channel);
+  lookouts.set(channel, lookout);
+  return lookout;
+}
+
+function newLookout(channel: Channel): Lookout {
+  const domainId = oncePerSession((session) => domainIdOf(session, channel.host, channel.socket));
+  const chains = (session: QmpSession) => lookAtChains(session, domainId(session));
+  return {
+    chains: together(() => channel.use(chains)),
+    everything: together(() =>
+      channel.use(async (session) => {
+        const [view, jobs] = await Promise.all([chains(session), lookAtJobs(session)]);
+        return { ...view, jobs };
+      }),
+    ),
+  };
+}
+
+/** `query-jobs` would add only jobs that are on no disk. */
+export async function lookAtJobs(session: QmpSession): Promise<Job[]> {
+  const found = await session.call("query-block-jobs", replies.blockJobs);
+  return found.map(({ device, type, status, offset, len, "io-status": ioStatus, error }) => ({
+    id: device,
+    type,
+    status,
+    currentProgress: offset,
+    totalProgress: len,
+    ioStatus,
+    ...(error === undefined ? {} : { error }),
+  }));
+}
+
+async function lookAtChains(session: QmpSession, id: Promise<string>): Promise<ChainsView> {
+  const [domainId, { status }, drives, nodes] = await Promise.all([
+    id,
+    session.call("query-status", replies.status),
+    session.call("query-block", replies.drives),
+    session.call("query-named-block-nodes", replies.nodes, { flat: true }),
+  ]);
+  return {
+    domainId,
+    status,
+    disks: viewDisks(await withGraph(session, { drives, nodes })),
+    nodes: nodes.map((node) => ({ name: node["node-name"], driver: node.drv, file: node.file })),
+  };
+}
+
+/** The graph is a debugging aid ("x-") that QEMU may be told to refuse: asked only where nothing else tells. */
+async function withGraph(session: QmpSession, asked: Replies): Promise<Replies> {
+  if (!needsGraph(asked)) return asked;
+  try {
+    return { ...asked, graph: await session.call("x-debug-query-block-graph", replies.graph) };
+  } catch (refusal) {
+    if (refusal instanceof QmpRefusal) return asked;
+    throw refusal;
+  }
+}
+
+/** One answer to all who ask before the asking begins; whoever comes later waits for the next, so that no answer is older than its question. */
+function together<T>(ask: () => Promise<T>): () => Promise<T> {
+  let current: Promise<unknown> = Promise.resolve();
+  let next: Promise<T> | undefined;
+  const begin = async (before: Promise<unknown>) => {
+    await before.catch(() => {});
+    await setImmediate();
+    next = undefined;
+    return ask();
+  };
+  return () => {
+    if (!next) {
+      next = begin(current);
+      current = next;
+    }
+    return next;
+  };
+}

@@ -1,0 +1,39 @@
+/** What nodes of ours are opened with. @see QEMU QMP reference, BlockdevOptions */
+
+import type { TargetOptions } from "../hypervisor.js";
+
+type Cache = TargetOptions["cache"];
+
+const cacheOptions = (cache: Cache) => ({ direct: cache.direct, "no-flush": cache.noFlush });
+
+/** A file right on its protocol: no format is guessed, nothing is written. */
+export function probeOptions(node: string, path: string, cache: Cache): object {
+  return { driver: "file", "node-name": node, filename: path, cache: cacheOptions(cache) };
+}
+
+/** Read-only and by itself: layers below are of no interest to whoever holds this one. */
+export function holdOptions(node: string, path: string, format: string): object {
+  return {
+    driver: format,
+    "node-name": node,
+    "read-only": true,
+    file: { driver: "file", "node-name": `${node}-file`, filename: path, "read-only": true },
+    ...(format === "qcow2" ? { backing: null } : {}),
+  };
+}
+
+/**
+ * Without a `backing` key QEMU opens the chain by the header's own names, and its layers inherit the cache. `backing: null` would let a
+ * mirror with copy-mode write-blocking fill clusters with zeroes (do_sync_target_write() in block/mirror.c, measured on 7.2 and 10.0).
+ */
+export function targetOptions(node: string, options: TargetOptions): object {
+  const cache = cacheOptions(options.cache);
+  return {
+    driver: options.format,
+    "node-name": node,
+    discard: "unmap",
+    "detect-zeroes": options.detectZeroes,
+    cache,
+    file: { driver: "file", "node-name": `${node}-file`, filename: options.path, discard: "unmap", cache },
+  };
+}

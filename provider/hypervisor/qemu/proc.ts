@@ -1,0 +1,37 @@
+/** The process behind a monitor, from the host's /proc. */
+
+import type { Host } from "../../host/host.js";
+import type { GuestProcess } from "../hypervisor.js";
+
+/**
+ * One round trip. /proc/net/unix names a socket as its owner bound it, perhaps relative to its folder or seen from its own root: so the
+ * name only narrows the search, and the socket's device and inode, looked up as that process sees it, decide.
+ * Flags 00010000 are __SO_ACCEPTCON: it listens. A regular file's mode begins with 8 and has four hex digits.
+ */
+const script = `
+real=$(readlink -f -- "$1") && wanted=$(stat -L -c %d:%i -- "$real") || exit 0
+ls -l /proc/[0-9]*/fd 2>/dev/null | awk -v name="\${real##*/}" '
+  FILENAME == "-" && /^\\/proc\\/[0-9]+\\/fd:$/ { split($0, part, "/"); pid = part[3]; next }
+  FILENAME == "-" { if (match($0, /socket:\\[[0-9]+\\]$/)) { inode = substr($0, RSTART + 8, RLENGTH - 9); if (inode in bound) print pid, bound[inode] }; next }
+  $4 == "00010000" { inode = $7; sub(/^([^ ]+ +){7}/, ""); last = $0; sub(/.*\\//, "", last); if (last == name) bound[inode] = $0 }
+' /proc/net/unix - | while read -r pid bound; do
+  case $bound in /*) seen=/proc/$pid/root$bound ;; *) seen=/proc/$pid/cwd/$bound ;; esac
+  [ "$(stat -L -c %d:%i -- "$seen" 2>/dev/null)" = "$wanted" ] || continue
+  case $(readlink "/proc/$pid/exe") in *qemu* | *kvm*) ;; *) continue ;; esac
+  cwd=$(readlink "/proc/$pid/cwd") || continue
+  printf 'pid %s\\ncwd %s\\n' "$pid" "$cwd"
+  stat -L -c '%f %d:%i' "/proc/$pid/fd/"* 2>/dev/null | sed -n 's/^8... /file /p'
+  break
+done`;
+
+/** Undefined where the host hides it: another user's process, or another PID namespace. */
+export async function processBehind(host: Host, socket: string): Promise<GuestProcess | undefined> {
+  const { stdout } = await host.run(script, [socket]);
+  const lines = stdout.split("\n").map((line) => ({ word: line.split(" ", 1)[0], rest: line.slice(line.indexOf(" ") + 1) }));
+  const first = (word: string) => lines.find((line) => line.word === word)?.rest;
+  const pid = first("pid");
+  const workingDirectory = first("cwd");
+  if (pid === undefined || workingDirectory === undefined) return undefined;
+  const openFiles = new Set(lines.filter((line) => line.word === "file").map((line) => line.rest));
+  return { pid: Number(pid), workingDirectory, openFiles };
+}
