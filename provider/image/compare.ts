@@ -2,7 +2,7 @@
 
 import { UserError } from "../errors.js";
 import type { Conversation, Host } from "../host/host.js";
-import { expectSuccess, lastWords } from "./qemu-img.js";
+import { expectSuccess, lastWords } from "./last-words.js";
 
 /** `past-the-cache`: from the storage itself; a fresh copy would else be compared from the host's memory. */
 export type Reading = "cached" | "past-the-cache";

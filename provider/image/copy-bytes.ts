@@ -71,10 +71,10 @@ async function cutShort(
   ledger: Ledger,
   { failure, bytesLeft }: { failure: CommandFailed; bytesLeft: number },
 ): Promise<UserError> {
-  const { freeBytes } = await shell.look();
-  // the record needs room too
+  // the record needs room too, and what the failed step has taken is free for the next run
   await shell.cutOff(ledger.position, options.sourceIdentity.sizeBytes).catch(ignoreFailedCommand);
   await ledger.flush().catch(ignoreFailedCommand);
+  const { freeBytes } = await shell.look();
   const short = bytesLeft - freeBytes;
   const room = short > 0 ? ` ${gib(bytesLeft)} are still to be copied and ${gib(freeBytes)} are free: free at least ${gib(short)}.` : "";
   const advice = "What is copied stays; run `pulumi up` again to go on from there";

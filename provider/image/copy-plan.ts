@@ -4,6 +4,7 @@ import type { DiskKey } from "../disk/names.js";
 import { type CopyState, type LayerRecord, type Origin, sameOrigin } from "./layer-record.js";
 import type { LayerSeen } from "./layer-shell.js";
 
+type Standing = Pick<LayerRecord, "moving" | "kept">;
 type Partial = Extract<CopyState, { phase: "partial" }>;
 
 export type CopyStart =
@@ -13,34 +14,37 @@ export type CopyStart =
   | { start: "continue"; record: LayerRecord; partial: Partial & { ino: string } }
   /** All bytes are there and the name is given: only the record does not say so yet. */
   | { start: "record"; record: LayerRecord }
-  /** `discard`: a partial of a file that is no longer wanted. */
-  | { start: "anew"; discard?: Partial }
+  /** `standing`: who stands on it besides. `discard`: a partial that holds something else, or nothing. */
+  | { start: "anew"; standing: Standing; discard?: Partial }
   | { start: "refuse"; why: string };
 
 /** `user` wants a copy of `origin`. */
 export function copyStart({ record, layer }: LayerSeen, origin: Origin, user: DiskKey): CopyStart {
   if (record === "foreign")
     return { start: "refuse", why: "its sidecar (.lm-layer) was not written by this program, or was changed by hand; move it away" };
-  if (record === "empty") return layer === undefined ? { start: "anew" } : strangerThere;
+  if (record === "empty") return layer === undefined ? { start: "anew", standing: nobody } : strangerThere;
   const { copy } = record;
+  if (layer !== undefined && layer.ino !== copy.ino) return strangerThere;
   const same = sameOrigin(record.origin, origin);
-  if (copy.phase === "finished") {
-    if (layer === undefined) return { start: "anew" };
-    if (layer.ino !== copy.ino) return strangerThere;
-    if (layer.sizeBytes !== copy.sizeBytes || layer.modified !== copy.modified) {
-      return { start: "refuse", why: "the copy there was written to after it was made; move it away" };
-    }
-    return same ? { start: "join", record } : otherOrigin;
+  if (layer === undefined) return withoutLayer(record, same ? "same" : "other", user);
+  if (copy.phase === "finished" && (layer.sizeBytes !== copy.sizeBytes || layer.modified !== copy.modified)) {
+    return { start: "refuse", why: "the copy there was written to after it was made; move it away" };
   }
-  if (layer !== undefined) {
-    if (layer.ino !== copy.ino) return strangerThere;
-    return same ? { start: "record", record } : otherOrigin;
-  }
-  const { ino } = copy;
-  if (same && ino !== undefined) return { start: "continue", record, partial: { ...copy, ino } };
-  if (!same && record.moving.some((key) => key !== user)) return otherOrigin;
-  return { start: "anew", discard: copy };
+  if (!same) return otherOrigin;
+  return copy.phase === "finished" ? { start: "join", record } : { start: "record", record };
 }
+
+function withoutLayer(record: LayerRecord, origin: "same" | "other", user: DiskKey): CopyStart {
+  const { copy, moving, kept } = record;
+  if (origin === "other" && [...moving, ...kept].some((key) => key !== user)) return otherOrigin;
+  const standing = origin === "same" ? { moving, kept } : nobody;
+  if (copy.phase === "finished") return { start: "anew", standing };
+  const { ino } = copy;
+  if (origin === "other" || ino === undefined) return { start: "anew", standing, discard: copy };
+  return { start: "continue", record, partial: { ...copy, ino } };
+}
+
+const nobody: Standing = { moving: [], kept: [] };
 
 const strangerThere: CopyStart = { start: "refuse", why: "a file that is not ours has that name already; move it away" };
 

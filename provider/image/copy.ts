@@ -21,7 +21,7 @@ export type { CopyOptions } from "./copying.js";
  * @throws UserError if the destination is taken by a file that is not such a copy, if the source changed, if there is no room, or when stopped
  */
 export function copyLayer(host: Host, options: CopyOptions): Promise<"copied" | "joined"> {
-  return inTurn(host, options.destination, async () => {
+  return inTurn(host, options, async () => {
     const { destination, source, rewriteBacking, stallSeconds } = options;
     const backing =
       rewriteBacking === undefined ? {} : { rewriteBacking: { ...rewriteBacking, name: backingNameInHeader(rewriteBacking.name) } };
@@ -57,7 +57,7 @@ async function copyUnderLock(copying: Copying): Promise<"copied" | "joined"> {
       return continueCopy(copying, begin.record, begin.partial);
     case "anew":
       if (begin.discard !== undefined) await discardPartial(shell, begin.discard);
-      return startCopy(copying, { origin, copy: newPartial(), moving: [options.user], kept: [] });
+      return startCopy(copying, withMover({ ...begin.standing, origin, copy: newPartial() }, options.user));
     default:
       return impossible(begin);
   }

@@ -24,6 +24,12 @@ const SMALLEST_STEP_BYTES = MIB;
 /** Pieces of one command: a shell line stays short, and one `dd` costs some 2 ms. */
 const PIECES_PER_STEP = 64;
 
+/** Reads `<offset> <length>`, as the host prints it. */
+export function parseExtent(line: string): Extent {
+  const [offset = 0, length = 0] = line.split(" ").map(Number);
+  return { offset, length };
+}
+
 /** Data extents, sorted, aligned outwards to 4 KiB, those less than `gapBytes` apart joined, none past the end of the file. */
 export function mergeExtents(extents: readonly Extent[], fileBytes: number, gapBytes = GAP_BYTES): Extent[] {
   const merged: Extent[] = [];

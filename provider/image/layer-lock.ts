@@ -9,7 +9,7 @@ export interface LockWait {
   /** So long without the other copy growing is an error. */
   stallSeconds: number;
   stop: AbortSignal;
-  /** Told where the other copy stands, at most once a second. */
+  /** Told where the other copy stands. */
   waiting?: (text: string) => void;
 }
 
@@ -32,10 +32,15 @@ const LONGEST_PAUSE_SECONDS = 0.5;
 const turns = new Map<string, Promise<unknown>>();
 
 /** Runs `work` when no other of this process works on the same layer of the same host. */
-export async function inTurn<Result>(host: Host, destination: string, work: () => Promise<Result>): Promise<Result> {
+export async function inTurn<Result>(
+  host: Host,
+  { destination, waiting }: { destination: string; waiting?: ((text: string) => void) | undefined },
+  work: () => Promise<Result>,
+): Promise<Result> {
   const key = `${host.name}\0${destination}`;
-  const before = turns.get(key) ?? Promise.resolve();
-  const turn = before.then(work, work);
+  const before = turns.get(key);
+  if (before !== undefined) waiting?.(`waiting for another disk's copy of ${destination}`);
+  const turn = (before ?? Promise.resolve()).then(work);
   const settled = turn.then(
     () => undefined,
     () => undefined,
@@ -55,8 +60,10 @@ export async function lockWhenFree(
   missing: "make" | "expect",
   patience: LockWait,
 ): Promise<LayerShell | "absent"> {
+  const unable = `Unable to work on ${options.destination} on ${host.name}`;
   let grew = { at: performance.now(), mark: "" };
   for (let pauseSeconds = 0.02; ; pauseSeconds = Math.min(pauseSeconds * 2, LONGEST_PAUSE_SECONDS)) {
+    if (patience.stop.aborted) throw new UserError(`${unable}: it was stopped. Run \`pulumi up\` again to go on.`);
     const asked = await askHolder(host, options.destination);
     if (asked === "free") {
       const shell = await LayerShell.lock(host, options, missing);
@@ -65,13 +72,10 @@ export async function lockWhenFree(
       if (asked.mark !== grew.mark) grew = { at: performance.now(), mark: asked.mark };
       patience.waiting?.(`waiting for the copy of ${options.destination} by another move, ${asked.percent} % done`);
     }
-    const unable = `Unable to copy to ${options.destination} on ${host.name}: another run has the copy's lock`;
-    if (patience.stop.aborted) throw new UserError(`${unable}, and this one was stopped. Run \`pulumi up\` again to go on.`);
     if (performance.now() - grew.at > patience.stallSeconds * 1000) {
       const holder = asked === "free" || asked.pids.length === 0 ? "a process that cannot be seen" : `process ${asked.pids.join(", ")}`;
-      throw new UserError(
-        `${unable} (${holder}), and its copy has not grown for ${patience.stallSeconds} s. End it, then run \`pulumi up\` again.`,
-      );
+      const why = `${holder} has its lock, and the copy has not grown for ${patience.stallSeconds} s`;
+      throw new UserError(`${unable}: ${why}. End that process, then run \`pulumi up\` again.`);
     }
     await wait(pauseSeconds * 1000, undefined, { signal: patience.stop }).catch(() => undefined);
   }

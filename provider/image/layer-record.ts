@@ -86,11 +86,11 @@ function keysAfter(word: "user" | "kept", lines: readonly string[]): DiskKey[] {
 }
 
 /** With `user` among those who move. A disk that comes back after a finished move stands under one heading only. */
-export function withMover(record: LayerRecord, user: DiskKey): LayerRecord {
+export function withMover<Record extends LayerRecord>(record: Record, user: DiskKey): Record {
   return { ...record, moving: [...record.moving.filter((key) => key !== user), user], kept: record.kept.filter((key) => key !== user) };
 }
 
-export function withoutMover(record: LayerRecord, user: DiskKey): LayerRecord {
+export function withoutMover<Record extends LayerRecord>(record: Record, user: DiskKey): Record {
   return { ...record, moving: record.moving.filter((key) => key !== user) };
 }
 

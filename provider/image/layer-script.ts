@@ -15,6 +15,7 @@ record=$layer.lm-layer folder=\${layer%/*}/ partial= from= to=
 
 failed() { printf 'failed %s\\n' "$(printf %s "$1" | tr '\\n' ' ')"; }
 try() { if words=$("$@" 2>&1 </dev/null); then printf 'ok\\n'; else failed "$words"; fi; }
+# of a link it is the link's own, so that a planted one is seen
 identity() { stat -c '%d %i %s %.9Y %b %F' -- "$1" 2>/dev/null || printf 'none\\n'; }
 `;
 
@@ -27,6 +28,7 @@ lock() {
     words=$(dd if=/dev/null of="$record" conv=excl status=none 2>&1) || [ -e "$record" ] || { failed "$words"; return; }
   fi
   [ -f "$record" ] && [ ! -L "$record" ] || { printf 'foreign\\n'; return; }
+  [ -r "$record" ] || { failed 'it cannot be read'; return; }
   # NFS locks want a file that is open for writing
   if [ -w "$record" ]; then command exec 7<>"$record"; else command exec 7<"$record"; fi || { printf 'busy\\n'; return; }
   # the file may have been replaced or removed between its opening and its locking
@@ -63,18 +65,17 @@ write_record() {
 look() {
   printf 'record %s\\n' "$(identity "$record")"
   printf 'layer %s\\n' "$(identity "$layer")"
-  printf 'source %s\\n' "$(identity "$source")"
+  printf 'source %s\\n' "$(stat -L -c '%d %i %s %.9Y %b %F' -- "$source" 2>/dev/null || printf none)"
   printf 'free %s\\n' "$(stat -f -c '%a %S' -- "$folder")"
   head -c 65536 -- "$record" | awk '{ print "| " $0 }'
   printf '.\\n'
 }
 `;
 
-const COPYING = `
-create() { (umask 077; exec dd if=/dev/null of="$partial" conv=excl status=none) && truncate -s "$1" "$partial"; }
-
-map() {
-  { qemu-img map -U -f raw --output=json -- "$source" 2>&1 || printf 'status %s\\n' $?; } | awk -v gap="$1" '
+/** Prints offset and length of each run of data in file `$1`, holes shorter than `$2` bytes included, then a dot. */
+export const MAP_DATA = `
+map_data() {
+  { qemu-img map -U -f raw --output=json -- "$1" 2>&1 || printf 'status %s\\n' $?; } | awk -v gap="$2" '
     function number(key) { match($0, "\\"" key "\\": *[0-9]+"); s = substr($0, RSTART, RLENGTH); sub(/.*: */, "", s); return s + 0 }
     function flush() { if (end > 0) printf "%.0f %.0f\\n", start, end - start }
     /"start":/ {
@@ -87,6 +88,10 @@ map() {
     /^status/ { broken = 1 }
     END { if (broken) print "failed" words; else { flush(); print "." } }'
 }
+`;
+
+const COPYING = `
+create() { (umask 077; exec dd if=/dev/null of="$partial" conv=excl status=none) && truncate -s "$1" "$partial"; }
 
 # the same bytes that are copied anyway, so a partial that is continued keeps what it has
 probe() {
@@ -145,7 +150,7 @@ while IFS= read -r line; do
     partial) partial=$layer.lm-partial-$1; identity "$partial" ;;
     create) try create "$1" ;;
     clone) try cp --reflink=always -- "$source" "$partial" ;;
-    map) map "$1" ;;
+    map) map_data "$source" "$1" ;;
     probe) probe ;;
     copy) try copy "$@" ;;
     cut-off) try cut_off "$1" "$2" ;;
@@ -161,4 +166,4 @@ while IFS= read -r line; do
 done
 `;
 
-export const LAYER_SCRIPT = PRELUDE + LOCKING + COPYING + LOOP;
+export const LAYER_SCRIPT = PRELUDE + LOCKING + MAP_DATA + COPYING + LOOP;

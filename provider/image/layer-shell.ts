@@ -3,7 +3,7 @@
 import type { FileIdentity } from "../disk/chain.js";
 import { BugError, UserError } from "../errors.js";
 import type { Conversation, Host } from "../host/host.js";
-import type { Extent } from "./extents.js";
+import { type Extent, parseExtent } from "./extents.js";
 import { formatRecord, type LayerRecord, parseRecord } from "./layer-record.js";
 import { LAYER_SCRIPT } from "./layer-script.js";
 
@@ -115,10 +115,7 @@ export class LayerShell {
   /** The source's data, extents with less than `gapBytes` between them joined. */
   async mapSource(gapBytes: number): Promise<Extent[]> {
     const lines = await this.askForLines(`map ${gapBytes}`);
-    return lines.map((line) => {
-      const [offset = 0, length = 0] = line.split(" ").map(Number);
-      return { offset, length };
-    });
+    return lines.map(parseExtent);
   }
 
   /** Finds out where direct I/O works; copying is buffered where it does not. */

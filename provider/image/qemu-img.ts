@@ -1,8 +1,9 @@
 /** Image files by `qemu-img` on the host: what a header says, new images, and other backing names. */
 
 import { z } from "zod";
-import { BugError, UserError } from "../errors.js";
-import type { Finished, Host } from "../host/host.js";
+import { BugError } from "../errors.js";
+import type { Host } from "../host/host.js";
+import { expectSuccess } from "./last-words.js";
 
 /** What an image's own header says, plus what it takes on the storage. */
 export interface ImageHeader {
@@ -178,27 +179,4 @@ export async function isImageInUse(host: Host, path: string): Promise<boolean> {
   const finished = await host.run(script, [path]);
   expectSuccess(host, finished, `Unable to see whether ${path} is in use`);
   return finished.stdout !== "";
-}
-
-/** Turns a failed run into a sentence: a missing qemu-img (status 127), else the last line that it printed. */
-export function expectSuccess(host: Host, finished: Pick<Finished, "exitStatus" | "stderr">, unable: string): void {
-  if (finished.exitStatus === 0) return;
-  if (finished.exitStatus === 127) {
-    throw new UserError(
-      `${unable} on ${host.name}: qemu-img is missing there. Install the package qemu-utils, then run \`pulumi up\` again.`,
-    );
-  }
-  throw new UserError(`${unable} on ${host.name}: ${lastWords(finished.stderr)}.`);
-}
-
-/** The last message of a program that starts its messages with its name; a file name may have put newlines into it. */
-export function lastWords(stderr: string): string {
-  const text = stderr.trim();
-  const start = Math.max(text.lastIndexOf("\nqemu-img: "), text.lastIndexOf("\ndd: "), text.lastIndexOf("\ncp: "));
-  return (
-    text
-      .slice(start + 1)
-      .replaceAll(/\s+/g, " ")
-      .replace(/\.$/, "") || "no reason was given"
-  );
 }

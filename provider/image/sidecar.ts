@@ -36,6 +36,8 @@ export interface Leaving {
    * @default 60
    */
   stallSeconds?: number;
+  /** Told where another move's copy stands while this waits for it. */
+  waiting?: (text: string) => void;
 }
 
 const unstoppable: Leaving = { stop: new AbortController().signal };
@@ -102,9 +104,9 @@ async function underLock<Outcome>(
   { destination, leaving, otherwise }: { destination: string; leaving: Leaving; otherwise: Outcome },
   change: (shell: LayerShell, seen: LayerSeen) => Promise<Outcome>,
 ): Promise<Outcome> {
-  return inTurn(host, destination, async () => {
-    const { stop, stallSeconds = PATIENCE_SECONDS } = leaving;
-    const shell = await lockWhenFree(host, { destination, stallSeconds }, "expect", { stop, stallSeconds });
+  return inTurn(host, { destination, waiting: leaving.waiting }, async () => {
+    const patience = { stallSeconds: PATIENCE_SECONDS, ...leaving };
+    const shell = await lockWhenFree(host, { destination, stallSeconds: patience.stallSeconds }, "expect", patience);
     if (shell === "absent") return otherwise;
     try {
       const outcome = await change(shell, await shell.look());

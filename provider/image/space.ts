@@ -2,17 +2,23 @@
 
 import { UserError } from "../errors.js";
 import type { Host } from "../host/host.js";
+import { GAP_BYTES, mergeExtents, parseExtent, totalBytes } from "./extents.js";
+import { lastWords } from "./last-words.js";
+import { MAP_DATA } from "./layer-script.js";
 
 const MIB = 1024 * 1024;
 
 /**
- * What copying `path` will write at most: what it has allocated, rounded up to MiB.
- * Less where the destination can share the blocks; holes under 1 MiB are filled, which a file of many tiny extents shows.
+ * What copying `path` writes at most, rounded up to MiB: its data, and the short holes that are copied as zeros.
+ * Not what it has allocated: a file system that compresses allocates less than the copy may need.
  * @throws UserError if there is no such file
  */
 export async function bytesToCopy(host: Host, path: string): Promise<number> {
-  const finished = await host.run('LC_ALL=C exec stat -L -c "%b %B" -- "$1"', [path]);
-  const [blocks = 0, blockBytes = 0] = finished.stdout.trim().split(" ").map(Number);
-  if (finished.exitStatus !== 0) throw new UserError(`Unable to read the size of ${path} on ${host.name}: ${finished.stderr.trim()}.`);
-  return Math.ceil((blocks * blockBytes) / MIB) * MIB;
+  const script = `${MAP_DATA}\nexport LC_ALL=C; stat -L -c %s -- "$1" && map_data "$1" "$2"`;
+  const { exitStatus, stdout, stderr } = await host.run(script, [path, String(GAP_BYTES)]);
+  const [size = "", ...lines] = stdout.trimEnd().split("\n");
+  if (exitStatus !== 0 || lines.pop() !== ".") {
+    throw new UserError(`Unable to read the size of ${path} on ${host.name}: ${lastWords(stderr + stdout)}.`);
+  }
+  return Math.ceil(totalBytes(mergeExtents(lines.map(parseExtent), Number(size))) / MIB) * MIB;
 }
