@@ -3,7 +3,7 @@
  * Installs what is missing, runs the tests (the quick ones first), and ends with a line of figures.
  */
 
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import Mocha from "mocha";
@@ -30,9 +30,10 @@ async function main(): Promise<number> {
   return failed > 0 || passed === 0 ? 1 : 0;
 }
 
-/** All compiled test files, in the order in which they run. */
-export function testFiles(folder: string): string[] {
-  const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".test.js"));
+/** All compiled test files whose source is still there, in the order in which they run. */
+function testFiles(folder: string): string[] {
+  const compiled = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".test.js"));
+  const files = compiled.filter((file) => existsSync(path.join(folder, "../../test", file.replace(/\.js$/, ".ts"))));
   const turn = (file: string) => lateFolders.indexOf(file.split(path.sep)[0] ?? "");
   return files.sort((a, b) => turn(a) - turn(b) || a.localeCompare(b)).map((file) => path.join(folder, file));
 }
