@@ -35,10 +35,13 @@ const held: Held[] = [
       { "lifecycle.ts": 'import { connect } from "./host/host.js";' },
       { "pulumi/adapter.ts": 'import { observe } from "../migration/observe.js";' },
       { "host/host.ts": 'import { gone } from "../lifecycle.js";' },
+      { "index.ts": 'import { observe } from "./migration/observe.js";' },
+      { "disk/chain.ts": 'import { isUnknown } from "../arguments.js";' },
     ],
     allowed: {
       "domain-disk/lifecycle.ts": 'import { loop } from "../migration/loop.js"; import { gone } from "../lifecycle.js";',
       "migration/loop.ts": 'import { key } from "../disk/names.js"; import { run } from "../host/host.js";',
+      "index.ts": 'export { DomainDisk } from "./domain-disk/resource.js"; export type { Report } from "./migration/report.js";',
       "dynamic.ts": 'const load = require("./domain-disk/lifecycle.js"); import { adapt } from "./pulumi/adapter.js";',
     },
   },

@@ -10,6 +10,8 @@ const order = ["host", "image", "hypervisor", "migration"];
 const resourceFolders = ["domain-disk", "mirrored-snapshot", "storage-migration"];
 
 const folderOf = (file: string) => (file.includes("/") ? (file.split("/")[0] ?? "") : "");
+/** Files of which users import the classes: `provider-resource.ts` holds the explicit Provider. */
+const isResource = (file: string) => file.endsWith("/resource.ts") || file === "provider-resource.ts";
 const isPlan = (file: string) => file.endsWith("/plan.ts");
 const isPure = (file: string) => isPlan(file) || folderOf(file) === "disk";
 
@@ -25,9 +27,10 @@ function mayImport(from: string, to: string, kind: Import["kind"]): boolean {
   if (from === "errors.ts") return false;
   if (from === "lifecycle.ts") return to === "host/host.ts" && kind === "type";
   if (from === "dynamic.ts") return to === "errors.ts" || to === "lifecycle.ts" || target === "pulumi" || to.endsWith("/lifecycle.ts");
-  if (from === "index.ts") return to.endsWith("/resource.ts") || target === "disk" || target === "";
+  if (from === "index.ts") return kind === "type" || isResource(to) || to === "errors.ts";
   if (to === "errors.ts" || target === "disk") return true;
-  if (to === "arguments.ts") return resourceFolders.includes(source);
+  // how arguments are checked, which the schemas of a host's and a guest's address share
+  if (to === "arguments.ts") return resourceFolders.includes(source) || order.includes(source);
   if (to === "lifecycle.ts") return kind === "type" || source === "pulumi" || resourceFolders.includes(source) || source === "migration";
   if (source === "disk" || source === "pulumi") return kind === "type" && source === "pulumi" && to === "host/host.ts";
   return order.includes(target) && rank(source) > rank(target);
@@ -61,8 +64,7 @@ export const grpcOnlyInPulumi = packageOnlyIn("@grpc/", (file) => folderOf(file)
 /** dynamic.ts names the engine's type of a provider, and loads nothing. */
 export const engineOnlyAtTheEdge = packageOnlyIn(
   "@pulumi/pulumi",
-  (file, kind) =>
-    folderOf(file) === "pulumi" || file.endsWith("/resource.ts") || file === "index.ts" || (file === "dynamic.ts" && kind === "type"),
+  (file, kind) => folderOf(file) === "pulumi" || isResource(file) || file === "index.ts" || (file === "dynamic.ts" && kind === "type"),
 );
 export const noChildProcess = packageOnlyIn("node:child_process", () => false);
 
@@ -72,11 +74,7 @@ const effects = ["node:fs", "node:net", "node:tls", "node:http", "node:https", "
 export const plansAreWithoutEffects: Rule = (sources) => effectsReachedFrom([...sources.keys()].filter(isPure), sources);
 
 /** What users import runs in their program, which need not have a host, a network or files. */
-export const resourcesAreWithoutEffects: Rule = (sources) =>
-  effectsReachedFrom(
-    [...sources.keys()].filter((file) => file.endsWith("/resource.ts")),
-    sources,
-  );
+export const resourcesAreWithoutEffects: Rule = (sources) => effectsReachedFrom([...sources.keys()].filter(isResource), sources);
 
 function effectsReachedFrom(starts: readonly string[], sources: Sources): string[] {
   return starts.flatMap((start) =>
