@@ -91,10 +91,10 @@ class QemuGuest implements Guest {
     return this.#do("blockdev-add", targetOptions(node, options));
   }
 
-  startMirror(jobId: string, target: string, filter: string, options: MirrorOptions): Promise<void> {
-    return this.#do("blockdev-mirror", {
+  async startMirror(jobId: string, target: string, filter: string, options: MirrorOptions): Promise<void> {
+    await this.#do("blockdev-mirror", {
       "job-id": jobId,
-      device: options.source,
+      ...(await this.#mirrored(options.source)),
       target,
       sync: options.sync,
       "copy-mode": options.copyMode,
@@ -148,6 +148,17 @@ class QemuGuest implements Guest {
   async wakeUp(timeoutSeconds: number): Promise<void> {
     if (this.channel.heard === this.#heardAtLastLook) await this.#nextWord(timeoutSeconds);
     this.#heardAtLastLook = this.channel.heard;
+  }
+
+  /**
+   * A mirror starts only at a root node ("Need a root block node": qmp_get_root_bs() in blockdev.c, QEMU 7.2), so with a filter above the
+   * active image it starts at the filter and replaces the image below it.
+   */
+  async #mirrored(source: string): Promise<{ device: string; replaces?: string }> {
+    const { disks } = await this.lookAtChains();
+    const images = disks.flatMap(({ medium }) => (medium.kind === "image" ? [medium] : []));
+    const root = images.find(({ activeNode }) => activeNode === source)?.rootNode ?? source;
+    return root === source ? { device: source } : { device: root, replaces: source };
   }
 
   #nextWord(timeoutSeconds: number): Promise<void> {

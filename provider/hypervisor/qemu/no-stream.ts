@@ -13,8 +13,8 @@ if [ ! -e "$1" ]; then
   [ -x "$folder" ] && echo missing || echo hidden
 elif [ ! -S "$1" ]; then echo other
 elif [ ! -w "$1" ]; then echo denied
-elif awk -v name="$(basename -- "$(readlink -f -- "$1")")" '
-  NR > 1 && $4 == "00010000" { path = $0; sub(/^([^ ]+ +){7}/, "", path); sub(/.*\\//, "", path); if (path == name) found = 1 }
+elif name=$(basename -- "$(readlink -f -- "$1")") awk '
+  NR > 1 && $4 == "00010000" { for (field = 1; field <= 7; field++) sub(/^[^ ]+ +/, ""); sub(/.*\\//, ""); if ($0 == ENVIRON["name"]) found = 1 }
   END { exit !found }' /proc/net/unix; then echo listening
 else echo deaf
 fi`;

@@ -6,14 +6,20 @@ import type { GuestProcess } from "../hypervisor.js";
 /**
  * One round trip. /proc/net/unix names a socket as its owner bound it, perhaps relative to its folder or seen from its own root: so the
  * name only narrows the search, and the socket's device and inode, looked up as that process sees it, decide.
- * Flags 00010000 are __SO_ACCEPTCON: it listens. A regular file's mode begins with 8 and has four hex digits.
+ * Debian's awk is an old mawk: no /x{7}/. Flags 00010000 are __SO_ACCEPTCON: it listens. A regular file's mode begins with 8 and has four hex digits.
  */
 const script = `
 real=$(readlink -f -- "$1") && wanted=$(stat -L -c %d:%i -- "$real") || exit 0
-ls -l /proc/[0-9]*/fd 2>/dev/null | awk -v name="\${real##*/}" '
-  FILENAME == "-" && /^\\/proc\\/[0-9]+\\/fd:$/ { split($0, part, "/"); pid = part[3]; next }
-  FILENAME == "-" { if (match($0, /socket:\\[[0-9]+\\]$/)) { inode = substr($0, RSTART + 8, RLENGTH - 9); if (inode in bound) print pid, bound[inode] }; next }
-  $4 == "00010000" { inode = $7; sub(/^([^ ]+ +){7}/, ""); last = $0; sub(/.*\\//, "", last); if (last == name) bound[inode] = $0 }
+ls -l /proc/[0-9]*/fd 2>/dev/null | name=\${real##*/} awk '
+  NR == FNR && $4 == "00010000" {
+    inode = $7
+    for (field = 1; field <= 7; field++) sub(/^[^ ]+ +/, "")
+    last = $0; sub(/.*\\//, "", last)
+    if (last == ENVIRON["name"]) bound[inode] = $0
+  }
+  NR == FNR { next }
+  /^\\/proc\\/[0-9]+\\/fd:$/ { split($0, part, "/"); pid = part[3]; next }
+  match($0, /socket:\\[[0-9]+\\]$/) { inode = substr($0, RSTART + 8, RLENGTH - 9); if (inode in bound) print pid, bound[inode] }
 ' /proc/net/unix - | while read -r pid bound; do
   case $bound in /*) seen=/proc/$pid/root$bound ;; *) seen=/proc/$pid/cwd/$bound ;; esac
   [ "$(stat -L -c %d:%i -- "$seen" 2>/dev/null)" = "$wanted" ] || continue

@@ -1,0 +1,64 @@
+/** A monitor that answers as a test wants, for faults that a real QEMU does not make on demand. */
+
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer, type Socket } from "node:net";
+import os from "node:os";
+import path from "node:path";
+import { createInterface } from "node:readline";
+
+export interface Command {
+  execute: string;
+  arguments: Record<string, unknown>;
+  id: number;
+}
+
+/** What is sent for one command: an object becomes a line, text and bytes go out as they are; `undefined` is silence. */
+export type Answer = object | string | Buffer | undefined;
+export type Script = (command: Command, socket: Socket) => Answer | Promise<Answer>;
+
+export const greeting = '{"QMP": {"version": {"qemu": {"micro": 0, "minor": 2, "major": 7}, "package": ""}, "capabilities": ["oob"]}}\r\n';
+
+export class ScriptedMonitor implements AsyncDisposable {
+  /** Every command's name, in the order in which they came. */
+  readonly heard: string[] = [];
+  clients = 0;
+  readonly #server = createServer((socket) => this.#serve(socket));
+  readonly #sockets = new Set<Socket>();
+
+  private constructor(
+    readonly socket: string,
+    private readonly script: Script,
+    private readonly firstWords: string,
+  ) {}
+
+  /** `firstWords`: what a client is greeted with. */
+  static async start(script: Script, firstWords: string = greeting): Promise<ScriptedMonitor> {
+    const monitor = new ScriptedMonitor(path.join(await mkdtemp(path.join(os.tmpdir(), "livedisk-qmp-")), "qmp.sock"), script, firstWords);
+    monitor.#server.listen(monitor.socket);
+    await once(monitor.#server, "listening");
+    return monitor;
+  }
+
+  #serve(socket: Socket): void {
+    this.clients++;
+    this.#sockets.add(socket);
+    socket.on("error", () => {});
+    socket.write(this.firstWords);
+    createInterface({ input: socket }).on("line", async (line) => {
+      const command: Command = JSON.parse(line);
+      this.heard.push(command.execute);
+      const answer = command.execute === "qmp_capabilities" ? { return: {} } : await this.script(command, socket);
+      if (answer === undefined || socket.destroyed) return;
+      const raw = typeof answer === "string" || Buffer.isBuffer(answer);
+      socket.write(raw ? answer : `${JSON.stringify({ id: command.id, ...answer })}\r\n`);
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy();
+    this.#server.close();
+    await once(this.#server, "close");
+    await rm(path.dirname(this.socket), { recursive: true, force: true });
+  }
+}

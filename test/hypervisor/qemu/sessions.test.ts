@@ -1,0 +1,184 @@
+import assert from "node:assert/strict";
+import { chmod, rm, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { isKind } from "../../../provider/errors.js";
+import { GuestNotRunning } from "../../../provider/hypervisor/hypervisor.js";
+import { MonitorBusy } from "../../../provider/hypervisor/qemu/client.js";
+import { openGuest } from "../../../provider/hypervisor/qemu/guest.js";
+import { until } from "../../sandbox/command.js";
+import { type BareGuest, Workbench } from "./bare-guest.js";
+import { LocalHost } from "./local-host.js";
+import { ScriptedMonitor } from "./scripted-monitor.js";
+
+/** Whether somebody else gets the monitor. */
+async function isFree(started: BareGuest): Promise<boolean> {
+  const other = openGuest(new LocalHost(), { qmp: started.socket });
+  const free = await other.jobs().then(
+    () => true,
+    (error) => {
+      if (error instanceof MonitorBusy) return false;
+      throw error;
+    },
+  );
+  other.close();
+  return free;
+}
+
+describe("the way to a monitor", () => {
+  let bench: Workbench;
+  let started: BareGuest;
+
+  beforeEach(async () => {
+    bench = await Workbench.create();
+    await bench.image("disk.qcow2");
+    started = await bench.start(["-drive", "file=disk.qcow2,format=qcow2,if=virtio"]);
+  });
+  afterEach(() => bench[Symbol.asyncDispose]());
+
+  it("is one session for all guests that are opened on one socket", async () => {
+    const again = openGuest(started.host, { qmp: started.socket });
+    await Promise.all([started.guest.look(), again.look(), again.jobs()]);
+    assert.equal(started.host.opened.streams, 1);
+  });
+
+  it("is given back at once on close, and opened again by the next question", async () => {
+    await started.guest.look();
+    const other = openGuest(new LocalHost(), { qmp: started.socket });
+    started.guest.close();
+    const start = Date.now();
+    await other.jobs();
+    other.close();
+    assert.ok(Date.now() - start < 900, "it waited for the idle time");
+    await started.guest.look();
+    assert.equal(started.host.opened.streams, 2);
+  });
+
+  it("is given back when nobody has used it for a second", async () => {
+    await started.guest.jobs();
+    assert.equal(await isFree(started), true); // its greeting came within two seconds
+  }).timeout(10_000);
+
+  it("answers a busy monitor in words, and serves again once it is free", async () => {
+    await started.guest.jobs();
+    const held = started.guest.wakeUp(4);
+    assert.equal(await isFree(started), false);
+    await held;
+    started.guest.close();
+    assert.equal(await isFree(started), true);
+  }).timeout(15_000);
+
+  it("opens anew after QEMU went and came back", async () => {
+    const first = await started.guest.look();
+    await started.kill();
+    await assert.rejects(started.guest.look(), (error) => error instanceof GuestNotRunning && /nobody listens/.test(error.message));
+    await rm(started.socket);
+    await assert.rejects(started.guest.look(), (error) => error instanceof GuestNotRunning && /no such socket/.test(error.message));
+    const restarted = await bench.start(["-drive", "file=disk.qcow2,format=qcow2,if=virtio"]);
+    assert.equal((await started.guest.look()).domainId, first.domainId);
+    await restarted.kill();
+  });
+
+  it("refuses what is no socket", async () => {
+    await writeFile(bench.at("file"), "");
+    await assert.rejects(
+      openGuest(started.host, { qmp: bench.at("file") }).look(),
+      (error) => isKind(error, "user") && /this is no socket/.test(error.message),
+    );
+  });
+});
+
+describe("looks that come together", () => {
+  const view: Record<string, unknown> = {
+    "query-status": { status: "running" },
+    "query-uuid": { UUID: "5a9e7c6e-0000-4000-8000-000000000001" },
+    "query-block": [],
+    "query-named-block-nodes": [],
+    "query-block-jobs": [],
+  };
+
+  it("are answered by one, and cost five questions, later ones four; chains alone three", async () => {
+    await using monitor = await ScriptedMonitor.start(({ execute }) => ({ return: view[execute] }));
+    const host = new LocalHost();
+    const guests = [1, 2, 3].map(() => openGuest(host, { qmp: monitor.socket }));
+    const views = await Promise.all(guests.map((guest) => guest.look()));
+    assert.equal(views[0]?.domainId, "5a9e7c6e-0000-4000-8000-000000000001");
+    assert.equal(monitor.heard.length, 1 + 5);
+    await guests[0]?.look();
+    assert.equal(monitor.heard.length, 1 + 5 + 4);
+    await Promise.all(guests.map((guest) => guest.lookAtChains()));
+    assert.equal(monitor.heard.length, 1 + 5 + 4 + 3);
+    assert.deepEqual([monitor.clients, host.opened.commands], [1, 0]);
+    guests[0]?.close();
+  });
+
+  it("never answer with what was seen before the question", async () => {
+    let status = "running";
+    let release = () => {};
+    await using monitor = await ScriptedMonitor.start(async ({ execute }) => {
+      if (execute !== "query-status") return { return: view[execute] };
+      const answer = { return: { status } };
+      if (status === "running")
+        await new Promise<void>((resolve) => {
+          release = resolve;
+        });
+      return answer;
+    });
+    const guest = openGuest(new LocalHost(), { qmp: monitor.socket });
+    const first = guest.look();
+    await until(
+      5,
+      () => (monitor.heard.includes("query-status") ? "asked" : undefined),
+      () => "never asked",
+    );
+    status = "paused";
+    const second = guest.look();
+    release();
+    assert.deepEqual([(await first).status, (await second).status], ["running", "paused"]);
+    guest.close();
+  });
+
+  it("fail together, and the next one asks anew", async () => {
+    let answers = 0;
+    await using monitor = await ScriptedMonitor.start(({ execute }, socket) => {
+      if (answers++ === 0) return void socket.destroy();
+      return { return: view[execute] };
+    });
+    const guest = openGuest(new LocalHost(), { qmp: monitor.socket });
+    const ends = await Promise.allSettled([guest.look(), guest.look()]);
+    assert.ok(ends.every((end) => end.status === "rejected" && isKind(end.reason, "unreachable")));
+    assert.equal((await guest.look()).status, "running");
+    assert.equal(monitor.clients, 2);
+    guest.close();
+  });
+});
+
+describe("waking up", () => {
+  it("comes with an event, also with one since the last look, else with the deadline", async () => {
+    await using bench = await Workbench.create();
+    const { guest } = await bench.start(["-monitor", "none"]);
+    await guest.look();
+    const quiet = Date.now();
+    await guest.wakeUp(0.3);
+    assert.ok(Date.now() - quiet >= 290);
+    await using monitor = await ScriptedMonitor.start(({ execute }) =>
+      execute === "query-block-jobs" ? '{"return": [], "id": 2}\n{"event": "JOB_STATUS_CHANGE"}\n' : { return: [] },
+    );
+    const scripted = openGuest(new LocalHost(), { qmp: monitor.socket });
+    await scripted.jobs();
+    const start = Date.now();
+    await scripted.wakeUp(30);
+    assert.ok(Date.now() - start < 5000);
+    scripted.close();
+  });
+});
+
+describe("a socket in a folder that we may not search", () => {
+  it("is not taken for a guest that is gone", async function () {
+    if (process.getuid?.() === 0) return this.skip(); // root may search every folder
+    await using bench = await Workbench.create();
+    await chmod(bench.folder, 0o000);
+    const hidden = openGuest(new LocalHost(), { qmp: path.join(bench.folder, "qmp.sock") });
+    await assert.rejects(hidden.look(), (error) => isKind(error, "user") && !(error instanceof GuestNotRunning));
+    await chmod(bench.folder, 0o700);
+  });
+});
