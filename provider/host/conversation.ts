@@ -1,0 +1,96 @@
+/** Lines to and from a script on the host. */
+
+import { StringDecoder } from "node:string_decoder";
+import { UnreachableError } from "../errors.js";
+import type { Conversation, Finished } from "./host.js";
+import type { ScriptSession } from "./script-session.js";
+import type { Ways } from "./waits.js";
+
+const endSeconds = 30;
+
+export class ScriptConversation implements Conversation {
+  private readonly decoder = new StringDecoder("utf8");
+  private readonly lines: string[] = [];
+  private partial = "";
+  private readonly readers: Ways<string>[] = [];
+  private readonly enders: Ways<Finished>[] = [];
+
+  constructor(private readonly session: ScriptSession) {
+    session.channel
+      .on("data", (piece: Buffer) => this.receive(piece))
+      .once("close", () => this.finish())
+      .resume();
+  }
+
+  send(line: string): void {
+    if (!this.session.isOver) this.session.channel.write(`${line}\n`);
+  }
+
+  next(timeoutSeconds: number): Promise<string> {
+    const { waits, name } = this.session.account.connection;
+    const late = () =>
+      new UnreachableError(`The script on ${name} was silent for ${timeoutSeconds} s. Look at the host, then run \`pulumi up\` again.`);
+    let ways: Ways<string> | undefined;
+    return waits
+      .wait<string>(timeoutSeconds, late, (these) => {
+        ways = these;
+        this.readers.push(these);
+        this.deliver();
+      })
+      .finally(() => remove(this.readers, ways));
+  }
+
+  async end(timeoutSeconds = endSeconds): Promise<Finished> {
+    const { waits, name } = this.session.account.connection;
+    const late = () => new UnreachableError(`The script on ${name} did not end within ${timeoutSeconds} s. It may still be running there.`);
+    this.session.channel.end();
+    try {
+      return await waits.wait<Finished>(timeoutSeconds, late, (ways) => {
+        this.enders.push(ways);
+        if (this.session.isOver) this.finish();
+      });
+    } catch (thrown) {
+      this.abandon();
+      throw thrown;
+    }
+  }
+
+  abandon(): void {
+    this.session.drop();
+  }
+
+  private receive(piece: Buffer): void {
+    const parts = (this.partial + this.decoder.write(piece)).split("\n");
+    this.partial = parts.pop() ?? "";
+    this.lines.push(...parts);
+    this.deliver();
+  }
+
+  private deliver(): void {
+    while (this.readers.length > 0 && this.lines.length > 0) this.readers.shift()?.resolve(this.lines.shift() ?? "");
+    if (this.session.isOver) for (const reader of this.readers.splice(0)) reader.reject(this.over());
+  }
+
+  private finish(): void {
+    this.deliver();
+    if (this.enders.length === 0) return;
+    const stdout = [...this.lines.splice(0), this.partial].join("\n");
+    const { exitStatus, complaints } = this.session;
+    for (const ender of this.enders.splice(0)) {
+      if (exitStatus === undefined) ender.reject(this.over());
+      else ender.resolve({ exitStatus, stdout, stderr: complaints });
+    }
+  }
+
+  private over(): Error {
+    const { exitStatus, complaints, account } = this.session;
+    const status = exitStatus === undefined ? "without saying how" : `with status ${exitStatus}`;
+    const words = complaints.trim() === "" ? "" : `: ${complaints.trim().slice(0, 2000)}`;
+    return new UnreachableError(`The script on ${account.connection.name} ended ${status}${words}. Run \`pulumi up\` again.`);
+  }
+}
+
+function remove<T>(list: T[], one: T | undefined): void {
+  const index = one === undefined ? -1 : list.indexOf(one);
+  if (index >= 0) list.splice(index, 1);
+}

@@ -1,0 +1,123 @@
+/** Files on a host, looked at. Each function is one round trip. Paths are absolute. Changing them: file-changes.ts. */
+
+import type { FileIdentity } from "../disk/chain.js";
+import { UnreachableError } from "../errors.js";
+import { saysMissing, unable } from "./complaints.js";
+import type { Host } from "./host.js";
+
+export {
+  createExclusively,
+  removeFile,
+  renameWithoutReplacing,
+  takeOver,
+  writeFileAtomically,
+} from "./file-changes.js";
+
+export interface FileStat extends FileIdentity {
+  kind: "file" | "directory" | "symlink" | "socket" | "block" | "other";
+  /** Permission bits in octal, as chmod takes them: `644`. */
+  mode: string;
+  uid: number;
+  gid: number;
+}
+
+/**
+ * What lies at each of the paths, in their order; undefined where nothing does.
+ * `follow`: what a link leads to, undefined where it leads nowhere. `keep-links`: the link itself.
+ * @throws UserError if a path cannot be looked at, for a lack of permission for example: that is not "nothing there"
+ */
+export async function statFiles(host: Host, paths: readonly string[], links: "follow" | "keep-links"): Promise<(FileStat | undefined)[]> {
+  if (paths.length === 0) return [];
+  const { stdout } = await host.run(statScript, [links, ...paths]);
+  const lines = stdout.split("\n");
+  return paths.map((path, index) => {
+    const line = lines[index] ?? "";
+    if (line.startsWith("=")) return parseStat(line.slice(1));
+    if (line.startsWith("!") && saysMissing(line)) return undefined;
+    throw unable(host, "look at", path, line.slice(1));
+  });
+}
+
+/** `%.9Y`: nanoseconds, GNU coreutils from 8.6 on. Names in stat's complaints are quoted, so one answer is one line. */
+const statScript = `case $1 in follow) follow=-L ;; *) follow= ;; esac
+shift
+for path do
+  if answer=$(stat $follow -c '%d %i %s %.9Y %a %u %g %F' -- "$path" 2>&1)
+  then printf '=%s\\n' "$answer"
+  else printf '!%s\\n' "$answer"
+  fi
+done`;
+
+const kinds: Readonly<Record<string, FileStat["kind"]>> = {
+  "regular file": "file",
+  "regular empty file": "file",
+  directory: "directory",
+  "symbolic link": "symlink",
+  socket: "socket",
+  "block special file": "block",
+};
+
+function parseStat(line: string): FileStat {
+  const [dev = "", ino = "", size = "", modified = "", mode = "", uid = "", gid = "", ...kind] = line.split(" ");
+  return {
+    dev,
+    ino,
+    sizeBytes: Number(size),
+    modified,
+    kind: kinds[kind.join(" ")] ?? "other",
+    mode,
+    uid: Number(uid),
+    gid: Number(gid),
+  };
+}
+
+/**
+ * A text file, or undefined where there is none.
+ * @throws UserError if it is larger than `maxBytes` (1 MiB) or cannot be read
+ */
+export async function readSmallFile(host: Host, path: string, maxBytes = 1024 * 1024): Promise<string | undefined> {
+  const answer = await host.run(`head -c "$2" -- "$1"`, [path, String(maxBytes + 1)]);
+  if (answer.exitStatus !== 0) {
+    if (saysMissing(answer.stderr)) return undefined;
+    throw unable(host, "read", path, answer.stderr);
+  }
+  if (Buffer.byteLength(answer.stdout) > maxBytes) throw unable(host, "read", path, `it is larger than ${maxBytes} bytes`);
+  return answer.stdout;
+}
+
+/** What can still be written in a directory, by an ordinary user. @throws UserError if there is no such directory */
+export async function freeBytes(host: Host, directory: string): Promise<number> {
+  const answer = await host.run(`stat -f -c '%a %S' -- "$1"`, [directory]);
+  const [blocks, blockBytes] = answer.stdout.trim().split(" ").map(Number);
+  if (answer.exitStatus !== 0 || blocks === undefined || blockBytes === undefined) {
+    throw unable(host, "measure the free space of", directory, answer.stderr);
+  }
+  return blocks * blockBytes;
+}
+
+/** The path without links and dots. @throws UserError if a part of it does not exist */
+export async function realPath(host: Host, path: string): Promise<string> {
+  const answer = await host.run(`readlink -e -v -n -- "$1"`, [path]);
+  if (answer.exitStatus !== 0) throw unable(host, "resolve", path, answer.stderr);
+  return answer.stdout;
+}
+
+export interface MachineIdentity {
+  /** /etc/machine-id; where that is empty or absent, the host's name. */
+  machine: string;
+  /** Another one after each boot. */
+  boot: string;
+}
+
+/** Which machine a host is, by whatever address it was reached. @throws UnreachableError if the host answers nothing sensible */
+export async function machineIdentity(host: Host): Promise<MachineIdentity> {
+  const script = `cat /etc/machine-id 2>/dev/null || :; echo; uname -n; cat /proc/sys/kernel/random/boot_id`;
+  const { stdout, stderr } = await host.run(script);
+  const words = stdout.split("\n").filter((line) => line !== "");
+  const boot = words.pop();
+  const [machine] = words;
+  if (machine === undefined || boot === undefined) {
+    throw new UnreachableError(`Unable to identify the machine ${host.name}: it answered "${stdout}${stderr}". Run \`pulumi up\` again.`);
+  }
+  return { machine, boot };
+}

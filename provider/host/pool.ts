@@ -1,0 +1,108 @@
+/** The connections of this process, each there once. */
+
+import { createHash } from "node:crypto";
+import type { Credentials } from "./host.js";
+import { Sessions } from "./sessions.js";
+import type { Shell } from "./shell.js";
+import type { SocketRoad } from "./socket.js";
+import { SshConnection } from "./ssh-connection.js";
+import { type HostArgs, hostIdentity, type SignInArgs } from "./target.js";
+
+const idleSeconds = 60;
+
+/** What is kept of a host while it is connected. */
+export interface Connected {
+  connection: SshConnection;
+  sessions: Sessions;
+  /** By privilege: the same connection serves both. */
+  shells: Map<HostArgs["privilege"], Shell>;
+  forwarding: SocketRoad["forwarding"];
+  /** Open sockets, and hosts that are reached through this one. */
+  streams: number;
+  idle: NodeJS.Timeout | undefined;
+}
+
+type PooledArgs = SignInArgs & Pick<HostArgs, "jump">;
+
+const pool = new Map<string, Promise<Connected>>();
+
+/** The host's connection; a new one where there is none, or where it has ended. */
+export async function awake(target: PooledArgs, credentials: Credentials): Promise<Connected> {
+  const key = poolKey(target, credentials);
+  const existing = pool.get(key);
+  if (existing === undefined) return connect(key, target, credentials);
+  const host = await existing;
+  if (host.connection.waits.broken === undefined) {
+    rest(host);
+    return host;
+  }
+  if (pool.get(key) === existing) pool.delete(key);
+  return awake(target, credentials);
+}
+
+/** Closes every connection. For tests, and for the end of the process. */
+export async function closeAllHosts(): Promise<void> {
+  const all = await Promise.allSettled(pool.values());
+  pool.clear();
+  await Promise.all(all.map((one) => (one.status === "fulfilled" ? one.value.connection.end() : undefined)));
+}
+
+/** Who signs in where, and how. Secrets are in it as a hash only. */
+function poolKey({ jump, ...target }: PooledArgs, { privateKey, passphrase, password }: Credentials): string {
+  const keys = [target, ...(jump ? [jump] : [])].map((one) => [
+    hostIdentity(one),
+    one.user,
+    one.identityFile,
+    one.hostKey,
+    one.knownHostsFile,
+  ]);
+  return createHash("sha256")
+    .update(JSON.stringify([keys, privateKey, passphrase, password, process.env.SSH_AUTH_SOCK]))
+    .digest("hex");
+}
+
+function connect(key: string, target: PooledArgs, credentials: Credentials): Promise<Connected> {
+  const forget = () => {
+    if (pool.get(key) === fresh) pool.delete(key);
+  };
+  const fresh = open(target, credentials, forget);
+  pool.set(key, fresh);
+  fresh.catch(forget);
+  return fresh;
+}
+
+async function open(target: PooledArgs, credentials: Credentials, forget: () => void): Promise<Connected> {
+  const through = target.jump && (await awake(target.jump, credentials));
+  const connection = await SshConnection.open(target, credentials, through?.connection);
+  const host: Connected = {
+    connection,
+    sessions: new Sessions(connection),
+    shells: new Map(),
+    forwarding: "untried",
+    streams: 0,
+    idle: undefined,
+  };
+  if (through) {
+    through.streams++;
+    connection.onEnd(() => through.streams--);
+  }
+  connection.onEnd(() => {
+    clearTimeout(host.idle);
+    forget();
+  });
+  rest(host);
+  return host;
+}
+
+/** Starts the clock again that closes a connection nobody uses. */
+function rest(host: Connected): void {
+  clearTimeout(host.idle);
+  host.idle = setTimeout(() => (isIdle(host) ? host.connection.close() : rest(host)), idleSeconds * 1000);
+  host.idle.unref();
+}
+
+function isIdle({ sessions, shells, streams }: Connected): boolean {
+  const all = [...shells.values()];
+  const standing = all.filter((shell) => shell.isOpen).length;
+  return streams === 0 && sessions.open <= standing && all.every(({ pending }) => pending === 0);
+}

@@ -1,0 +1,70 @@
+/** Sessions on one connection: sshd allows a few (MaxSessions), we take at most four. Forwarded sockets do not count (design 3.8). */
+
+import { setTimeout as pause } from "node:timers/promises";
+import type { ClientChannel } from "ssh2";
+import { UnreachableError, UserError } from "../errors.js";
+import { refusal, type SshConnection } from "./ssh-connection.js";
+
+const sessionsAtMost = 4;
+const waitSeconds = 60;
+/** sshd frees a session only when its program has ended, of which it tells us nothing: so after a refusal we ask again. */
+const retryMs = 250;
+
+export class Sessions {
+  private taken = 0;
+  private everOpened: "yes" | "no" = "no";
+  /** The one in front asks, the others stand behind it. */
+  private line: Promise<void> = Promise.resolve();
+
+  constructor(private readonly connection: SshConnection) {}
+
+  get open(): number {
+    return this.taken;
+  }
+
+  /** @throws UnreachableError if no session comes free in 60 s */
+  async take(command: string): Promise<ClientChannel> {
+    const deadline = Date.now() + waitSeconds * 1000;
+    const before = this.line;
+    let leave: () => void = () => {};
+    this.line = Promise.all([before, new Promise<void>((resolve) => (leave = resolve))]).then(() => {});
+    try {
+      await this.connection.waits.wait<void>(
+        waitSeconds,
+        () => this.tooFew(),
+        ({ resolve }) => void before.then(resolve),
+      );
+      for (;;) {
+        const channel = this.taken < sessionsAtMost ? await this.attempt(command) : undefined;
+        if (channel) return channel;
+        if (Date.now() > deadline) throw this.tooFew();
+        await pause(retryMs);
+      }
+    } finally {
+      leave();
+    }
+  }
+
+  /** One try. @returns undefined if sshd refuses for now */
+  private async attempt(command: string): Promise<ClientChannel | undefined> {
+    this.taken++;
+    try {
+      const channel = await this.connection.exec(command);
+      this.everOpened = "yes";
+      channel.once("close", () => this.taken--);
+      return channel;
+    } catch (cause) {
+      this.taken--;
+      if (refusal(cause) === undefined) throw cause;
+      if (this.everOpened === "yes") return undefined;
+      const advice = "Allow sessions for this account in its sshd_config (MaxSessions above 0).";
+      throw new UserError(`Unable to run commands on ${this.connection.name}: its sshd refuses every session. ${advice}`, { cause });
+    }
+  }
+
+  private tooFew(): Error {
+    return new UnreachableError(
+      `Unable to open a session on ${this.connection.name}: none came free within ${waitSeconds} s, ${this.taken} are in use. Raise MaxSessions in its sshd_config (10 is sshd's own default).`,
+    );
+  }
+}
