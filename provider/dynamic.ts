@@ -3,34 +3,31 @@
  * their path, names and meaning never change.
  */
 
-import { createRequire } from "node:module";
 import type { dynamic } from "@pulumi/pulumi";
+import { domainDisk } from "./domain-disk/lifecycle.js";
 import { UserError } from "./errors.js";
 import type { Lifecycle } from "./lifecycle.js";
 import { adapt } from "./pulumi/adapter.js";
 import { asError } from "./pulumi/guard.js";
+import { storageMigration } from "./storage-migration/lifecycle.js";
+
+const lifecycles = new Map<string, Lifecycle>([
+  ["DomainDisk", domainDisk],
+  ["StorageMigration", storageMigration],
+]);
 
 const providers = new Map<string, dynamic.ResourceProvider>();
 
 /**
  * The provider of a type of resource, always the same one in a process.
- * @throws UserError if this version does not know `type`
+ * @throws Error if this version does not know `type`
  */
 export function providerFor(type: string): dynamic.ResourceProvider {
-  const provider = providers.get(type) ?? adapt(lifecycleOf(type));
+  const lifecycle = lifecycles.get(type);
+  if (lifecycle === undefined) {
+    throw asError(new UserError(`Unable to load ${type}: this version of pulumi-livedisk does not know it. Install a newer one.`));
+  }
+  const provider = providers.get(type) ?? adapt(lifecycle);
   providers.set(type, provider);
   return provider;
-}
-
-const load = createRequire(__filename);
-
-function lifecycleOf(type: string): Lifecycle {
-  switch (type) {
-    case "DomainDisk":
-      return load("./domain-disk/lifecycle.js").domainDisk;
-    case "StorageMigration":
-      return load("./storage-migration/lifecycle.js").storageMigration;
-    default:
-      throw asError(new UserError(`Unable to load ${type}: this version of pulumi-livedisk does not know it. Install a newer one.`));
-  }
 }

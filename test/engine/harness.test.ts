@@ -1,3 +1,5 @@
-import { engineBehaviour } from "./behaviour.js";
+import { stackBehaviour } from "./behaviour.js";
+import { optionsBehaviour } from "./behaviour-of-options.js";
 
-engineBehaviour("harness");
+stackBehaviour("harness");
+optionsBehaviour("harness");

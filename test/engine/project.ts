@@ -42,3 +42,14 @@ function parseYaml(text: string): ProjectFile {
   // Pulumi.yaml is the tests' own file: its shape needs no check here.
   return yaml.load(text) as ProjectFile;
 }
+
+/** The same project as seen from any other folder. */
+export function projectTextFor(project: Project): string {
+  const main = project.entry === "." ? project.programFolder : project.entry;
+  return JSON.stringify({
+    name: project.name,
+    runtime: { name: "nodejs", options: { typescript: project.typescript } },
+    main,
+    options: project.refresh === "always" ? { refresh: "always" } : {},
+  });
+}

@@ -1,0 +1,41 @@
+/** `pulumi stack export --show-secrets` in the shape that the harness keeps its state in. */
+
+import type { Properties } from "../../provider/lifecycle.js";
+import type { DeploymentState, ResourceState } from "./deployment.js";
+import { blankState } from "./goal.js";
+import { isBag, isSecret, secretOf } from "./values.js";
+
+type ExportedResource = Partial<ResourceState> & { urn: string; type: string };
+
+export function exportedState(text: string): DeploymentState {
+  const { deployment } = JSON.parse(text) as { deployment: { resources?: ExportedResource[]; pending_operations?: ExportedOperation[] } };
+  return {
+    version: 3,
+    deployment: {
+      resources: (deployment.resources ?? []).map(wholeState),
+      pending_operations: (deployment.pending_operations ?? []).map(({ type, resource }) => ({ type, resource: wholeState(resource) })),
+    },
+  };
+}
+
+interface ExportedOperation {
+  type: "creating" | "updating" | "deleting" | "reading";
+  resource: ExportedResource;
+}
+
+/** The engine leaves out what is empty. */
+function wholeState(resource: ExportedResource): ResourceState {
+  const { inputs = {}, outputs = {} } = resource;
+  return { ...blankState(resource.urn, resource.type, {}), ...resource, inputs: openSecrets(inputs), outputs: openSecrets(outputs) };
+}
+
+function openSecrets(bag: Properties): Properties {
+  return Object.fromEntries(Object.entries(bag).map(([key, value]) => [key, openValue(value)]));
+}
+
+/** An exported secret holds its value as JSON text, `plaintext`. */
+function openValue(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(openValue);
+  if (!isBag(value)) return value;
+  return isSecret(value) && typeof value.plaintext === "string" ? secretOf(JSON.parse(value.plaintext)) : openSecrets(value);
+}
