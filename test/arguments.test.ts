@@ -1,0 +1,122 @@
+import assert from "node:assert/strict";
+import { checkArguments } from "../provider/arguments.js";
+import { domainDisk } from "../provider/domain-disk/lifecycle.js";
+import type { Properties, Run } from "../provider/lifecycle.js";
+import { storageMigration } from "../provider/storage-migration/lifecycle.js";
+import { storageMigrationArgs } from "../provider/storage-migration/resource.js";
+
+const unknown = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
+const host = { address: "db-3", user: "root" };
+const good = { host, domain: { qmp: "/run/vm/web.qmp" }, disks: ["vda"], destination: "/srv/fast" };
+const silent: Run = { progress() {}, say() {}, stop: new AbortController().signal, credentials: {}, urn: "" };
+
+/** The one reason that a bag of arguments is refused for. */
+function reason(news: Properties): string {
+  const { failures } = storageMigration.check({}, news);
+  assert.equal(failures.length, 1, JSON.stringify(failures));
+  return failures[0]?.reason ?? "";
+}
+
+describe("the arguments of a StorageMigration", () => {
+  it("come out with every default written in", () => {
+    const { inputs, failures } = checkArguments(storageMigrationArgs, good);
+    assert.deepEqual(failures, []);
+    assert.deepEqual(inputs, {
+      host: { address: "db-3", port: 22, user: "root", privilege: "user" },
+      domain: { qmp: "/run/vm/web.qmp" },
+      disks: ["vda"],
+      destination: "/srv/fast",
+      strategy: "mirror",
+      maxBytesPerSecond: 0,
+      copyMode: "background",
+      verify: "none",
+      afterwards: "quarantine",
+      loses: [],
+      stallSeconds: 600,
+      onDrift: "correct",
+    });
+  });
+
+  it("keep a destination that is not known yet, and still get their defaults", () => {
+    const { inputs, failures } = checkArguments(storageMigrationArgs, { ...good, destination: unknown });
+    assert.deepEqual(failures, []);
+    assert.equal(inputs.destination, unknown);
+    assert.equal(inputs.strategy, "mirror");
+  });
+
+  const wrong: [string, Properties, RegExp][] = [
+    ["a relative destination", { ...good, destination: "fast" }, /destination must be an absolute path/],
+    ["a destination with a line break", { ...good, destination: "/srv/a\nb" }, /destination must not contain a line break/],
+    ["no destination", { ...good, destination: undefined }, /destination is a path/],
+    ["an unknown argument", { ...good, destinaton: "/srv" }, /there is no argument `destinaton`; the arguments are host, domain/],
+    [
+      "an unknown argument of the host",
+      { ...good, host: { ...host, privateKey: "x" } },
+      /host has no argument `privateKey`.*livedisk:privateKey/,
+    ],
+    ["a raw block node", { ...good, disks: ["#block123"] }, /#block node name changes with every start/],
+    ["a number for a disk", { ...good, disks: [7] }, /disk is a text/],
+    ["no disks at all", { ...good, disks: [] }, /disks is empty/],
+    ["a disk twice", { ...good, disks: ["vda", "vda"] }, /names a disk twice/],
+    ["a negative speed", { ...good, maxBytesPerSecond: -1 }, /maxBytesPerSecond is a number of bytes/],
+    ["keep without a link", { ...good, afterwards: "keep" }, /afterwards "keep" wants `link`/],
+    ["a relative socket", { ...good, domain: { qmp: "web.qmp" } }, /domain.qmp must be an absolute path/],
+    ["a domain that is none", { ...good, domain: "web" }, /domain is \{ qmp/],
+  ];
+  for (const [what, news, expected] of wrong) {
+    it(`refuse ${what} in a sentence that names the argument`, () => {
+      assert.match(reason(news), expected);
+    });
+  }
+});
+
+describe("the difference of a StorageMigration", () => {
+  const { inputs } = checkArguments(storageMigrationArgs, good);
+  const olds = { ...inputs, moves: { vda: { phase: "settled", bootPath: "/srv/fast/a", chain: [] } } };
+
+  it("is none when the inputs are the same", () => {
+    assert.deepEqual(storageMigration.diff("id", olds, inputs, silent), { changes: false, replaces: [] });
+  });
+
+  it("is left to the engine to name when an input differs", () => {
+    assert.deepEqual(storageMigration.diff("id", olds, { ...inputs, destination: "/srv/slow" }, silent), {
+      changes: undefined,
+      replaces: [],
+    });
+  });
+
+  it("is there when only the state shows a move that has not ended", () => {
+    const moves = { vda: { phase: "mirroring", bootPath: "/srv/fast/a", chain: [] } };
+    assert.deepEqual(storageMigration.diff("id", { ...olds, moves }, inputs, silent), { changes: true, replaces: [] });
+  });
+
+  it("replaces for another host", () => {
+    const other = { ...inputs, host: { address: "db-4", port: 22, user: "root", privilege: "user" } };
+    assert.deepEqual(storageMigration.diff("id", olds, other, silent).replaces, ["host"]);
+  });
+
+  it("changes in place for another way to the same host", () => {
+    const other = { ...inputs, host: { address: "db-3", port: 22, user: "deploy", privilege: "sudo" } };
+    assert.deepEqual(storageMigration.diff("id", olds, other, silent), { changes: undefined, replaces: [] });
+  });
+
+  it("does not replace for a domain that is not known yet", () => {
+    assert.deepEqual(storageMigration.diff("id", olds, { ...inputs, domain: unknown }, silent).replaces, []);
+  });
+
+  it("bears an empty state", () => {
+    assert.deepEqual(storageMigration.diff("id", {}, inputs, silent), { changes: undefined, replaces: [] });
+  });
+});
+
+describe("the difference of a DomainDisk", () => {
+  const { inputs } = domainDisk.check({}, { host, domain: good.domain, disk: "vda" });
+
+  it("replaces for another disk", () => {
+    assert.deepEqual(domainDisk.diff("id", inputs, { ...inputs, disk: "vdb" }, silent), { changes: undefined, replaces: ["disk"] });
+  });
+
+  it("changes in place for another storage", () => {
+    assert.deepEqual(domainDisk.diff("id", inputs, { ...inputs, storage: "/srv/fast" }, silent), { changes: undefined, replaces: [] });
+  });
+});

@@ -1,0 +1,116 @@
+import assert from "node:assert/strict";
+import type { Job } from "../../provider/disk/job.js";
+import type { MovedLayer } from "../../provider/migration/manifest.js";
+import type { Phase, PhaseName, SeenPhase } from "../../provider/migration/observation.js";
+import { type Goal, nextStep, type Step } from "../../provider/migration/plan.js";
+
+const job: Job = { id: "lm-00000000-mirror", type: "mirror", status: "running", currentProgress: 0, totalProgress: 1, ioStatus: "ok" };
+const layer: MovedLayer = {
+  source: "/path1/common.qcow2",
+  destination: "/path2/common.qcow2",
+  format: "qcow2",
+  identity: { dev: "1", ino: "2", sizeBytes: 3, modified: "4" },
+  coming: "copy",
+};
+
+const disk = (seen: Phase, name = "vda", heading: SeenPhase["heading"] = "wanted"): SeenPhase => ({ disk: name, heading, seen });
+
+/** Every phase with the step that each goal takes from it: the whole chooser for one disk. */
+const table: { [name in PhaseName]: { seen: Phase; arrive: Step; withdraw: Step }[] } = {
+  settled: [{ seen: { phase: "settled" }, arrive: { step: "done" }, withdraw: { step: "done" } }],
+  idle: [{ seen: { phase: "idle" }, arrive: { step: "begin", disks: ["vda"] }, withdraw: { step: "done" } }],
+  recorded: [
+    { seen: { phase: "recorded" }, arrive: { step: "record-destination", disk: "vda" }, withdraw: { step: "clear", disk: "vda" } },
+  ],
+  copying: [{ seen: { phase: "copying", layer }, arrive: { step: "copy", disk: "vda", layer }, withdraw: { step: "clear", disk: "vda" } }],
+  copied: [{ seen: { phase: "copied" }, arrive: { step: "start-mirror", disk: "vda" }, withdraw: { step: "clear", disk: "vda" } }],
+  mirroring: [
+    { seen: { phase: "mirroring", job }, arrive: { step: "wait", disks: ["vda"] }, withdraw: { step: "cancel", disks: ["vda"] } },
+  ],
+  stalled: [
+    { seen: { phase: "stalled", job }, arrive: { step: "continue-mirror", disk: "vda" }, withdraw: { step: "cancel", disks: ["vda"] } },
+  ],
+  ready: [{ seen: { phase: "ready", job }, arrive: { step: "switch", disks: ["vda"] }, withdraw: { step: "cancel", disks: ["vda"] } }],
+  turning: [{ seen: { phase: "turning", job }, arrive: { step: "wait", disks: ["vda"] }, withdraw: { step: "wait", disks: ["vda"] } }],
+  pending: [
+    {
+      seen: { phase: "pending", job, current: "source" },
+      arrive: { step: "cancel", disks: ["vda"] },
+      withdraw: { step: "cancel", disks: ["vda"] },
+    },
+    {
+      seen: { phase: "pending", job, current: "destination" },
+      arrive: { step: "let-go", disks: ["vda"] },
+      withdraw: { step: "let-go", disks: ["vda"] },
+    },
+  ],
+  "broken-off": [
+    { seen: { phase: "broken-off", job }, arrive: { step: "dismiss", disk: "vda" }, withdraw: { step: "dismiss", disk: "vda" } },
+  ],
+  "not-let-go": [{ seen: { phase: "not-let-go" }, arrive: { step: "set-back", disk: "vda" }, withdraw: { step: "set-back", disk: "vda" } }],
+  switched: [{ seen: { phase: "switched" }, arrive: { step: "tidy", disk: "vda" }, withdraw: { step: "tidy", disk: "vda" } }],
+  contradiction: [
+    {
+      seen: { phase: "contradiction", why: "both were written to" },
+      arrive: { step: "stop", disk: "vda", why: "both were written to" },
+      withdraw: { step: "stop", disk: "vda", why: "both were written to" },
+    },
+  ],
+};
+
+describe("the next step of one disk", () => {
+  for (const [name, rows] of Object.entries(table)) {
+    for (const row of rows) {
+      const current = row.seen.phase === "pending" ? ` with current at the ${row.seen.current}` : "";
+      for (const goal of ["arrive", "withdraw"] as const satisfies Goal[]) {
+        it(`is "${row[goal].step}" when it is ${name}${current} and shall ${goal}`, () => {
+          assert.deepEqual(nextStep(goal, [disk(row.seen)]), row[goal]);
+        });
+      }
+    }
+  }
+
+  it("undoes a move that heads where the disk is wanted no more", () => {
+    assert.deepEqual(nextStep("arrive", [disk({ phase: "ready", job }, "vda", "elsewhere")]), { step: "cancel", disks: ["vda"] });
+  });
+
+  it("finishes a switched move that heads where the disk is wanted no more", () => {
+    assert.deepEqual(nextStep("arrive", [disk({ phase: "switched" }, "vda", "elsewhere")]), { step: "tidy", disk: "vda" });
+  });
+});
+
+describe("the next step of several disks", () => {
+  const ready: Phase = { phase: "ready", job };
+
+  it("is the switch only when every disk is ready for it", () => {
+    assert.deepEqual(nextStep("arrive", [disk(ready), disk({ phase: "mirroring", job }, "vdb")]), { step: "wait", disks: ["vdb"] });
+    assert.deepEqual(nextStep("arrive", [disk(ready), disk(ready, "vdb")]), { step: "switch", disks: ["vda", "vdb"] });
+  });
+
+  it("leaves out of the switch a disk that has settled", () => {
+    assert.deepEqual(nextStep("arrive", [disk({ phase: "settled" }), disk(ready, "vdb")]), { step: "switch", disks: ["vdb"] });
+  });
+
+  it("begins all of them in one step, so that one refusal refuses all", () => {
+    const step = nextStep("arrive", [disk({ phase: "idle" }), disk({ phase: "idle" }, "vdb")]);
+    assert.deepEqual(step, { step: "begin", disks: ["vda", "vdb"] });
+  });
+
+  it("copies before any mirror starts, so that guests write twice for a short time only", () => {
+    const step = nextStep("arrive", [disk({ phase: "copied" }), disk({ phase: "copying", layer }, "vdb")]);
+    assert.equal(step.step, "copy");
+  });
+
+  it("lets waiting guest I/O go before anything else", () => {
+    const pending: Phase = { phase: "pending", job, current: "destination" };
+    const step = nextStep("arrive", [disk({ phase: "contradiction", why: "" }), disk(pending, "vdb")]);
+    assert.deepEqual(step, { step: "let-go", disks: ["vdb"] });
+  });
+
+  it("lets none go when the switch was written down for some only: it is set back, then cancelled", () => {
+    const written: Phase = { phase: "pending", job, current: "destination" };
+    const unwritten: Phase = { phase: "pending", job, current: "source" };
+    assert.deepEqual(nextStep("arrive", [disk(written), disk(unwritten, "vdb")]), { step: "set-back", disk: "vda" });
+    assert.deepEqual(nextStep("arrive", [disk(unwritten), disk(unwritten, "vdb")]), { step: "cancel", disks: ["vda", "vdb"] });
+  });
+});
