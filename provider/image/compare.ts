@@ -3,6 +3,7 @@
 import { UserError } from "../errors.js";
 import type { Conversation, Host } from "../host/host.js";
 import { expectSuccess, lastWords } from "./last-words.js";
+import { imageInfo } from "./qemu-img.js";
 
 /** `past-the-cache`: from the storage itself; a fresh copy would else be compared from the host's memory. */
 export type Reading = "cached" | "past-the-cache";
@@ -46,6 +47,9 @@ export async function compareImages(
   { stop, stallSeconds = 600 }: CompareWatch = {},
 ): Promise<"same" | { differs: string }> {
   const unable = `Unable to compare ${a.path} with ${b.path}`;
+  // qemu-img takes images for equal when the longer one ends in zeros
+  const [sizeA, sizeB] = [await virtualBytes(host, a), await virtualBytes(host, b)];
+  if (sizeA !== sizeB) return { differs: `${a.path} has ${sizeA} bytes and ${b.path} has ${sizeB}` };
   const shell = await host.open(COMPARE, [a.path, b.path, a.format, b.format, reading === "cached" ? "writeback" : "none"]);
   try {
     const { exitStatus, words } = await watch(shell, stallSeconds, stop, `${unable} on ${host.name}`);
@@ -55,6 +59,10 @@ export async function compareImages(
   } finally {
     shell.abandon();
   }
+}
+
+async function virtualBytes(host: Host, { path, format }: { path: string; format: string }): Promise<number> {
+  return (await imageInfo(host, path, format)).virtualBytes;
 }
 
 async function watch(shell: Conversation, stallSeconds: number, stop: AbortSignal | undefined, unable: string) {

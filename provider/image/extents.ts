@@ -51,12 +51,11 @@ export function totalBytes(extents: readonly Extent[]): number {
   return extents.reduce((sum, { length }) => sum + length, 0);
 }
 
-/** What of the extents lies at or after `position`. */
+/** What of the extents lies at or after a position that {@link positionAfter} gave. */
 export function remainingAfter(extents: readonly Extent[], position: number): Extent[] {
-  const from = alignDown(position);
   return extents
-    .filter(({ offset, length }) => offset + length > from)
-    .map(({ offset, length }) => ({ offset: Math.max(offset, from), length: offset + length - Math.max(offset, from) }));
+    .filter(({ offset, length }) => offset + length > position)
+    .map(({ offset, length }) => ({ offset: Math.max(offset, position), length: offset + length - Math.max(offset, position) }));
 }
 
 /** The pieces of each command in turn, from the start of the file to its end. `stepBytes` is asked for every step: the rate may change. */

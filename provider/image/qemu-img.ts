@@ -173,10 +173,15 @@ export async function renameBacking(host: Host, path: string, name: string, form
   expectSuccess(host, finished, `Unable to write the backing name ${name} into ${path}`);
 }
 
-/** Whether some QEMU has the file open for writing: without `-U`, qemu-img wants a lock that such a QEMU does not share. */
+// a QEMU that writes holds a shared lock on byte 101 (block/file-posix.c: RAW_LOCK_PERM_BASE + the bit of BLK_PERM_WRITE); neighbours are merged
+const HOLDS_WRITE_LOCK = `
+device=$(stat -L -c '%Hd %Ld' -- "$1") && inode=$(stat -L -c %i -- "$1") || exit
+awk -v file="$(printf '%02x:%02x:%s' $device "$inode")" '
+  $2 == "OFDLCK" && $6 == file && $7 <= 101 && ($8 == "EOF" || $8 >= 101) { print "in use"; exit }' /proc/locks`;
+
+/** Whether some QEMU on the host has the file open for writing, whoever's it is. @throws UserError if there is no such file */
 export async function isImageInUse(host: Host, path: string): Promise<boolean> {
-  const script = 'qemu-img info -U -f raw "$1" >/dev/null || exit; qemu-img info -f raw "$1" >/dev/null 2>&1 || echo "in use"';
-  const finished = await host.run(script, [path]);
+  const finished = await host.run(HOLDS_WRITE_LOCK, [path]);
   expectSuccess(host, finished, `Unable to see whether ${path} is in use`);
   return finished.stdout !== "";
 }

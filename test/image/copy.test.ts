@@ -4,10 +4,10 @@ import { chmodSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { copyLayer } from "../../provider/image/copy.js";
 import { allocatedBytes, assertSameBytes, copyOptions, MIB, namesIn, scratch, sparseFile, undoAll } from "./files.js";
-import { localHost } from "./local-host.js";
+import { host, overSsh } from "./ssh-host.js";
 
 describe("copying a layer", () => {
-  const host = localHost();
+  overSsh();
   afterEach(undoAll);
 
   it("brings every byte, keeps the holes, and takes over mode and owner", async function () {

@@ -10,7 +10,7 @@ import type { Host } from "../../provider/host/host.js";
 import { copyLayer } from "../../provider/image/copy.js";
 import { layerStates } from "../../provider/image/sidecar.js";
 import { assertSameBytes, copyOptions, MIB, namesIn, scratch, sparseFile, undoAll, undoLater } from "./files.js";
-import { localHost } from "./local-host.js";
+import { host, hostArgsText, overSsh } from "./ssh-host.js";
 
 const USER = "aaaaaaaa";
 
@@ -40,7 +40,7 @@ async function copyOn(host: Host, from: string, to: string): Promise<number> {
 }
 
 describe("a copy that is cut", () => {
-  const host = localHost();
+  overSsh();
   afterEach(undoAll);
 
   it("stops between two steps in words, and goes on from there", async function () {
@@ -83,7 +83,7 @@ describe("a copy that is cut", () => {
     const { source, destination } = await scratch(this);
     const [from, to] = [join(source, "a"), join(destination, "a")];
     await sparseFile(from, 96 * MIB, [{ at: 0, bytes: 96 * MIB }]);
-    const client = spawn(process.execPath, [join(__dirname, "copying-client.js"), from, to, String(16 * MIB)], {
+    const client = spawn(process.execPath, [join(__dirname, "copying-client.js"), hostArgsText(), from, to, String(16 * MIB), USER], {
       stdio: ["ignore", "pipe", "inherit"],
     });
     undoLater(this, () => void client.kill("SIGKILL"));
@@ -132,7 +132,7 @@ describe("a copy that is cut", () => {
 });
 
 describe("a destination that is full", () => {
-  const host = localHost();
+  overSsh();
   afterEach(undoAll);
 
   it("ends the copy in words with what is missing, and is gone on with when there is room", async function () {

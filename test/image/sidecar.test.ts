@@ -7,10 +7,9 @@ import { copyLayer } from "../../provider/image/copy.js";
 import { keepLayer, layerStates, leaveLayer } from "../../provider/image/sidecar.js";
 import { bytesToCopy } from "../../provider/image/space.js";
 import { assertSameBytes, copyOptions, identityOf, MIB, namesIn, scratch, sparseFile, undoAll, undoLater } from "./files.js";
-import { localHost } from "./local-host.js";
+import { host, hostArgsText, overSsh } from "./ssh-host.js";
 
 const [A, B, C] = ["aaaaaaaa", "bbbbbbbb", "cccccccc"] as const;
-const host = localHost();
 
 async function layer(context: Mocha.Context, bytes = 3 * MIB) {
   const { source, destination, root } = await scratch(context);
@@ -28,6 +27,7 @@ const refusedFor = (words: RegExp) => (thrown: Error) => {
 const states = async (path: string, user: string) => (await layerStates(host, [path], user))[0];
 
 describe("a layer that several disks stand on", () => {
+  overSsh();
   afterEach(undoAll);
 
   it("is copied once, and goes with the last disk that leaves it", async function () {
@@ -95,7 +95,7 @@ describe("a layer that several disks stand on", () => {
   it("is copied once by movers of several processes", async function () {
     const { from, to } = await layer(this, 24 * MIB);
     const clients = [A, B, C].map((user) => {
-      const args = [join(__dirname, "copying-client.js"), from, to, String(40 * MIB), user];
+      const args = [join(__dirname, "copying-client.js"), hostArgsText(), from, to, String(40 * MIB), user];
       return spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
     });
     undoLater(this, () => clients.forEach((client) => void client.kill()));
@@ -139,6 +139,7 @@ describe("a layer that several disks stand on", () => {
 });
 
 describe("files that are not ours", () => {
+  overSsh();
   afterEach(undoAll);
 
   it("are never replaced by a copy", async function () {
@@ -206,6 +207,7 @@ describe("files that are not ours", () => {
 });
 
 describe("a source that changes", () => {
+  overSsh();
   afterEach(undoAll);
   const changes: [string, (path: string) => void][] = [
     ["grows", (path) => appendFileSync(path, "more")],
@@ -268,6 +270,7 @@ describe("a source that changes", () => {
 });
 
 describe("the rate of a copy", () => {
+  overSsh();
   afterEach(undoAll);
 
   it("is obeyed, and asked again while it runs", async function () {
@@ -289,6 +292,7 @@ describe("the rate of a copy", () => {
 });
 
 describe("the room that a copy takes", () => {
+  overSsh();
   afterEach(undoAll);
 
   it("is the data of the file, not its size", async function () {

@@ -1,0 +1,50 @@
+/** This machine as a host over a real sshd: what the tests of image/ run on. */
+
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { closeAllHosts, connectHost } from "../../provider/host/connection.js";
+import type { Host } from "../../provider/host/host.js";
+import { type HostArgs, hostArgs } from "../../provider/host/target.js";
+import { startSshd } from "../sandbox/sshd.js";
+
+let connected: { host: Host; args: HostArgs } | undefined;
+
+function current() {
+  if (connected === undefined) throw new Error("A test uses the host without overSsh() in its describe.");
+  return connected;
+}
+
+/** The host of the running describe block. */
+export const host: Host = {
+  get name() {
+    return current().host.name;
+  },
+  run: (script, args, options) => current().host.run(script, args, options),
+  open: (script, args) => current().host.open(script, args),
+  connectSocket: (path) => current().host.connectSocket(path),
+};
+
+/** For a process of its own that shall reach the same host. */
+export function hostArgsText(): string {
+  return JSON.stringify(current().args);
+}
+
+/** Gives the describe block that calls it an sshd of its own. */
+export function overSsh(): void {
+  const undo: (() => Promise<unknown>)[] = [];
+  before(async () => {
+    const folder = await mkdtemp(join(tmpdir(), "image-sshd-"));
+    undo.push(() => rm(folder, { recursive: true, force: true }));
+    const sshd = await startSshd({ folder });
+    undo.push(() => sshd.stop());
+    const { port, user, identityFile, hostKeyFingerprint } = sshd;
+    const args = hostArgs.parse({ address: "127.0.0.1", port, user, identityFile, hostKey: hostKeyFingerprint });
+    connected = { args, host: await connectHost(args, {}) };
+    undo.push(closeAllHosts);
+  });
+  after(async () => {
+    connected = undefined;
+    for (const one of undo.splice(0).reverse()) await one();
+  });
+}
