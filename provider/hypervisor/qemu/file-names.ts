@@ -14,7 +14,7 @@ export type FileName = { path: string } | { why: string };
  * @see block.c: bdrv_refresh_filename(), QEMU 7.2: `json:` is used where a node was opened with options that a name cannot hold
  */
 export function readFileName(name: string): FileName {
-  if (!name.startsWith("json:")) return { path: name };
+  if (!name.startsWith("json:")) return { path: name.replace(/^blkdebug:[^:]*:/, "") };
   const known = options.safeParse(parsed(name.slice("json:".length)));
   if (!known.success) return { why: `QEMU names it ${name}` };
   return fileOf(nested(known.data), "format");

@@ -1,18 +1,6 @@
 import assert from "node:assert/strict";
-import type { DiskView, GuestView } from "../../../provider/hypervisor/hypervisor.js";
 import { type BareGuest, Workbench } from "./bare-guest.js";
-
-function diskOf(view: Pick<GuestView, "disks">, name: string): DiskView {
-  const found = view.disks.find((disk) => disk.names.includes(name));
-  assert.ok(found, `no disk ${name} among ${view.disks.map((disk) => disk.names.join(", ")).join("; ")}`);
-  return found;
-}
-
-function imageOf(view: Pick<GuestView, "disks">, name: string) {
-  const { medium } = diskOf(view, name);
-  assert.ok(medium.kind === "image", JSON.stringify(medium));
-  return medium;
-}
+import { diskOf, imageOf } from "./view.js";
 
 const throttled = (file: string, ...more: string[]) => [
   ...["-object", "throttle-group,id=tg,x-iops-total=1000"],
@@ -93,11 +81,11 @@ describe("a look at a guest", () => {
 
   it("names each device in every way that lasts, and leaves out drives without a device", async () => {
     const { disks } = await started.guest.look();
-    assert.deepEqual(disks.map(({ names }) => names.join(" ")).sort(), [
+    assert.deepEqual(disks.map(({ names }) => names.join(" ").replace(/(unattached.device)\[\d+\]/, "$1[?]")).sort(), [
       "/machine/peripheral-anon/device[0] nv",
       "/machine/peripheral-anon/device[1]/virtio-backend /machine/peripheral-anon/device[1] virtio0",
       "/machine/peripheral/disk0/virtio-backend /machine/peripheral/disk0 disk0",
-      "/machine/unattached/device[16] ide2-cd0",
+      "/machine/unattached/device[?] ide2-cd0",
       "cd0 /machine/peripheral/cd0",
       "sda /machine/peripheral/sda drive1",
     ]);
