@@ -12,7 +12,7 @@ export type CopyStart =
   | { start: "join"; record: LayerRecord }
   /** A partial of ours is recorded; whether the file is still there is seen when it is used. */
   | { start: "continue"; record: LayerRecord; partial: Partial & { ino: string } }
-  /** All bytes are there and the name is given: only the record does not say so yet. */
+  /** All bytes are there and the name is given: the record does not say so yet, and the partial's name may still be there too. */
   | { start: "record"; record: LayerRecord }
   /** `standing`: who stands on it besides. `discard`: a partial that holds something else, or nothing. */
   | { start: "anew"; standing: Standing; discard?: Partial }

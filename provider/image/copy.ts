@@ -51,6 +51,7 @@ async function copyUnderLock(copying: Copying): Promise<"copied" | "joined"> {
       await shell.write(withMover(begin.record, options.user));
       return "joined";
     case "record":
+      if (begin.record.copy.phase === "partial") await discardPartial(shell, begin.record.copy);
       await recordFinished(copying, withMover(begin.record, options.user));
       return "copied";
     case "continue":

@@ -17,7 +17,8 @@ export interface LockWait {
 const ASK = `
 layer=$1 record=$1.lm-layer
 [ -f "$record" ] && [ ! -L "$record" ] && command exec 7<"$record" || { echo free; exit; }
-flock -n -s 7 && { echo free; exit; }
+# whoever takes it says why it cannot be taken at all
+flock -n -s 7; [ $? -eq 1 ] || { echo free; exit; }
 echo busy
 set -- $(sed -n 's/^partial \\([0-9a-f]*\\) [0-9a-z]* \\([0-9]*\\)$/\\1 \\2/p; s/^source [0-9]* [0-9]* \\([0-9]*\\) .*/\\1/p' "$record")
 echo "\${3:-0} \${1:-0} $([ -z "\${2:-}" ] || stat -c %b -- "$layer.lm-partial-$2" 2>/dev/null)"

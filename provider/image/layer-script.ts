@@ -32,7 +32,9 @@ lock() {
   # NFS locks want a file that is open for writing
   if [ -w "$record" ]; then command exec 7<>"$record"; else command exec 7<"$record"; fi || { printf 'busy\\n'; return; }
   # the file may have been replaced or removed between its opening and its locking
-  if flock -n 7 && [ "$(stat -L -c %d:%i /dev/fd/7)" = "$(stat -c %d:%i -- "$record" 2>/dev/null)" ]; then
+  flock -n 7
+  case $? in 0) ;; 1) exec 7<&-; printf 'busy\\n'; return ;; *) exec 7<&-; failed 'the file system there has no locks (flock)'; return ;; esac
+  if [ "$(stat -L -c %d:%i /dev/fd/7)" = "$(stat -c %d:%i -- "$record" 2>/dev/null)" ]; then
     exec 9<&7 7<&-
     printf 'locked\\n'
   else
@@ -75,6 +77,7 @@ look() {
 /** Prints offset and length of each run of data in file `$1`, holes shorter than `$2` bytes included, then a dot. */
 export const MAP_DATA = `
 map_data() {
+  command -v qemu-img >/dev/null || { printf 'failed qemu-img is missing: install the package qemu-utils\\n'; return; }
   { qemu-img map -U -f raw --output=json -- "$1" 2>&1 || printf 'status %s\\n' $?; } | awk -v gap="$2" '
     function number(key) { match($0, "\\"" key "\\": *[0-9]+"); s = substr($0, RSTART, RLENGTH); sub(/.*: */, "", s); return s + 0 }
     function flush() { if (end > 0) printf "%.0f %.0f\\n", start, end - start }
@@ -125,14 +128,11 @@ dress() {
 }
 
 place() {
-  if ln -T -- "$partial" "$layer" 2>/dev/null; then rm -f -- "$partial"
-  elif [ -L "$layer" ] || [ -e "$layer" ]; then
-    # a run that died between ln and rm
-    [ ! -L "$layer" ] && [ "$layer" -ef "$partial" ] && rm -f -- "$partial" || { echo "$layer is there" >&2; return 1; }
-  else
-    # no hard links on this file system
-    mv -n -T -- "$partial" "$layer" && [ ! -e "$partial" ] || return 1
+  if ! ln -T -- "$partial" "$layer"; then
+    # a file system without hard links
+    [ ! -L "$layer" ] && [ ! -e "$layer" ] && mv -n -T -- "$partial" "$layer" && [ ! -e "$partial" ] || return 1
   fi
+  rm -f -- "$partial"
   sync "$folder"
 }
 

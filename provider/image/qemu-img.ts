@@ -123,6 +123,9 @@ export interface NewImage {
   like?: string;
 }
 
+/** Making a file durable waits for what others write to the same storage. */
+const SYNC_SECONDS = 120;
+
 // O_EXCL by dd: the shell's noclobber would open a planted symlink to a device or a fifo
 const CREATE = `
 export LC_ALL=C
@@ -142,15 +145,19 @@ sync "$path" && sync "\${path%/*}/" || { rm -f -- "$path"; exit 1; }`;
  */
 export async function createImage(host: Host, image: NewImage): Promise<void> {
   const { backing } = image;
-  const finished = await host.run(CREATE, [
-    image.path,
-    image.format,
-    String(image.virtualBytes),
-    optionText(image.options),
-    backing === undefined ? "" : backingNameInHeader(backing.name),
-    backing?.format ?? "",
-    image.like ?? "",
-  ]);
+  const finished = await host.run(
+    CREATE,
+    [
+      image.path,
+      image.format,
+      String(image.virtualBytes),
+      optionText(image.options),
+      backing === undefined ? "" : backingNameInHeader(backing.name),
+      backing?.format ?? "",
+      image.like ?? "",
+    ],
+    { timeoutSeconds: SYNC_SECONDS },
+  );
   expectSuccess(host, finished, `Unable to create the image ${image.path}`);
 }
 
@@ -169,7 +176,7 @@ export function backingNameInHeader(name: string): string {
 /** Writes another backing name into a header, whatever it names; the content is not touched. @see qemu-img(1), rebase -u */
 export async function renameBacking(host: Host, path: string, name: string, format: string): Promise<void> {
   const script = 'qemu-img rebase -u -f qcow2 -F "$3" -b "$2" "$1" && sync "$1"';
-  const finished = await host.run(script, [path, backingNameInHeader(name), format]);
+  const finished = await host.run(script, [path, backingNameInHeader(name), format], { timeoutSeconds: SYNC_SECONDS });
   expectSuccess(host, finished, `Unable to write the backing name ${name} into ${path}`);
 }
 

@@ -2,10 +2,11 @@
 
 import type { FileIdentity } from "../disk/chain.js";
 import type { DiskKey } from "../disk/names.js";
+import { UserError } from "../errors.js";
 import type { Host } from "../host/host.js";
 import { inTurn, lockWhenFree } from "./layer-lock.js";
 import { fate, type LayerRecord, parseRecord, withKept, withoutMover } from "./layer-record.js";
-import { type LayerSeen, type LayerShell, parseFile } from "./layer-shell.js";
+import { CommandFailed, type LayerSeen, type LayerShell, parseFile } from "./layer-shell.js";
 
 /** What a layer's place holds, as one disk sees it. */
 export type LayerState =
@@ -114,7 +115,8 @@ async function underLock<Outcome>(
       return outcome;
     } catch (thrown) {
       shell.abandon();
-      throw thrown;
+      if (!(thrown instanceof CommandFailed)) throw thrown;
+      throw new UserError(`Unable to work on ${destination} on ${host.name}: ${thrown.words}. Run \`pulumi up\` again.`, { cause: thrown });
     }
   });
 }

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { chmodSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, linkSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Host } from "../../provider/host/host.js";
 import { copyLayer } from "../../provider/image/copy.js";
 import { allocatedBytes, assertSameBytes, copyOptions, MIB, namesIn, scratch, sparseFile, undoAll } from "./files.js";
 import { host, overSsh } from "./ssh-host.js";
@@ -45,14 +46,45 @@ describe("copying a layer", () => {
     "*",
     "%s",
   ];
-  for (const name of oddNames) {
-    it(`copies a file named ${JSON.stringify(name)}`, async function () {
-      const { source, destination, root } = await scratch(this);
-      writeFileSync(join(source, name), "content");
+  it("copies files whatever their names", async function () {
+    const { source, destination, root } = await scratch(this);
+    const copyNamed = async (name: string) => {
+      writeFileSync(join(source, name), `content of ${name}`);
       assert.equal(await copyLayer(host, copyOptions(join(source, name), join(destination, name))), "copied");
       assertSameBytes(join(source, name), join(destination, name));
-      assert.deepEqual(namesIn(destination), [name, `${name}.lm-layer`].sort());
-      assert.deepEqual(namesIn(root), ["from", "to"]);
-    });
-  }
+    };
+    await Promise.all(oddNames.map(copyNamed));
+    assert.deepEqual(namesIn(destination), oddNames.flatMap((name) => [name, `${name}.lm-layer`]).sort());
+    assert.deepEqual(namesIn(root), ["from", "to"]);
+  });
+
+  it("records a copy whose name was given by a run that died right after", async function () {
+    const { source, destination } = await scratch(this);
+    const [from, to, sidecar] = [join(source, "a"), join(destination, "a"), join(destination, "a.lm-layer")];
+    writeFileSync(from, "content");
+    await copyLayer(host, copyOptions(from, to));
+    const text = readFileSync(sidecar, "utf8");
+    const { ino } = statSync(to);
+    writeFileSync(sidecar, text.replace(/^finished .*$/m, `partial 0123456789abcdef ${ino} 0`));
+    linkSync(to, join(destination, "a.lm-partial-0123456789abcdef"));
+    assert.equal(await copyLayer(host, copyOptions(from, to)), "copied");
+    assert.equal(statSync(to).ino, ino);
+    assert.equal(readFileSync(sidecar, "utf8"), text);
+    assert.deepEqual(namesIn(destination), ["a", "a.lm-layer"]);
+  });
+
+  it("says which program the host lacks", async function () {
+    const { source, destination, root } = await scratch(this);
+    const [from, to] = [join(source, "a"), join(destination, "a")];
+    writeFileSync(from, "content");
+    const without = async (program: string): Promise<Host> => {
+      const all = join(root, `all but ${program}`);
+      execFileSync("sh", ["-c", 'mkdir "$1" && ln -s /usr/bin/* "$1" && rm "$1/$2"', "sh", all, program]);
+      return { ...host, open: (script, args = []) => host.open(`PATH=$1; shift; export PATH; ${script}`, [all, ...args]) };
+    };
+    const lacksFlock = copyLayer(await without("flock"), copyOptions(from, to));
+    await assert.rejects(lacksFlock, /flock is missing: install the package util-linux/);
+    const lacksQemu = copyLayer(await without("qemu-img"), copyOptions(from, to));
+    await assert.rejects(lacksQemu, /qemu-img is missing: install the package qemu-utils/);
+  });
 });

@@ -8,6 +8,7 @@ import type { Host } from "../../provider/host/host.js";
 import { compareImages } from "../../provider/image/compare.js";
 import { copyLayer } from "../../provider/image/copy.js";
 import { createImage, imageInfo, isImageInUse, renameBacking } from "../../provider/image/qemu-img.js";
+import { findProgram } from "../sandbox/install.js";
 import { copyOptions, MIB, namesIn, scratch, undoAll, undoLater } from "./files.js";
 import { host, overSsh } from "./ssh-host.js";
 
@@ -51,7 +52,9 @@ describe("a new image", () => {
     execFileSync("qemu-img", ["create", "-q", "-f", "qcow2", "-o", options, like, "77M"]);
     chmodSync(like, 0o640);
     execFileSync("chown", ["1234:2345", like]);
-    execFileSync("setfattr", ["-n", "user.place", "-v", "here", like]);
+    // the package attr is not everywhere; without it that part is left out
+    const attribute = findProgram("setfattr") === undefined ? undefined : "here";
+    if (attribute !== undefined) execFileSync("setfattr", ["-n", "user.place", "-v", attribute, like]);
     const old = await imageInfo(host, like);
     await createImage(host, { path, format: old.format, options: old.options, virtualBytes: old.virtualBytes, like });
     const made = await imageInfo(host, path);
@@ -59,7 +62,9 @@ describe("a new image", () => {
     assert.deepEqual(made.options, Object.fromEntries(options.split(",").map((pair) => pair.split("="))));
     const { mode, uid, gid } = statSync(path);
     assert.deepEqual([mode & 0o7777, uid, gid], [0o640, 1234, 2345]);
-    assert.equal(execFileSync("getfattr", ["--only-values", "-n", "user.place", path], { encoding: "utf8" }), "here");
+    if (attribute === undefined) return;
+    const read = execFileSync("getfattr", ["--absolute-names", "--only-values", "-n", "user.place", path], { encoding: "utf8" });
+    assert.equal(read, attribute);
   });
 
   it("is like an old image, whose version knows few options", async function () {
@@ -70,9 +75,9 @@ describe("a new image", () => {
     assert.deepEqual((await imageInfo(host, join(destination, "new"))).options, { compat: "0.10", cluster_size: "65536" });
   });
 
-  for (const name of ODD) {
-    it(`has the name, and names a backing file that is not there yet, as given: ${JSON.stringify(name)}`, async function () {
-      const { destination, root } = await scratch(this);
+  it("has the name, and names a backing file that is not there yet, as given", async function () {
+    const { destination, root } = await scratch(this);
+    for (const name of ODD) {
       const path = join(destination, `new ${name}`);
       await createImage(host, { path, format: "qcow2", options: {}, virtualBytes: MIB, backing: { name, format: "raw" } });
       const { backingName, backingFormat, backingPath } = await imageInfo(host, path, "qcow2");
@@ -80,10 +85,10 @@ describe("a new image", () => {
       assert.equal(backingOf(path), name);
       await renameBacking(host, path, `${root}/else ${name}`, "qcow2");
       assert.equal((await imageInfo(host, path)).backingName, `${root}/else ${name}`);
-      assert.deepEqual(namesIn(destination), [`new ${name}`]);
-      assert.deepEqual(namesIn(root), ["from", "to"]);
-    });
-  }
+    }
+    assert.deepEqual(namesIn(destination), ODD.map((name) => `new ${name}`).sort());
+    assert.deepEqual(namesIn(root), ["from", "to"]);
+  });
 
   it("names a backing file with a colon so that QEMU does not take it for a protocol", async function () {
     const { destination } = await scratch(this);
@@ -124,21 +129,9 @@ describe("an image's header", () => {
     execFileSync("qemu-img", ["snapshot", "-c", "before", path]);
     execFileSync("qemu-img", ["rebase", "-u", "-F", "raw", "-b", "gone", path]);
     assert.equal(await isImageInUse(host, path), false);
-    const guest = spawn(
-      "qemu-system-x86_64",
-      [
-        "-S",
-        "-M",
-        "none",
-        "-display",
-        "none",
-        "-monitor",
-        "stdio",
-        "-blockdev",
-        `qcow2,node-name=a,file.driver=file,file.filename=${path},backing=`,
-      ],
-      { stdio: ["pipe", "pipe", "inherit"] },
-    );
+    const image = { driver: "qcow2", "node-name": "a", backing: null, file: { driver: "file", filename: path } };
+    const args = ["-S", "-M", "none", "-display", "none", "-monitor", "stdio", "-blockdev", JSON.stringify(image)];
+    const guest = spawn("qemu-system-x86_64", args, { stdio: ["pipe", "pipe", "inherit"] });
     undoLater(this, () => void guest.kill());
     await once(guest.stdout, "data");
     const header = await imageInfo(host, path);
