@@ -2,9 +2,9 @@
 
 import { createHash } from "node:crypto";
 import { BugError } from "../../errors.js";
-import type { Host } from "../../host/host.js";
 import type { QmpSession } from "./client.js";
 import { uuid } from "./replies.js";
+import type { Way } from "./sessions.js";
 
 /** What QEMU answers without `-uuid`. */
 const noUuid = "00000000-0000-0000-0000-000000000000";
@@ -15,7 +15,7 @@ printf '%s\\n' "\${id:-$(uname -n)}"
 readlink -f -- "$1"`;
 
 /** The guest's UUID; without one, a hash of the host's machine id (else its name) and the socket's real path. */
-export async function domainIdOf(session: QmpSession, host: Host, socket: string): Promise<string> {
+export async function domainIdOf(session: QmpSession, { host, socket }: Way): Promise<string> {
   const { UUID } = await session.call("query-uuid", uuid);
   if (UUID !== noUuid) return UUID;
   const { stdout, stderr } = await host.run(script, [socket]);

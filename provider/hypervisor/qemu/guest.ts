@@ -5,58 +5,64 @@ import type { Job } from "../../disk/job.js";
 import { UserError } from "../../errors.js";
 import type { Host } from "../../host/host.js";
 import type { ChainsView, Guest, GuestProcess, GuestView, MirrorOptions, TargetOptions } from "../hypervisor.js";
+import type { QmpSession } from "./client.js";
 import { missingFrom } from "./features.js";
-import { type Lookout, lookAtJobs, lookoutOf } from "./look.js";
-import { holdOptions, probeOptions, targetOptions } from "./node-options.js";
+import { lookAtJobs, lookoutOf } from "./look.js";
+import { channelAt } from "./monitors.js";
+import { holdOptions, mirrorArguments, probeOptions, targetOptions } from "./node-options.js";
 import { processBehind } from "./proc.js";
 import { QmpRefusal } from "./refusal.js";
 import { oncePerSession } from "./remember.js";
 import * as replies from "./replies.js";
-import { type Channel, channelTo } from "./sessions.js";
+import type { Channel, Way } from "./sessions.js";
 
 /** The guest whose monitor listens on this socket of the host. Asks nothing yet. */
 export function openGuest(host: Host, address: { qmp: string }): Guest {
-  return new QemuGuest(channelTo(host, address.qmp));
+  return new QemuGuest({ host, socket: address.qmp });
 }
 
-const missing = oncePerSession(async (session) => missingFrom(await session.call("query-qmp-schema", replies.schema)));
+const missing = new WeakMap<QmpSession, Promise<readonly string[]>>();
 
 class QemuGuest implements Guest {
   readonly name: string;
   readonly guardSocket: string;
-  readonly #lookout: Lookout;
+  #channel: Channel | undefined;
+  #reaching: Promise<Channel> | undefined;
   #heardAtLastLook = -1;
 
-  constructor(private readonly channel: Channel) {
-    this.name = channel.socket;
-    this.guardSocket = channel.socket;
-    this.#lookout = lookoutOf(channel);
+  constructor(private readonly way: Way) {
+    this.name = way.socket;
+    this.guardSocket = way.socket;
   }
 
-  look(): Promise<GuestView> {
-    this.#heardAtLastLook = this.channel.heard;
-    return this.#lookout.everything();
+  async look(): Promise<GuestView> {
+    const channel = await this.#reach();
+    this.#heardAtLastLook = channel.heard;
+    return lookoutOf(channel).everything(this.way);
   }
 
-  lookAtChains(): Promise<ChainsView> {
-    return this.#lookout.chains();
+  async lookAtChains(): Promise<ChainsView> {
+    return lookoutOf(await this.#reach()).chains(this.way);
   }
 
-  jobs(): Promise<Job[]> {
-    this.#heardAtLastLook = this.channel.heard;
-    return this.channel.use(lookAtJobs);
+  async jobs(): Promise<Job[]> {
+    const channel = await this.#reach();
+    this.#heardAtLastLook = channel.heard;
+    return channel.use(this.way, lookAtJobs);
   }
 
   close(): void {
-    this.channel.close();
+    this.#channel?.close();
   }
 
-  missingFeatures(): Promise<readonly string[]> {
-    return this.channel.use(missing);
+  async missingFeatures(): Promise<readonly string[]> {
+    return this.#use((session) =>
+      oncePerSession(missing, session, async () => missingFrom(await session.call("query-qmp-schema", replies.schema))),
+    );
   }
 
   process(): Promise<GuestProcess | undefined> {
-    return processBehind(this.channel.host, this.channel.socket);
+    return processBehind(this.way);
   }
 
   async findBySerial(serial: string): Promise<string | undefined> {
@@ -91,20 +97,10 @@ class QemuGuest implements Guest {
     return this.#do("blockdev-add", targetOptions(node, options));
   }
 
-  async startMirror(jobId: string, target: string, filter: string, options: MirrorOptions): Promise<void> {
-    await this.#do("blockdev-mirror", {
-      "job-id": jobId,
-      ...(await this.#mirrored(options.source)),
-      target,
-      sync: options.sync,
-      "copy-mode": options.copyMode,
-      speed: options.maxBytesPerSecond,
-      "filter-node-name": filter,
-      "on-source-error": "stop",
-      "on-target-error": "stop",
-      "auto-finalize": false,
-      "auto-dismiss": false,
-    });
+  async startMirror(job: string, target: string, filter: string, options: MirrorOptions): Promise<void> {
+    const { disks } = await this.lookAtChains();
+    const images = disks.flatMap(({ medium }) => (medium.kind === "image" ? [medium] : []));
+    await this.#do("blockdev-mirror", mirrorArguments({ job, target, filter }, options, images));
   }
 
   complete(jobId: string): Promise<void> {
@@ -146,30 +142,9 @@ class QemuGuest implements Guest {
   }
 
   async wakeUp(timeoutSeconds: number): Promise<void> {
-    if (this.channel.heard === this.#heardAtLastLook) await this.#nextWord(timeoutSeconds);
-    this.#heardAtLastLook = this.channel.heard;
-  }
-
-  /**
-   * A mirror starts only at a root node ("Need a root block node": qmp_get_root_bs() in blockdev.c, QEMU 7.2), so with a filter above the
-   * active image it starts at the filter and replaces the image below it.
-   */
-  async #mirrored(source: string): Promise<{ device: string; replaces?: string }> {
-    const { disks } = await this.lookAtChains();
-    const images = disks.flatMap(({ medium }) => (medium.kind === "image" ? [medium] : []));
-    const root = images.find(({ activeNode }) => activeNode === source)?.rootNode ?? source;
-    return root === source ? { device: source } : { device: root, replaces: source };
-  }
-
-  #nextWord(timeoutSeconds: number): Promise<void> {
-    return this.channel.use(async (session) => {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      const deadline = setTimeout(resolve, timeoutSeconds * 1000);
-      const ignore = session.listen(resolve);
-      await promise;
-      clearTimeout(deadline);
-      ignore();
-    });
+    const channel = await this.#reach();
+    if (channel.heard === this.#heardAtLastLook) await channel.use(this.way, (session) => nextWord(session, timeoutSeconds));
+    this.#heardAtLastLook = channel.heard;
   }
 
   /** Nodes go with their parents, so the list is looked at anew for each. */
@@ -189,10 +164,33 @@ class QemuGuest implements Guest {
   }
 
   #ask<S extends z.ZodType>(command: string, shape: S, args: object = {}): Promise<z.output<S>> {
-    return this.channel.use((session) => session.call(command, shape, args));
+    return this.#use((session) => session.call(command, shape, args));
   }
 
   async #do(command: string, args: object): Promise<void> {
     await this.#ask(command, replies.done, args);
   }
+
+  async #use<T>(work: (session: QmpSession) => Promise<T>): Promise<T> {
+    return (await this.#reach()).use(this.way, work);
+  }
+
+  /** Asked again when the session is over: another QEMU may listen here by now. */
+  async #reach(): Promise<Channel> {
+    if (this.#channel?.isOpen) return this.#channel;
+    this.#reaching ??= channelAt(this.way).finally(() => {
+      this.#reaching = undefined;
+    });
+    this.#channel = await this.#reaching;
+    return this.#channel;
+  }
+}
+
+async function nextWord(session: QmpSession, timeoutSeconds: number): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const deadline = setTimeout(resolve, timeoutSeconds * 1000);
+  const ignore = session.listen(resolve);
+  await promise;
+  clearTimeout(deadline);
+  ignore();
 }

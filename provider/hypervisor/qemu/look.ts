@@ -9,11 +9,11 @@ import { needsGraph, type Replies, viewDisks } from "./graph.js";
 import { QmpRefusal } from "./refusal.js";
 import { oncePerSession } from "./remember.js";
 import * as replies from "./replies.js";
-import type { Channel } from "./sessions.js";
+import type { Channel, Way } from "./sessions.js";
 
 export interface Lookout {
-  everything(): Promise<GuestView>;
-  chains(): Promise<ChainsView>;
+  everything(way: Way): Promise<GuestView>;
+  chains(way: Way): Promise<ChainsView>;
 }
 
 const lookouts = new WeakMap<Channel, Lookout>();
@@ -26,16 +26,19 @@ export function lookoutOf(channel: Channel): Lookout {
 }
 
 function newLookout(channel: Channel): Lookout {
-  const domainId = oncePerSession((session) => domainIdOf(session, channel.host, channel.socket));
-  const chains = (session: QmpSession) => lookAtChains(session, domainId(session));
+  const domainIds = new WeakMap<QmpSession, Promise<string>>();
+  const chains = (way: Way) => async (session: QmpSession) =>
+    lookAtChains(
+      session,
+      oncePerSession(domainIds, session, () => domainIdOf(session, way)),
+    );
+  const everything = (way: Way) => async (session: QmpSession) => {
+    const [view, jobs] = await Promise.all([chains(way)(session), lookAtJobs(session)]);
+    return { ...view, jobs };
+  };
   return {
-    chains: together(() => channel.use(chains)),
-    everything: together(() =>
-      channel.use(async (session) => {
-        const [view, jobs] = await Promise.all([chains(session), lookAtJobs(session)]);
-        return { ...view, jobs };
-      }),
-    ),
+    chains: together((way) => channel.use(way, chains(way))),
+    everything: together((way) => channel.use(way, everything(way))),
   };
 }
 
@@ -80,18 +83,18 @@ async function withGraph(session: QmpSession, asked: Replies): Promise<Replies> 
 }
 
 /** One answer to all who ask before the asking begins; whoever comes later waits for the next, so that no answer is older than its question. */
-function together<T>(ask: () => Promise<T>): () => Promise<T> {
+function together<T>(ask: (way: Way) => Promise<T>): (way: Way) => Promise<T> {
   let current: Promise<unknown> = Promise.resolve();
   let next: Promise<T> | undefined;
-  const begin = async (before: Promise<unknown>) => {
+  const begin = async (before: Promise<unknown>, way: Way) => {
     await before.catch(() => {});
     await setImmediate();
     next = undefined;
-    return ask();
+    return ask(way);
   };
-  return () => {
+  return (way) => {
     if (!next) {
-      next = begin(current);
+      next = begin(current, way);
       current = next;
     }
     return next;

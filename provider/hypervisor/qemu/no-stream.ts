@@ -5,17 +5,29 @@ import type { Host } from "../../host/host.js";
 import { GuestNotRunning } from "../hypervisor.js";
 import { MonitorBusy } from "./client.js";
 
-/** Prints one word. A folder that we may not search hides the socket, so that is looked for before "missing" is said. */
+/**
+ * Prints one word. A folder that we may not search hides the socket, so that is looked for before "missing" is said.
+ * Who bound a relative name may mean this socket or one of the same name elsewhere: then nothing is said for sure.
+ */
 const script = `
+listens() {
+  wanted=$(stat -L -c %d:%i -- "$1")
+  name=$(basename -- "$(readlink -f -- "$1")") awk '$4 == "00010000" {
+    for (field = 1; field <= 7; field++) sub(/^[^ ]+ +/, "")
+    last = $0; sub(/.*\\//, "", last)
+    if (last == ENVIRON["name"]) print
+  }' /proc/net/unix | while read -r bound; do
+    case $bound in /*) [ "$(stat -L -c %d:%i -- "$bound" 2>/dev/null)" = "$wanted" ] || continue ;; esac
+    echo yes
+  done
+}
 if [ ! -e "$1" ]; then
   folder=$1
   while [ ! -e "$folder" ]; do folder=$(dirname -- "$folder"); done
   [ -x "$folder" ] && echo missing || echo hidden
 elif [ ! -S "$1" ]; then echo other
 elif [ ! -w "$1" ]; then echo denied
-elif name=$(basename -- "$(readlink -f -- "$1")") awk '
-  NR > 1 && $4 == "00010000" { for (field = 1; field <= 7; field++) sub(/^[^ ]+ +/, ""); sub(/.*\\//, ""); if ($0 == ENVIRON["name"]) found = 1 }
-  END { exit !found }' /proc/net/unix; then echo listening
+elif [ -n "$(listens "$1")" ]; then echo listening
 else echo deaf
 fi`;
 

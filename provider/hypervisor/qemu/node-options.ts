@@ -1,6 +1,6 @@
-/** What nodes of ours are opened with. @see QEMU QMP reference, BlockdevOptions */
+/** What nodes and mirrors of ours are started with. @see QEMU QMP reference, BlockdevOptions and blockdev-mirror */
 
-import type { TargetOptions } from "../hypervisor.js";
+import type { ImageView, MirrorOptions, TargetOptions } from "../hypervisor.js";
 
 type Cache = TargetOptions["cache"];
 
@@ -35,5 +35,32 @@ export function targetOptions(node: string, options: TargetOptions): object {
     "detect-zeroes": options.detectZeroes,
     cache,
     file: { driver: "file", "node-name": `${node}-file`, filename: options.path, discard: "unmap", cache },
+  };
+}
+
+/**
+ * Errors stop the job, not the guest, and every ending waits for us.
+ * A mirror starts only at a root node ("Need a root block node": qmp_get_root_bs() in blockdev.c, QEMU 7.2), so with a filter above the
+ * active image it starts at the filter and replaces the image below it.
+ */
+export function mirrorArguments(
+  names: { job: string; target: string; filter: string },
+  { source, sync, copyMode, maxBytesPerSecond }: MirrorOptions,
+  images: readonly ImageView[],
+): object {
+  const root = images.find(({ activeNode }) => activeNode === source)?.rootNode ?? source;
+  return {
+    "job-id": names.job,
+    device: root,
+    ...(root === source ? {} : { replaces: source }),
+    target: names.target,
+    sync,
+    "copy-mode": copyMode,
+    speed: maxBytesPerSecond,
+    "filter-node-name": names.filter,
+    "on-source-error": "stop",
+    "on-target-error": "stop",
+    "auto-finalize": false,
+    "auto-dismiss": false,
   };
 }

@@ -1,7 +1,7 @@
 /** The process behind a monitor, from the host's /proc. */
 
-import type { Host } from "../../host/host.js";
 import type { GuestProcess } from "../hypervisor.js";
+import type { Way } from "./sessions.js";
 
 /**
  * One round trip. /proc/net/unix names a socket as its owner bound it, perhaps relative to its folder or seen from its own root: so the
@@ -31,7 +31,7 @@ ls -l /proc/[0-9]*/fd 2>/dev/null | name=\${real##*/} awk '
 done`;
 
 /** Undefined where the host hides it: another user's process, or another PID namespace. */
-export async function processBehind(host: Host, socket: string): Promise<GuestProcess | undefined> {
+export async function processBehind({ host, socket }: Way): Promise<GuestProcess | undefined> {
   const { stdout } = await host.run(script, [socket]);
   const lines = stdout.split("\n").map((line) => ({ word: line.split(" ", 1)[0], rest: line.slice(line.indexOf(" ") + 1) }));
   const first = (word: string) => lines.find((line) => line.word === word)?.rest;

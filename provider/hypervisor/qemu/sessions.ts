@@ -1,25 +1,20 @@
-/** One QMP session a socket, shared by everybody who asks about that guest: a monitor serves one client. */
+/** One QMP session a monitor, shared by everybody who asks about that guest. */
 
 import type { Duplex } from "node:stream";
 import type { Host } from "../../host/host.js";
-import { type Patience, QmpSession } from "./client.js";
+import { QmpSession } from "./client.js";
 import { whyNoGreeting, whyNoStream } from "./no-stream.js";
 
 /** Long enough that reads of one guest which follow each other share a session, short enough that others get the monitor. */
 const idleSeconds = 1;
 
-const channels = new WeakMap<Host, Map<string, Channel>>();
-
-/** The one channel to this socket. */
-export function channelTo(host: Host, socket: string): Channel {
-  const ofHost = channels.get(host) ?? new Map<string, Channel>();
-  channels.set(host, ofHost);
-  const channel = ofHost.get(socket) ?? new Channel(host, socket);
-  ofHost.set(socket, channel);
-  return channel;
+/** A way to a monitor: several may lead to one, by other names of the host, other users, other paths. */
+export interface Way {
+  host: Host;
+  socket: string;
 }
 
-/** The way to one monitor: opened on demand, closed when nobody has used it for a while, opened anew after it broke. */
+/** The session with one monitor: opened on demand, closed when nobody has used it for a while, opened anew after it broke. */
 export class Channel {
   #session: Promise<QmpSession> | undefined;
   #users = 0;
@@ -27,27 +22,21 @@ export class Channel {
   #whenFree: "keep a while" | "close" = "keep a while";
   #heard = 0;
 
-  constructor(
-    readonly host: Host,
-    readonly socket: string,
-    private readonly patience: Patience = {},
-  ) {}
-
-  /** For messages. */
-  get monitor(): string {
-    return `${this.socket} on ${this.host.name}`;
+  /** Whether there is a session, or one is being opened. */
+  get isOpen(): boolean {
+    return this.#session !== undefined;
   }
 
   /**
-   * Does `work` on the session, which stays open as long.
+   * Does `work` on the session, which stays open as long. Where there is none, it is opened by this way.
    * @throws GuestNotRunning if there is no such guest
    * @throws UnreachableError if the monitor is busy with another client, or does not answer
    */
-  async use<T>(work: (session: QmpSession) => Promise<T>): Promise<T> {
+  async use<T>(way: Way, work: (session: QmpSession) => Promise<T>): Promise<T> {
     clearTimeout(this.#idle);
     this.#users++;
     try {
-      this.#session ??= this.#connect();
+      this.#session ??= this.#connect(way);
       return await work(await this.#session);
     } finally {
       this.#users--;
@@ -82,8 +71,8 @@ export class Channel {
     );
   }
 
-  #connect(): Promise<QmpSession> {
-    const opening = this.#greet();
+  #connect(way: Way): Promise<QmpSession> {
+    const opening = open(way);
     const forget = () => {
       if (this.#session === opening) this.#session = undefined;
     };
@@ -95,18 +84,18 @@ export class Channel {
     }, forget);
     return opening;
   }
+}
 
-  async #greet(): Promise<QmpSession> {
-    let stream: Duplex;
-    try {
-      stream = await this.host.connectSocket(this.socket);
-    } catch (cause) {
-      throw await whyNoStream(this.host, this.socket, cause);
-    }
-    try {
-      return await QmpSession.open(stream, this.monitor, this.patience);
-    } catch (cause) {
-      throw await whyNoGreeting(this.host, this.socket, cause);
-    }
+async function open({ host, socket }: Way): Promise<QmpSession> {
+  let stream: Duplex;
+  try {
+    stream = await host.connectSocket(socket);
+  } catch (cause) {
+    throw await whyNoStream(host, socket, cause);
+  }
+  try {
+    return await QmpSession.open(stream, `${socket} on ${host.name}`);
+  } catch (cause) {
+    throw await whyNoGreeting(host, socket, cause);
   }
 }

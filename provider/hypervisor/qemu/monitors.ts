@@ -1,0 +1,18 @@
+/** Which monitor an address leads to. A monitor serves one client, so everybody in this process shares one channel to it. */
+
+import { Channel, type Way } from "./sessions.js";
+
+const channels = new Map<string, Channel>();
+
+/** The kernel and the socket's inode in it: names of hosts and paths are not unique, and not the same for all who mean the same. */
+const script = `stat -L -c "$(cat /proc/sys/kernel/random/boot_id) %d:%i" -- "$1" 2>/dev/null`;
+
+/** The one channel to the monitor at the end of this way; a new one where nothing is there (yet): whoever uses it learns why. */
+export async function channelAt({ host, socket }: Way): Promise<Channel> {
+  const { exitStatus, stdout } = await host.run(script, [socket]);
+  const identity = stdout.trim();
+  if (exitStatus !== 0 || !/^[0-9a-f-]+ \d+:\d+$/.test(identity)) return new Channel();
+  const channel = channels.get(identity) ?? new Channel();
+  channels.set(identity, channel);
+  return channel;
+}
