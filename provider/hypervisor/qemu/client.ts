@@ -62,7 +62,7 @@ export class QmpSession {
     private readonly answerSeconds: number,
   ) {
     stream.on("data", (chunk: Buffer) => this.#receive(chunk));
-    stream.on("error", (cause) => this.#lose(`the connection broke: ${cause.message}.`, cause));
+    stream.on("error", (cause) => this.#lose(`the connection broke: ${cause.message.replace(/\.$/, "")}.`, cause));
     stream.on("end", () => this.#lose("the monitor's end closed the connection."));
     stream.on("close", () => this.#lose("the connection was closed."));
   }

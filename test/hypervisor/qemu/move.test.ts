@@ -1,64 +1,9 @@
 import assert from "node:assert/strict";
 import { stat } from "node:fs/promises";
 import path from "node:path";
-import type { JobStatus } from "../../../provider/disk/job.js";
-import type { Guest, GuestView, ImageView } from "../../../provider/hypervisor/hypervisor.js";
-import { run, until } from "../../sandbox/command.js";
-import { type BareGuest, Workbench } from "./bare-guest.js";
-
-const job = "lm-00000000-mirror";
-const target = "lm-00000000-tgt";
-const filter = "lm-00000000-flt";
-
-function activeImage(view: GuestView): ImageView {
-  const medium = view.disks[0]?.medium;
-  assert.ok(medium?.kind === "image", JSON.stringify(medium));
-  return medium;
-}
-
-async function reaches(guest: Guest, status: JobStatus): Promise<void> {
-  const seen = new Set<string>();
-  await until(
-    10,
-    async () => {
-      const found = (await guest.jobs()).find(({ id }) => id === job);
-      seen.add(found?.status ?? "absent");
-      if (found?.status === status) return found;
-      await guest.wakeUp(0.2);
-      return undefined;
-    },
-    () => `the job never was ${status}, only ${[...seen].join(", ")}`,
-  );
-}
-
-/** A chain of two layers under `a/`, its base copied to `b/`, an empty target over it: what a move has made before the mirror. */
-async function twoPlaces(bench: Workbench): Promise<void> {
-  await run("mkdir", [bench.at("a"), bench.at("b")]);
-  await bench.image("a/base.qcow2");
-  await bench.io("a/base.qcow2", "write -P 0x11 0 4M");
-  await bench.image("a/top.qcow2", { backing: "base.qcow2" });
-  await bench.io("a/top.qcow2", "write -P 0x22 1M 1M");
-  await run("cp", [bench.at("a/base.qcow2"), bench.at("b/base.qcow2")]);
-  await bench.image("b/top.qcow2", { backing: "base.qcow2" });
-}
-
-async function startMirror(started: BareGuest, bench: Workbench): Promise<ImageView> {
-  const image = activeImage(await started.guest.look());
-  const { cache, detectZeroes } = image;
-  await started.guest.openTarget(target, { path: bench.at("b/top.qcow2"), format: "qcow2", cache, detectZeroes });
-  const options = { source: image.activeNode, sync: "top", copyMode: "write-blocking", maxBytesPerSecond: 0 } as const;
-  await started.guest.startMirror(job, target, filter, options);
-  return image;
-}
-
-async function pivot({ guest }: BareGuest): Promise<void> {
-  await reaches(guest, "ready");
-  await guest.complete(job);
-  await reaches(guest, "pending");
-  await guest.finalize(job);
-  await reaches(guest, "concluded");
-  await guest.dismiss(job);
-}
+import { run } from "../../sandbox/command.js";
+import { Workbench } from "./bare-guest.js";
+import { activeImage, filter, job, pivot, reaches, startMirror, target, twoPlaces } from "./mirror-steps.js";
 
 const ways: Record<string, { args: (folder: string) => string[]; former: string[] }> = {
   "-blockdev": {
@@ -87,12 +32,12 @@ describe("a whole mirror", () => {
       await using bench = await Workbench.create();
       await twoPlaces(bench);
       const started = await bench.start(args(bench.at("a")));
-      const before = await startMirror(started, bench);
+      const before = await startMirror(started.guest, bench);
       await reaches(started.guest, "ready");
       const during = activeImage(await started.guest.look());
       assert.equal(during.activeNode, before.activeNode);
       assert.equal(during.rootNode, filter);
-      await pivot(started);
+      await pivot(started.guest);
       const view = await started.guest.look();
       const after = activeImage(view);
       assert.equal(after.activeNode, target);
@@ -118,10 +63,10 @@ describe("a whole mirror", () => {
       ...["-blockdev", `driver=qcow2,node-name=top,file.driver=file,file.filename=${bench.at("a/top.qcow2")}`],
       ...["-blockdev", "driver=throttle,node-name=thr,file=top,throttle-group=tg", "-device", "virtio-blk-pci,drive=thr,id=vda"],
     ]);
-    await startMirror(started, bench);
+    await startMirror(started.guest, bench);
     await reaches(started.guest, "ready");
     assert.equal(activeImage(await started.guest.look()).activeNode, "top");
-    await pivot(started);
+    await pivot(started.guest);
     const after = activeImage(await started.guest.look());
     assert.deepEqual([after.rootNode, after.activeNode], ["thr", target]);
     assert.deepEqual(await started.guest.closeNodes(["top", "top-file"]), []);
@@ -134,7 +79,7 @@ describe("a whole mirror", () => {
     await twoPlaces(bench);
     const started = await bench.start(ways["-blockdev"]?.args(bench.at("a")) ?? []);
     const { guest } = started;
-    await startMirror(started, bench);
+    await startMirror(started.guest, bench);
     await reaches(guest, "ready");
     await guest.complete(job);
     await reaches(guest, "pending");
