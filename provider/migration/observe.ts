@@ -10,7 +10,7 @@ import { findDisk } from "../hypervisor/qemu/find.js";
 import { layerStates } from "../image/sidecar.js";
 import { currentSide, type Manifest, type MovedLayer } from "./manifest.js";
 import type { Phase } from "./observation.js";
-import { imageOf } from "./preflight.js";
+import { imageOf, sameDirectory } from "./places.js";
 import { type Records, readRecords } from "./records.js";
 import type { Seen, SeenDisk, Site } from "./site.js";
 
@@ -83,13 +83,6 @@ async function observeDisk(site: Site, view: GuestView, process: GuestProcess | 
   if (!records) return { ...base, heading: "wanted", seen: await withoutRecords(site, directory) };
   const heading = await headingOf(site, records.manifest);
   return { ...base, heading, seen: await phaseOf({ site, view, process, image, named, key, records }) };
-}
-
-/** Directories are the same if (dev, ino) are; the spelling does not matter. */
-export async function sameDirectory(site: Site, one: string, other: string): Promise<"same" | "different"> {
-  if (one === other) return "same";
-  const [a, b] = await statFiles(site.host, [one, other], "follow");
-  return a && b && sameFile(a, b) ? "same" : "different";
 }
 
 async function withoutRecords(site: Site, directory: string): Promise<Phase> {

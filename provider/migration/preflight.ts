@@ -7,15 +7,8 @@ import { statFiles } from "../host/files.js";
 import type { DiskView, GuestView, ImageView } from "../hypervisor/hypervisor.js";
 import { isImageInUse } from "../image/qemu-img.js";
 import { complaint } from "./complaint.js";
-import { sameDirectory } from "./observe.js";
+import { sameDirectory } from "./places.js";
 import type { SeenDisk, Site } from "./site.js";
-
-/** The image in a drive, or a sentence. */
-export function imageOf(site: Site, disk: string, found: DiskView): ImageView {
-  if (found.medium.kind === "image") return found.medium;
-  const why = found.medium.kind === "none" ? "its drive is empty" : found.medium.why;
-  throw complaint(site, { verb: "look after", disk, why, advice: "Name a disk whose chain is made of local qcow2 or raw files." });
-}
 
 /** What the monitor must be able to do. */
 export async function checkFeatures(site: Site, disk: string): Promise<void> {

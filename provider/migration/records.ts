@@ -51,7 +51,15 @@ function refuseStrangers(source: Manifest, destination: Manifest, paths: { sourc
 
 async function readManifest(host: Host, path: string): Promise<Manifest | undefined> {
   const text = await readSmallFile(host, path);
-  return text === undefined ? undefined : parseManifest(text, path);
+  if (text === undefined) return undefined;
+  try {
+    return parseManifest(text, path);
+  } catch (unreadable) {
+    // a power cut in the switch can take the tail of what was being written; then it had not happened yet (guard-script.ts)
+    const before = await readSmallFile(host, `${path}.back`);
+    if (before === undefined) throw unreadable;
+    return parseManifest(before, `${path}.back`);
+  }
 }
 
 export async function writeSourceRecord(host: Host, key: DiskKey, manifest: Manifest): Promise<void> {

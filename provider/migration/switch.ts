@@ -56,7 +56,14 @@ async function arm(site: Site, disks: readonly Switching[]): Promise<Conversatio
   for (const disk of disks) await prepareRecords(site, disk);
   const perDisk = disks.flatMap(({ key, manifest }) => {
     const paths = manifestPaths(manifest, key);
-    return [jobNames.mirror(key), paths.source, paths.destination, manifest.source.active, manifest.quarantine];
+    return [
+      jobNames.mirror(key),
+      paths.source,
+      paths.destination,
+      manifest.source.active,
+      manifest.quarantine,
+      manifest.destination.active,
+    ];
   });
   const guard = await site.host.open(guardScript, [site.guest.guardSocket, ...links, ...perDisk]);
   const tool = (await guard.next(30)).split(" ")[1];
