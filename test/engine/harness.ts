@@ -145,9 +145,7 @@ class Harness {
     if (options.expectNoChanges && changed.length > 0) {
       operation.fail("", `no changes were expected but changes ${kind === "preview" ? "were proposed" : "occurred"}`);
     }
-    parts.display.show(
-      `${parts.use === "preview" ? "Would change" : "Changed"}: ${changed.length}, unchanged: ${changes.length - changed.length}`,
-    );
+    parts.display.show(summaryOf(operation, changed.length));
     const stack = deployment.resources.find(({ type }) => type === "pulumi:pulumi:Stack");
     return {
       ok: !operation.failed.aborted,
@@ -160,4 +158,9 @@ class Harness {
       ...(pids.length > 0 && { providerPid: pids.at(-1) ?? 0 }),
     };
   }
+}
+
+function summaryOf({ parts, changes, failed }: Operation, changed: number): string {
+  if (failed.aborted) return "Failed.";
+  return `${parts.use === "preview" ? "Would change" : "Changed"}: ${changed}, unchanged: ${changes.filter(({ op }) => op === "same").length}`;
 }
