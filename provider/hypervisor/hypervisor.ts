@@ -117,7 +117,10 @@ export interface Guest {
   /** Opens `path` for writing and closes it again: whether the guest's process may use that place. @throws UserError with QEMU's words */
   probe(node: string, path: string, cache: { direct: boolean; noFlush: boolean }): Promise<void>;
 
-  /** Opens an image read-only and keeps it open, so that nobody can write to it. */
+  /**
+   * Opens an image read-only and keeps it open, so that nobody can write to a qcow2. A raw image without a user of its own takes no lock
+   * (raw_child_perm() in block/raw-format.c passes none on; seen on 7.2): only its identity tells whether somebody wrote.
+   */
   hold(node: string, path: string, format: string): Promise<void>;
 
   /** Opens the target with the chain its own header names (never `backing: null`: design 3.5). */

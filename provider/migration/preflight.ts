@@ -4,7 +4,7 @@ import { sameFile } from "../disk/chain.js";
 import { isOurName } from "../disk/names.js";
 import { baseName, directoryOf, within } from "../disk/paths.js";
 import { statFiles } from "../host/files.js";
-import type { DiskView, GuestView, ImageView } from "../hypervisor/hypervisor.js";
+import type { GuestView, ImageView } from "../hypervisor/hypervisor.js";
 import { isImageInUse } from "../image/qemu-img.js";
 import { complaint } from "./complaint.js";
 import { sameDirectory } from "./places.js";
