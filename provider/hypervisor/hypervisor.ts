@@ -102,6 +102,9 @@ export interface Guest {
   /** As {@link look}, without the jobs: four questions to a guest, three once its UUID is known. */
   lookAtChains(): Promise<ChainsView>;
 
+  /** Does `work` with the monitor kept ours meanwhile, however long it asks nothing: nobody else may come in between, as in the switch. */
+  keepOpen<T>(work: () => Promise<T>): Promise<T>;
+
   /** Gives the monitor back to others: at once, or as soon as nobody uses it. The next question opens it again. */
   close(): void;
 

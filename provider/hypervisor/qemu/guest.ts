@@ -51,6 +51,10 @@ class QemuGuest implements Guest {
     return channel.use(this.way, lookAtJobs);
   }
 
+  keepOpen<T>(work: () => Promise<T>): Promise<T> {
+    return this.#use(work);
+  }
+
   close(): void {
     this.#channel?.close();
   }

@@ -57,6 +57,15 @@ describe("the way to a monitor", () => {
     assert.equal(await isFree(started), true); // its greeting came within two seconds
   }).timeout(10_000);
 
+  it("is kept while work lasts that asks nothing, also when it is closed meanwhile", async () => {
+    const free = await started.guest.keepOpen(async () => {
+      started.guest.close();
+      return isFree(started); // for two seconds
+    });
+    assert.equal(free, false);
+    assert.equal(await isFree(started), true);
+  }).timeout(10_000);
+
   it("answers a busy monitor in words, and serves again once it is free", async () => {
     await started.guest.jobs();
     const held = started.guest.wakeUp(4);
