@@ -73,7 +73,7 @@ function connect(key: string, target: PooledArgs, credentials: Credentials): Pro
 
 async function open(target: PooledArgs, credentials: Credentials, forget: () => void): Promise<Connected> {
   const through = target.jump && (await awake(target.jump, credentials));
-  const connection = await SshConnection.open(target, credentials, through?.connection);
+  const connection = await SshConnection.open(target, credentials, { through: through?.connection });
   const host: Connected = {
     connection,
     sessions: new Sessions(connection),

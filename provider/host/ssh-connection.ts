@@ -13,10 +13,19 @@ import { Waits } from "./waits.js";
 
 const connectSeconds = 20;
 const channelSeconds = 20;
-const keepaliveSeconds = 10;
 const keepalivesMissed = 3;
 
 type ChannelCallback = (failure: Error | undefined, channel: ClientChannel) => void;
+
+export interface ConnectionOptions {
+  /** The jump host's connection, where there is one. */
+  through?: SshConnection | undefined;
+  /**
+   * How often it is asked whether it is alive; three questions without an answer are its end.
+   * @default 10
+   */
+  keepaliveSeconds?: number;
+}
 
 export class SshConnection {
   readonly waits = new Waits();
@@ -27,11 +36,11 @@ export class SshConnection {
   private constructor(readonly name: string) {}
 
   /**
-   * @param through the jump host's connection, where there is one
    * @throws UserError if the host key or the credentials are refused
    * @throws UnreachableError if the host does not answer in 20 s
    */
-  static async open(target: SignInArgs, credentials: Credentials, through?: SshConnection): Promise<SshConnection> {
+  static async open(target: SignInArgs, credentials: Credentials, options: ConnectionOptions = {}): Promise<SshConnection> {
+    const { through, keepaliveSeconds = 10 } = options;
     const [check, signIn] = await Promise.all([hostKeyCheck(target), signInOf(target, credentials)]);
     const socket = through ? await through.forwardPort(target.address, target.port) : connect({ host: target.address, port: target.port });
     const connection = new SshConnection(hostName(target));
@@ -42,7 +51,7 @@ export class SshConnection {
       socket.destroy();
       throw thrown;
     }
-    connection.keepAlive();
+    connection.keepAlive(keepaliveSeconds);
     return connection;
   }
 
@@ -137,11 +146,11 @@ export class SshConnection {
    * ssh2's own keepalive holds the process alive by its timer. So we ask ourselves: to end a forwarding that does not exist is a question
    * that every server answers and that changes nothing (RFC 4254 section 7.1).
    */
-  private keepAlive(): void {
+  private keepAlive(seconds: number): void {
     let unanswered = 0;
     const timer = setInterval(() => {
       if (unanswered >= keepalivesMissed) {
-        this.lastFailure = new Error(`no answer for ${unanswered * keepaliveSeconds} s`);
+        this.lastFailure = new Error(`no answer for ${(unanswered * seconds).toFixed(seconds < 1 ? 1 : 0)} s`);
         this.waits.breakAll(this.endedBecause());
         this.client.destroy();
         return;
@@ -154,7 +163,7 @@ export class SshConnection {
       } catch {
         // It has just ended; "close" follows and says so.
       }
-    }, keepaliveSeconds * 1000);
+    }, seconds * 1000);
     timer.unref();
     this.onEnd(() => clearInterval(timer));
   }

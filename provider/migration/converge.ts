@@ -62,10 +62,16 @@ export async function release(site: Site, disks: readonly string[]): Promise<voi
 /** Names of all disks of the guest that hold an image which can be moved: what `disks` is when it is left out. */
 export async function allImages(site: Site): Promise<string[]> {
   const { disks } = await site.guest.look();
-  const names = disks.flatMap(({ medium, names, qdev }) => (medium.kind === "image" && !medium.readOnly ? [names[0] ?? qdev] : []));
+  const images = disks.filter(({ medium, qdev }) => medium.kind === "image" && !medium.readOnly && !isFirmware(qdev));
+  const names = images.map(({ names, qdev }) => names.find((name) => !name.includes("/")) ?? qdev);
   if (names.length === 0)
     throw new UserError(`${baseName(site.guest.name)} on ${site.host.name} has no disk with an image that can be moved.`);
   return names;
+}
+
+/** The machine's own flash, where UEFI keeps its variables, is no disk of the guest (hw/i386/pc_sysfw.c, QEMU 7.2). */
+function isFirmware(qdev: string): boolean {
+  return qdev.startsWith("/machine/system.flash");
 }
 
 /** Whether the guest itself cannot be looked at, while its host answers: it is stopped, or its monitor is busy. */

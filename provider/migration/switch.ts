@@ -27,6 +27,11 @@ const pendingDeadlineSeconds = 5;
 
 export async function switchDisks(site: Site, disks: readonly Switching[], outcome: Outcome): Promise<void> {
   const guard = await arm(site, disks);
+  // the monitor must stay ours while the guard writes: nobody else may take it before job-finalize
+  await site.guest.keepOpen(() => underGuard(site, disks, outcome, guard));
+}
+
+async function underGuard(site: Site, disks: readonly Switching[], outcome: Outcome, guard: Conversation): Promise<void> {
   try {
     guard.send("begin");
     const began = performance.now();

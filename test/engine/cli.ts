@@ -143,6 +143,8 @@ class Cli {
       PULUMI_HOME: join(workFolder, "home"),
       PULUMI_BACKEND_URL: pathToFileURL(join(workFolder, "backend")).href,
       PULUMI_CONFIG_PASSPHRASE: "test",
+      // makes --event-log known
+      PULUMI_DEBUG_COMMANDS: "true",
       PULUMI_SKIP_UPDATE_CHECK: "true",
     };
   }

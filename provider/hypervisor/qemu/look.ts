@@ -5,6 +5,7 @@ import type { Job } from "../../disk/job.js";
 import type { ChainsView, GuestView } from "../hypervisor.js";
 import type { QmpSession } from "./client.js";
 import { domainIdOf } from "./domain-id.js";
+import { readFileName } from "./file-names.js";
 import { needsGraph, type Replies, viewDisks } from "./graph.js";
 import { QmpRefusal } from "./refusal.js";
 import { oncePerSession } from "./remember.js";
@@ -67,8 +68,14 @@ async function lookAtChains(session: QmpSession, id: Promise<string>): Promise<C
     domainId,
     status,
     disks: viewDisks(await withGraph(session, { drives, nodes })),
-    nodes: nodes.map((node) => ({ name: node["node-name"], driver: node.drv, file: node.file })),
+    nodes: nodes.map((node) => ({ name: node["node-name"], driver: node.drv, file: plainName(node.file) })),
   };
+}
+
+/** A node whose layer below was given by name, as `-blockdev` guests do, is reported by a `json:` text (QEMU 7.2). */
+function plainName(file: string): string {
+  const name = readFileName(file);
+  return "path" in name ? name.path : file;
 }
 
 /** The graph is a debugging aid ("x-") that QEMU may be told to refuse: asked only where nothing else tells. */
