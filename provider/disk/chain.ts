@@ -27,12 +27,20 @@ export interface FileIdentity {
   modified: string;
 }
 
-/** The same file with the same content, as far as the file system can tell. */
-export function sameIdentity(a: FileIdentity, b: FileIdentity): boolean {
-  return sameFile(a, b) && a.sizeBytes === b.sizeBytes && a.modified === b.modified;
-}
-
-/** The same file, whatever was written to it since. */
+/** The same file, whatever was written to it since. Of two looks that follow each other. */
 export function sameFile(a: Pick<FileIdentity, "dev" | "ino">, b: Pick<FileIdentity, "dev" | "ino">): boolean {
   return a.dev === b.dev && a.ino === b.ino;
+}
+
+/**
+ * Whether what lies under a name now is the file that was written down for that name. Its device number does not count: it may
+ * be another after the host has started again.
+ */
+export function isFile(found: Pick<FileIdentity, "ino">, recorded: Pick<FileIdentity, "ino">): boolean {
+  return found.ino === recorded.ino;
+}
+
+/** {@link isFile}, and with the content that it had then, as far as the file system can tell. */
+export function isUnchanged(found: FileIdentity, recorded: FileIdentity): boolean {
+  return isFile(found, recorded) && found.sizeBytes === recorded.sizeBytes && found.modified === recorded.modified;
 }

@@ -14,6 +14,7 @@ export class ChannelStream extends Duplex {
       if (!this.push(piece)) channel.pause();
     });
     channel.once("end", () => this.push(null));
+    channel.on("error", (cause: Error) => this.destroy(cause));
     channel.once("close", () => {
       const reason = failure();
       if (reason || this.readableEnded) this.destroy(reason);

@@ -24,14 +24,14 @@ export interface Connected {
 
 type PooledArgs = SignInArgs & Pick<HostArgs, "jump">;
 
-const pool = new Map<string, Promise<Connected>>();
+const pool = new Map<string, { connected: Promise<Connected>; giveUp: AbortController }>();
 
 /** The host's connection; a new one where there is none, or where it has ended. */
 export async function awake(target: PooledArgs, credentials: Credentials): Promise<Connected> {
   const key = poolKey(target, credentials);
   const existing = pool.get(key);
   if (existing === undefined) return connect(key, target, credentials);
-  const host = await existing;
+  const host = await existing.connected;
   if (host.connection.waits.broken === undefined) {
     rest(host);
     return host;
@@ -42,9 +42,11 @@ export async function awake(target: PooledArgs, credentials: Credentials): Promi
 
 /** Closes every connection. For tests, and for the end of the process. */
 export async function closeAllHosts(): Promise<void> {
-  const all = await Promise.allSettled(pool.values());
+  const all = [...pool.values()];
   pool.clear();
-  await Promise.all(all.map((one) => (one.status === "fulfilled" ? one.value.connection.end() : undefined)));
+  for (const { giveUp } of all) giveUp.abort();
+  const opened = await Promise.allSettled(all.map(({ connected }) => connected));
+  await Promise.all(opened.map((one) => (one.status === "fulfilled" ? one.value.connection.end() : undefined)));
 }
 
 /** Who signs in where, and how. Secrets are in it as a hash only. */
@@ -63,17 +65,24 @@ function poolKey({ jump, ...target }: PooledArgs, { privateKey, passphrase, pass
 
 function connect(key: string, target: PooledArgs, credentials: Credentials): Promise<Connected> {
   const forget = () => {
-    if (pool.get(key) === fresh) pool.delete(key);
+    if (pool.get(key)?.connected === connected) pool.delete(key);
   };
-  const fresh = open(target, credentials, forget);
-  pool.set(key, fresh);
-  fresh.catch(forget);
-  return fresh;
+  const giveUp = new AbortController();
+  const connected = open(target, credentials, { forget, giveUp: giveUp.signal });
+  pool.set(key, { connected, giveUp });
+  connected.catch(forget);
+  return connected;
 }
 
-async function open(target: PooledArgs, credentials: Credentials, forget: () => void): Promise<Connected> {
+interface Opening {
+  /** Called when the connection has ended. */
+  forget(): void;
+  giveUp: AbortSignal;
+}
+
+async function open(target: PooledArgs, credentials: Credentials, { forget, giveUp }: Opening): Promise<Connected> {
   const through = target.jump && (await awake(target.jump, credentials));
-  const connection = await SshConnection.open(target, credentials, { through: through?.connection });
+  const connection = await SshConnection.open(target, credentials, { through: through?.connection, giveUp });
   const host: Connected = {
     connection,
     sessions: new Sessions(connection),

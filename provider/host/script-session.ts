@@ -8,7 +8,6 @@ import { firstLineText, loginCommand } from "./quoting.js";
 import type { Sessions } from "./sessions.js";
 import type { SshConnection } from "./ssh-connection.js";
 
-const startSeconds = 20;
 /** What is kept of a script's complaints, and of what stands in a shell's place. */
 const wordsAtMost = 64 * 1024;
 
@@ -17,6 +16,11 @@ export interface Account {
   sessions: Sessions;
   user: string;
   privilege: "user" | "sudo";
+  /**
+   * How long a script may take to begin.
+   * @default 20
+   */
+  startSeconds?: number;
 }
 
 export class ScriptSession {
@@ -35,6 +39,7 @@ export class ScriptSession {
     channel.on("close", () => {
       this.ended = "yes";
     });
+    channel.on("error", () => {}); // to write behind the end: "close" says all there is to say
   }
 
   /**
@@ -71,7 +76,6 @@ export class ScriptSession {
 
   /** Ends the session at once; the script sees the end of its input, and what it does then is its own. */
   drop(): void {
-    this.channel.on("error", () => {}); // what is still on the way has nobody to tell
     this.channel.resume();
     this.channel.stderr.resume();
     this.channel.close();
@@ -80,6 +84,7 @@ export class ScriptSession {
   /** Both outputs have their token: nothing of the login shell's own is still on the way. */
   private skipGreetings(token: string): Promise<void> {
     const { channel, account } = this;
+    const { startSeconds = 20 } = account;
     const out = skipTo(token);
     const err = skipTo(token);
     const skipped = () => [err, out].map((skip) => skip.skipped()).join("\n");

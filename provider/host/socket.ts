@@ -11,6 +11,9 @@ import { refusal } from "./ssh-connection.js";
 /** A program in between tells nobody that it has connected. It has failed within this time, or it stands. */
 const settledSeconds = 1;
 
+/** Of a Unix socket's address. @see unix(7) */
+const addressBytesAtMost = 107;
+
 export interface SocketRoad {
   account: Account;
   run(script: string, args: readonly string[]): Promise<Finished>;
@@ -34,7 +37,8 @@ export async function connectSocket(road: SocketRoad, path: string): Promise<Dup
     // A server that is no OpenSSH is not even asked by ssh2: that error has no reason and is none of ours.
     if (refusal(cause) === undefined && isOurs(cause)) throw cause;
     const stream = await throughProgram(road, path, cause);
-    if (road.forwarding === "untried") road.forwarding = "forbidden";
+    // A path that is too long for sshd is a reason of its own.
+    if (road.forwarding === "untried" && Buffer.byteLength(path) <= addressBytesAtMost) road.forwarding = "forbidden";
     return stream;
   }
 }
@@ -71,7 +75,7 @@ async function throughProgram(road: SocketRoad, path: string, cause?: unknown): 
   return new ChannelStream(session.channel, () => waits.broken ?? (session.exitStatus ? programFailed(road, path, session) : undefined));
 }
 
-/** From its own directory: a socket's address has 107 bytes at most. `-t`, `-N`: when we close, it closes, and the monitor comes free. */
+/** From its own directory: so long paths fit into an address. `-t`, `-N`: when we close, it closes, and the monitor comes free. */
 const programs: Readonly<Record<Program, string>> = {
   socat: `cd -- "$1" && exec socat -t 2 - "UNIX-CONNECT:./$3"`,
   "nc-N": `cd -- "$1" && exec nc -N -U "./$2"`,

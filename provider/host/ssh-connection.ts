@@ -20,6 +20,8 @@ type ChannelCallback = (failure: Error | undefined, channel: ClientChannel) => v
 export interface ConnectionOptions {
   /** The jump host's connection, where there is one. */
   through?: SshConnection | undefined;
+  /** Closes it, also while it is being opened. */
+  giveUp?: AbortSignal;
   /**
    * How often it is asked whether it is alive; three questions without an answer are its end.
    * @default 10
@@ -40,10 +42,11 @@ export class SshConnection {
    * @throws UnreachableError if the host does not answer in 20 s
    */
   static async open(target: SignInArgs, credentials: Credentials, options: ConnectionOptions = {}): Promise<SshConnection> {
-    const { through, keepaliveSeconds = 10 } = options;
+    const { through, giveUp, keepaliveSeconds = 10 } = options;
     const [check, signIn] = await Promise.all([hostKeyCheck(target), signInOf(target, credentials)]);
     const socket = through ? await through.forwardPort(target.address, target.port) : connect({ host: target.address, port: target.port });
     const connection = new SshConnection(hostName(target));
+    giveUp?.addEventListener("abort", () => connection.close(), { once: true });
     try {
       await connection.signIn(socket, { target, check, signIn });
     } catch (thrown) {

@@ -1,7 +1,7 @@
 /** Copies one layer that nobody writes to, on its host, so that it may be cut anywhere and goes on from there. */
 
 import { createHash } from "node:crypto";
-import { sameIdentity } from "../disk/chain.js";
+import { isUnchanged } from "../disk/chain.js";
 import { BugError, impossible, UserError } from "../errors.js";
 import type { Host } from "../host/host.js";
 import { copyBytes } from "./copy-bytes.js";
@@ -80,7 +80,7 @@ function isSource({ source }: LayerSeen, { sourceIdentity }: CopyOptions): boole
   if (source === undefined || source.kind !== "file") return false;
   // some stat prints whole seconds only
   const modified = sourceIdentity.modified.includes(".") ? source.modified : source.modified.replace(/\..*/, "");
-  return sameIdentity({ ...source, modified }, sourceIdentity);
+  return isUnchanged({ ...source, modified }, sourceIdentity);
 }
 
 /** Removes a partial that is recorded as ours; one that was recorded but not yet known by its inode holds nothing. */

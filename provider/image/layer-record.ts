@@ -3,7 +3,7 @@
  * Pure; sidecar.ts and copy.ts write it, always under the lock of the sidecar file itself.
  */
 
-import { type FileIdentity, sameIdentity } from "../disk/chain.js";
+import { type FileIdentity, isUnchanged } from "../disk/chain.js";
 import type { DiskKey } from "../disk/names.js";
 
 /** What a layer is a copy of. Two copies with equal origins are interchangeable. */
@@ -106,5 +106,5 @@ export function fate(record: LayerRecord): "all stays" | "layer stays" | "all go
 }
 
 export function sameOrigin(a: Origin, b: Origin): boolean {
-  return sameIdentity(a.source, b.source) && a.backing === b.backing;
+  return isUnchanged(a.source, b.source) && a.backing === b.backing;
 }

@@ -1,6 +1,6 @@
 /** The ends of a move: tidied after the switch, undone before it, set back where a switch was written down but never happened. */
 
-import { sameFile } from "../disk/chain.js";
+import { isFile } from "../disk/chain.js";
 import type { Job } from "../disk/job.js";
 import { fileNames, jobNames, nodeNames } from "../disk/names.js";
 import { within } from "../disk/paths.js";
@@ -18,7 +18,8 @@ export async function tidy(site: Site, seen: Seen, disk: SeenDisk, manifest: Man
   const job = seen.view.jobs.find(({ id }) => id === jobNames.mirror(disk.key));
   if (job?.status === "concluded") await site.guest.dismiss(job.id);
   if (manifest.link) await pointLink(site, disk, manifest.link, { from: manifest.link.before, to: manifest.destination.directory });
-  const former = manifest.formerNodes.filter((node) => node !== disk.image.activeNode);
+  // a QEMU that was started since then has no former chain, and may have given the same names to other nodes
+  const former = disk.image.activeNode === manifest.destination.node ? manifest.formerNodes : [];
   for (const { node, why } of await site.guest.closeNodes(former)) outcome.left(disk.disk, `node ${node}: ${why}`);
   await putAwayFormerImage(site, manifest, outcome);
   for (const { coming, source, destination } of manifest.layers) {
@@ -34,9 +35,9 @@ async function putAwayFormerImage(site: Site, manifest: Manifest, outcome: Outco
   const { source, quarantine, disk } = manifest;
   const [byName] = await statFiles(site.host, [source.active], "keep-links");
   const kept = manifest.afterwards === "keep";
-  if (byName && sameFile(byName, source) && !kept) await renameWithoutReplacing(site.host, source.active, quarantine);
+  if (byName && isFile(byName, source) && !kept) await renameWithoutReplacing(site.host, source.active, quarantine);
   const [there] = await statFiles(site.host, [quarantine], "keep-links");
-  if (!there || !sameFile(there, source)) return;
+  if (!there || !isFile(there, source)) return;
   if (manifest.afterwards === "delete") return removeFile(site.host, quarantine);
   if (kept) await renameWithoutReplacing(site.host, quarantine, source.active);
   outcome.left(disk, `${kept ? source.active : quarantine}: the image that was active before`);
@@ -60,7 +61,7 @@ export async function clear(site: Site, disk: SeenDisk, manifest: Manifest): Pro
 export async function setBack(site: Site, disk: SeenDisk, manifest: Manifest): Promise<void> {
   const { source, quarantine } = manifest;
   const [byName, away] = await statFiles(site.host, [source.active, quarantine], "keep-links");
-  if (!byName && away && sameFile(away, source)) await renameWithoutReplacing(site.host, quarantine, source.active);
+  if (!byName && away && isFile(away, source)) await renameWithoutReplacing(site.host, quarantine, source.active);
   if (manifest.link) await pointLink(site, disk, manifest.link, { from: manifest.destination.directory, to: manifest.link.before });
   const { switched: _, ...before } = { ...manifest, current: source.active };
   await writeRecords(site.host, disk.key, before);

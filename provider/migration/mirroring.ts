@@ -1,6 +1,6 @@
 /** The mirror of the active layer: its target, its job, its two endings before the switch. */
 
-import { sameFile } from "../disk/chain.js";
+import { isFile } from "../disk/chain.js";
 import type { Job } from "../disk/job.js";
 import { fileNames, jobNames, nodeNames } from "../disk/names.js";
 import { within } from "../disk/paths.js";
@@ -39,7 +39,7 @@ export async function removeTarget(site: Site, disk: SeenDisk, manifest: Manifes
   const { active, file } = manifest.destination;
   const [there] = await statFiles(site.host, [active], "keep-links");
   if (!there) return;
-  if (file && sameFile(there, file)) return removeFile(site.host, active);
+  if (file && isFile(there, file)) return removeFile(site.host, active);
   const why = `${active} is not the file that this move made there`;
   throw complaint(site, {
     verb: "go on with the move of",

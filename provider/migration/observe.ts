@@ -1,6 +1,6 @@
 /** One look at the host: where each disk's move stands. Changes nothing, remembers nothing. */
 
-import { type FileIdentity, sameFile, sameIdentity } from "../disk/chain.js";
+import { type FileIdentity, isFile, isUnchanged, sameFile } from "../disk/chain.js";
 import type { Job } from "../disk/job.js";
 import { type DiskKey, diskKey, jobNames } from "../disk/names.js";
 import { baseName, directoryOf, within } from "../disk/paths.js";
@@ -108,12 +108,9 @@ interface Evidence {
 async function phaseOf(evidence: Evidence): Promise<Phase> {
   const { manifest } = evidence.records;
   const job = evidence.view.jobs.find(({ id }) => id === jobNames.mirror(evidence.key));
-  const [source, target, active] = await statFiles(
-    evidence.site.host,
-    [manifest.source.active, manifest.destination.active, evidence.named],
-    "follow",
-  );
-  const side = sideOf(evidence, job, active);
+  const places = [manifest.source.active, manifest.destination.active, evidence.named];
+  const [source, target, active] = await statFiles(evidence.site.host, places, "follow");
+  const side = sideOf(evidence, job, { source, target, active });
   if (side === "destination") return { phase: "switched" };
   if (side === "elsewhere") return { phase: "contradiction", why: strayed(evidence, manifest) };
   if (job) return phaseOfJob(job, currentSide(manifest));
@@ -122,18 +119,33 @@ async function phaseOf(evidence: Evidence): Promise<Phase> {
   return phaseOfLayers(evidence, manifest.layers);
 }
 
+interface Files {
+  source: FileStat | undefined;
+  target: FileStat | undefined;
+  /** What QEMU's name of the active image leads to now. */
+  active: FileStat | undefined;
+}
+
 /** Which side the guest runs on. A job of ours mirrors *from* the source until it has concluded; after that the root node decides. */
-function sideOf({ view, process, image, records }: Evidence, job: Job | undefined, active: FileStat | undefined) {
-  const { source, destination } = records.manifest;
+function sideOf(evidence: Evidence, job: Job | undefined, files: Files): "source" | "destination" | "elsewhere" {
+  const { view, image, records } = evidence;
+  const { node } = records.manifest.destination;
   if (job && job.status !== "concluded") return "source";
-  if (image.activeNode === destination.node) return "destination";
-  if (view.nodes.some(({ name }) => name === destination.node)) return "source";
-  if (process) {
-    if (destination.file && process.openFiles.has(`${destination.file.dev}:${destination.file.ino}`)) return "destination";
-    return process.openFiles.has(`${source.dev}:${source.ino}`) ? "source" : "elsewhere";
-  }
-  if (active && destination.file && sameFile(active, destination.file)) return "destination";
-  return active && sameFile(active, source) ? "source" : "elsewhere";
+  if (image.activeNode === node) return "destination";
+  if (view.nodes.some(({ name }) => name === node)) return "source";
+  return sideOfFiles(evidence, files);
+}
+
+/** QEMU was started anew since the target was opened: the file that it has open tells; where its process cannot be seen, the file's name. */
+function sideOfFiles({ process, records }: Evidence, { source, target, active }: Files): "source" | "destination" | "elsewhere" {
+  const recorded = records.manifest;
+  const made = recorded.destination.file;
+  const ourTarget = target && made && isFile(target, made) ? target : undefined;
+  const ourSource = source && isFile(source, recorded.source) ? source : undefined;
+  const hasOpen = (file: FileStat | undefined) =>
+    file !== undefined && (process ? process.openFiles.has(`${file.dev}:${file.ino}`) : active !== undefined && sameFile(active, file));
+  if (hasOpen(ourTarget)) return "destination";
+  return hasOpen(ourSource) ? "source" : "elsewhere";
 }
 
 function phaseOfJob(job: Job, current: "source" | "destination"): Phase {
@@ -159,8 +171,8 @@ function phaseOfJob(job: Job, current: "source" | "destination"): Phase {
 
 /** No job, the guest on the source, `current` at the destination: a switch that ended before `job-finalize`, if both files are as they were then. */
 function neverLetGo(manifest: Manifest, source: FileStat | undefined, target: FileStat | undefined): Phase {
-  const sourceThere = source !== undefined && sameFile(source, manifest.source);
-  const targetAsItWas = target !== undefined && manifest.switched !== undefined && sameIdentity(target, manifest.switched);
+  const sourceThere = source !== undefined && isFile(source, manifest.source);
+  const targetAsItWas = target !== undefined && manifest.switched !== undefined && isUnchanged(target, manifest.switched);
   if (sourceThere && targetAsItWas) return { phase: "not-let-go" };
   const why =
     `the guest runs on ${manifest.source.active}, but its switch to ${manifest.destination.active} is recorded, and ` +
@@ -203,7 +215,7 @@ async function changedLayer(site: Site, layers: readonly MovedLayer[]): Promise<
 }
 
 function unchanged(found: FileStat | undefined, recorded: FileIdentity): boolean {
-  return found !== undefined && sameIdentity(found, recorded);
+  return found !== undefined && isUnchanged(found, recorded);
 }
 
 function frozenChanged(changed: string, twin: string): string {

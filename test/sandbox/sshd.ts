@@ -1,7 +1,7 @@
 /** A real sshd on loopback, with keys and a configuration of its own; nothing of the machine's own sshd or of ~/.ssh is read or changed. */
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { copyFile, mkdir, open, readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, open, readdir, readFile, writeFile } from "node:fs/promises";
 import { createConnection, createServer } from "node:net";
 import { userInfo } from "node:os";
 import { join } from "node:path";
@@ -194,12 +194,4 @@ function signal(pid: number, name: NodeJS.Signals): void {
   } catch (thrown) {
     if (!(thrown instanceof Error && "code" in thrown && thrown.code === "ESRCH")) throw thrown;
   }
-}
-
-/** Puts the known_hosts of several servers into one file. */
-export async function joinKnownHosts(file: string, servers: readonly Sshd[]): Promise<void> {
-  const [first, ...others] = servers;
-  if (first === undefined) return;
-  await copyFile(first.knownHostsFile, file);
-  for (const other of others) await writeFile(file, await readFile(other.knownHostsFile), { flag: "a" });
 }
