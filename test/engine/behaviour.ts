@@ -102,11 +102,9 @@ export function stackBehaviour(prefer: EngineKind): void {
     it("has the old inputs when the provider is killed in an update", async () => {
       await stack.engine.up(stack.options(web("/path1")));
       writeFileSync(stack.reality("web.waits"), "");
-      let pid = 0;
-      const kill = (line: string) => line.includes("copying") && process.kill(pid, "SIGKILL");
-      const failed = await stack.engine.up(
-        stack.options(web("/path2"), { onProgress: kill, onProviderStarted: (started) => (pid = started) }),
-      );
+      const pids: number[] = [];
+      const kill = (line: string) => line.includes("copying") && pids.splice(0).map((pid) => process.kill(pid, "SIGKILL"));
+      const failed = await stack.engine.up(stack.options(web("/path2"), { onProgress: kill, onProviderStarted: (pid) => pids.push(pid) }));
       assert.ok(!failed.ok);
       assert.equal(stored(failed, "web")?.inputs.storage, "/path1");
       rmSync(stack.reality("web.waits"));

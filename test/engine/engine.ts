@@ -28,7 +28,7 @@ export interface OperationOptions {
   onProgress?(line: string): void;
   /** Fails if anything was, or in a preview would be, changed. */
   expectNoChanges?: boolean;
-  /** Called with the process id of each dynamic-provider process. */
+  /** Called with the process id of each dynamic-provider process; the real engine may run a second, idle one. */
   onProviderStarted?(pid: number): void;
   /** Ends the operation as the engine's close does: SIGINT to the provider, and after five seconds SIGKILL. */
   signal?: AbortSignal;
