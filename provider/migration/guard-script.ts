@@ -3,7 +3,8 @@
  * alone when we cannot (design 3.4).
  *
  * Arguments: the monitor's socket; the link, its next and its former form (each empty where there is no link); then for every
- * disk the job's id, the two manifests, the active image, its quarantine name and the target. Beside each manifest lie
+ * disk the job's id, the two manifests, the image that goes stale and its quarantine name (each empty where there is none), and
+ * the target. Beside each manifest lie
  * `.next`, what it shall say but for the target's size and time at its end, and `.back`, what it says now.
  *
  * It says `armed <tool>`; understands `begin`, `still`, `record`, `end`; answers `record` with `recorded`, or with `failed …`
@@ -54,7 +55,8 @@ every() { # a job command for every disk
 settle() (
   left=$#
   while [ $left -gt 0 ]; do
-    set -- "$@" "$2" "$3" "\${2%/*}/" "\${3%/*}/" "\${4%/*}/" "$6"
+    stale=\${4:-$2}
+    set -- "$@" "$2" "$3" "\${2%/*}/" "\${3%/*}/" "\${stale%/*}/" "$6"
     shift 6
     left=$((left - 6))
   done
@@ -68,7 +70,7 @@ set_back() { # names first, then the link, then what the manifests say
     [ $part = names ] || [ -z "$link" ] || { [ -L "$back" ] && mv -T -- "$back" "$link"; }
     turn=0
     while [ $turn -lt $disks ]; do
-      if [ $part = names ]; then [ -e "$4" ] || mv -n -T -- "$5" "$4"
+      if [ $part = names ]; then [ -z "$4" ] || [ -e "$4" ] || mv -n -T -- "$5" "$4"
       else
         [ ! -e "$2.back" ] || mv -T -- "$2.back" "$2"
         [ ! -e "$3.back" ] || mv -T -- "$3.back" "$3"
@@ -103,7 +105,7 @@ write_current() { # all at once: whichever of them a power cut leaves undone, bo
 }
 quarantine() {
   while [ $# -gt 0 ]; do
-    mv -n -T -- "$4" "$5" && [ ! -e "$4" ] || return 1
+    [ -z "$4" ] || { mv -n -T -- "$4" "$5" && [ ! -e "$4" ]; } || return 1
     shift 6
   done
 }

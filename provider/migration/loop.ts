@@ -16,7 +16,8 @@ import { observe, observeNames } from "./observe.js";
 import type { Outcome } from "./outcome.js";
 import { type Goal, nextStep, type Step } from "./plan.js";
 import type { Seen, SeenDisk, Site } from "./site.js";
-import { letGo, switchDisks } from "./switch.js";
+import { finalize, switchDisks } from "./switch.js";
+import { linkTurn, pivotTurn } from "./turns.js";
 import { Watch } from "./watch.js";
 
 /** Brings the disks where they are wanted (`arrive`), or brings to an end what was begun (`withdraw`). */
@@ -81,13 +82,12 @@ class Move {
       case "wait":
         return this.wait(of(seen, step.disks));
       case "switch":
-        return switchDisks(
-          site,
-          of(seen, step.disks).map((disk) => ({ ...disk, manifest: manifestOf(disk) })),
-          outcome,
-        );
+        return this.switch(of(seen, step.disks));
       case "let-go":
-        return letGo(site, of(seen, step.disks));
+        return finalize(
+          site,
+          of(seen, step.disks).map(({ key }) => ({ jobId: jobNames.mirror(key) })),
+        );
       case "cancel":
         return this.cancel(seen, of(seen, step.disks));
       case "dismiss":
@@ -101,6 +101,13 @@ class Move {
       default:
         return impossible(step);
     }
+  }
+
+  private switch(disks: readonly SeenDisk[]): Promise<void> {
+    const [first] = disks;
+    const link = linkTurn(first, first && manifestOf(first));
+    const turns = disks.map((disk) => pivotTurn(disk, manifestOf(disk)));
+    return switchDisks(this.site, turns, link, this.outcome);
   }
 
   private bound(): Site & { destination: string } {

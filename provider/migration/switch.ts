@@ -6,41 +6,66 @@
  */
 
 import type { Job } from "../disk/job.js";
-import { fileNames, jobNames } from "../disk/names.js";
-import { BugError } from "../errors.js";
+import type { DiskKey } from "../disk/names.js";
 import { writeFileAtomically } from "../host/files.js";
 import type { Conversation } from "../host/host.js";
 import { makeSymlink } from "../host/links.js";
 import { complaint } from "./complaint.js";
 import { guardScript, guardSilenceSeconds } from "./guard-script.js";
-import { type Manifest, manifestText } from "./manifest.js";
 import type { Outcome } from "./outcome.js";
-import { manifestPaths } from "./records.js";
-import type { SeenDisk, Site } from "./site.js";
+import type { Site } from "./site.js";
 
-interface Switching extends SeenDisk {
-  manifest: Manifest;
+/** One disk's part in a switch: whatever job it is that ends, a mirror's pivot or a commit's. */
+export interface Turn {
+  disk: string;
+  key: DiskKey;
+  /** The job that is ready. */
+  jobId: string;
+  /**
+   * The manifests of the disk: what each says now, and what it shall say. The latter ends open, right before `"sizeBytes"` of the
+   * identity in its last property: the guard fills in what `target` is in `pending`.
+   */
+  records: readonly [RecordTurn, RecordTurn];
+  /** Where the disk is before and after, for messages and for the identity. */
+  source: string;
+  target: string;
+  /** The image that a boot by its old name would find stale, and the name that it gets. */
+  stale?: { active: string; quarantine: string };
+}
+
+export interface RecordTurn {
+  path: string;
+  now: string;
+  next: string;
+}
+
+/** A link to a directory that is re-pointed with the switch. */
+export interface LinkTurn {
+  path: string;
+  /** Beside the link: it as it shall be, and as it was. */
+  next: { path: string; leadsTo: string };
+  back: { path: string; leadsTo: string };
 }
 
 /** `job-complete` to `pending` may take this long; guest I/O waits at the end of it. */
 const pendingDeadlineSeconds = 5;
 
-export async function switchDisks(site: Site, disks: readonly Switching[], outcome: Outcome): Promise<void> {
-  const guard = await arm(site, disks);
+export async function switchDisks(site: Site, turns: readonly Turn[], link: LinkTurn | undefined, outcome: Outcome): Promise<void> {
+  const guard = await arm(site, turns, link);
   // the monitor must stay ours while the guard writes: nobody else may take it before job-finalize
-  await site.guest.keepOpen(() => underGuard(site, disks, outcome, guard));
+  await site.guest.keepOpen(() => underGuard(site, turns, outcome, guard));
 }
 
-async function underGuard(site: Site, disks: readonly Switching[], outcome: Outcome, guard: Conversation): Promise<void> {
+async function underGuard(site: Site, turns: readonly Turn[], outcome: Outcome, guard: Conversation): Promise<void> {
   try {
     guard.send("begin");
     const began = performance.now();
-    await becomePending(site, disks, guard);
+    await becomePending(site, turns, guard);
     guard.send("record");
     const answer = await guard.next(guardSilenceSeconds);
-    if (answer !== "recorded") throw await calledOff(site, disks, guard, `the switch could not be written down (${answer})`);
-    await letGo(site, disks);
-    for (const { disk } of disks) outcome.paused(disk, performance.now() - began);
+    if (answer !== "recorded") throw await calledOff(site, turns, guard, `the switch could not be written down (${answer})`);
+    await finalize(site, turns);
+    for (const { disk } of turns) outcome.paused(disk, performance.now() - began);
     guard.send("end");
     await guard.end();
   } catch (cause) {
@@ -50,26 +75,17 @@ async function underGuard(site: Site, disks: readonly Switching[], outcome: Outc
 }
 
 /** Everything slow comes before guest I/O waits: the shell, and what the manifests and the link shall say. */
-async function arm(site: Site, disks: readonly Switching[]): Promise<Conversation> {
-  const link = disks[0]?.manifest.link;
-  const key = disks[0]?.key ?? "";
-  const links = link ? [link.path, fileNames.linkNext(link.path, key), fileNames.linkBack(link.path, key)] : ["", "", ""];
-  if (link) {
-    await makeSymlink(site.host, disks[0]?.manifest.destination.directory ?? "", links[1] ?? "");
-    await makeSymlink(site.host, link.before, links[2] ?? "");
+async function arm(site: Site, turns: readonly Turn[], link: LinkTurn | undefined): Promise<Conversation> {
+  for (const { path, leadsTo } of link ? [link.next, link.back] : []) await makeSymlink(site.host, leadsTo, path);
+  for (const { path, now, next } of turns.flatMap(({ records }) => records)) {
+    await writeFileAtomically(site.host, `${path}.back`, now);
+    await writeFileAtomically(site.host, `${path}.next`, next);
   }
-  for (const disk of disks) await prepareRecords(site, disk);
-  const perDisk = disks.flatMap(({ key, manifest }) => {
-    const paths = manifestPaths(manifest, key);
-    return [
-      jobNames.mirror(key),
-      paths.source,
-      paths.destination,
-      manifest.source.active,
-      manifest.quarantine,
-      manifest.destination.active,
-    ];
-  });
+  const links = link ? [link.path, link.next.path, link.back.path] : ["", "", ""];
+  const perDisk = turns.flatMap(({ jobId, records: [one, other], stale, target }) => [
+    ...[jobId, one.path, other.path],
+    ...[stale?.active ?? "", stale?.quarantine ?? "", target],
+  ]);
   const guard = await site.host.open(guardScript, [site.guest.guardSocket, ...links, ...perDisk]);
   const tool = (await guard.next(30)).split(" ")[1];
   if (tool === "none") {
@@ -81,29 +97,16 @@ async function arm(site: Site, disks: readonly Switching[]): Promise<Conversatio
   return guard;
 }
 
-/** What the two manifests shall say, and what they say now; the target's size and time are filled in by the guard, in `pending`. */
-async function prepareRecords(site: Site, { key, manifest }: Switching): Promise<void> {
-  const file = manifest.destination.file;
-  if (!file) throw new BugError(`The target ${manifest.destination.active} is ready, but what it is was never written down.`);
-  const next: Manifest = { ...manifest, current: manifest.destination.active, switched: { ...file, sizeBytes: 0, modified: "" } };
-  const text = manifestText(next);
-  const begin = text.slice(0, text.lastIndexOf('"sizeBytes"'));
-  for (const path of Object.values(manifestPaths(manifest, key))) {
-    await writeFileAtomically(site.host, `${path}.back`, manifestText(manifest));
-    await writeFileAtomically(site.host, `${path}.next`, begin);
-  }
-}
-
 /** All `pending`, or all cancelled and nothing has happened. */
-async function becomePending(site: Site, disks: readonly Switching[], guard: Conversation): Promise<void> {
-  const ids = disks.map(({ key }) => jobNames.mirror(key));
+async function becomePending(site: Site, turns: readonly Turn[], guard: Conversation): Promise<void> {
+  const ids = turns.map(({ jobId }) => jobId);
   await Promise.all(ids.map((id) => site.guest.complete(id)));
   const deadline = performance.now() + 1000 * pendingDeadlineSeconds;
   for (let told = performance.now(); ; ) {
     const jobs = (await site.guest.jobs()).filter(({ id }) => ids.includes(id));
     if (jobs.length === ids.length && jobs.every(({ status }) => status === "pending")) return;
     const ended = ids.find((id) => !jobs.some((job) => job.id === id && job.status !== "concluded"));
-    if (ended !== undefined || performance.now() > deadline) throw await calledOff(site, disks, guard, notPending(jobs, ended));
+    if (ended !== undefined || performance.now() > deadline) throw await calledOff(site, turns, guard, notPending(jobs, ended));
     await site.guest.wakeUp(0.02);
     if (performance.now() - told < 1000) continue;
     guard.send("still");
@@ -114,19 +117,20 @@ async function becomePending(site: Site, disks: readonly Switching[], guard: Con
 function notPending(jobs: readonly Job[], ended: string | undefined): string {
   const states = jobs.map(({ id, status, error }) => `${id} is ${status}${error ? ` (${error})` : ""}`).join(", ");
   return ended === undefined
-    ? `not all mirrors came to an end within ${pendingDeadlineSeconds} s: ${states}`
-    : `the mirror ${ended} ended by itself: ${states || "it is gone"}`;
+    ? `not all jobs came to an end within ${pendingDeadlineSeconds} s: ${states}`
+    : `the job ${ended} ended by itself: ${states || "it is gone"}`;
 }
 
-/** Nothing was let go: every mirror is cancelled, and the guest goes on at the source. */
-async function calledOff(site: Site, disks: readonly Switching[], guard: Conversation, why: string): Promise<Error> {
-  await Promise.all(disks.map(({ key }) => site.guest.cancel(jobNames.mirror(key))));
+/** Nothing was let go: every job is cancelled, and the guest goes on where it was. */
+async function calledOff(site: Site, turns: readonly Turn[], guard: Conversation, why: string): Promise<Error> {
+  await Promise.all(turns.map(({ jobId }) => site.guest.cancel(jobId)));
   guard.send("end");
-  const left = `The guest goes on writing to ${disks.map(({ manifest }) => manifest.source.active).join(", ")}, which is current.`;
-  return complaint(site, { verb: "switch", disk: disks.map(({ disk }) => disk).join(", "), why, left, advice: "Run `pulumi up` again." });
+  await guard.end();
+  const left = `The guest goes on writing to ${turns.map(({ source }) => source).join(", ")}, which is current.`;
+  return complaint(site, { verb: "switch", disk: turns.map(({ disk }) => disk).join(", "), why, left, advice: "Run `pulumi up` again." });
 }
 
-/** Finishes a switch that is recorded for all disks: guest I/O goes on at the destination. */
-export async function letGo(site: Site, disks: readonly SeenDisk[]): Promise<void> {
-  await Promise.all(disks.map(({ key }) => site.guest.finalize(jobNames.mirror(key))));
+/** Ends a switch that is written down for all its disks: guest I/O goes on at the new place. */
+export async function finalize(site: Site, turns: readonly Pick<Turn, "jobId">[]): Promise<void> {
+  await Promise.all(turns.map(({ jobId }) => site.guest.finalize(jobId)));
 }
