@@ -23,7 +23,8 @@ export class ScriptConversation implements Conversation {
   }
 
   send(line: string): void {
-    if (!this.session.isOver) this.session.channel.write(`${line}\n`);
+    // To write behind the end would destroy the channel, and what is still to be read with it.
+    if (this.session.channel.writable) this.session.channel.write(`${line}\n`);
   }
 
   next(timeoutSeconds: number): Promise<string> {

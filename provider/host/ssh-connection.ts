@@ -4,10 +4,11 @@ import { connect } from "node:net";
 import type { Duplex } from "node:stream";
 import { Client, type ClientChannel, type ConnectConfig } from "ssh2";
 import { messageOf, UnreachableError } from "../errors.js";
-import { type Attempt, type SignIn, signInOf } from "./credentials.js";
+import { authHandler, isAboutOneKey } from "./attempts.js";
+import { type SignIn, signInOf } from "./credentials.js";
 import type { Credentials } from "./host.js";
 import { type HostKeyCheck, hostKeyCheck } from "./host-key.js";
-import { type Attempted, connectionRefused, levelOf } from "./refusals.js";
+import { connectionRefused } from "./refusals.js";
 import { hostName, type SignInArgs } from "./target.js";
 import { Waits } from "./waits.js";
 
@@ -180,29 +181,4 @@ export function refusal(thrown: unknown): "prohibited" | "failed" | undefined {
 
 function settings({ user }: SignInArgs, { algorithms }: HostKeyCheck): ConnectConfig {
   return { username: user, readyTimeout: 0, keepaliveInterval: 0, ...(algorithms && { algorithms: { serverHostKey: algorithms } }) };
-}
-
-type AuthHandler = Extract<NonNullable<ConnectConfig["authHandler"]>, (...args: never[]) => void>;
-
-/** Asks first what is accepted ("none", RFC 4252 section 5.2), then tries in our order what the server takes. */
-function authHandler(attempts: readonly Attempt[], attempted: { tried: string[]; accepted: string[] }): AuthHandler {
-  const left: (Attempt | "ask")[] = ["ask", ...attempts];
-  return (methods: readonly string[] | null, _partial, next) => {
-    if (methods) attempted.accepted.splice(0, attempted.accepted.length, ...methods);
-    for (let attempt = left.shift(); attempt !== undefined; attempt = left.shift()) {
-      if (attempt === "ask") return next("none");
-      if (methods && !methods.includes(attempt.method)) continue;
-      attempted.tried.push(attempt.name);
-      return next(attempt.ssh2);
-    }
-    // ssh2's types leave out `false`, its documented way of giving up (README, authHandler).
-    const giveUp: (nothing: never) => void = next;
-    giveUp(false as never);
-  };
-}
-
-/** An agent that does not answer, a key that cannot sign: ssh2 reports it and goes on with the next attempt. */
-function isAboutOneKey(failure: unknown, { tried }: Attempted | { tried: string[] }): boolean {
-  const level = levelOf(failure);
-  return level === "agent" || (level === "client-authentication" && messageOf(failure).startsWith("Error signing") && tried.length > 0);
 }
