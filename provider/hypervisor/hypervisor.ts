@@ -63,6 +63,8 @@ export interface NodeView {
 export interface TargetOptions {
   path: string;
   format: string;
+  /** The node below it. Default: the chain that the image's own header names. */
+  backing?: string;
   cache: { direct: boolean; noFlush: boolean };
   detectZeroes: "off" | "on" | "unmap";
 }
@@ -73,6 +75,18 @@ export interface MirrorOptions {
   /** `top`: what the active layer holds. `full`: all of it, for an image without backing. */
   sync: "top" | "full";
   copyMode: "background" | "write-blocking";
+  /** Bytes per second; `0` is no limit. */
+  maxBytesPerSecond: number;
+}
+
+/** A job that shortens a chain. */
+export interface CollapseOptions {
+  /** The node whose content goes down (commit), or that takes up what lies below it (pull). */
+  top: string;
+  /** Commit: the node that takes the content. Pull: the node that stays below; absent: nothing stays below. */
+  base?: string;
+  /** Pull: how `top`'s header names `base` afterwards. */
+  backingName?: string;
   /** Bytes per second; `0` is no limit. */
   maxBytesPerSecond: number;
 }
@@ -128,6 +142,24 @@ export interface Guest {
 
   /** Opens the target with the chain its own header names (never `backing: null`: design 3.5). */
   openTarget(node: string, options: TargetOptions): Promise<void>;
+
+  /**
+   * Opens an empty overlay without its backing: it gets that by {@link freeze}, in the same breath in which it takes the guest's writes.
+   * Nothing is ever mirrored onto a node opened so (design 3.5).
+   */
+  openOverlay(node: string, options: TargetOptions): Promise<void>;
+
+  /** Opens a copied layer with its chain, read-only until a commit makes it the active image. */
+  openLayer(node: string, options: TargetOptions): Promise<void>;
+
+  /** Puts an overlay on top of each node, all at one point in time, all or none. @see QEMU QMP reference, transaction, blockdev-snapshot */
+  freeze(pairs: readonly { node: string; overlay: string }[]): Promise<void>;
+
+  /** An active commit: ends in `ready`, and by `complete` in `pending`; then `base` is the active image. Always with a base (design 3.3). */
+  startCommit(jobId: string, filter: string, options: CollapseOptions & { base: string }): Promise<void>;
+
+  /** Ends in `pending`; then `top` stands on `base`. @see QEMU QMP reference, block-stream */
+  startPull(jobId: string, filter: string, options: CollapseOptions): Promise<void>;
 
   startMirror(jobId: string, target: string, filter: string, options: MirrorOptions): Promise<void>;
 

@@ -1,5 +1,6 @@
 /** The first steps: everything is asked, then the move is written down beside the source, then beside the destination. */
 
+import { isDeepStrictEqual } from "node:util";
 import { fileNames, nodeNames } from "../disk/names.js";
 import { within } from "../disk/paths.js";
 import { messageOf } from "../errors.js";
@@ -86,10 +87,14 @@ async function compareAdopted(site: Bound, { disk, manifest }: Draft): Promise<M
   }
   try {
     site.run.progress(`${disk.disk} comparing ${top.destination} with its source`);
-    const verdict = await compareImages(site.host, { path: top.source, format: top.format }, { path: top.destination, format: top.format });
+    const layers = await withIdentities(site, manifest.layers);
+    const { format } = top;
+    const verdict = await compareImages(site.host, { path: top.source, format }, { path: top.destination, format });
     if (verdict !== "same")
       throw refuse(`${top.destination} already lies there with other content than ${top.source} (${verdict.differs})`);
-    return await withIdentities(site, manifest.layers);
+    if (!isDeepStrictEqual(layers, await withIdentities(site, manifest.layers)))
+      throw refuse(`${top.destination} already lies there, and somebody writes to it`);
+    return layers;
   } finally {
     await site.guest.closeNodes([node]);
   }

@@ -17,7 +17,9 @@ const needed: Readonly<Record<string, readonly string[]>> = {
     "sync",
     "speed",
   ],
+  "block-commit": ["base-node", "filter-node-name", "auto-finalize", "auto-dismiss", "on-error", "speed", "top-node"],
   "block-job-set-speed": [],
+  "block-stream": ["base-node", "backing-file", "filter-node-name", "auto-finalize", "auto-dismiss", "on-error", "speed"],
   "job-cancel": [],
   "job-complete": [],
   "job-dismiss": [],
@@ -25,6 +27,7 @@ const needed: Readonly<Record<string, readonly string[]>> = {
   "job-resume": [],
   "query-block-jobs": [],
   "query-named-block-nodes": ["flat"],
+  transaction: [],
 };
 
 /** Missing commands, and missing arguments as `command.argument`. */

@@ -4,12 +4,30 @@ import type { z } from "zod";
 import type { Job } from "../../disk/job.js";
 import { UserError } from "../../errors.js";
 import type { Host } from "../../host/host.js";
-import type { ChainsView, Guest, GuestProcess, GuestView, MirrorOptions, TargetOptions } from "../hypervisor.js";
+import type {
+  ChainsView,
+  CollapseOptions,
+  Guest,
+  GuestProcess,
+  GuestView,
+  ImageView,
+  MirrorOptions,
+  TargetOptions,
+} from "../hypervisor.js";
 import type { QmpSession } from "./client.js";
 import { missingFrom } from "./features.js";
 import { lookAtJobs, lookoutOf } from "./look.js";
 import { channelAt } from "./monitors.js";
-import { holdOptions, mirrorArguments, probeOptions, targetOptions } from "./node-options.js";
+import {
+  commitArguments,
+  holdOptions,
+  layerOptions,
+  mirrorArguments,
+  overlayOptions,
+  probeOptions,
+  pullArguments,
+  targetOptions,
+} from "./node-options.js";
 import { processBehind } from "./proc.js";
 import { QmpRefusal } from "./refusal.js";
 import { oncePerSession } from "./remember.js";
@@ -101,10 +119,28 @@ class QemuGuest implements Guest {
     return this.#do("blockdev-add", targetOptions(node, options));
   }
 
+  openOverlay(node: string, options: TargetOptions): Promise<void> {
+    return this.#do("blockdev-add", overlayOptions(node, options));
+  }
+
+  openLayer(node: string, options: TargetOptions): Promise<void> {
+    return this.#do("blockdev-add", layerOptions(node, options));
+  }
+
+  freeze(pairs: readonly { node: string; overlay: string }[]): Promise<void> {
+    return this.#do("transaction", { actions: pairs.map((data) => ({ type: "blockdev-snapshot", data })) });
+  }
+
   async startMirror(job: string, target: string, filter: string, options: MirrorOptions): Promise<void> {
-    const { disks } = await this.lookAtChains();
-    const images = disks.flatMap(({ medium }) => (medium.kind === "image" ? [medium] : []));
-    await this.#do("blockdev-mirror", mirrorArguments({ job, target, filter }, options, images));
+    await this.#do("blockdev-mirror", mirrorArguments({ job, target, filter }, options, await this.#images()));
+  }
+
+  async startCommit(job: string, filter: string, options: CollapseOptions & { base: string }): Promise<void> {
+    await this.#do("block-commit", commitArguments({ job, filter }, options, await this.#images()));
+  }
+
+  async startPull(job: string, filter: string, options: CollapseOptions): Promise<void> {
+    await this.#do("block-stream", pullArguments({ job, filter }, options));
   }
 
   complete(jobId: string): Promise<void> {
@@ -149,6 +185,11 @@ class QemuGuest implements Guest {
     const channel = await this.#reach();
     if (channel.heard === this.#heardAtLastLook) await channel.use(this.way, (session) => nextWord(session, timeoutSeconds));
     this.#heardAtLastLook = channel.heard;
+  }
+
+  async #images(): Promise<ImageView[]> {
+    const { disks } = await this.lookAtChains();
+    return disks.flatMap(({ medium }) => (medium.kind === "image" ? [medium] : []));
   }
 
   /** Nodes go with their parents, so the list is looked at anew for each. */

@@ -1,6 +1,6 @@
 /** What nodes and mirrors of ours are started with. @see QEMU QMP reference, BlockdevOptions and blockdev-mirror */
 
-import type { ImageView, MirrorOptions, TargetOptions } from "../hypervisor.js";
+import type { CollapseOptions, ImageView, MirrorOptions, TargetOptions } from "../hypervisor.js";
 
 type Cache = TargetOptions["cache"];
 
@@ -31,10 +31,48 @@ export function targetOptions(node: string, options: TargetOptions): object {
   return {
     driver: options.format,
     "node-name": node,
+    ...(options.backing === undefined ? {} : { backing: options.backing }),
     discard: "unmap",
     "detect-zeroes": options.detectZeroes,
     cache,
     file: { driver: "file", "node-name": `${node}-file`, filename: options.path, discard: "unmap", cache },
+  };
+}
+
+/** Its backing comes with the snapshot: until then it must have none (external_snapshot_action() in blockdev.c, QEMU 7.2). */
+export function overlayOptions(node: string, options: TargetOptions): object {
+  return { ...targetOptions(node, options), backing: null };
+}
+
+/** Read-only as any layer below an active one; `auto-read-only` lets a commit write to the file. */
+export function layerOptions(node: string, options: TargetOptions): object {
+  const target = targetOptions(node, options);
+  const cache = cacheOptions(options.cache);
+  const file = { driver: "file", "node-name": `${node}-file`, filename: options.path, "auto-read-only": true, discard: "unmap", cache };
+  return { ...target, "read-only": true, file };
+}
+
+/** With a filter above the overlay, the commit starts at the filter and names the overlay as its top. */
+export function commitArguments(
+  names: { job: string; filter: string },
+  { top, base, maxBytesPerSecond }: CollapseOptions & { base: string },
+  images: readonly ImageView[],
+): object {
+  const root = images.find(({ activeNode }) => activeNode === top)?.rootNode ?? top;
+  return {
+    ...{ "job-id": names.job, device: root, "top-node": top, "base-node": base, speed: maxBytesPerSecond },
+    ...{ "filter-node-name": names.filter, "on-error": "stop", "auto-finalize": false, "auto-dismiss": false },
+  };
+}
+
+export function pullArguments(
+  names: { job: string; filter: string },
+  { top, base, backingName, maxBytesPerSecond }: CollapseOptions,
+): object {
+  return {
+    ...{ "job-id": names.job, device: top, speed: maxBytesPerSecond },
+    ...(base === undefined ? {} : { "base-node": base, ...(backingName === undefined ? {} : { "backing-file": backingName }) }),
+    ...{ "filter-node-name": names.filter, "on-error": "stop", "auto-finalize": false, "auto-dismiss": false },
   };
 }
 
