@@ -3,10 +3,9 @@
 import { isDeepStrictEqual } from "node:util";
 import { fileNames, nodeNames } from "../disk/names.js";
 import { within } from "../disk/paths.js";
-import { messageOf } from "../errors.js";
 import { createExclusively, freeBytes, removeFile, statFiles, takeOver } from "../host/files.js";
 import { compareImages } from "../image/compare.js";
-import { bytesText, complaint } from "./complaint.js";
+import { bytesText, complaint, wordsOf } from "./complaint.js";
 import { type Draft, draftMove } from "./draft.js";
 import type { Manifest, MovedLayer } from "./manifest.js";
 import { checkActiveFile, checkDestination, checkDisk, checkFeatures, checkLink } from "./preflight.js";
@@ -83,7 +82,7 @@ async function compareAdopted(site: Bound, { disk, manifest }: Draft): Promise<M
   try {
     await site.guest.hold(node, top.destination, top.format);
   } catch (cause) {
-    throw refuse(`${top.destination} already lies there, and QEMU cannot open it (${messageOf(cause)})`, cause);
+    throw refuse(`${top.destination} already lies there, and QEMU cannot open it (${wordsOf(cause)})`, cause);
   }
   try {
     site.run.progress(`${disk.disk} comparing ${top.destination} with its source`);
@@ -141,12 +140,12 @@ async function probe(site: Bound, disk: SeenDisk, manifest: Manifest): Promise<v
     await takeOver(site.host, manifest.source.active, path);
   } catch (cause) {
     await removeFile(site.host, path);
-    throw refuse(`nothing can be created in ${site.destination} (${messageOf(cause)})`, cause);
+    throw refuse(`nothing can be created in ${site.destination} (${wordsOf(cause)})`, cause);
   }
   try {
     await site.guest.probe(nodeNames.probe(disk.key), path, disk.image.cache);
   } catch (cause) {
-    throw refuse(`its QEMU cannot open a file in ${site.destination} (${messageOf(cause)})`, cause);
+    throw refuse(`its QEMU cannot open a file in ${site.destination} (${wordsOf(cause)})`, cause);
   } finally {
     await removeFile(site.host, path);
   }

@@ -1,6 +1,7 @@
 /** One phrase for all refusals: unable to + what, which disk, which host: why. What is left as it was. What to do. */
 
-import { UserError } from "../errors.js";
+import { messageOf, UserError } from "../errors.js";
+import { QmpRefusal } from "../hypervisor/qemu/refusal.js";
 import type { Site } from "./site.js";
 
 export interface Complaint {
@@ -21,6 +22,13 @@ export function complaint(
 ): UserError {
   const sentence = `Unable to ${verb} ${disk} of ${site.guest.name} on ${site.host.name}: ${why}. ${left} ${advice}`;
   return new UserError(sentence, cause === undefined ? undefined : { cause });
+}
+
+/** A cause's words inside a sentence of ours: QEMU's own where it refused, else what the cause says, without its full stop. */
+export function wordsOf(cause: unknown): string {
+  if (cause instanceof QmpRefusal) return `QEMU answers "${cause.words}"`;
+  if (cause instanceof Error && cause.cause instanceof QmpRefusal) return wordsOf(cause.cause);
+  return messageOf(cause).replace(/\.$/, "");
 }
 
 /** `1.5 GiB`, for sentences and progress. */

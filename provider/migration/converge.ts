@@ -4,7 +4,7 @@ import { baseName } from "../disk/paths.js";
 import { isKind, messageOf, UserError } from "../errors.js";
 import { findDisk } from "../hypervisor/qemu/find.js";
 import { claim, disclaim } from "./claims.js";
-import { moveDisks } from "./loop.js";
+import { moveDisks, withPlacesLocked } from "./loop.js";
 import { observe } from "./observe.js";
 import { Outcome } from "./outcome.js";
 import type { Goal } from "./plan.js";
@@ -27,9 +27,13 @@ export class HalfWay extends Error {
   }
 }
 
-/** @throws HalfWay if a manifest lies on the host afterwards, or if that cannot be seen */
+/** @throws HalfWay if something was begun and a manifest lies on the host afterwards, or if that cannot be seen */
 export async function converge(site: Site, disks: readonly string[], goal: Goal): Promise<Converged> {
   await claimAll(site, disks);
+  return withPlacesLocked(site, disks, () => underLock(site, disks, goal));
+}
+
+async function underLock(site: Site, disks: readonly string[], goal: Goal): Promise<Converged> {
   const outcome = new Outcome();
   try {
     return { seen: await moveDisks(site, disks, goal, outcome), outcome };

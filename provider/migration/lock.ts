@@ -111,7 +111,7 @@ export class Locks {
     const { exitStatus, stdout, stderr } = await this.host.run(take, [path, this.text, former]);
     if (exitStatus !== 0) {
       throw new UserError(
-        `Unable to lock ${directoryOf(path)} on ${this.host.name}: ${stderr.trim().split("\n").pop() || `exit status ${exitStatus}`}. ` +
+        `Unable to lock ${directoryOf(path)} on ${this.host.name}: ${lastWords(stderr) || `exit status ${exitStatus}`}. ` +
           "Nothing was touched. This account must be able to create files there.",
       );
     }
@@ -148,8 +148,13 @@ export class Locks {
     this.timer = undefined;
     const paths = [...this.held].reverse();
     this.held.clear();
-    for (const path of paths) await this.host.run(release, [path, this.text]);
+    for (const path of paths) await this.host.run(release, [path, this.text]).catch(() => {});
   }
+}
+
+/** `Read-only file system`: a program's reason, without its name and the name it would have given the file. */
+function lastWords(stderr: string): string {
+  return (stderr.trim().split("\n").pop() ?? "").replace(/^.*mktemp: .*': /, "");
 }
 
 function jsonOf(text: string): unknown {

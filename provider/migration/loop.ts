@@ -20,12 +20,20 @@ import { finalize, switchDisks } from "./switch.js";
 import { linkTurn, pivotTurn } from "./turns.js";
 import { Watch } from "./watch.js";
 
-/** Brings the disks where they are wanted (`arrive`), or brings to an end what was begun (`withdraw`). */
-export async function moveDisks(site: Site, disks: readonly string[], goal: Goal, outcome: Outcome): Promise<Seen> {
+/** Brings the disks where they are wanted (`arrive`), or brings to an end what was begun (`withdraw`). Needs the places locked. */
+export function moveDisks(site: Site, disks: readonly string[], goal: Goal, outcome: Outcome): Promise<Seen> {
+  return new Move(site, disks, goal, outcome).run();
+}
+
+/**
+ * Does `work` while no other run may touch these disks' places.
+ * @throws UserError if another run holds a lock, or a disk or a manifest is not as it must be: then `work` was not begun
+ */
+export async function withPlacesLocked<T>(site: Site, disks: readonly string[], work: () => Promise<T>): Promise<T> {
   const locks = new Locks(site.host);
   try {
     await lockPlaces(site, locks, disks);
-    return await new Move(site, disks, goal, outcome).run();
+    return await work();
   } finally {
     await locks.release();
   }

@@ -22,5 +22,5 @@ export async function findDisk(guest: Guest, view: Pick<ChainsView, "disks">, na
 
 function listOf(disks: readonly DiskView[]): string {
   if (disks.length === 0) return "no disks at all";
-  return disks.map((disk) => `${disk.names.at(-1)} (${disk.names.join(", ")})`).join("; ");
+  return disks.map(({ qdev, names }) => names.filter((name) => !name.includes("/")).join(" or ") || qdev).join(", ");
 }

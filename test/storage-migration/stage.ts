@@ -1,0 +1,178 @@
+/** One guest over one sshd, and a StorageMigration's lifecycle driven without an engine. */
+
+import assert from "node:assert/strict";
+import { mkdir } from "node:fs/promises";
+import path from "node:path";
+import { isOurs } from "../../provider/errors.js";
+import { closeAllHosts } from "../../provider/host/connection.js";
+import { type Lifecycle, type Properties, type Run, Unfinished } from "../../provider/lifecycle.js";
+import { storageMigration } from "../../provider/storage-migration/lifecycle.js";
+import { checkImage } from "../sandbox/check.js";
+import { until } from "../sandbox/command.js";
+import type { DiskOptions } from "../sandbox/disks.js";
+import type { Guest, GuestOptions } from "../sandbox/guest.js";
+import { Operator } from "../sandbox/operator.js";
+import { createSandbox, type Sandbox } from "../sandbox/sandbox.js";
+import { snapshotOf } from "./snapshot.js";
+
+/** A run that remembers what it was told. */
+export class Recorder implements Run {
+  readonly lines: string[] = [];
+  readonly said: string[] = [];
+  readonly #stopper = new AbortController();
+  readonly stop: AbortSignal = this.#stopper.signal;
+  readonly credentials: Run["credentials"];
+
+  constructor(
+    readonly urn = "",
+    credentials: Run["credentials"] = {},
+  ) {
+    this.credentials = credentials;
+  }
+
+  progress(text: string): void {
+    this.lines.push(text);
+  }
+
+  say(severity: "info" | "warning", text: string): void {
+    this.said.push(`${severity}: ${text}`);
+  }
+
+  ask(): void {
+    this.#stopper.abort();
+  }
+}
+
+/** Of a disk, in a resource's outputs. */
+export interface Move {
+  phase: string;
+  bootPath: string;
+  chain: { path: string; format: string }[];
+  left?: string[];
+  pauseMs?: number;
+  copiedBytes?: number;
+}
+
+export interface StageOptions extends Omit<GuestOptions, "folder" | "disks"> {
+  /** Part of the sandbox folder's name. */
+  sandboxName?: string;
+  /** The guest's folder. */
+  name?: string;
+  /** Makes what the guest needs and names its disks; `at` is a path in the guest's folder, where `path1` is made. */
+  disks?: (at: (...names: string[]) => string) => Promise<DiskOptions[]> | DiskOptions[];
+}
+
+export class Stage implements AsyncDisposable {
+  private constructor(
+    readonly sandbox: Sandbox,
+    readonly guest: Guest,
+    readonly operator: Operator,
+    /** Of the guest: sockets, logs, `path1`, `path2`. */
+    readonly folder: string,
+  ) {}
+
+  static async open({ sandboxName = "stage", name = "web", disks, ...rest }: StageOptions = {}): Promise<Stage> {
+    const sandbox = await createSandbox(sandboxName);
+    try {
+      const folder = path.join(sandbox.folder, name);
+      await mkdir(path.join(folder, "path1"), { recursive: true });
+      const made = await disks?.((...names) => path.join(folder, ...names));
+      const guest = await sandbox.startGuest({ name, ...rest, ...(made && { disks: made }) });
+      return new Stage(sandbox, guest, await Operator.connect(guest.operatorSocket), folder);
+    } catch (reason) {
+      await sandbox.dispose();
+      throw reason;
+    }
+  }
+
+  at(...names: string[]): string {
+    return path.join(this.folder, ...names);
+  }
+
+  get arguments(): Properties {
+    return { host: this.sandbox.host, domain: { qmp: this.guest.qmpSocket }, disks: ["vda"], destination: this.at("path2") };
+  }
+
+  /** A whole create. */
+  async moves(different: Properties = {}, run: Run = new Recorder()): Promise<Record<string, Move>> {
+    const { outputs } = await created(storageMigration, { ...this.arguments, ...different }, run);
+    return outputs.moves as Record<string, Move>;
+  }
+
+  /** @returns the message of the refusal, which has touched nothing in the guest's folder, in `also`, or in QEMU */
+  async refuses(different: Properties, options: { run?: Run; also?: readonly string[] } = {}): Promise<string> {
+    const look = () => snapshotOf([this.folder, ...(options.also ?? [])], this.operator, this.busyFiles());
+    const before = await look();
+    const message = await refusal(storageMigration, { ...this.arguments, ...different }, options.run);
+    assert.deepEqual(await look(), before);
+    return message;
+  }
+
+  /** Ends a job that was started by hand, and waits until it is gone. */
+  async endJob(id: string): Promise<void> {
+    await this.operator.execute("block-job-cancel", { device: id, force: true });
+    const isGone = async () => ((await this.operator.execute("query-jobs")) as { id: string }[]).every((job) => job.id !== id) || undefined;
+    await until(30, isGone, () => `The job ${id} does not end.`);
+  }
+
+  /** Every acknowledged record is in the image, and nothing else has changed. The guest must have ended. */
+  async holdsAll(image: string, disk?: string): Promise<void> {
+    const { lost, corrupt } = await checkImage(image, this.guest.disk(disk));
+    assert.deepEqual({ lost, corrupt }, { lost: [], corrupt: [] });
+  }
+
+  /** What changes without us: the guest's own files. */
+  private busyFiles(): string[] {
+    const active = this.guest.disks.map(({ chain }) => chain[0] ?? "");
+    return [...active, this.at("serial.log"), this.at("qemu.log")];
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.operator.close();
+    await closeAllHosts();
+    await this.sandbox.dispose();
+  }
+}
+
+export async function created(lifecycle: Lifecycle, news: Properties, run: Run = new Recorder()) {
+  const { inputs, failures } = lifecycle.check({}, news);
+  assert.deepEqual(failures, []);
+  return lifecycle.create(inputs, run);
+}
+
+/** The message of a create that is refused with nothing begun: in words, one line, for people. */
+export async function refusal(lifecycle: Lifecycle, news: Properties, run: Run = new Recorder()): Promise<string> {
+  const thrown: unknown = await created(lifecycle, news, run).then(
+    ({ outputs }) => assert.fail(`It was not refused: ${JSON.stringify(outputs)}`),
+    (reason: unknown) => reason,
+  );
+  assert(!(thrown instanceof Unfinished), `something was begun: ${String(thrown)}`);
+  assert(isOurs(thrown), `no error of ours: ${thrown instanceof Error ? thrown.stack : thrown}`);
+  assert.equal("code" in thrown ? typeof thrown.code : "none", "none");
+  assertSentence(thrown.message);
+  if (process.env.SHOW_MESSAGES) console.log(`        > ${thrown.message}`);
+  return thrown.message;
+}
+
+/** In the project's form: what could not be done, why, what to do; no trace, no object's insides. */
+export function assertSentence(message: string): void {
+  assert.match(message, /^Unable to [^\n]+: [^\n]+\.$/);
+  assert.doesNotMatch(message, /\n|undefined|\[object|node_modules|^\s+at /);
+}
+
+/** Gives a describe block a stage of its own. */
+export function onStage(options?: StageOptions): () => Stage {
+  let stage: Stage | undefined;
+  before(async function () {
+    this.timeout(180_000);
+    stage = await Stage.open(options);
+  });
+  after(async function () {
+    this.timeout(60_000);
+    await stage?.[Symbol.asyncDispose]();
+  });
+  return () => {
+    assert(stage, "the stage is set before the tests");
+    return stage;
+  };
+}
