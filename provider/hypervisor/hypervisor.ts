@@ -152,6 +152,12 @@ export interface Guest {
   /** Opens a copied layer with its chain, read-only until a commit makes it the active image. */
   openLayer(node: string, options: TargetOptions): Promise<void>;
 
+  /** Lets an open target stand on another node; a mirror onto it goes on. `options` are those that it was opened with. @see QEMU QMP reference, blockdev-reopen */
+  reopenOn(node: string, options: TargetOptions & { backing: string }): Promise<void>;
+
+  /** Node names of the layers from `top` down; names of files do not tell two nodes apart that have the same one open. */
+  layerNodes(top: string): Promise<readonly string[]>;
+
   /** Puts an overlay on top of each node, all at one point in time, all or none. @see QEMU QMP reference, transaction, blockdev-snapshot */
   freeze(pairs: readonly { node: string; overlay: string }[]): Promise<void>;
 

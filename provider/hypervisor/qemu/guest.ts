@@ -16,6 +16,7 @@ import type {
 } from "../hypervisor.js";
 import type { QmpSession } from "./client.js";
 import { missingFrom } from "./features.js";
+import { layerNodes } from "./layer-nodes.js";
 import { lookAtJobs, lookoutOf } from "./look.js";
 import { channelAt } from "./monitors.js";
 import {
@@ -26,6 +27,7 @@ import {
   overlayOptions,
   probeOptions,
   pullArguments,
+  reopenOptions,
   targetOptions,
 } from "./node-options.js";
 import { processBehind } from "./proc.js";
@@ -125,6 +127,18 @@ class QemuGuest implements Guest {
 
   openLayer(node: string, options: TargetOptions): Promise<void> {
     return this.#do("blockdev-add", layerOptions(node, options));
+  }
+
+  reopenOn(node: string, options: TargetOptions & { backing: string }): Promise<void> {
+    return this.#do("blockdev-reopen", { options: [reopenOptions(node, options)] });
+  }
+
+  async layerNodes(top: string): Promise<readonly string[]> {
+    const [graph, nodes] = await Promise.all([
+      this.#ask("x-debug-query-block-graph", replies.graph),
+      this.#ask("query-named-block-nodes", replies.nodes, { flat: true }),
+    ]);
+    return layerNodes(top, graph, nodes);
   }
 
   freeze(pairs: readonly { node: string; overlay: string }[]): Promise<void> {

@@ -44,6 +44,11 @@ export function overlayOptions(node: string, options: TargetOptions): object {
   return { ...targetOptions(node, options), backing: null };
 }
 
+/** An option that is left out would go back to its default, so all are said again; the protocol node below stays as it is. */
+export function reopenOptions(node: string, options: TargetOptions & { backing: string }): object {
+  return { ...targetOptions(node, options), file: `${node}-file` };
+}
+
 /** Read-only as any layer below an active one; `auto-read-only` lets a commit write to the file. */
 export function layerOptions(node: string, options: TargetOptions): object {
   const target = targetOptions(node, options);
