@@ -1,6 +1,6 @@
 /** The engine's events, which a CLI writes to a file, one JSON value in a line. */
 
-import { closeSync, existsSync, openSync, readSync } from "node:fs";
+import { closeSync, existsSync, openSync, readSync, rmSync } from "node:fs";
 import type { Properties } from "../../provider/lifecycle.js";
 import { changeOf } from "./display.js";
 import type { Change } from "./engine.js";
@@ -30,6 +30,7 @@ const pollMs = 50;
 
 /** Reads the log while it grows; ephemeral lines, which a CLI without a terminal hides, go to `show`. */
 export function followEvents(file: string, show: (line: string) => void): { finish(): Promise<CliEvents> } {
+  rmSync(file, { force: true }); // a log of an earlier operation would be read until the CLI truncates it
   const events: EngineEvent[] = [];
   const log = new GrowingFile(file);
   const take = () => {
