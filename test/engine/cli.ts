@@ -68,8 +68,7 @@ class Cli {
     const { workFolder, config = {}, secrets = {} } = this.settings;
     for (const name of ["project", "backend", "home"]) mkdirSync(join(workFolder, name), { recursive: true });
     writeFileSync(join(this.#folder, "Pulumi.yaml"), projectTextFor(this.project));
-    if (existsSync(join(this.#folder, `Pulumi.${this.#stack}.yaml`))) return;
-    await this.#ask(["stack", "init", this.#stack]);
+    if (!existsSync(join(this.#folder, `Pulumi.${this.#stack}.yaml`))) await this.#ask(["stack", "init", this.#stack]);
     for (const [key, value] of Object.entries(config)) await this.#ask(["config", "set", "--stack", this.#stack, key, value]);
     for (const [key, value] of Object.entries(secrets)) await this.#ask(["config", "set", "--secret", "--stack", this.#stack, key, value]);
   }
