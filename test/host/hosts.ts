@@ -72,11 +72,11 @@ export async function failure(kind: ErrorKind, promise: Promise<unknown>): Promi
   return thrown;
 }
 
-/** sshd needs a moment to end the process that has checked the credentials. */
+/** The end of a connection takes sshd a moment. */
 export async function hasConnections(server: Sshd, count: number): Promise<void> {
   let found = -1;
   const asExpected = async () => {
-    found = (await server.sessionPids()).length;
+    found = await server.connections();
     return found === count ? found : undefined;
   };
   await until(5, asExpected, () => `The server has ${found} connections and not ${count}.`);
