@@ -14,13 +14,20 @@ export function diskKey(domainId: string, qdev: string): DiskKey {
 export const nodeNames = {
   /** Two names in turn: a finished move leaves its target open as the active image, and the next move needs another. */
   targets: (key: DiskKey) => [`lm-${key}-tgt-a`, `lm-${key}-tgt-b`] as const,
+  overlay: (key: DiskKey) => `lm-${key}-ovl`,
+  /** The copied former image, by turns as `targets` are. */
+  landings: (key: DiskKey) => [`lm-${key}-act-a`, `lm-${key}-act-b`] as const,
   filter: (key: DiskKey) => `lm-${key}-flt`,
   probe: (key: DiskKey) => `lm-${key}-probe`,
   /** A lower layer at the destination, held open read-only while it is compared; `index` counts from the layer below the active one. */
   held: (key: DiskKey, index: number) => `lm-${key}-held-${index}`,
 };
 
-export const jobNames = { mirror: (key: DiskKey) => `lm-${key}-mirror` };
+export const jobNames = {
+  mirror: (key: DiskKey) => `lm-${key}-mirror`,
+  commit: (key: DiskKey) => `lm-${key}-commit`,
+  pull: (key: DiskKey) => `lm-${key}-pull`,
+};
 
 /** Files of one move, beside the images. */
 export const fileNames = {
@@ -29,6 +36,10 @@ export const fileNames = {
   probe: (key: DiskKey) => `lm-${key}.probe`,
   /** The target before it has its own name. */
   newborn: (key: DiskKey) => `lm-${key}.new`,
+  /** The overlay of strategy snapshot, at both sides. */
+  overlay: (key: DiskKey) => `lm-${key}.overlay.qcow2`,
+  /** The copied former image where it is to be pulled away. */
+  passing: (name: string, key: DiskKey) => `lm-${key}.${name}`,
   /** The link as it shall be after the switch, and as it was before. */
   linkNext: (link: string, key: DiskKey) => `${link}.lm-${key}-next`,
   linkBack: (link: string, key: DiskKey) => `${link}.lm-${key}-back`,

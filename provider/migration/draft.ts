@@ -1,7 +1,7 @@
 /** What a move of one disk will be, worked out from what was seen, before anything is written. */
 
 import type { FileIdentity, Layer } from "../disk/chain.js";
-import { nodeNames, quarantineName } from "../disk/names.js";
+import { fileNames, nodeNames, quarantineName } from "../disk/names.js";
 import { baseName, directoryOf, within } from "../disk/paths.js";
 import { BugError } from "../errors.js";
 import { type FileStat, realPath, statFiles } from "../host/files.js";
@@ -10,6 +10,7 @@ import type { GuestView } from "../hypervisor/hypervisor.js";
 import { layerStates } from "../image/sidecar.js";
 import { complaint } from "./complaint.js";
 import type { Manifest, MovedLayer } from "./manifest.js";
+import type { MoveOptions } from "./options.js";
 import type { SeenDisk, Site } from "./site.js";
 
 /** A layer of the live chain with its place on the host. */
@@ -45,21 +46,25 @@ export async function draftMove(site: Site & { destination: string }, view: Gues
     disk.key,
   );
   const layers = lower.map((_, index) => movedLayer(landing, index + 1, states[index]?.state === "foreign" ? "adopt" : "copy"));
+  const moved = within(destination, baseName(active.place));
+  const overlay = site.options.strategy === "snapshot" ? planOverlay(site.options, landing, { view, disk }) : undefined;
   const manifest: Manifest = {
     version: 1,
     domainId: view.domainId,
     qdev: disk.qdev,
     disk: disk.disk,
-    strategy: "mirror",
+    strategy: site.options.strategy,
     startedAt: now.toISOString(),
     source: { active: active.place, dev: active.identity.dev, ino: active.identity.ino },
     destination: {
       directory: destination,
-      active: within(destination, baseName(active.place)),
-      node: freeTargetName(view, disk),
-      ...optionally("backing", backingAtDestination(landing, 0)),
+      active: overlay?.active ?? moved,
+      target: overlay?.target ?? moved,
+      node: freeName(view, nodeNames.targets(disk.key)),
+      ...optionally("backing", overlay ? overlay.below : backingAtDestination(landing, 0)),
     },
     layers,
+    ...optionally("overlay", overlay?.overlay),
     ...optionally("link", await linkAsItIs(site)),
     afterwards: site.options.afterwards,
     quarantine: within(directoryOf(active.place), quarantineName(baseName(active.place), disk.key, now)),
@@ -157,10 +162,27 @@ function at(chain: readonly PlacedLayer[], index: number): PlacedLayer {
   return layer;
 }
 
-/** The target's node name: of the two, the one that is not open as the active image. */
-function freeTargetName(view: GuestView, disk: SeenDisk): string {
-  const [one, other] = nodeNames.targets(disk.key);
+/** Of two node names the one that is not open, as the active image perhaps, from an earlier move. */
+function freeName(view: GuestView, [one, other]: readonly [string, string]): string {
   return view.nodes.some(({ name }) => name === one) ? other : one;
+}
+
+/** Which of the images at the destination has the active image's name in the end, and which one is only passing. */
+function planOverlay({ collapse = "commit" }: MoveOptions, landing: Landing, { view, disk }: { view: GuestView; disk: SeenDisk }) {
+  const { place, format } = at(landing.chain, 0);
+  const name = baseName(place);
+  const there = (file: string) => within(landing.destination, file);
+  const landed = there(collapse === "pull" ? fileNames.passing(name, disk.key) : name);
+  const target = there(collapse === "pull" ? name : fileNames.overlay(disk.key));
+  const overlay = {
+    collapse,
+    path: within(directoryOf(place), fileNames.overlay(disk.key)),
+    node: nodeNames.overlay(disk.key),
+    landing: landed,
+    landingNode: freeName(view, nodeNames.landings(disk.key)),
+    ...optionally("landingBacking", backingAtDestination(landing, 0)),
+  };
+  return { overlay, target, active: collapse === "commit" ? landed : target, below: { name: baseName(landed), format } };
 }
 
 /** Nodes of the live chain that somebody named, format nodes before the protocol nodes that they stand on. QEMU's own go by themselves. */

@@ -1,33 +1,61 @@
 /** The ends of a move: tidied after the switch, undone before it, set back where a switch was written down but never happened. */
 
 import { isFile } from "../disk/chain.js";
-import type { Job } from "../disk/job.js";
-import { fileNames, jobNames, nodeNames } from "../disk/names.js";
+import { fileNames, nodeNames } from "../disk/names.js";
 import { within } from "../disk/paths.js";
 import { removeFile, renameWithoutReplacing, statFiles } from "../host/files.js";
 import { makeSymlink, readLink, replaceLink } from "../host/links.js";
 import { keepLayer, leaveLayer } from "../image/sidecar.js";
-import type { Manifest } from "./manifest.js";
+import { currentStanding, type Manifest, pathOf } from "./manifest.js";
 import { removeTarget } from "./mirroring.js";
 import type { Outcome } from "./outcome.js";
 import { manifestPaths, removeRecords, writeRecords } from "./records.js";
-import type { Seen, SeenDisk, Site } from "./site.js";
+import type { SeenDisk, Site } from "./site.js";
+import { linkMovesIn } from "./turns.js";
 
 /** After the switch: the former chain is closed, the former image put where it belongs, and nothing of the move stays. */
-export async function tidy(site: Site, seen: Seen, disk: SeenDisk, manifest: Manifest, outcome: Outcome): Promise<void> {
-  const job = seen.view.jobs.find(({ id }) => id === jobNames.mirror(disk.key));
-  if (job?.status === "concluded") await site.guest.dismiss(job.id);
+export async function tidy(site: Site, disk: SeenDisk, manifest: Manifest, outcome: Outcome): Promise<void> {
   if (manifest.link) await pointLink(site, disk, manifest.link, { from: manifest.link.before, to: manifest.destination.directory });
-  // a QEMU that was started since then has no former chain, and may have given the same names to other nodes
-  const former = disk.image.activeNode === manifest.destination.node ? manifest.formerNodes : [];
-  for (const { node, why } of await site.guest.closeNodes(former)) outcome.left(disk.disk, `node ${node}: ${why}`);
+  const left = await closeFormer(site, disk, manifest, outcome);
   await putAwayFormerImage(site, manifest, outcome);
+  await removeOverlays(site, disk, manifest, left);
   for (const { coming, source, destination } of manifest.layers) {
-    if (coming === "copy") await keepLayer(site.host, destination, disk.key);
-    outcome.left(disk.disk, `${source}: other disks may stand on it`);
+    if (coming === "copy" && !isPassing(manifest, destination)) await keepLayer(site.host, destination, disk.key);
+    if (source !== manifest.source.active) outcome.left(disk.disk, `${source}: other disks may stand on it`);
   }
   await removeScaffold(site, disk, manifest);
   await removeRecords(site.host, disk.key, manifest, "destination");
+}
+
+/** Closes what the guest stood on before; names of what QEMU keeps open. */
+async function closeFormer(site: Site, disk: SeenDisk, manifest: Manifest, outcome: Outcome): Promise<string[]> {
+  const { destination, overlay, formerNodes } = manifest;
+  // a QEMU that was started since then has no former chain, and may have given the same names to other nodes
+  if (![destination.node, overlay?.landingNode].includes(disk.image.activeNode)) return [];
+  const passed = overlay ? [overlay.node, ...(disk.standing === "landing" ? [destination.node] : [])] : [];
+  const kept = await site.guest.closeNodes([...passed, ...formerNodes]);
+  for (const { node, why } of kept) outcome.left(disk.disk, `node ${node}: ${why}`);
+  return kept.map(({ node }) => node);
+}
+
+/** The copied former image whose content was pulled up. */
+function isPassing({ overlay }: Manifest, path: string): boolean {
+  return overlay?.collapse === "pull" && overlay.landing === path;
+}
+
+/** Their content is recorded to live on: `current` is what was mirrored from them, or what they were committed into. None is open. */
+async function removeOverlays(site: Site, disk: SeenDisk, manifest: Manifest, open: readonly string[]): Promise<void> {
+  const { overlay, destination } = manifest;
+  if (!overlay || currentStanding(manifest) === "overlay") return;
+  if (!open.includes(overlay.node)) await removeOverlay(site, overlay);
+  if (disk.standing === "landing" && overlay.committed === "destination" && !open.includes(destination.node))
+    await removeTarget(site, disk, manifest);
+  if (overlay.collapse === "pull") await leaveLayer(site.host, overlay.landing, disk.key);
+}
+
+async function removeOverlay(site: Site, { path, made }: NonNullable<Manifest["overlay"]>): Promise<void> {
+  const [there] = await statFiles(site.host, [path], "keep-links");
+  if (there && made && isFile(there, made)) await removeFile(site.host, path);
 }
 
 /** The switch renamed it. If QEMU ended in the middle of the switch, it still has its old name: nobody has it open, so it is renamed now. */
@@ -45,26 +73,35 @@ async function putAwayFormerImage(site: Site, manifest: Manifest, outcome: Outco
 
 /** Before the switch: the source's exact chain, and nothing of ours at the destination. Every line of it may be done twice. */
 export async function clear(site: Site, disk: SeenDisk, manifest: Manifest): Promise<void> {
-  await site.guest.closeNodes([manifest.destination.node]);
+  const { destination, overlay } = manifest;
+  await site.guest.closeNodes([destination.node, ...(overlay ? [overlay.landingNode, overlay.node] : [])]);
   await removeTarget(site, disk, manifest);
-  for (const { coming, destination } of manifest.layers) {
-    if (coming === "copy") await leaveLayer(site.host, destination, disk.key);
+  for (const { coming, destination: copied } of manifest.layers) {
+    if (coming === "copy") await leaveLayer(site.host, copied, disk.key);
   }
+  // committed down, or never written to: the observation has made sure of one of the two
+  if (overlay) await removeOverlay(site, overlay);
   await removeScaffold(site, disk, manifest);
   await removeRecords(site.host, disk.key, manifest, "source");
 }
 
 /**
- * A switch was written down, and then the guest was not let go: the source is right, and must be found again. The names first,
- * then the link, then `current`.
+ * A switch was written down, and then the guest was not let go: what it runs on is right, and must be found again. The names
+ * first, then the link, then `current`.
  */
 export async function setBack(site: Site, disk: SeenDisk, manifest: Manifest): Promise<void> {
-  const { source, quarantine } = manifest;
+  const { source, quarantine, overlay, destination, link } = manifest;
+  const written = currentStanding(manifest);
   const [byName, away] = await statFiles(site.host, [source.active, quarantine], "keep-links");
-  if (!byName && away && isFile(away, source)) await renameWithoutReplacing(site.host, quarantine, source.active);
-  if (manifest.link) await pointLink(site, disk, manifest.link, { from: manifest.destination.directory, to: manifest.link.before });
-  const { switched: _, ...before } = { ...manifest, current: source.active };
-  await writeRecords(site.host, disk.key, before);
+  if (written === "target" && !byName && away && isFile(away, source)) await renameWithoutReplacing(site.host, quarantine, source.active);
+  const moved = linkMovesIn(manifest) === (written === "target" ? "pivot" : "collapse");
+  if (link && moved) await pointLink(site, disk, link, { from: destination.directory, to: link.before });
+  const { switched: _, ...before } = { ...manifest, current: pathOf(manifest, disk.standing) };
+  await writeRecords(site.host, disk.key, overlay ? { ...before, overlay: uncommitted(overlay) } : before);
+}
+
+function uncommitted({ committed: _, ...overlay }: NonNullable<Manifest["overlay"]>): NonNullable<Manifest["overlay"]> {
+  return overlay;
 }
 
 /** Re-points the move's link, atomically. A link that says something else by now is somebody's decision, and stays. */
@@ -89,9 +126,4 @@ async function removeScaffold(site: Site, disk: SeenDisk, manifest: Manifest): P
   const { directory } = manifest.destination;
   const made = [fileNames.probe(disk.key), fileNames.newborn(disk.key)].map((name) => within(directory, name));
   for (const path of [...small, ...links, ...made]) await removeFile(site.host, path);
-}
-
-/** A job that is on its way to `pending`, or beyond, no more than cancelled: for the disks of one step. */
-export async function cancelJobs(site: Site, jobs: readonly Job[]): Promise<void> {
-  await Promise.all(jobs.map(({ id }) => site.guest.cancel(id)));
 }

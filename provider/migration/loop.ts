@@ -3,21 +3,21 @@
  * what a killed one began, because neither remembers anything.
  */
 
-import { jobNames } from "../disk/names.js";
 import { BugError, impossible, UserError } from "../errors.js";
 import { begin, recordDestination } from "./begin.js";
 import { complaint } from "./complaint.js";
 import { copyOne } from "./copying.js";
-import { cancelJobs, clear, setBack, tidy } from "./endings.js";
+import { clear, setBack, tidy } from "./endings.js";
+import { collapse, fold, freeze, recordFrozen } from "./freezing.js";
 import { Locks } from "./lock.js";
 import type { Manifest } from "./manifest.js";
-import { continueMirror, dismissJob, MirrorTeller, stalledAgain, startMirror } from "./mirroring.js";
+import { continueJob, jobFailed, MirrorTeller, stalledAgain, startMirror } from "./mirroring.js";
 import { observe, observeNames } from "./observe.js";
 import type { Outcome } from "./outcome.js";
 import { type Goal, nextStep, type Step } from "./plan.js";
 import type { Seen, SeenDisk, Site } from "./site.js";
 import { finalize, switchDisks } from "./switch.js";
-import { linkTurn, pivotTurn } from "./turns.js";
+import { collapsedTurn, foldedTurn, linkMovesIn, linkTurn, pivotTurn } from "./turns.js";
 import { Watch } from "./watch.js";
 
 /** Brings the disks where they are wanted (`arrive`), or brings to an end what was begun (`withdraw`). Needs the places locked. */
@@ -51,6 +51,8 @@ class Move {
   private readonly watch: Watch;
   /** Jobs that were let go on after an error: a second error of the same kind is told. */
   private readonly continued = new Set<string>();
+  /** Disks of which this run has started a job: if that ends with an error, it is told. */
+  private readonly started = new Set<string>();
 
   constructor(
     private readonly site: Site,
@@ -74,6 +76,7 @@ class Move {
 
   private async take(step: Exclude<Step, { step: "done" }>, seen: Seen): Promise<void> {
     const { site, outcome } = this;
+    if (step.step === "start-mirror" || step.step === "collapse" || step.step === "fold") this.started.add(step.disk);
     switch (step.step) {
       case "stop":
         throw complaint(site, { verb: "go on with the move of", disk: step.disk, why: step.why, advice: "Then run again." });
@@ -81,29 +84,38 @@ class Move {
         return begin(this.bound(), seen, of(seen, step.disks));
       case "record-destination":
         return recordDestination(site, one(seen, step.disk), manifestOf(one(seen, step.disk)));
+      case "freeze":
+        return freeze(site, of(seen, step.disks).map(written));
+      case "record-frozen":
+        return recordFrozen(site, written(one(seen, step.disk)));
       case "copy":
         return copyOne(site, one(seen, step.disk), step.layer, outcome);
       case "start-mirror":
         return startMirror(site, one(seen, step.disk), manifestOf(one(seen, step.disk)));
-      case "continue-mirror":
+      case "collapse":
+        return collapse(site, seen, written(one(seen, step.disk)));
+      case "fold":
+        return fold(site, seen, written(one(seen, step.disk)));
+      case "continue":
         return this.continueOnce(one(seen, step.disk));
       case "wait":
         return this.wait(of(seen, step.disks));
-      case "switch":
-        return this.switch(of(seen, step.disks));
+      case "pivot":
+        return this.switch(of(seen, step.disks), pivotTurn, "pivot");
+      case "switch-collapsed":
+        return this.switch(of(seen, step.disks), collapsedTurn, "collapse");
+      case "switch-folded":
+        return this.switch(of(seen, step.disks), foldedTurn, "none");
       case "let-go":
-        return finalize(
-          site,
-          of(seen, step.disks).map(({ key }) => ({ jobId: jobNames.mirror(key) })),
-        );
+        return finalize(site, jobsOf(of(seen, step.disks)));
       case "cancel":
-        return this.cancel(seen, of(seen, step.disks));
+        return this.cancel(of(seen, step.disks));
       case "dismiss":
         return this.dismiss(one(seen, step.disk));
       case "set-back":
         return setBack(site, one(seen, step.disk), manifestOf(one(seen, step.disk)));
       case "tidy":
-        return tidy(site, seen, one(seen, step.disk), manifestOf(one(seen, step.disk)), outcome);
+        return tidy(site, one(seen, step.disk), manifestOf(one(seen, step.disk)), outcome);
       case "clear":
         return clear(site, one(seen, step.disk), manifestOf(one(seen, step.disk)));
       default:
@@ -111,11 +123,12 @@ class Move {
     }
   }
 
-  private switch(disks: readonly SeenDisk[]): Promise<void> {
+  private async switch(disks: readonly SeenDisk[], turnOf: typeof pivotTurn, linkIn: "pivot" | "collapse" | "none"): Promise<void> {
     const [first] = disks;
-    const link = linkTurn(first, first && manifestOf(first));
-    const turns = disks.map((disk) => pivotTurn(disk, manifestOf(disk)));
-    return switchDisks(this.site, turns, link, this.outcome);
+    if (!first) return;
+    const turns = await Promise.all(disks.map((disk) => turnOf(this.site, disk, manifestOf(disk))));
+    const manifest = manifestOf(first);
+    await switchDisks(this.site, turns, linkMovesIn(manifest) === linkIn ? linkTurn(first, manifest) : undefined, this.outcome);
   }
 
   private bound(): Site & { destination: string } {
@@ -133,20 +146,19 @@ class Move {
     if (disk.seen.phase !== "stalled") return;
     if (this.continued.has(disk.disk)) throw stalledAgain(this.site, disk, disk.seen.job);
     this.continued.add(disk.disk);
-    await continueMirror(this.site, disk, disk.seen.job);
+    await continueJob(this.site, disk, disk.seen.job);
   }
 
-  private async cancel(seen: Seen, disks: readonly SeenDisk[]): Promise<void> {
-    const ids = disks.map(({ key }) => jobNames.mirror(key));
-    await cancelJobs(
-      this.site,
-      seen.view.jobs.filter(({ id }) => ids.includes(id)),
-    );
+  private async cancel(disks: readonly SeenDisk[]): Promise<void> {
+    await Promise.all(jobsOf(disks).map(({ jobId }) => this.site.guest.cancel(jobId)));
     await this.site.guest.wakeUp(0.1);
   }
 
-  private async dismiss(disk: SeenDisk): Promise<void> {
-    if (disk.seen.phase === "broken-off") await dismissJob(this.site, disk, disk.seen.job, this.goal);
+  private async dismiss({ disk, seen, ...rest }: SeenDisk): Promise<void> {
+    if (seen.phase !== "ended") return;
+    await this.site.guest.dismiss(seen.job.id);
+    const failed = this.started.delete(disk) && seen.job.error !== undefined && this.goal === "arrive";
+    if (failed) throw jobFailed(this.site, { disk, seen, ...rest }, seen.job);
   }
 
   private stopped(seen: Seen): UserError {
@@ -170,4 +182,13 @@ function of(seen: Seen, disks: readonly string[]): SeenDisk[] {
 function manifestOf({ disk, manifest }: SeenDisk): Manifest {
   if (!manifest) throw new BugError(`A step was chosen for ${disk} that needs its manifest.`);
   return manifest;
+}
+
+function written(disk: SeenDisk): SeenDisk & { manifest: Manifest } {
+  return { ...disk, manifest: manifestOf(disk) };
+}
+
+/** The jobs that the disks' phases tell of. */
+function jobsOf(disks: readonly SeenDisk[]): { jobId: string }[] {
+  return disks.flatMap(({ seen }) => ("job" in seen ? [{ jobId: seen.job.id }] : []));
 }

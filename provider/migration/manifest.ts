@@ -32,7 +32,7 @@ const manifestSchema = z.strictObject({
   qdev: z.string(),
   /** The user's name of the disk, for messages. */
   disk: z.string(),
-  strategy: z.literal("mirror"),
+  strategy: z.enum(["mirror", "snapshot"]),
   startedAt: z.string(),
   source: z.strictObject({
     /** The active image before the move, by its real path. */
@@ -44,7 +44,10 @@ const manifestSchema = z.strictObject({
   destination: z.strictObject({
     /** As the user spelled it. */
     directory: absolute,
+    /** The active image when the move has ended. */
     active: absolute,
+    /** What is mirrored onto: with strategy mirror, and where the overlay stays, the active image itself; else the overlay's other half. */
+    target: absolute,
     node: z.string(),
     /** The backing name in the target's header; absent for an image without backing. */
     backing: z.strictObject({ name: z.string(), format: z.string() }).optional(),
@@ -53,6 +56,23 @@ const manifestSchema = z.strictObject({
   }),
   /** The layers below the active one that move with it, top first. */
   layers: z.array(movedLayer),
+  /** Strategy snapshot: the overlay that takes the guest's writes from the freeze on. */
+  overlay: z
+    .strictObject({
+      collapse: z.enum(["commit", "pull", "none"]),
+      path: absolute,
+      node: z.string(),
+      /** What it was when it was made, and empty: of this size it still is. */
+      made: identity.optional(),
+      /** Where the former active image lands, and by which node it is open there when the overlay is committed into it. */
+      landing: absolute,
+      landingNode: z.string(),
+      /** The backing name that the landed copy's header gets; absent for an image without backing. */
+      landingBacking: z.strictObject({ name: z.string(), format: z.string() }).optional(),
+      /** Which image the overlay's content lives on in: only then may the overlay go. */
+      committed: z.enum(["source", "destination"]).optional(),
+    })
+    .optional(),
   link: z.strictObject({ path: absolute, before: z.string() }).optional(),
   afterwards: z.enum(["quarantine", "keep", "delete"]),
   /** The name that the former active image gets in the switch. */
@@ -85,7 +105,26 @@ export function manifestText(manifest: Manifest): string {
   return `${JSON.stringify(manifestSchema.parse(manifest), null, 2)}\n`;
 }
 
-/** Whether a boot must find the disk at the destination. */
-export function currentSide(manifest: Manifest): "source" | "destination" {
-  return manifest.current === manifest.destination.active ? "destination" : "source";
+/**
+ * What the guest's writes go to, in the order of a move. `former`: the image that was active before it. `overlay`: what was put
+ * on top of that, at the source. `target`: what was mirrored onto. `landing`: the copied former image, into which the target was committed.
+ */
+export type Standing = "former" | "overlay" | "target" | "landing";
+
+export function pathOf(manifest: Manifest, standing: Standing): string {
+  const { source, destination, overlay } = manifest;
+  const places = { former: source.active, overlay: overlay?.path, target: destination.target, landing: overlay?.landing };
+  return places[standing] ?? source.active;
+}
+
+/** Where `current` says that a boot must go. */
+export function currentStanding(manifest: Manifest): Standing {
+  const order = ["landing", "target", "overlay", "former"] as const;
+  return order.find((standing) => manifest.current === pathOf(manifest, standing)) ?? "former";
+}
+
+/** How many switches the manifest tells of: of two that differ, the lower one is from before a switch that was not written down whole. */
+export function switchesWritten(manifest: Manifest): number {
+  const folded = manifest.overlay?.committed === "source" ? 2 : 0;
+  return folded + { former: 0, overlay: 1, target: 2, landing: 3 }[currentStanding(manifest)];
 }

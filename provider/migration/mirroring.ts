@@ -15,16 +15,20 @@ import type { SeenDisk, Site } from "./site.js";
 
 /** A fresh target with its copied chain, and the job onto it. What a mirror cut off by QEMU's end left there is made anew. */
 export async function startMirror(site: Site, disk: SeenDisk, manifest: Manifest): Promise<void> {
-  const { node } = manifest.destination;
-  await site.guest.closeNodes([node]);
+  const { node, target, backing } = manifest.destination;
+  const { overlay } = manifest;
+  await site.guest.closeNodes([node, ...(overlay ? [overlay.landingNode] : [])]);
   await removeTarget(site, disk, manifest);
   await makeTarget(site, disk, manifest);
   const { image, key } = disk;
-  const { path, format } = { path: manifest.destination.active, format: image.creation.format };
-  await site.guest.openTarget(node, { path, format, cache: image.cache, detectZeroes: image.detectZeroes });
+  const like = { format: image.creation.format, cache: image.cache, detectZeroes: image.detectZeroes };
+  const below = overlay?.collapse === "commit" ? { backing: overlay.landingNode } : {};
+  // the overlay is committed into this one later, so it is a node that we know by name
+  if (overlay?.collapse === "commit") await site.guest.openLayer(overlay.landingNode, { ...like, path: overlay.landing });
+  await site.guest.openTarget(node, { ...like, path: target, ...below });
   await site.guest.startMirror(jobNames.mirror(key), node, nodeNames.filter(key), {
     source: image.activeNode,
-    sync: manifest.destination.backing ? "top" : "full",
+    sync: backing ? "top" : "full",
     copyMode: site.options.copyMode,
     maxBytesPerSecond: site.options.maxBytesPerSecond,
   });
@@ -36,38 +40,31 @@ export async function startMirror(site: Site, disk: SeenDisk, manifest: Manifest
  */
 export async function removeTarget(site: Site, disk: SeenDisk, manifest: Manifest): Promise<void> {
   await removeFile(site.host, newborn(disk, manifest));
-  const { active, file } = manifest.destination;
-  const [there] = await statFiles(site.host, [active], "keep-links");
+  const { target, file } = manifest.destination;
+  const [there] = await statFiles(site.host, [target], "keep-links");
   if (!there) return;
-  if (file && isFile(there, file)) return removeFile(site.host, active);
-  const why = `${active} is not the file that this move made there`;
-  throw complaint(site, {
-    verb: "go on with the move of",
-    disk: disk.disk,
-    why,
-    left: "The guest runs on the source as before.",
-    advice: "Take it away, then run again.",
-  });
+  if (file && isFile(there, file)) return removeFile(site.host, target);
+  const why = `${target} is not the file that this move made there`;
+  const left = `The guest runs on ${manifest.current}, as before.`;
+  throw complaint(site, { verb: "go on with the move of", disk: disk.disk, why, left, advice: "Take it away, then run again." });
 }
 
 /** Made under our own name, written down by what it is, and only then given its name: so the name never lies. */
 async function makeTarget(site: Site, disk: SeenDisk, manifest: Manifest): Promise<void> {
   const path = newborn(disk, manifest);
-  const { image } = disk;
-  const { backing, active } = manifest.destination;
-  await createImage(site.host, {
-    path,
-    format: image.creation.format,
-    options: image.creation.options,
-    virtualBytes: image.chain[0].virtualBytes,
-    like: manifest.source.active,
-    ...(backing && { backing }),
-  });
+  const { backing, target } = manifest.destination;
+  await createImage(site.host, { ...imageLike(disk, manifest), path, ...(backing && { backing }) });
   const [made] = await statFiles(site.host, [path], "keep-links");
   if (!made) throw new BugError(`The target ${path} was made and is not there.`);
   manifest.destination.file = { dev: made.dev, ino: made.ino };
   await writeRecords(site.host, disk.key, manifest);
-  await renameWithoutReplacing(site.host, path, active);
+  await renameWithoutReplacing(site.host, path, target);
+}
+
+/** What an image must be made with to be like the active one. */
+export function imageLike({ image }: SeenDisk, { source }: Manifest) {
+  const { format, options } = image.creation;
+  return { format, options, virtualBytes: image.chain[0].virtualBytes, like: source.active };
 }
 
 function newborn(disk: SeenDisk, manifest: Manifest): string {
@@ -75,7 +72,7 @@ function newborn(disk: SeenDisk, manifest: Manifest): string {
 }
 
 /** Lets a job go on that an error stopped, if there is room again. */
-export async function continueMirror(site: Site, disk: SeenDisk, job: Job): Promise<void> {
+export async function continueJob(site: Site, disk: SeenDisk, job: Job): Promise<void> {
   const directory = disk.manifest?.destination.directory ?? site.destination;
   const missing = job.totalProgress - job.currentProgress;
   const free = directory === undefined ? 0 : await freeBytes(site.host, directory);
@@ -98,23 +95,16 @@ export function stalledAgain(site: Site, disk: SeenDisk, job: Job): Error {
 }
 
 function waiting(site: Site, disk: SeenDisk, why: string, advice: string): Error {
-  const left = `The mirror waits; the guest goes on writing to ${disk.manifest?.source.active}, which is current.`;
+  const left = `The job waits; the guest goes on writing to ${disk.manifest?.current}, which is current.`;
   return complaint(site, { verb: "go on with the move of", disk: disk.disk, why, left, advice });
 }
 
-/** Takes the ended job away. An error that it ended with is told: the next run starts another mirror. */
-export async function dismissJob(site: Site, disk: SeenDisk, job: Job, goal: "arrive" | "withdraw"): Promise<void> {
-  await site.guest.dismiss(job.id);
-  if (goal === "withdraw" || job.error === undefined) return;
-  const left = `The guest runs on ${disk.manifest?.source.active}, which is current; the copied layers are kept.`;
-  const why = `the mirror ended with: ${job.error}`;
-  throw complaint(site, {
-    verb: "move",
-    disk: disk.disk,
-    why,
-    left,
-    advice: "Mend what it says, then run `pulumi up` again: only the mirror starts anew.",
-  });
+/** Why a job ended that this run had started: the next run starts another. One that an earlier run left is only taken away. */
+export function jobFailed(site: Site, disk: SeenDisk, job: Job): Error {
+  const left = `The guest runs on ${disk.manifest?.current}, which is current; the copied layers are kept.`;
+  const why = `the ${job.type} job ended with: ${job.error}`;
+  const advice = "Mend what it says, then run `pulumi up` again: only that job starts anew.";
+  return complaint(site, { verb: "move", disk: disk.disk, why, left, advice });
 }
 
 /** Progress lines of a mirror, one teller a job. */

@@ -1,9 +1,9 @@
 /** What the host shows of one disk's move: a union, so that what cannot be does not compile. */
 
 import type { Job } from "../disk/job.js";
-import type { MovedLayer } from "./manifest.js";
+import type { MovedLayer, Standing } from "./manifest.js";
 
-/** Phases in the order of a move. `source` and `destination` are those that the manifest names. */
+/** Phases in the order of a move. What the guest stands on is told beside them, by {@link SeenPhase.standing}. */
 export type Phase =
   /** At the wanted place, and nothing of a move is left. */
   | { phase: "settled" }
@@ -11,23 +11,37 @@ export type Phase =
   | { phase: "idle" }
   /** Written down beside the source only. */
   | { phase: "recorded" }
-  /** Written down at both; this is the lowest layer that is not yet in its place. */
+  /** Strategy snapshot: written down at both, and the overlay is not on top yet. */
+  | { phase: "unfrozen" }
+  /** The overlay takes the guest's writes; what was frozen is not written down yet. */
+  | { phase: "frozen" }
+  /** This is the lowest layer that is not yet in its place. */
   | { phase: "copying"; layer: MovedLayer }
-  /** All lower layers are in place. A target may lie there from a mirror that QEMU's end cut off. */
+  /** All layers are in place. A target may lie there from a mirror that QEMU's end cut off. */
   | { phase: "copied" }
   | { phase: "mirroring"; job: Job }
-  /** The job waits after an error: the destination is full, or answered with an I/O error. The guest runs on the source. */
-  | { phase: "stalled"; job: Job }
   | { phase: "ready"; job: Job }
+  /** Any job of ours that waits after an error: its target is full, or answered with an I/O error. The guest runs on. */
+  | { phase: "stalled"; job: Job }
   /** On its way from one state to the next by itself. */
   | { phase: "turning"; job: Job }
-  /** Both sides are identical on disk, and the guest's I/O waits. `current` says how it must go on. */
-  | { phase: "pending"; job: Job; current: "source" | "destination" }
-  /** The job ended, and the guest is on the source. */
-  | { phase: "broken-off"; job: Job }
-  /** `current` names the destination, but the guest runs on the source, and was never let onto the destination. */
+  /** Both sides are identical on disk, and the guest's I/O waits. Whether `current` names the new side says how it must go on. */
+  | { phase: "pending"; job: Job; switch: "unwritten" | "written" }
+  /** A job of ours ended; what it did shows when it is dismissed. */
+  | { phase: "ended"; job: Job }
+  /** A switch is written down, but the guest was never let go. */
   | { phase: "not-let-go" }
-  /** The guest runs on the destination; what is left is tidying. */
+  /** The guest runs on the target, whose chain is one layer too long. */
+  | { phase: "pivoted" }
+  | { phase: "collapsing"; job: Job }
+  /** The overlay's content is in the landed image, and both take the guest's writes. */
+  | { phase: "collapse-ready"; job: Job }
+  /** The way back: the overlay is committed down at the source. */
+  | { phase: "folding"; job: Job }
+  | { phase: "fold-ready"; job: Job }
+  /** The guest runs on the former image again, with all that it wrote to the overlay. */
+  | { phase: "folded" }
+  /** The guest runs where it shall; what is left is tidying. */
   | { phase: "switched" }
   /** What the host shows cannot come from our steps: stop, and say what was found. */
   | { phase: "contradiction"; why: string };
@@ -40,5 +54,7 @@ export interface SeenPhase {
   disk: string;
   /** Whether the move that is under way goes where the disk is wanted now, or somewhere that is wanted no more. */
   heading: "wanted" | "elsewhere";
+  /** What takes the guest's writes, of the images that the move's manifest names; `former` when nothing was begun. */
+  standing: Standing;
   seen: Phase;
 }

@@ -1,15 +1,13 @@
 /** One look at the host: where each disk's move stands. Changes nothing, remembers nothing. */
 
-import { type FileIdentity, isFile, isUnchanged, sameFile } from "../disk/chain.js";
-import type { Job } from "../disk/job.js";
-import { type DiskKey, diskKey, jobNames } from "../disk/names.js";
-import { baseName, directoryOf, within } from "../disk/paths.js";
-import { type FileStat, realPath, statFiles } from "../host/files.js";
+import { type DiskKey, diskKey } from "../disk/names.js";
+import { directoryOf, within } from "../disk/paths.js";
+import { realPath, statFiles } from "../host/files.js";
 import type { GuestProcess, GuestView, ImageView } from "../hypervisor/hypervisor.js";
 import { findDisk } from "../hypervisor/qemu/find.js";
-import { layerStates } from "../image/sidecar.js";
-import { currentSide, type Manifest, type MovedLayer } from "./manifest.js";
+import type { Manifest } from "./manifest.js";
 import type { Phase } from "./observation.js";
+import { phaseOf } from "./phases.js";
 import { imageOf, sameDirectory } from "./places.js";
 import { type Records, readRecords } from "./records.js";
 import type { Seen, SeenDisk, Site } from "./site.js";
@@ -80,9 +78,9 @@ async function observeDisk(site: Site, view: GuestView, process: GuestProcess | 
   const { disk, key, qdev, image, named, directory } = place;
   const records = await recordsOf(site, key, directory);
   const base = { disk, key, qdev, image, active: { named, directory }, ...(records && { manifest: records.manifest }) };
-  if (!records) return { ...base, heading: "wanted", seen: await withoutRecords(site, directory) };
+  if (!records) return { ...base, heading: "wanted", standing: "former", seen: await withoutRecords(site, directory) };
   const heading = await headingOf(site, records.manifest);
-  return { ...base, heading, seen: await phaseOf({ site, view, process, image, named, key, records }) };
+  return { ...base, heading, ...(await phaseOf({ site, view, process, image, named, key, records })) };
 }
 
 async function withoutRecords(site: Site, directory: string): Promise<Phase> {
@@ -93,138 +91,4 @@ async function withoutRecords(site: Site, directory: string): Promise<Phase> {
 async function headingOf(site: Site, manifest: Manifest): Promise<"wanted" | "elsewhere"> {
   if (site.destination === undefined) return "wanted";
   return (await sameDirectory(site, manifest.destination.directory, site.destination)) === "same" ? "wanted" : "elsewhere";
-}
-
-interface Evidence {
-  site: Site;
-  view: GuestView;
-  process: GuestProcess | undefined;
-  image: ImageView;
-  named: string;
-  key: DiskKey;
-  records: Records;
-}
-
-async function phaseOf(evidence: Evidence): Promise<Phase> {
-  const { manifest } = evidence.records;
-  const job = evidence.view.jobs.find(({ id }) => id === jobNames.mirror(evidence.key));
-  const places = [manifest.source.active, manifest.destination.active, evidence.named];
-  const [source, target, active] = await statFiles(evidence.site.host, places, "follow");
-  const side = sideOf(evidence, job, { source, target, active });
-  if (side === "destination") return { phase: "switched" };
-  if (side === "elsewhere") return { phase: "contradiction", why: strayed(evidence, manifest) };
-  if (job) return phaseOfJob(job, currentSide(manifest));
-  if (currentSide(manifest) === "destination") return neverLetGo(manifest, source, target);
-  if (evidence.records.sides === "source") return { phase: "recorded" };
-  return phaseOfLayers(evidence, manifest.layers);
-}
-
-interface Files {
-  source: FileStat | undefined;
-  target: FileStat | undefined;
-  /** What QEMU's name of the active image leads to now. */
-  active: FileStat | undefined;
-}
-
-/** Which side the guest runs on. A job of ours mirrors *from* the source until it has concluded; after that the root node decides. */
-function sideOf(evidence: Evidence, job: Job | undefined, files: Files): "source" | "destination" | "elsewhere" {
-  const { view, image, records } = evidence;
-  const { node } = records.manifest.destination;
-  if (job && job.status !== "concluded") return "source";
-  if (image.activeNode === node) return "destination";
-  if (view.nodes.some(({ name }) => name === node)) return "source";
-  return sideOfFiles(evidence, files);
-}
-
-/** QEMU was started anew since the target was opened: the file that it has open tells; where its process cannot be seen, the file's name. */
-function sideOfFiles({ process, records }: Evidence, { source, target, active }: Files): "source" | "destination" | "elsewhere" {
-  const recorded = records.manifest;
-  const made = recorded.destination.file;
-  const ourTarget = target && made && isFile(target, made) ? target : undefined;
-  const ourSource = source && isFile(source, recorded.source) ? source : undefined;
-  const hasOpen = (file: FileStat | undefined) =>
-    file !== undefined && (process ? process.openFiles.has(`${file.dev}:${file.ino}`) : active !== undefined && sameFile(active, file));
-  if (hasOpen(ourTarget)) return "destination";
-  return hasOpen(ourSource) ? "source" : "elsewhere";
-}
-
-function phaseOfJob(job: Job, current: "source" | "destination"): Phase {
-  switch (job.status) {
-    case "pending":
-      return { phase: "pending", job, current };
-    case "ready":
-      return { phase: "ready", job };
-    case "concluded":
-      return { phase: "broken-off", job };
-    case "standby":
-      return job.ioStatus === "ok" ? { phase: "ready", job } : { phase: "stalled", job };
-    case "paused":
-      return { phase: "stalled", job };
-    case "waiting":
-    case "aborting":
-    case "null":
-      return { phase: "turning", job };
-    default:
-      return { phase: "mirroring", job };
-  }
-}
-
-/** No job, the guest on the source, `current` at the destination: a switch that ended before `job-finalize`, if both files are as they were then. */
-function neverLetGo(manifest: Manifest, source: FileStat | undefined, target: FileStat | undefined): Phase {
-  const sourceThere = source !== undefined && isFile(source, manifest.source);
-  const targetAsItWas = target !== undefined && manifest.switched !== undefined && isUnchanged(target, manifest.switched);
-  if (sourceThere && targetAsItWas) return { phase: "not-let-go" };
-  const why =
-    `the guest runs on ${manifest.source.active}, but its switch to ${manifest.destination.active} is recorded, and ` +
-    `${sourceThere ? `${manifest.destination.active} was written to since` : `${manifest.source.active} does not have its name any more`}. ` +
-    "Both files may hold writes that the other lacks. Compare them, keep both, and take away the manifests of the side that is wrong";
-  return { phase: "contradiction", why };
-}
-
-async function phaseOfLayers({ site, key }: Evidence, layers: readonly MovedLayer[]): Promise<Phase> {
-  const changed = await changedLayer(site, layers);
-  if (changed) return { phase: "contradiction", why: changed };
-  const states = await layerStates(
-    site.host,
-    layers.map(({ destination }) => destination),
-    key,
-  );
-  // the base first: a copy's own header names the layer below it
-  const missing = layers.findLastIndex((layer, index) => layer.coming === "copy" && states[index]?.state !== "ours");
-  const layer = layers[missing];
-  return layer ? { phase: "copying", layer } : { phase: "copied" };
-}
-
-/** A frozen file whose identity has changed stops everything. */
-async function changedLayer(site: Site, layers: readonly MovedLayer[]): Promise<string | undefined> {
-  const sources = await statFiles(
-    site.host,
-    layers.map(({ source }) => source),
-    "follow",
-  );
-  const destinations = await statFiles(
-    site.host,
-    layers.map(({ destination }) => destination),
-    "follow",
-  );
-  for (const [index, layer] of layers.entries()) {
-    if (!unchanged(sources[index], layer.identity)) return frozenChanged(layer.source, layer.destination);
-    if (layer.adopted && !unchanged(destinations[index], layer.adopted)) return frozenChanged(layer.destination, layer.source);
-  }
-  return undefined;
-}
-
-function unchanged(found: FileStat | undefined, recorded: FileIdentity): boolean {
-  return found !== undefined && isUnchanged(found, recorded);
-}
-
-function frozenChanged(changed: string, twin: string): string {
-  return `${changed} has changed since the move began, although it is a layer that nobody may write to; its twin is ${twin}. Find out who wrote to it; destroying the resource undoes the move`;
-}
-
-function strayed({ named }: Evidence, manifest: Manifest): string {
-  return (
-    `it runs on ${named}, but a move from ${manifest.source.active} to ${manifest.destination.active} was begun and not ended. ` +
-    `If somebody moved the disk by hand, take away ${baseName(manifest.destination.active)} and the manifests of that move by hand too`
-  );
 }

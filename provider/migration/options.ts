@@ -6,10 +6,27 @@ import { absolutePath } from "../disk/paths.js";
 export const moveOptions = z.strictObject({
   /**
    * `mirror`: the layers below the active one are copied, then the active image is mirrored and switched (design 3.2).
-   * The chain afterwards has the same names and the same length.
+   * `snapshot`: an overlay takes the guest's writes, so that everything below it holds still, for all disks at one point in time;
+   * all of that is copied, and only the small overlay is mirrored (design 3.3). From the freeze to the end a boot must not take
+   * the old path, so it wants `restartDuringMove`.
+   * Either way the chain afterwards has the same names and the same length, unless `collapse` is `none`.
    * @default "mirror"
    */
-  strategy: z.enum(["mirror"]).default("mirror"),
+  strategy: z.enum(["mirror", "snapshot"], { error: 'strategy is "mirror" or "snapshot"' }).default("mirror"),
+  /**
+   * With strategy `snapshot`: what becomes of the overlay after the switch. `commit`: it is written down into the copied image.
+   * `pull`: it takes that image up. `none`: it stays, and the chain is one layer longer.
+   * @default "commit"
+   * @throws UserError with strategy `mirror`, which has no overlay
+   */
+  collapse: z.enum(["commit", "pull", "none"], { error: 'collapse is "commit", "pull" or "none"' }).optional(),
+  /**
+   * With strategy `snapshot` on plain QMP: `from-manifest` says that whoever starts the guest again during the move starts it from
+   * `current` in the manifest beside its image (the error of a cut run and the outputs repeat it). Its old command line would
+   * silently boot an image that lacks what was written since the freeze.
+   * @default none: strategy `snapshot` is refused
+   */
+  restartDuringMove: z.enum(["from-manifest"], { error: 'restartDuringMove is "from-manifest"' }).optional(),
   /**
    * Path of a layer that stays where it is, with all below it. Layers outside the active image's directory stay anyway.
    * @default none: every layer in the active image's directory moves

@@ -2,7 +2,7 @@
 
 import { impossible } from "../errors.js";
 import type { MovedLayer } from "./manifest.js";
-import type { Phase, SeenPhase } from "./observation.js";
+import type { SeenPhase } from "./observation.js";
 
 /**
  * `arrive`: the disks shall be at the destination. `withdraw`: what was begun shall end: undone before the switch,
@@ -16,11 +16,17 @@ export type Step =
   | { step: "stop"; disk: string; why: string }
   | { step: "begin"; disks: string[] }
   | { step: "record-destination"; disk: string }
+  | { step: "freeze"; disks: string[] }
+  | { step: "record-frozen"; disk: string }
   | { step: "copy"; disk: string; layer: MovedLayer }
   | { step: "start-mirror"; disk: string }
-  | { step: "continue-mirror"; disk: string }
+  | { step: "collapse"; disk: string }
+  | { step: "fold"; disk: string }
+  | { step: "continue"; disk: string }
   | { step: "wait"; disks: string[] }
-  | { step: "switch"; disks: string[] }
+  | { step: "pivot"; disks: string[] }
+  | { step: "switch-collapsed"; disks: string[] }
+  | { step: "switch-folded"; disks: string[] }
   | { step: "let-go"; disks: string[] }
   | { step: "cancel"; disks: string[] }
   | { step: "dismiss"; disk: string }
@@ -42,18 +48,24 @@ const order: readonly Step["step"][] = [
   "clear",
   "begin",
   "record-destination",
+  "freeze",
+  "record-frozen",
   "copy",
   "start-mirror",
-  "continue-mirror",
+  "collapse",
+  "fold",
+  "continue",
   "wait",
-  "switch",
+  "pivot",
+  "switch-collapsed",
+  "switch-folded",
   "done",
 ];
 
 export function nextStep(goal: Goal, disks: readonly SeenPhase[]): Step {
   const halfRecorded = endOfHalfRecordedSwitch(disks);
   if (halfRecorded !== undefined) return halfRecorded;
-  const steps = disks.map((disk) => stepFor(disk.heading === "elsewhere" ? "withdraw" : goal, disk.disk, disk.seen));
+  const steps = disks.map((disk) => stepFor(disk.heading === "elsewhere" ? "withdraw" : goal, disk));
   const first = order.find((name) => steps.some(({ step }) => step === name)) ?? "done";
   const chosen = steps.filter(({ step }) => step === first);
   return chosen.reduce<Step | undefined>(together, undefined) ?? { step: "done" };
@@ -65,9 +77,9 @@ export function nextStep(goal: Goal, disks: readonly SeenPhase[]): Step {
  */
 function endOfHalfRecordedSwitch(disks: readonly SeenPhase[]): Step | undefined {
   const pending = disks.filter(({ seen }) => seen.phase === "pending");
-  const named = (side: "source" | "destination") => pending.filter(({ seen }) => seen.phase === "pending" && seen.current === side);
-  if (named("source").length === 0) return undefined;
-  const written = named("destination")[0];
+  const that = (are: "unwritten" | "written") => pending.filter(({ seen }) => seen.phase === "pending" && seen.switch === are);
+  if (that("unwritten").length === 0) return undefined;
+  const written = that("written")[0];
   return written ? { step: "set-back", disk: written.disk } : { step: "cancel", disks: pending.map(({ disk }) => disk) };
 }
 
@@ -77,34 +89,53 @@ function together(sum: Step | undefined, next: Step): Step {
   return "disks" in sum && "disks" in next ? { ...sum, disks: [...sum.disks, ...next.disks] } : sum;
 }
 
-function stepFor(goal: Goal, disk: string, seen: Phase): Step {
-  const arriving = goal === "arrive";
+function stepFor(goal: Goal, { disk, standing, seen }: SeenPhase): Step {
   const disks = [disk];
+  const either = (arriving: Step, withdrawing: Step) => (goal === "arrive" ? arriving : withdrawing);
+  // what the guest wrote to an overlay goes down into the former image before anything is removed
+  const back: Step = standing === "overlay" ? { step: "fold", disk } : { step: "clear", disk };
+  const cancel: Step = { step: "cancel", disks };
   switch (seen.phase) {
     case "settled":
       return { step: "done" };
     case "idle":
-      return arriving ? { step: "begin", disks } : { step: "done" };
+      return either({ step: "begin", disks }, { step: "done" });
     case "recorded":
-      return arriving ? { step: "record-destination", disk } : { step: "clear", disk };
+      return either({ step: "record-destination", disk }, back);
+    case "unfrozen":
+      return either({ step: "freeze", disks }, back);
+    case "frozen":
+      return either({ step: "record-frozen", disk }, back);
     case "copying":
-      return arriving ? { step: "copy", disk, layer: seen.layer } : { step: "clear", disk };
+      return either({ step: "copy", disk, layer: seen.layer }, back);
     case "copied":
-      return arriving ? { step: "start-mirror", disk } : { step: "clear", disk };
+      return either({ step: "start-mirror", disk }, back);
     case "mirroring":
-      return arriving ? { step: "wait", disks } : { step: "cancel", disks };
-    case "stalled":
-      return arriving ? { step: "continue-mirror", disk } : { step: "cancel", disks };
+      return either({ step: "wait", disks }, cancel);
     case "ready":
-      return arriving ? { step: "switch", disks } : { step: "cancel", disks };
+      return either({ step: "pivot", disks }, cancel);
+    case "stalled":
+      return standing === "target" ? { step: "continue", disk } : either({ step: "continue", disk }, cancel);
     case "turning":
       return { step: "wait", disks };
     case "pending":
-      return seen.current === "destination" ? { step: "let-go", disks } : { step: "cancel", disks };
-    case "broken-off":
+      return seen.switch === "written" ? { step: "let-go", disks } : cancel;
+    case "ended":
       return { step: "dismiss", disk };
     case "not-let-go":
       return { step: "set-back", disk };
+    case "pivoted":
+      return { step: "collapse", disk };
+    case "collapsing":
+      return { step: "wait", disks };
+    case "collapse-ready":
+      return { step: "switch-collapsed", disks };
+    case "folding":
+      return either(cancel, { step: "wait", disks });
+    case "fold-ready":
+      return either(cancel, { step: "switch-folded", disks });
+    case "folded":
+      return { step: "clear", disk };
     case "switched":
       return { step: "tidy", disk };
     case "contradiction":

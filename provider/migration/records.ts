@@ -5,7 +5,7 @@ import { directoryOf, within } from "../disk/paths.js";
 import { UserError } from "../errors.js";
 import { readSmallFile, removeFile, writeFileAtomically } from "../host/files.js";
 import type { Host } from "../host/host.js";
-import { currentSide, type Manifest, manifestText, parseManifest } from "./manifest.js";
+import { type Manifest, manifestText, parseManifest, switchesWritten } from "./manifest.js";
 
 /** What the two sides say together. */
 export interface Records {
@@ -20,8 +20,8 @@ export function manifestPaths(manifest: Manifest, key: DiskKey): { source: strin
 }
 
 /**
- * Looks in the given directories, then where a found manifest says that its twin is. `current` is the destination only where
- * every manifest that there is says so: a switch lets the guest go only after all were written.
+ * Looks in the given directories, then where a found manifest says that its twin is. A switch is written only where every
+ * manifest that there is says so: it lets the guest go only after all were written.
  */
 export async function readRecords(host: Host, key: DiskKey, directories: readonly string[]): Promise<Records | undefined> {
   for (const directory of new Set(directories)) {
@@ -36,7 +36,7 @@ async function bothSides(host: Host, key: DiskKey, found: Manifest): Promise<Rec
   const [source, destination] = await Promise.all([readManifest(host, paths.source), readManifest(host, paths.destination)]);
   if (source && destination) {
     refuseStrangers(source, destination, paths);
-    return { manifest: currentSide(source) === "source" ? source : destination, sides: "both" };
+    return { manifest: switchesWritten(source) <= switchesWritten(destination) ? source : destination, sides: "both" };
   }
   return { manifest: source ?? destination ?? found, sides: source ? "source" : "destination" };
 }

@@ -1,0 +1,163 @@
+/** From the evidence of one look to where a disk's move stands. */
+
+import { type FileIdentity, isFile, isUnchanged } from "../disk/chain.js";
+import type { Job } from "../disk/job.js";
+import { jobNames } from "../disk/names.js";
+import { baseName } from "../disk/paths.js";
+import { impossible } from "../errors.js";
+import { type FileStat, statFiles } from "../host/files.js";
+import { layerStates } from "../image/sidecar.js";
+import { currentStanding, type Manifest, type MovedLayer, pathOf, type Standing } from "./manifest.js";
+import type { Phase } from "./observation.js";
+import type { Site } from "./site.js";
+import { type Evidence, type FilesNow, filesNow, standingOf } from "./standing.js";
+
+export async function phaseOf(evidence: Evidence): Promise<{ standing: Standing; seen: Phase }> {
+  const { view, key, records } = evidence;
+  const now = await filesNow(evidence);
+  const standing = await standingOf(evidence, now);
+  if (standing === "elsewhere") return { standing: "former", seen: { phase: "contradiction", why: strayed(evidence, records.manifest) } };
+  const ours: string[] = Object.values(jobNames).map((name) => name(key));
+  const job = view.jobs.find(({ id }) => ours.includes(id));
+  const seen = job ? phaseOfJob(evidence, job, standing) : await phaseAtRest(evidence, standing, now);
+  return { standing, seen };
+}
+
+function phaseOfJob({ key, records }: Evidence, job: Job, standing: Standing): Phase {
+  switch (job.status) {
+    case "pending":
+      return { phase: "pending", job, switch: isWritten(records.manifest, job, standing) ? "written" : "unwritten" };
+    case "ready":
+      return whenReady(key, job, standing);
+    case "concluded":
+      return { phase: "ended", job };
+    case "standby":
+      return job.ioStatus === "ok" ? whenReady(key, job, standing) : { phase: "stalled", job };
+    case "paused":
+      return { phase: "stalled", job };
+    case "waiting":
+    case "aborting":
+    case "null":
+      return { phase: "turning", job };
+    default:
+      return whileRunning(key, job, standing);
+  }
+}
+
+function whileRunning(key: string, job: Job, standing: Standing): Phase {
+  if (job.id === jobNames.mirror(key)) return { phase: "mirroring", job };
+  return { phase: standing === "overlay" ? "folding" : "collapsing", job };
+}
+
+function whenReady(key: string, job: Job, standing: Standing): Phase {
+  if (job.id === jobNames.mirror(key)) return { phase: "ready", job };
+  return { phase: standing === "overlay" ? "fold-ready" : "collapse-ready", job };
+}
+
+/** A pull changes no path that a boot must find: it has nothing to write down. */
+function isWritten(manifest: Manifest, job: Job, standing: Standing): boolean {
+  return job.type === "stream" || currentStanding(manifest) !== standing;
+}
+
+async function phaseAtRest(evidence: Evidence, standing: Standing, now: FilesNow): Promise<Phase> {
+  const { manifest } = evidence.records;
+  if (manifest.overlay) return phaseOfSnapshot(evidence, manifest.overlay, standing, now);
+  if (standing === "target") return { phase: "switched" };
+  if (currentStanding(manifest) === "target") return neverLetGo(manifest, now);
+  if (evidence.records.sides === "source") return { phase: "recorded" };
+  return phaseOfLayers(evidence, manifest.layers);
+}
+
+type Overlay = NonNullable<Manifest["overlay"]>;
+
+async function phaseOfSnapshot(evidence: Evidence, overlay: Overlay, standing: Standing, now: FilesNow): Promise<Phase> {
+  const { records } = evidence;
+  const { manifest } = records;
+  switch (standing) {
+    case "former":
+      return phaseOnFormer(manifest, overlay, records.sides, now);
+    case "overlay":
+      if (currentStanding(manifest) !== "overlay") return neverLetGo(manifest, now);
+      return manifest.layers[0]?.source === manifest.source.active ? phaseOfLayers(evidence, manifest.layers) : { phase: "frozen" };
+    case "target":
+      if (currentStanding(manifest) !== "target") return neverLetGo(manifest, now);
+      return isCollapsed(evidence, overlay) ? { phase: "switched" } : { phase: "pivoted" };
+    case "landing":
+      return { phase: "switched" };
+    default:
+      return impossible(standing);
+  }
+}
+
+/** Before the freeze, or after the overlay was committed down. A guest that was booted from the frozen image instead is neither. */
+function phaseOnFormer(manifest: Manifest, overlay: Overlay, sides: "both" | "source" | "destination", now: FilesNow): Phase {
+  if (overlay.committed === "source") return { phase: "folded" };
+  const written = now.overlay !== undefined && overlay.made !== undefined && now.overlay.sizeBytes !== overlay.made.sizeBytes;
+  if (written) {
+    const why =
+      `the guest runs on ${manifest.source.active}, which was frozen; what it wrote since then is in ${overlay.path}, and is missing here. ` +
+      `Stop the guest and start it from ${manifest.current}`;
+    return { phase: "contradiction", why };
+  }
+  return sides === "source" ? { phase: "recorded" } : { phase: "unfrozen" };
+}
+
+/** Nothing to shorten, or the copied image is pulled away: it is no layer any more. */
+function isCollapsed({ image }: Evidence, { collapse, landing }: Overlay): boolean {
+  return collapse === "none" || (collapse === "pull" && !image.chain.some(({ path }) => baseName(path) === baseName(landing)));
+}
+
+/** A switch is written down, and the guest is not there: a switch that ended before `job-finalize`, if both files are as they were then. */
+function neverLetGo(manifest: Manifest, now: FilesNow): Phase {
+  const there = currentStanding(manifest);
+  const sourceThere = manifest.overlay !== undefined || (now.former !== undefined && isFile(now.former, manifest.source));
+  const found = now[there];
+  if (sourceThere && found !== undefined && manifest.switched !== undefined && isUnchanged(found, manifest.switched))
+    return { phase: "not-let-go" };
+  const what = sourceThere ? `${manifest.current} was written to since` : `${manifest.source.active} does not have its name any more`;
+  const why =
+    `the guest does not run on ${manifest.current}, but its switch to that is recorded, and ${what}. ` +
+    "Both sides may hold writes that the other lacks. Compare them, keep both, and take away the manifests of the side that is wrong";
+  return { phase: "contradiction", why };
+}
+
+async function phaseOfLayers({ site, key }: Evidence, layers: readonly MovedLayer[]): Promise<Phase> {
+  const changed = await changedLayer(site, layers);
+  if (changed) return { phase: "contradiction", why: changed };
+  const states = await layerStates(
+    site.host,
+    layers.map(({ destination }) => destination),
+    key,
+  );
+  // the base first: a copy's own header names the layer below it
+  const missing = layers.findLastIndex((layer, index) => layer.coming === "copy" && states[index]?.state !== "ours");
+  const layer = layers[missing];
+  return layer ? { phase: "copying", layer } : { phase: "copied" };
+}
+
+/** A frozen file whose identity has changed stops everything. */
+async function changedLayer(site: Site, layers: readonly MovedLayer[]): Promise<string | undefined> {
+  const stats = (paths: string[]) => statFiles(site.host, paths, "follow");
+  const sources = await stats(layers.map(({ source }) => source));
+  const destinations = await stats(layers.map(({ destination }) => destination));
+  for (const [index, layer] of layers.entries()) {
+    if (!unchanged(sources[index], layer.identity)) return frozenChanged(layer.source, layer.destination);
+    if (layer.adopted && !unchanged(destinations[index], layer.adopted)) return frozenChanged(layer.destination, layer.source);
+  }
+  return undefined;
+}
+
+function unchanged(found: FileStat | undefined, recorded: FileIdentity): boolean {
+  return found !== undefined && isUnchanged(found, recorded);
+}
+
+function frozenChanged(changed: string, twin: string): string {
+  return `${changed} has changed since the move began, although it is a layer that nobody may write to; its twin is ${twin}. Find out who wrote to it; destroying the resource undoes the move`;
+}
+
+function strayed({ named }: Evidence, manifest: Manifest): string {
+  return (
+    `it runs on ${named}, but a move from ${pathOf(manifest, "former")} to ${manifest.destination.active} was begun and not ended. ` +
+    `If somebody moved the disk by hand, take away ${baseName(manifest.destination.active)} and the manifests of that move by hand too`
+  );
+}

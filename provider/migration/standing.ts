@@ -1,0 +1,71 @@
+/** Which of the images that a manifest names takes the guest's writes. */
+
+import { isFile, sameFile } from "../disk/chain.js";
+import type { DiskKey } from "../disk/names.js";
+import { type FileStat, statFiles } from "../host/files.js";
+import type { GuestProcess, GuestView, ImageView } from "../hypervisor/hypervisor.js";
+import { type Manifest, pathOf, type Standing } from "./manifest.js";
+import type { Records } from "./records.js";
+import type { Site } from "./site.js";
+
+/** All that one look has shown of a disk whose move is written down. */
+export interface Evidence {
+  site: Site;
+  view: GuestView;
+  process: GuestProcess | undefined;
+  image: ImageView;
+  /** The active image as QEMU names it, made absolute. */
+  named: string;
+  key: DiskKey;
+  records: Records;
+}
+
+const standings = ["former", "overlay", "target", "landing"] as const satisfies Standing[];
+
+/** What lies now under the names that the manifest knows. */
+export type FilesNow = Record<Standing, FileStat | undefined>;
+
+export async function filesNow({ site, records }: Evidence): Promise<FilesNow> {
+  const { manifest } = records;
+  const [former, overlay, target, landing] = await statFiles(
+    site.host,
+    standings.map((standing) => pathOf(manifest, standing)),
+    "follow",
+  );
+  return manifest.overlay ? { former, overlay, target, landing } : { former, overlay: undefined, target, landing: undefined };
+}
+
+/**
+ * Our node names tell as long as it is the QEMU in which we opened them: it knows what it has open, whatever the names on the host
+ * lead to by now. In a QEMU that was started since, none of them is there, and the file that it has open tells.
+ */
+export async function standingOf(evidence: Evidence, now: FilesNow): Promise<Standing | "elsewhere"> {
+  const { image, view, records } = evidence;
+  const nodes = nodesOf(records.manifest);
+  const active = standings.find((standing) => nodes[standing] === image.activeNode);
+  if (active) return active;
+  const opened = Object.values(nodes);
+  if (view.nodes.some(({ name }) => opened.includes(name))) return "former";
+  return standingByFile(evidence, now);
+}
+
+function nodesOf({ destination, overlay }: Manifest): Partial<Record<Standing, string>> {
+  if (!overlay) return { target: destination.node };
+  return { overlay: overlay.node, target: destination.node, landing: overlay.landingNode };
+}
+
+async function standingByFile({ site, process, named, records }: Evidence, now: FilesNow): Promise<Standing | "elsewhere"> {
+  const [active] = await statFiles(site.host, [named], "follow");
+  if (!active || (process && !process.openFiles.has(`${active.dev}:${active.ino}`))) return "elsewhere";
+  const known = standings.find((standing) => {
+    const file = now[standing];
+    return file !== undefined && sameFile(file, active) && isOurs(records.manifest, standing, file);
+  });
+  return known ?? "elsewhere";
+}
+
+/** A name of ours with another file under it is no image of ours. The landed copy's own record is its sidecar, so its name is enough. */
+function isOurs({ source, destination, overlay }: Manifest, standing: Standing, file: FileStat): boolean {
+  const recorded = { former: source, overlay: overlay?.made, target: destination.file, landing: file }[standing];
+  return recorded !== undefined && isFile(file, recorded);
+}
