@@ -9,6 +9,8 @@ export type Phase =
   | { phase: "settled" }
   /** Not at the wanted place, and nothing was begun. */
   | { phase: "idle" }
+  /** Not at the wanted place, and in a mirrored snapshot, which must end before a move begins. */
+  | { phase: "snapshotted"; why: string }
   /** Written down beside the source only. */
   | { phase: "recorded" }
   /** Written down at both; this is the lowest layer that is not yet in its place. */

@@ -85,6 +85,8 @@ function stepFor(goal: Goal, disk: string, seen: Phase): Step {
       return { step: "done" };
     case "idle":
       return arriving ? { step: "begin", disks } : { step: "done" };
+    case "snapshotted":
+      return arriving ? { step: "stop", disk, why: seen.why } : { step: "done" };
     case "recorded":
       return arriving ? { step: "record-destination", disk } : { step: "clear", disk };
     case "copying":
