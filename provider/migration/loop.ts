@@ -51,6 +51,8 @@ class Move {
   private readonly watch: Watch;
   /** Jobs that were let go on after an error: a second error of the same kind is told. */
   private readonly continued = new Set<string>();
+  /** Disks whose mirror this run has started or seen at work, and not cancelled: its end is ours to tell. */
+  private readonly mirrored = new Set<string>();
 
   constructor(
     private readonly site: Site,
@@ -84,6 +86,7 @@ class Move {
       case "copy":
         return copyOne(site, one(seen, step.disk), step.layer, outcome);
       case "start-mirror":
+        this.mirrored.add(step.disk);
         return startMirror(site, one(seen, step.disk), manifestOf(one(seen, step.disk)));
       case "continue-mirror":
         return this.continueOnce(one(seen, step.disk));
@@ -125,7 +128,10 @@ class Move {
   }
 
   private async wait(disks: readonly SeenDisk[]): Promise<void> {
-    for (const disk of disks) if ("job" in disk.seen) this.site.run.progress(this.teller.tell(disk.disk, disk.seen.job));
+    for (const { disk, seen } of disks) {
+      if (seen.phase === "mirroring") this.mirrored.add(disk);
+      if ("job" in seen) this.site.run.progress(this.teller.tell(disk, seen.job));
+    }
     await this.site.guest.wakeUp(0.5);
   }
 
@@ -138,6 +144,7 @@ class Move {
 
   private async cancel(seen: Seen, disks: readonly SeenDisk[]): Promise<void> {
     const ids = disks.map(({ key }) => jobNames.mirror(key));
+    for (const { disk } of disks) this.mirrored.delete(disk);
     await cancelJobs(
       this.site,
       seen.view.jobs.filter(({ id }) => ids.includes(id)),
@@ -146,7 +153,8 @@ class Move {
   }
 
   private async dismiss(disk: SeenDisk): Promise<void> {
-    if (disk.seen.phase === "broken-off") await dismissJob(this.site, disk, disk.seen.job, this.goal);
+    if (disk.seen.phase !== "broken-off") return;
+    await dismissJob(this.site, disk, disk.seen.job, this.mirrored.has(disk.disk) ? "failed" : "called-off");
   }
 
   private stopped(seen: Seen): UserError {

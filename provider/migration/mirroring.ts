@@ -102,10 +102,14 @@ function waiting(site: Site, disk: SeenDisk, why: string, advice: string): Error
   return complaint(site, { verb: "go on with the move of", disk: disk.disk, why, left, advice });
 }
 
-/** Takes the ended job away. An error that it ended with is told: the next run starts another mirror. */
-export async function dismissJob(site: Site, disk: SeenDisk, job: Job, goal: "arrive" | "withdraw"): Promise<void> {
+/**
+ * Takes the ended job away.
+ * @param end `called-off`: by this run, or before it, by a guard whose run was cut. QEMU tells that as an error too (7.2)
+ * @throws UserError with the error that it `failed` with: the next run starts another mirror
+ */
+export async function dismissJob(site: Site, disk: SeenDisk, job: Job, end: "failed" | "called-off"): Promise<void> {
   await site.guest.dismiss(job.id);
-  if (goal === "withdraw" || job.error === undefined) return;
+  if (end === "called-off" || job.error === undefined) return;
   const left = `The guest runs on ${disk.manifest?.source.active}, which is current; the copied layers are kept.`;
   const why = `the mirror ended with: ${job.error}`;
   throw complaint(site, {
