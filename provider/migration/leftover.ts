@@ -4,6 +4,7 @@ import { UserError } from "../errors.js";
 import { readSmallFile } from "../host/files.js";
 import { parseManifest } from "./manifest.js";
 import type { Site } from "./site.js";
+import { isSnapshotText } from "./snapshot-mark.js";
 
 const list = `for place do for found in "$place"/lm-????????.manifest.json; do [ -e "$found" ] && printf '%s\\0' "$found"; done; done; :`;
 
@@ -12,7 +13,7 @@ export async function moveLeftOnHost(site: Site, domainId: string, directories: 
   const { stdout } = await site.host.run(list, [...new Set(directories)]);
   for (const path of stdout.split("\0").filter((name) => name !== "")) {
     const text = await readSmallFile(site.host, path);
-    const manifest = text === undefined ? undefined : parseManifest(text, path);
+    const manifest = text === undefined || isSnapshotText(text) ? undefined : parseManifest(text, path);
     if (manifest?.domainId !== domainId) continue;
     throw new UserError(
       `Unable to end the move of ${manifest.disk} of ${site.guest.name} on ${site.host.name}: its guest does not answer, and ${path} tells of a move that is not ended. ` +

@@ -11,7 +11,7 @@ import { clear, setBack, tidy } from "./endings.js";
 import { collapse, fold, freeze, recordFrozen } from "./freezing.js";
 import { Locks } from "./lock.js";
 import type { Manifest } from "./manifest.js";
-import { continueJob, jobFailed, MirrorTeller, stalledAgain, startMirror } from "./mirroring.js";
+import { continueJob, dismissJob, MirrorTeller, stalledAgain, startMirror } from "./mirroring.js";
 import { observe, observeNames } from "./observe.js";
 import type { Outcome } from "./outcome.js";
 import { type Goal, nextStep, type Step } from "./plan.js";
@@ -51,8 +51,8 @@ class Move {
   private readonly watch: Watch;
   /** Jobs that were let go on after an error: a second error of the same kind is told. */
   private readonly continued = new Set<string>();
-  /** Disks of which this run has started a job: if that ends with an error, it is told. */
-  private readonly started = new Set<string>();
+  /** Disks of which this run has started a job or seen it at work, and not cancelled it: its end is ours to tell. */
+  private readonly watched = new Set<string>();
 
   constructor(
     private readonly site: Site,
@@ -76,7 +76,7 @@ class Move {
 
   private async take(step: Exclude<Step, { step: "done" }>, seen: Seen): Promise<void> {
     const { site, outcome } = this;
-    if (step.step === "start-mirror" || step.step === "collapse" || step.step === "fold") this.started.add(step.disk);
+    if (step.step === "start-mirror" || step.step === "collapse" || step.step === "fold") this.watched.add(step.disk);
     switch (step.step) {
       case "stop":
         throw complaint(site, { verb: "go on with the move of", disk: step.disk, why: step.why, advice: "Then run again." });
@@ -138,7 +138,10 @@ class Move {
   }
 
   private async wait(disks: readonly SeenDisk[]): Promise<void> {
-    for (const disk of disks) if ("job" in disk.seen) this.site.run.progress(this.teller.tell(disk.disk, disk.seen.job));
+    for (const { disk, seen } of disks) {
+      if (["mirroring", "collapsing", "folding"].includes(seen.phase)) this.watched.add(disk);
+      if ("job" in seen) this.site.run.progress(this.teller.tell(disk, seen.job));
+    }
     await this.site.guest.wakeUp(0.5);
   }
 
@@ -150,15 +153,14 @@ class Move {
   }
 
   private async cancel(disks: readonly SeenDisk[]): Promise<void> {
+    for (const { disk } of disks) this.watched.delete(disk);
     await Promise.all(jobsOf(disks).map(({ jobId }) => this.site.guest.cancel(jobId)));
     await this.site.guest.wakeUp(0.1);
   }
 
-  private async dismiss({ disk, seen, ...rest }: SeenDisk): Promise<void> {
-    if (seen.phase !== "ended") return;
-    await this.site.guest.dismiss(seen.job.id);
-    const failed = this.started.delete(disk) && seen.job.error !== undefined && this.goal === "arrive";
-    if (failed) throw jobFailed(this.site, { disk, seen, ...rest }, seen.job);
+  private async dismiss(disk: SeenDisk): Promise<void> {
+    if (disk.seen.phase !== "ended") return;
+    await dismissJob(this.site, disk, disk.seen.job, this.watched.has(disk.disk) ? "failed" : "called-off");
   }
 
   private stopped(seen: Seen): UserError {

@@ -99,12 +99,23 @@ function waiting(site: Site, disk: SeenDisk, why: string, advice: string): Error
   return complaint(site, { verb: "go on with the move of", disk: disk.disk, why, left, advice });
 }
 
-/** Why a job ended that this run had started: the next run starts another. One that an earlier run left is only taken away. */
-export function jobFailed(site: Site, disk: SeenDisk, job: Job): Error {
+/**
+ * Takes the ended job away.
+ * @param end `called-off`: by this run, or before it, by a guard whose run was cut. QEMU tells that as an error too (7.2)
+ * @throws UserError with the error that it `failed` with: the next run starts another job
+ */
+export async function dismissJob(site: Site, disk: SeenDisk, job: Job, end: "failed" | "called-off"): Promise<void> {
+  await site.guest.dismiss(job.id);
+  if (end === "called-off" || job.error === undefined) return;
   const left = `The guest runs on ${disk.manifest?.current}, which is current; the copied layers are kept.`;
   const why = `the ${job.type} job ended with: ${job.error}`;
-  const advice = "Mend what it says, then run `pulumi up` again: only that job starts anew.";
-  return complaint(site, { verb: "move", disk: disk.disk, why, left, advice });
+  throw complaint(site, {
+    verb: "move",
+    disk: disk.disk,
+    why,
+    left,
+    advice: "Mend what it says, then run `pulumi up` again: only that job starts anew.",
+  });
 }
 
 /** Progress lines of a mirror, one teller a job. */

@@ -9,6 +9,8 @@ export type Phase =
   | { phase: "settled" }
   /** Not at the wanted place, and nothing was begun. */
   | { phase: "idle" }
+  /** Not at the wanted place, and in a mirrored snapshot, which must end before a move begins. */
+  | { phase: "snapshotted"; why: string }
   /** Written down beside the source only. */
   | { phase: "recorded" }
   /** Strategy snapshot: written down at both, and the overlay is not on top yet. */
@@ -25,8 +27,8 @@ export type Phase =
   | { phase: "stalled"; job: Job }
   /** On its way from one state to the next by itself. */
   | { phase: "turning"; job: Job }
-  /** Both sides are identical on disk, and the guest's I/O waits. Whether `current` names the new side says how it must go on. */
-  | { phase: "pending"; job: Job; switch: "unwritten" | "written" }
+  /** Both sides of the job are identical on disk, and the guest's I/O waits. The side that `current` names says how it must go on. */
+  | { phase: "pending"; job: Job; current: "source" | "destination" }
   /** A job of ours ended; what it did shows when it is dismissed. */
   | { phase: "ended"; job: Job }
   /** A switch is written down, but the guest was never let go. */

@@ -11,6 +11,7 @@ import { phaseOf } from "./phases.js";
 import { imageOf, sameDirectory } from "./places.js";
 import { type Records, readRecords } from "./records.js";
 import type { Seen, SeenDisk, Site } from "./site.js";
+import { readSnapshotMark, snapshotLasts } from "./snapshot-mark.js";
 
 /** Looks at the guest and at the files of the named disks. */
 export async function observe(site: Site, disks: readonly string[]): Promise<Seen> {
@@ -78,14 +79,16 @@ async function observeDisk(site: Site, view: GuestView, process: GuestProcess | 
   const { disk, key, qdev, image, named, directory } = place;
   const records = await recordsOf(site, key, directory);
   const base = { disk, key, qdev, image, active: { named, directory }, ...(records && { manifest: records.manifest }) };
-  if (!records) return { ...base, heading: "wanted", standing: "former", seen: await withoutRecords(site, directory) };
+  if (!records) return { ...base, heading: "wanted", standing: "former", seen: await withoutRecords(site, place) };
   const heading = await headingOf(site, records.manifest);
   return { ...base, heading, ...(await phaseOf({ site, view, process, image, named, key, records })) };
 }
 
-async function withoutRecords(site: Site, directory: string): Promise<Phase> {
+async function withoutRecords(site: Site, { key, directory }: FoundDisk): Promise<Phase> {
   if (site.destination === undefined) return { phase: "settled" };
-  return (await sameDirectory(site, directory, site.destination)) === "same" ? { phase: "settled" } : { phase: "idle" };
+  if ((await sameDirectory(site, directory, site.destination)) === "same") return { phase: "settled" };
+  const mark = await readSnapshotMark(site.host, key, [directory, site.destination]);
+  return mark ? { phase: "snapshotted", why: snapshotLasts(mark) } : { phase: "idle" };
 }
 
 async function headingOf(site: Site, manifest: Manifest): Promise<"wanted" | "elsewhere"> {

@@ -24,34 +24,33 @@ export async function phaseOf(evidence: Evidence): Promise<{ standing: Standing;
 }
 
 function phaseOfJob({ key, records }: Evidence, job: Job, standing: Standing): Phase {
+  const seen = phaseOfMirror(job, isWritten(records.manifest, job, standing) ? "destination" : "source");
+  if (job.id === jobNames.mirror(key)) return seen;
+  const folds = standing === "overlay";
+  if (seen.phase === "mirroring") return { phase: folds ? "folding" : "collapsing", job };
+  return seen.phase === "ready" ? { phase: folds ? "fold-ready" : "collapse-ready", job } : seen;
+}
+
+/** A mirror, and any job that has a source, a destination and a `ready` as a mirror has; `current` is the side that a boot must find. */
+export function phaseOfMirror(job: Job, current: "source" | "destination") {
   switch (job.status) {
     case "pending":
-      return { phase: "pending", job, switch: isWritten(records.manifest, job, standing) ? "written" : "unwritten" };
+      return { phase: "pending", job, current } as const;
     case "ready":
-      return whenReady(key, job, standing);
+      return { phase: "ready", job } as const;
     case "concluded":
-      return { phase: "ended", job };
+      return { phase: "ended", job } as const;
     case "standby":
-      return job.ioStatus === "ok" ? whenReady(key, job, standing) : { phase: "stalled", job };
+      return { phase: job.ioStatus === "ok" ? "ready" : "stalled", job } as const;
     case "paused":
-      return { phase: "stalled", job };
+      return { phase: "stalled", job } as const;
     case "waiting":
     case "aborting":
     case "null":
-      return { phase: "turning", job };
+      return { phase: "turning", job } as const;
     default:
-      return whileRunning(key, job, standing);
+      return { phase: "mirroring", job } as const;
   }
-}
-
-function whileRunning(key: string, job: Job, standing: Standing): Phase {
-  if (job.id === jobNames.mirror(key)) return { phase: "mirroring", job };
-  return { phase: standing === "overlay" ? "folding" : "collapsing", job };
-}
-
-function whenReady(key: string, job: Job, standing: Standing): Phase {
-  if (job.id === jobNames.mirror(key)) return { phase: "ready", job };
-  return { phase: standing === "overlay" ? "fold-ready" : "collapse-ready", job };
 }
 
 /** A pull changes no path that a boot must find: it has nothing to write down. */

@@ -77,9 +77,9 @@ export function nextStep(goal: Goal, disks: readonly SeenPhase[]): Step {
  */
 function endOfHalfRecordedSwitch(disks: readonly SeenPhase[]): Step | undefined {
   const pending = disks.filter(({ seen }) => seen.phase === "pending");
-  const that = (are: "unwritten" | "written") => pending.filter(({ seen }) => seen.phase === "pending" && seen.switch === are);
-  if (that("unwritten").length === 0) return undefined;
-  const written = that("written")[0];
+  const named = (side: "source" | "destination") => pending.filter(({ seen }) => seen.phase === "pending" && seen.current === side);
+  if (named("source").length === 0) return undefined;
+  const written = named("destination")[0];
   return written ? { step: "set-back", disk: written.disk } : { step: "cancel", disks: pending.map(({ disk }) => disk) };
 }
 
@@ -100,6 +100,8 @@ function stepFor(goal: Goal, { disk, standing, seen }: SeenPhase): Step {
       return { step: "done" };
     case "idle":
       return either({ step: "begin", disks }, { step: "done" });
+    case "snapshotted":
+      return either({ step: "stop", disk, why: seen.why }, { step: "done" });
     case "recorded":
       return either({ step: "record-destination", disk }, back);
     case "unfrozen":
@@ -119,7 +121,7 @@ function stepFor(goal: Goal, { disk, standing, seen }: SeenPhase): Step {
     case "turning":
       return { step: "wait", disks };
     case "pending":
-      return seen.switch === "written" ? { step: "let-go", disks } : cancel;
+      return seen.current === "destination" ? { step: "let-go", disks } : cancel;
     case "ended":
       return { step: "dismiss", disk };
     case "not-let-go":

@@ -6,6 +6,7 @@ import { UserError } from "../errors.js";
 import { readSmallFile, removeFile, writeFileAtomically } from "../host/files.js";
 import type { Host } from "../host/host.js";
 import { type Manifest, manifestText, parseManifest, switchesWritten } from "./manifest.js";
+import { isSnapshotText } from "./snapshot-mark.js";
 
 /** What the two sides say together. */
 export interface Records {
@@ -51,7 +52,7 @@ function refuseStrangers(source: Manifest, destination: Manifest, paths: { sourc
 
 async function readManifest(host: Host, path: string): Promise<Manifest | undefined> {
   const text = await readSmallFile(host, path);
-  if (text === undefined) return undefined;
+  if (text === undefined || isSnapshotText(text)) return undefined;
   try {
     return parseManifest(text, path);
   } catch (unreadable) {

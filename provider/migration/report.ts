@@ -80,5 +80,5 @@ function layersAtHome(chain: readonly LayerReport[]): readonly LayerReport[] {
 
 /** Whether a phase in the state says that there is work left, whatever the inputs say. */
 export function isUnfinished(phase: PhaseName): boolean {
-  return phase !== "settled" && phase !== "idle";
+  return phase !== "settled" && phase !== "idle" && phase !== "snapshotted";
 }

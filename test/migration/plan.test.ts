@@ -19,6 +19,13 @@ const disk = (seen: Phase, name = "vda", heading: SeenPhase["heading"] = "wanted
 const table: { [name in PhaseName]: { seen: Phase; arrive: Step; withdraw: Step }[] } = {
   settled: [{ seen: { phase: "settled" }, arrive: { step: "done" }, withdraw: { step: "done" } }],
   idle: [{ seen: { phase: "idle" }, arrive: { step: "begin", disks: ["vda"] }, withdraw: { step: "done" } }],
+  snapshotted: [
+    {
+      seen: { phase: "snapshotted", why: "it is in a mirrored snapshot" },
+      arrive: { step: "stop", disk: "vda", why: "it is in a mirrored snapshot" },
+      withdraw: { step: "done" },
+    },
+  ],
   recorded: [
     { seen: { phase: "recorded" }, arrive: { step: "record-destination", disk: "vda" }, withdraw: { step: "clear", disk: "vda" } },
   ],
