@@ -5,6 +5,7 @@ import { baseName } from "../disk/paths.js";
 import { BugError, UserError } from "../errors.js";
 import { type FileStat, removeFile, statFiles } from "../host/files.js";
 import { createImage } from "../image/qemu-img.js";
+import { complaint } from "./complaint.js";
 import type { Manifest, MovedLayer } from "./manifest.js";
 import { imageLike, removeTarget } from "./mirroring.js";
 import { writeRecords } from "./records.js";
@@ -82,6 +83,13 @@ export async function collapse(site: Site, seen: Seen, disk: Written): Promise<v
   const below = image.chain[1]?.backingName;
   const kept = image.chain.length > 2 ? { base: nodeAt(seen, disk, 2), ...(below === undefined ? {} : { backingName: below }) } : {};
   return site.guest.startPull(jobNames.pull(key), nodeNames.filter(key), { ...speed, top: image.activeNode, ...kept });
+}
+
+/** A pull that ended, and the chain is as it was. */
+export function pullFailed(site: Site, disk: SeenDisk): Error {
+  const left = `The guest runs on ${disk.manifest?.current}, which is current.`;
+  const advice = "Look for I/O errors in QEMU's log and for free space, then run `pulumi up` again.";
+  return complaint(site, { verb: "shorten the chain of", disk: disk.disk, why: "the pull ended without doing so", left, advice });
 }
 
 /** The way back: nothing of the destination is open any more, and the overlay's content goes down into the image that it stands on. */

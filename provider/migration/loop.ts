@@ -8,7 +8,7 @@ import { begin, recordDestination } from "./begin.js";
 import { complaint } from "./complaint.js";
 import { copyOne } from "./copying.js";
 import { clear, setBack, tidy } from "./endings.js";
-import { collapse, fold, freeze, recordFrozen } from "./freezing.js";
+import { collapse, fold, freeze, pullFailed, recordFrozen } from "./freezing.js";
 import { Locks } from "./lock.js";
 import type { Manifest } from "./manifest.js";
 import { continueJob, dismissJob, MirrorTeller, stalledAgain, startMirror } from "./mirroring.js";
@@ -54,6 +54,9 @@ class Move {
   /** Disks of which this run has started a job or seen it at work, and not cancelled it: its end is ours to tell. */
   private readonly watched = new Set<string>();
 
+  /** Disks whose pull this run has started: it leaves no error behind, only a chain that is as long as before. */
+  private readonly pulled = new Set<string>();
+
   constructor(
     private readonly site: Site,
     private readonly disks: readonly string[],
@@ -93,6 +96,8 @@ class Move {
       case "start-mirror":
         return startMirror(site, one(seen, step.disk), manifestOf(one(seen, step.disk)));
       case "collapse":
+        if (this.pulled.has(step.disk)) throw pullFailed(site, one(seen, step.disk));
+        if (manifestOf(one(seen, step.disk)).overlay?.collapse === "pull") this.pulled.add(step.disk);
         return collapse(site, seen, written(one(seen, step.disk)));
       case "fold":
         return fold(site, seen, written(one(seen, step.disk)));

@@ -24,7 +24,7 @@ export async function phaseOf(evidence: Evidence): Promise<{ standing: Standing;
 }
 
 function phaseOfJob({ key, records }: Evidence, job: Job, standing: Standing): Phase {
-  const seen = phaseOfMirror(job, isWritten(records.manifest, job, standing) ? "destination" : "source");
+  const seen = phaseOfMirror(job, currentStanding(records.manifest) === standing ? "source" : "destination");
   if (job.id === jobNames.mirror(key)) return seen;
   const folds = standing === "overlay";
   if (seen.phase === "mirroring") return { phase: folds ? "folding" : "collapsing", job };
@@ -51,11 +51,6 @@ export function phaseOfMirror(job: Job, current: "source" | "destination") {
     default:
       return { phase: "mirroring", job } as const;
   }
-}
-
-/** A pull changes no path that a boot must find: it has nothing to write down. */
-function isWritten(manifest: Manifest, job: Job, standing: Standing): boolean {
-  return job.type === "stream" || currentStanding(manifest) !== standing;
 }
 
 async function phaseAtRest(evidence: Evidence, standing: Standing, now: FilesNow): Promise<Phase> {

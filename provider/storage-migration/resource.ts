@@ -35,7 +35,7 @@ const keys = {
   onDrift: z.enum(["correct", "report"], { error: 'onDrift is "correct" or "report"' }).default("correct"),
 };
 
-export const storageMigrationArgs = z
+const whole = z
   .strictObject(keys)
   .refine(({ disks }) => disks === undefined || new Set(disks).size === disks.length, {
     path: ["disks"],
@@ -47,12 +47,36 @@ export const storageMigrationArgs = z
       'afterwards "keep" wants `link`: a boot by the old name would silently find the stale image; use "quarantine", or name the disks through a link',
   });
 
+export const storageMigrationArgs = whole
+  .refine(({ strategy, collapse }) => collapse === undefined || strategy === "snapshot", {
+    path: ["collapse"],
+    error: 'collapse goes with strategy "snapshot" only: a mirror has no overlay to take away',
+  })
+  .refine(({ strategy, restartDuringMove }) => restartDuringMove === undefined || strategy === "snapshot", {
+    path: ["restartDuringMove"],
+    error: 'restartDuringMove goes with strategy "snapshot" only: with a mirror the old command line stays right until the switch',
+  })
+  .refine(({ strategy, restartDuringMove }) => strategy === "mirror" || restartDuringMove !== undefined, {
+    path: ["restartDuringMove"],
+    error:
+      'strategy "snapshot" wants `restartDuringMove: "from-manifest"`: from the freeze to the end of the move a guest that is started by its old command line ' +
+      "silently boots an image that lacks what was written since; it must be started from `current` in the manifest beside it",
+  });
+
 export type StorageMigrationSettings = z.output<typeof storageMigrationArgs>;
 
-/** The arguments as a program writes them: each may be another resource's output. */
-export type StorageMigrationArgs = {
-  [K in keyof z.input<typeof storageMigrationArgs>]: pulumi.Input<NonNullable<z.input<typeof storageMigrationArgs>[K]>>;
-};
+type Written = z.input<typeof storageMigrationArgs>;
+type OfSnapshot = "strategy" | "collapse" | "restartDuringMove";
+
+/** The arguments as a program writes them: each may be another resource's output. What strategies exclude does not compile. */
+export type StorageMigrationArgs = { [K in keyof Omit<Written, OfSnapshot>]: pulumi.Input<NonNullable<Written[K]>> } & (
+  | { strategy?: pulumi.Input<"mirror">; collapse?: never; restartDuringMove?: never }
+  | {
+      strategy: pulumi.Input<"snapshot">;
+      collapse?: pulumi.Input<"commit" | "pull" | "none">;
+      restartDuringMove: pulumi.Input<"from-manifest">;
+    }
+);
 
 // Stored in state for the life of the resource. Never change a byte; never move ./dynamic.
 const __provider = 'exports.handler = () => require("pulumi-livedisk/dynamic").providerFor("StorageMigration")';

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Job } from "../../provider/disk/job.js";
-import type { MovedLayer } from "../../provider/migration/manifest.js";
+import type { MovedLayer, Standing } from "../../provider/migration/manifest.js";
 import type { Phase, PhaseName, SeenPhase } from "../../provider/migration/observation.js";
 import { type Goal, nextStep, type Step } from "../../provider/migration/plan.js";
 
@@ -13,10 +13,24 @@ const layer: MovedLayer = {
   coming: "copy",
 };
 
-const disk = (seen: Phase, name = "vda", heading: SeenPhase["heading"] = "wanted"): SeenPhase => ({ disk: name, heading, seen });
+const disk = (seen: Phase, name = "vda", heading: SeenPhase["heading"] = "wanted", standing: Standing = "former"): SeenPhase => ({
+  ...{ disk: name, heading, standing, seen },
+});
+
+interface Row {
+  seen: Phase;
+  /** @default "former" */
+  standing?: Standing;
+  arrive: Step;
+  withdraw: Step;
+}
+
+function on(standing: Standing, seen: Phase, arrive: Step, withdraw: Step): Row {
+  return { standing, seen, arrive, withdraw };
+}
 
 /** Every phase with the step that each goal takes from it: the whole chooser for one disk. */
-const table: { [name in PhaseName]: { seen: Phase; arrive: Step; withdraw: Step }[] } = {
+const table: { [name in PhaseName]: Row[] } = {
   settled: [{ seen: { phase: "settled" }, arrive: { step: "done" }, withdraw: { step: "done" } }],
   idle: [{ seen: { phase: "idle" }, arrive: { step: "begin", disks: ["vda"] }, withdraw: { step: "done" } }],
   snapshotted: [
@@ -29,15 +43,39 @@ const table: { [name in PhaseName]: { seen: Phase; arrive: Step; withdraw: Step 
   recorded: [
     { seen: { phase: "recorded" }, arrive: { step: "record-destination", disk: "vda" }, withdraw: { step: "clear", disk: "vda" } },
   ],
-  copying: [{ seen: { phase: "copying", layer }, arrive: { step: "copy", disk: "vda", layer }, withdraw: { step: "clear", disk: "vda" } }],
-  copied: [{ seen: { phase: "copied" }, arrive: { step: "start-mirror", disk: "vda" }, withdraw: { step: "clear", disk: "vda" } }],
+  unfrozen: [{ seen: { phase: "unfrozen" }, arrive: { step: "freeze", disks: ["vda"] }, withdraw: { step: "clear", disk: "vda" } }],
+  frozen: [on("overlay", { phase: "frozen" }, { step: "record-frozen", disk: "vda" }, { step: "fold", disk: "vda" })],
+  pivoted: [on("target", { phase: "pivoted" }, { step: "collapse", disk: "vda" }, { step: "collapse", disk: "vda" })],
+  collapsing: [on("target", { phase: "collapsing", job }, { step: "wait", disks: ["vda"] }, { step: "wait", disks: ["vda"] })],
+  "collapse-ready": [
+    on(
+      "target",
+      { phase: "collapse-ready", job },
+      { step: "switch-collapsed", disks: ["vda"] },
+      { step: "switch-collapsed", disks: ["vda"] },
+    ),
+  ],
+  folding: [on("overlay", { phase: "folding", job }, { step: "cancel", disks: ["vda"] }, { step: "wait", disks: ["vda"] })],
+  "fold-ready": [
+    on("overlay", { phase: "fold-ready", job }, { step: "cancel", disks: ["vda"] }, { step: "switch-folded", disks: ["vda"] }),
+  ],
+  folded: [{ seen: { phase: "folded" }, arrive: { step: "clear", disk: "vda" }, withdraw: { step: "clear", disk: "vda" } }],
+  copying: [
+    on("former", { phase: "copying", layer }, { step: "copy", disk: "vda", layer }, { step: "clear", disk: "vda" }),
+    on("overlay", { phase: "copying", layer }, { step: "copy", disk: "vda", layer }, { step: "fold", disk: "vda" }),
+  ],
+  copied: [
+    on("overlay", { phase: "copied" }, { step: "start-mirror", disk: "vda" }, { step: "fold", disk: "vda" }),
+    { seen: { phase: "copied" }, arrive: { step: "start-mirror", disk: "vda" }, withdraw: { step: "clear", disk: "vda" } },
+  ],
   mirroring: [
     { seen: { phase: "mirroring", job }, arrive: { step: "wait", disks: ["vda"] }, withdraw: { step: "cancel", disks: ["vda"] } },
   ],
   stalled: [
-    { seen: { phase: "stalled", job }, arrive: { step: "continue-mirror", disk: "vda" }, withdraw: { step: "cancel", disks: ["vda"] } },
+    on("former", { phase: "stalled", job }, { step: "continue", disk: "vda" }, { step: "cancel", disks: ["vda"] }),
+    on("target", { phase: "stalled", job }, { step: "continue", disk: "vda" }, { step: "continue", disk: "vda" }),
   ],
-  ready: [{ seen: { phase: "ready", job }, arrive: { step: "switch", disks: ["vda"] }, withdraw: { step: "cancel", disks: ["vda"] } }],
+  ready: [{ seen: { phase: "ready", job }, arrive: { step: "pivot", disks: ["vda"] }, withdraw: { step: "cancel", disks: ["vda"] } }],
   turning: [{ seen: { phase: "turning", job }, arrive: { step: "wait", disks: ["vda"] }, withdraw: { step: "wait", disks: ["vda"] } }],
   pending: [
     {
@@ -51,9 +89,7 @@ const table: { [name in PhaseName]: { seen: Phase; arrive: Step; withdraw: Step 
       withdraw: { step: "let-go", disks: ["vda"] },
     },
   ],
-  "broken-off": [
-    { seen: { phase: "broken-off", job }, arrive: { step: "dismiss", disk: "vda" }, withdraw: { step: "dismiss", disk: "vda" } },
-  ],
+  ended: [{ seen: { phase: "ended", job }, arrive: { step: "dismiss", disk: "vda" }, withdraw: { step: "dismiss", disk: "vda" } }],
   "not-let-go": [{ seen: { phase: "not-let-go" }, arrive: { step: "set-back", disk: "vda" }, withdraw: { step: "set-back", disk: "vda" } }],
   switched: [{ seen: { phase: "switched" }, arrive: { step: "tidy", disk: "vda" }, withdraw: { step: "tidy", disk: "vda" } }],
   contradiction: [
@@ -70,8 +106,9 @@ describe("the next step of one disk", () => {
     for (const row of rows) {
       const current = row.seen.phase === "pending" ? ` with current at the ${row.seen.current}` : "";
       for (const goal of ["arrive", "withdraw"] as const satisfies Goal[]) {
-        it(`is "${row[goal].step}" when it is ${name}${current} and shall ${goal}`, () => {
-          assert.deepEqual(nextStep(goal, [disk(row.seen)]), row[goal]);
+        const on = row.standing === undefined ? "" : ` on the ${row.standing}`;
+        it(`is "${row[goal].step}" when it is ${name}${current}${on} and shall ${goal}`, () => {
+          assert.deepEqual(nextStep(goal, [disk(row.seen, "vda", "wanted", row.standing)]), row[goal]);
         });
       }
     }
@@ -91,11 +128,11 @@ describe("the next step of several disks", () => {
 
   it("is the switch only when every disk is ready for it", () => {
     assert.deepEqual(nextStep("arrive", [disk(ready), disk({ phase: "mirroring", job }, "vdb")]), { step: "wait", disks: ["vdb"] });
-    assert.deepEqual(nextStep("arrive", [disk(ready), disk(ready, "vdb")]), { step: "switch", disks: ["vda", "vdb"] });
+    assert.deepEqual(nextStep("arrive", [disk(ready), disk(ready, "vdb")]), { step: "pivot", disks: ["vda", "vdb"] });
   });
 
   it("leaves out of the switch a disk that has settled", () => {
-    assert.deepEqual(nextStep("arrive", [disk({ phase: "settled" }), disk(ready, "vdb")]), { step: "switch", disks: ["vdb"] });
+    assert.deepEqual(nextStep("arrive", [disk({ phase: "settled" }), disk(ready, "vdb")]), { step: "pivot", disks: ["vdb"] });
   });
 
   it("begins all of them in one step, so that one refusal refuses all", () => {

@@ -19,7 +19,7 @@ const needed: Readonly<Record<string, readonly string[]>> = {
   ],
   "block-commit": ["base-node", "filter-node-name", "auto-finalize", "auto-dismiss", "on-error", "speed", "top-node"],
   "block-job-set-speed": [],
-  "block-stream": ["base-node", "backing-file", "filter-node-name", "auto-finalize", "auto-dismiss", "on-error", "speed"],
+  "block-stream": ["base-node", "backing-file", "filter-node-name", "on-error", "speed"],
   "job-cancel": [],
   "job-complete": [],
   "job-dismiss": [],

@@ -70,6 +70,10 @@ export function commitArguments(
   };
 }
 
+/**
+ * A pull ends and goes by itself. Were it to wait for `job-finalize` or `job-dismiss`, its copy-on-read filter would stay behind without
+ * a child, and the next query-named-block-nodes would be QEMU's end (cor_getlength() in block/copy-on-read.c reads bs->file; seen on 7.2.22).
+ */
 export function pullArguments(
   names: { job: string; filter: string },
   { top, base, backingName, maxBytesPerSecond }: CollapseOptions,
@@ -77,7 +81,7 @@ export function pullArguments(
   return {
     ...{ "job-id": names.job, device: top, speed: maxBytesPerSecond },
     ...(base === undefined ? {} : { "base-node": base, ...(backingName === undefined ? {} : { "backing-file": backingName }) }),
-    ...{ "filter-node-name": names.filter, "on-error": "stop", "auto-finalize": false, "auto-dismiss": false },
+    ...{ "filter-node-name": names.filter, "on-error": "stop" },
   };
 }
 
