@@ -16,11 +16,14 @@ export const nodeNames = {
   targets: (key: DiskKey) => [`lm-${key}-tgt-a`, `lm-${key}-tgt-b`] as const,
   filter: (key: DiskKey) => `lm-${key}-flt`,
   probe: (key: DiskKey) => `lm-${key}-probe`,
+  /** The overlay of a mirrored snapshot, and the copied chain that its mirror gets before the pivot: numbered, since both may stay open. */
+  snapshot: (key: DiskKey, number: number) => `lm-${key}-snap-${number}`,
+  copied: (key: DiskKey, number: number) => `lm-${key}-copied-${number}`,
   /** A lower layer at the destination, held open read-only while it is compared; `index` counts from the layer below the active one. */
   held: (key: DiskKey, index: number) => `lm-${key}-held-${index}`,
 };
 
-export const jobNames = { mirror: (key: DiskKey) => `lm-${key}-mirror` };
+export const jobNames = { mirror: (key: DiskKey) => `lm-${key}-mirror`, blockpull: (key: DiskKey) => `lm-${key}-blockpull` };
 
 /** Files of one move, beside the images. */
 export const fileNames = {
