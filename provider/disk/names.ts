@@ -45,6 +45,11 @@ export function quarantineName(name: string, key: DiskKey, at: Date): string {
   return `${name}.lm-${key}-${utc}`;
 }
 
+/** What stands at a raw image's old name while it is in quarantine: an empty file of our own, and a link to it. */
+export function standInNames(quarantine: string): { empty: string; link: string } {
+  return { empty: `${quarantine}.empty`, link: `${quarantine}.link` };
+}
+
 /** Whether a node or job name is one that we gave, for any disk. */
 export function isOurName(name: string): boolean {
   return /^lm-[0-9a-f]{8}-/.test(name);

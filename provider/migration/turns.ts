@@ -8,7 +8,7 @@ import type { SeenDisk } from "./site.js";
 import type { LinkTurn, Turn } from "./switch.js";
 
 /** The pivot of a disk's mirror. */
-export function pivotTurn({ disk, key }: SeenDisk, manifest: Manifest): Turn {
+export function pivotTurn({ disk, key, image }: SeenDisk, manifest: Manifest): Turn {
   const { source, destination, quarantine } = manifest;
   if (!destination.file) throw new BugError(`The target ${destination.active} is ready, but what it is was never written down.`);
   const after: Manifest = { ...manifest, current: destination.active, switched: { ...destination.file, sizeBytes: 0, modified: "" } };
@@ -17,7 +17,7 @@ export function pivotTurn({ disk, key }: SeenDisk, manifest: Manifest): Turn {
   return {
     ...{ disk, key, jobId: jobNames.mirror(key), source: source.active, target: destination.active },
     records: [record(paths.source), record(paths.destination)],
-    stale: { active: source.active, quarantine },
+    stale: { active: source.active, quarantine, standIn: image.chain[0].format === "raw" ? "needed" : "none" },
   };
 }
 
