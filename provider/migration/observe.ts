@@ -111,13 +111,15 @@ interface Evidence {
 async function phaseOf(evidence: Evidence): Promise<Phase> {
   const { manifest } = evidence.records;
   const job = evidence.view.jobs.find(({ id }) => id === jobNames.mirror(evidence.key));
-  const places = [manifest.source.active, manifest.destination.active, evidence.named];
-  const [source, target, active] = await statFiles(evidence.site.host, places, "follow");
+  const places = [manifest.source.active, manifest.destination.active, evidence.named, manifest.quarantine];
+  const [source, target, active, away] = await statFiles(evidence.site.host, places, "follow");
   const side = sideOf(evidence, job, { source, target, active });
   if (side === "destination") return { phase: "switched" };
   if (side === "elsewhere") return { phase: "contradiction", why: strayed(evidence, manifest) };
+  // set back before the ended job is looked at: the guest writes to the source, and a boot must find that
+  const ended = job === undefined || job.status === "concluded";
+  if (ended && currentSide(manifest) === "destination") return neverLetGo(manifest, [source, away], target);
   if (job) return phaseOfJob(job, currentSide(manifest));
-  if (currentSide(manifest) === "destination") return neverLetGo(manifest, source, target);
   if (evidence.records.sides === "source") return { phase: "recorded" };
   return phaseOfLayers(evidence, manifest.layers);
 }
@@ -172,9 +174,12 @@ export function phaseOfJob(job: Job, current: "source" | "destination"): Phase {
   }
 }
 
-/** No job, the guest on the source, `current` at the destination: a switch that ended before `job-finalize`, if both files are as they were then. */
-function neverLetGo(manifest: Manifest, source: FileStat | undefined, target: FileStat | undefined): Phase {
-  const sourceThere = source !== undefined && isFile(source, manifest.source);
+/**
+ * No job that runs, the guest on the source, `current` at the destination: the guest was never let onto the target, if that is as
+ * it was in `pending`, and the source still has its name or the one that the switch gave it.
+ */
+function neverLetGo(manifest: Manifest, names: readonly (FileStat | undefined)[], target: FileStat | undefined): Phase {
+  const sourceThere = names.some((found) => found !== undefined && isFile(found, manifest.source));
   const targetAsItWas = target !== undefined && manifest.switched !== undefined && isUnchanged(target, manifest.switched);
   if (sourceThere && targetAsItWas) return { phase: "not-let-go" };
   const why =
