@@ -18,6 +18,19 @@ describe("a run that does not come to its end", function () {
     await assertNothingLost(stage, stage.at("path2", "old.qcow2"));
   });
 
+  it("in a create whose guest ended is in the state, is not forgotten while the guest is down, and is undone by destroy", async () => {
+    await using stage = await openStage("create", { kind: "DomainDisk", monitor: "proxied" });
+    const before = await look(stage);
+    const known = resourceIn(await cutUp(stage, "path2", beforeComplete, "QEMU"));
+    assert.match(known.id, /^[0-9a-f-]+\/.*vda/);
+    const refused = await stage.run("destroy", "path2");
+    assert.match(refused.output, /Unable to end the move of vda .* current: .*path1\/old\.qcow2\. Start the guest from there/);
+    await stage.guest.boot();
+    await stage.must("destroy", "path2");
+    assert.deepEqual(await look(stage), before);
+    await assertNothingLost(stage, stage.at("path1", "old.qcow2"));
+  });
+
   it("and whose disk is then wanted elsewhere is undone, and the disk moved there", async () => {
     await using stage = await openStage("mind", { kind: "StorageMigration", through: "link", monitor: "direct" });
     await stage.must("up", "path1");
