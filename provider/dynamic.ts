@@ -7,12 +7,14 @@ import type { dynamic } from "@pulumi/pulumi";
 import { domainDisk } from "./domain-disk/lifecycle.js";
 import { UserError } from "./errors.js";
 import type { Lifecycle } from "./lifecycle.js";
+import { mirroredSnapshot } from "./mirrored-snapshot/lifecycle.js";
 import { adapt } from "./pulumi/adapter.js";
 import { asError } from "./pulumi/guard.js";
 import { storageMigration } from "./storage-migration/lifecycle.js";
 
 const lifecycles = new Map<string, Lifecycle>([
   ["DomainDisk", domainDisk],
+  ["MirroredSnapshot", mirroredSnapshot],
   ["StorageMigration", storageMigration],
 ]);
 

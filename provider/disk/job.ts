@@ -30,4 +30,6 @@ export interface Job {
   error?: string;
   /** `nospace` or `failed` while an error policy of `stop` holds the job; `ok` otherwise. */
   ioStatus: "ok" | "failed" | "nospace";
+  /** The file that a copy is made onto, where the hypervisor says so (libvirt): a copy onto another file is not ours, whatever its name. */
+  target?: string;
 }

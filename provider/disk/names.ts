@@ -19,6 +19,9 @@ export const nodeNames = {
   landings: (key: DiskKey) => [`lm-${key}-act-a`, `lm-${key}-act-b`] as const,
   filter: (key: DiskKey) => `lm-${key}-flt`,
   probe: (key: DiskKey) => `lm-${key}-probe`,
+  /** The overlay of a mirrored snapshot, and the copied chain that its mirror gets before the pivot: numbered, since both may stay open. */
+  snapshot: (key: DiskKey, number: number) => `lm-${key}-snap-${number}`,
+  copied: (key: DiskKey, number: number) => `lm-${key}-copied-${number}`,
   /** A lower layer at the destination, held open read-only while it is compared; `index` counts from the layer below the active one. */
   held: (key: DiskKey, index: number) => `lm-${key}-held-${index}`,
 };
@@ -26,7 +29,7 @@ export const nodeNames = {
 export const jobNames = {
   mirror: (key: DiskKey) => `lm-${key}-mirror`,
   commit: (key: DiskKey) => `lm-${key}-commit`,
-  pull: (key: DiskKey) => `lm-${key}-pull`,
+  blockpull: (key: DiskKey) => `lm-${key}-blockpull`,
 };
 
 /** Files of one move, beside the images. */
@@ -51,6 +54,11 @@ export const fileNames = {
 export function quarantineName(name: string, key: DiskKey, at: Date): string {
   const utc = at.toISOString().replace(/[-:]/g, "").replace(/\.\d+/, "");
   return `${name}.lm-${key}-${utc}`;
+}
+
+/** What stands at a raw image's old name while it is in quarantine: an empty file of our own, and a link to it. */
+export function standInNames(quarantine: string): { empty: string; link: string } {
+  return { empty: `${quarantine}.empty`, link: `${quarantine}.link` };
 }
 
 /** Whether a node or job name is one that we gave, for any disk. */

@@ -81,8 +81,11 @@ async function settle(settings: DomainDiskSettings, inputs: Properties, run: Run
     return { id: id ?? idOf(seen), outputs: { ...inputs, ...outputsOf(site, seen) } };
   } catch (thrown) {
     if (!(thrown instanceof HalfWay)) throw thrown;
-    const { seen, cause } = thrown;
-    throw new Unfinished(id ?? (seen ? idOf(seen) : "unfinished"), { ...inputs, ...(seen ? outputsOf(site, seen) : {}) }, cause);
+    const { seen, recorded, cause } = thrown;
+    const [found] = recorded;
+    const known = seen ? outputsOf(site, seen) : found ? { bootPath: found.current, domainId: found.domainId } : {};
+    const identity = seen ? idOf(seen) : found ? `${found.domainId}/${found.qdev}` : "unfinished";
+    throw new Unfinished(id ?? identity, { ...inputs, ...known }, cause);
   }
 }
 

@@ -5,9 +5,12 @@ import { surelyDiffer } from "../arguments.js";
 import { absolutePath } from "../disk/paths.js";
 import type { Properties } from "../lifecycle.js";
 
-const oneDomain = 'domain is { qmp: "/path/of/the/monitor.sock" }';
+const oneDomain = 'domain is { qmp: "/path/of/the/monitor.sock" }, or { libvirt: "name" }';
 
-export const domainArgs = z.strictObject(
+const strict = (issue: { code?: string; keys?: string[] }) =>
+  issue.code === "unrecognized_keys" ? `domain has no argument ${issue.keys?.join(", ")}: ${oneDomain}` : oneDomain;
+
+const plainGuest = z.strictObject(
   {
     /**
      * Path, on the host, of the guest's QMP monitor socket (`-qmp unix:…,server=on,wait=off`). It serves one client at a time: give us one of our own.
@@ -16,8 +19,37 @@ export const domainArgs = z.strictObject(
      */
     qmp: absolutePath("domain.qmp"),
   },
-  { error: (issue) => (issue.code === "unrecognized_keys" ? `domain has no argument ${issue.keys?.join(", ")}: ${oneDomain}` : oneDomain) },
+  { error: strict },
 );
+
+const managedGuest = z.strictObject(
+  {
+    /**
+     * Name or UUID of a domain of libvirt's.
+     * @throws UserError when looking, if there is no such domain
+     */
+    libvirt: z.string({ error: "domain.libvirt is a domain's name" }).min(1, { error: "domain.libvirt is empty: name the domain" }),
+    /**
+     * Where libvirt is, as seen from the host.
+     * @default "qemu:///system"
+     * @see https://libvirt.org/uri.html
+     */
+    uri: z
+      .string({ error: 'domain.uri is a text such as "qemu:///system"' })
+      .regex(/^qemu[+:]/, { error: 'domain.uri is libvirt\'s URI of QEMU, such as "qemu:///system" or "qemu:///session"' })
+      .default("qemu:///system"),
+  },
+  { error: strict },
+);
+
+/** Which of the two it is, is told by the key that it has; so that what is wrong with it is told in that one's words. */
+export const domainArgs = z.union([plainGuest, managedGuest], {
+  error: (issue) => {
+    const libvirt = typeof issue.input === "object" && issue.input !== null && "libvirt" in issue.input;
+    const issues = issue.code === "invalid_union" ? issue.errors?.[libvirt ? 1 : 0] : undefined;
+    return issues?.[0]?.message ?? oneDomain;
+  },
+});
 
 export type DomainArgs = z.output<typeof domainArgs>;
 

@@ -1,4 +1,4 @@
-/** What we ask of a hypervisor about one guest. qemu/ answers over QMP; libvirt/ shall answer over virsh. */
+/** What we ask of a hypervisor about one guest. qemu/ answers over QMP, libvirt/ over virsh. */
 
 import type { BackingChain } from "../disk/chain.js";
 import type { Job } from "../disk/job.js";
@@ -9,6 +9,12 @@ export type GuestAddress = { qmp: string } | { libvirt: string; uri: string };
 
 /** The host itself says that nobody runs behind this address: the guest is stopped, or never was. */
 export class GuestNotRunning extends UserError {}
+
+/** The host itself says that there is no such domain, running or not. Only libvirt can say so. */
+export class DomainMissing extends UserError {}
+
+/** The status of a domain that is defined and does not run: its disks are read from the definition and the files. */
+export const shutOff = "shut off";
 
 /** What a guest runs on, without its jobs: enough to report drift, and one question less. */
 export type ChainsView = Omit<GuestView, "jobs">;
@@ -50,6 +56,8 @@ export interface ImageView {
   /** Names of dirty bitmaps, persistent or not, that are not ours. */
   dirtyBitmaps: readonly string[];
   internalSnapshots: readonly string[];
+  /** Where the next start finds the disk, by the domain's persistent definition; absent where nothing says so. */
+  definedAt?: string;
 }
 
 export interface NodeView {
@@ -89,6 +97,48 @@ export interface CollapseOptions {
   backingName?: string;
   /** Bytes per second; `0` is no limit. */
   maxBytesPerSecond: number;
+}
+
+/** The target of a copy that libvirt makes, with the whole chain below it. */
+export interface CopyTarget {
+  path: string;
+  format: string;
+  below: readonly { path: string; format: string }[];
+}
+
+/** What of a disk, or of its domain, a move would break or leave behind. */
+export interface Burdens {
+  /** Names of the domain's snapshots; their definitions hold the disks' paths. */
+  snapshots: readonly string[];
+  checkpoints: readonly string[];
+  /** Jobs on this disk, in words. */
+  jobs: readonly string[];
+  /** Why libvirt would refuse, or the move be unsafe: the disk is shared, or transient. */
+  forbids: readonly string[];
+  /** Files that belong to the domain and stay where they are. */
+  staying: readonly string[];
+}
+
+/** The steps of a guest that libvirt manages. libvirt holds the monitor, and loses track of block graphs that others change. */
+export interface ManagedGuest {
+  readonly uri: string;
+
+  burdens(disk: string): Promise<Burdens>;
+
+  /**
+   * Copies the active layer onto an empty file that is there already, with all below it already copied, and goes on mirroring.
+   * @throws UserError with libvirt's words
+   */
+  startCopy(disk: string, target: CopyTarget, options: Pick<MirrorOptions, "copyMode" | "maxBytesPerSecond">): Promise<void>;
+
+  /** The persistent definition of one disk with another source and all else as it is, for `virsh update-device --config`. */
+  definitionAt(disk: string, path: string): Promise<string | undefined>;
+
+  /** Makes the persistent definition of one disk name another source. */
+  redefine(disk: string, path: string): Promise<void>;
+
+  /** What the domain with this UUID is called now. */
+  nameOf(uuid: string): Promise<string | undefined>;
 }
 
 /** The process behind a monitor, as the host shows it. */
@@ -191,4 +241,7 @@ export interface Guest {
 
   /** The monitor's socket by which the switch's guard can finish alone. */
   readonly guardSocket: string;
+
+  /** There where libvirt manages the guest; then the steps of a monitor are not to be asked for. */
+  readonly managed?: ManagedGuest;
 }

@@ -23,7 +23,7 @@ export interface ImageHeader {
 }
 
 /** The reply's fields that we read; unknown ones pass. @see QEMU QAPI reference, ImageInfo and ImageInfoSpecificQCow2 */
-const reply = z.object({
+export const headerReply = z.object({
   format: z.string(),
   "virtual-size": z.int(),
   "actual-size": z.int().default(0),
@@ -47,7 +47,7 @@ const reply = z.object({
     // other formats have other fields here, and we read none of them
     .catch(undefined),
 });
-type Reply = z.output<typeof reply>;
+export type HeaderReply = z.output<typeof headerReply>;
 
 /**
  * Reads the header of one image, also while a guest has it open; its backing file need not be there.
@@ -58,7 +58,7 @@ export async function imageInfo(host: Host, path: string, format?: string): Prom
     'if [ -n "$2" ]; then set -- "$1" -f "$2"; else set -- "$1"; fi; path=$1; shift; qemu-img info -U --output=json "$@" "$path"';
   const finished = await host.run(script, [path, format ?? ""]);
   expectSuccess(host, finished, `Unable to read the image header of ${path}`);
-  const parsed = reply.safeParse(jsonOf(finished.stdout));
+  const parsed = headerReply.safeParse(jsonOf(finished.stdout));
   if (!parsed.success) {
     throw new BugError(`Unable to read what qemu-img says of ${path} on ${host.name}: ${z.prettifyError(parsed.error)}.`);
   }
@@ -73,7 +73,7 @@ function jsonOf(text: string): unknown {
   }
 }
 
-function headerOf(path: string, said: Reply): ImageHeader {
+export function headerOf(path: string, said: HeaderReply): ImageHeader {
   const backingName = said["backing-filename"];
   const backingFormat = said["backing-filename-format"];
   const backingPath = said["full-backing-filename"];
@@ -91,7 +91,7 @@ function headerOf(path: string, said: Reply): ImageHeader {
   };
 }
 
-function creationOptions(said: Reply): Record<string, string> {
+function creationOptions(said: HeaderReply): Record<string, string> {
   const own = said["format-specific"]?.data;
   const given: [string, string | undefined][] = [
     ["compat", own?.compat],

@@ -5,9 +5,11 @@ import { isKind, messageOf, UserError } from "../errors.js";
 import { findDisk } from "../hypervisor/qemu/find.js";
 import { claim, disclaim } from "./claims.js";
 import { moveDisks, withPlacesLocked } from "./loop.js";
-import { observe } from "./observe.js";
+import type { Manifest } from "./manifest.js";
+import { type DiskPlaces, observe } from "./observe.js";
 import { Outcome } from "./outcome.js";
 import type { Goal } from "./plan.js";
+import { readRecords } from "./records.js";
 import type { Seen, Site } from "./site.js";
 
 export interface Converged {
@@ -19,8 +21,10 @@ export interface Converged {
 export class HalfWay extends Error {
   constructor(
     override readonly cause: Error,
-    /** What the host shows now; undefined when it does not answer. */
+    /** What the host shows now; undefined when the guest does not answer. */
     readonly seen: Seen | undefined,
+    /** What is written down of the moves; none where the host does not answer either. */
+    readonly recorded: readonly Manifest[],
     readonly outcome: Outcome,
   ) {
     super(cause.message, { cause });
@@ -30,26 +34,35 @@ export class HalfWay extends Error {
 /** @throws HalfWay if something was begun and a manifest lies on the host afterwards, or if that cannot be seen */
 export async function converge(site: Site, disks: readonly string[], goal: Goal): Promise<Converged> {
   await claimAll(site, disks);
-  return withPlacesLocked(site, disks, () => underLock(site, disks, goal));
+  return withPlacesLocked(site, disks, (places) => underLock(site, places, goal));
 }
 
-async function underLock(site: Site, disks: readonly string[], goal: Goal): Promise<Converged> {
+async function underLock(site: Site, places: readonly DiskPlaces[], goal: Goal): Promise<Converged> {
+  const disks = places.map(({ disk }) => disk);
   const outcome = new Outcome();
   try {
     return { seen: await moveDisks(site, disks, goal, outcome), outcome };
   } catch (thrown) {
     const cause = thrown instanceof Error ? thrown : new Error(messageOf(thrown));
     const seen = await observe(site, disks).catch(() => undefined);
-    if (seen?.disks.every(({ manifest }) => manifest === undefined)) throw cause;
-    throw new HalfWay(withCurrent(cause, seen), seen, outcome);
+    // a guest that ended in the middle cannot be asked, but what is written down says where it must boot from
+    const recorded = await recordedAt(site, places).catch(() => undefined);
+    if (recorded?.length === 0) throw cause;
+    throw new HalfWay(withCurrent(cause, seen, recorded ?? []), seen, recorded ?? [], outcome);
   }
 }
 
+async function recordedAt(site: Site, places: readonly DiskPlaces[]): Promise<Manifest[]> {
+  const records = await Promise.all(places.map(({ key, directories }) => readRecords(site.host, key, directories)));
+  return records.flatMap((found) => (found === undefined ? [] : [found.manifest]));
+}
+
 /** The message repeats where a boot must find each disk. */
-function withCurrent(cause: Error, seen: Seen | undefined): Error {
-  const places = seen?.disks.map(({ disk, manifest, active }) => `${disk} at ${manifest?.current ?? active.named}`);
-  if (!places || cause.message.includes("current")) return cause;
-  return Object.assign(cause, { message: `${cause.message} current: ${places.join(", ")}.` });
+function withCurrent(cause: Error, seen: Seen | undefined, recorded: readonly Manifest[]): Error {
+  if (recorded.length === 0 || cause.message.includes("current")) return cause;
+  const places = recorded.map(({ disk, current }) => `${disk} at ${current}`).join(", ");
+  const advice = seen === undefined ? " If the guest does not run, start it from there. Then run `pulumi up` again: it goes on." : "";
+  return Object.assign(cause, { message: `${cause.message} current: ${places}.${advice}` });
 }
 
 async function claimAll(site: Site, disks: readonly string[]): Promise<void> {

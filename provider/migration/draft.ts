@@ -186,7 +186,7 @@ function planOverlay({ collapse = "commit" }: MoveOptions, landing: Landing, { v
 }
 
 /** Nodes of the live chain that somebody named, format nodes before the protocol nodes that they stand on. QEMU's own go by themselves. */
-function formerNodes(view: GuestView, disk: SeenDisk): string[] {
+export function formerNodes(view: GuestView, disk: Pick<SeenDisk, "image">): string[] {
   const rank = new Map(disk.image.chain.map(({ path }, index) => [path, index] as const));
   const isProtocol = (driver: string) => driver === "file" || driver === "host_device";
   return view.nodes

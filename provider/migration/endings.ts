@@ -1,8 +1,8 @@
 /** The ends of a move: tidied after the switch, undone before it, set back where a switch was written down but never happened. */
 
 import { isFile } from "../disk/chain.js";
-import { fileNames, nodeNames } from "../disk/names.js";
-import { within } from "../disk/paths.js";
+import { fileNames, nodeNames, standInNames } from "../disk/names.js";
+import { baseName, within } from "../disk/paths.js";
 import { removeFile, renameWithoutReplacing, statFiles } from "../host/files.js";
 import { makeSymlink, readLink, replaceLink } from "../host/links.js";
 import { keepLayer, leaveLayer } from "../image/sidecar.js";
@@ -61,6 +61,7 @@ async function removeOverlay(site: Site, { path, made }: NonNullable<Manifest["o
 /** The switch renamed it. If QEMU ended in the middle of the switch, it still has its old name: nobody has it open, so it is renamed now. */
 async function putAwayFormerImage(site: Site, manifest: Manifest, outcome: Outcome): Promise<void> {
   const { source, quarantine, disk } = manifest;
+  await removeStandIn(site, manifest);
   const [byName] = await statFiles(site.host, [source.active], "keep-links");
   const kept = manifest.afterwards === "keep";
   if (byName && isFile(byName, source) && !kept) await renameWithoutReplacing(site.host, source.active, quarantine);
@@ -92,6 +93,7 @@ export async function clear(site: Site, disk: SeenDisk, manifest: Manifest): Pro
 export async function setBack(site: Site, disk: SeenDisk, manifest: Manifest): Promise<void> {
   const { source, quarantine, overlay, destination, link } = manifest;
   const written = currentStanding(manifest);
+  await removeStandIn(site, manifest);
   const [byName, away] = await statFiles(site.host, [source.active, quarantine], "keep-links");
   if (written === "target" && !byName && away && isFile(away, source)) await renameWithoutReplacing(site.host, quarantine, source.active);
   const moved = linkMovesIn(manifest) === (written === "target" ? "pivot" : "collapse");
@@ -102,6 +104,11 @@ export async function setBack(site: Site, disk: SeenDisk, manifest: Manifest): P
 
 function uncommitted({ committed: _, ...overlay }: NonNullable<Manifest["overlay"]>): NonNullable<Manifest["overlay"]> {
   return overlay;
+}
+
+/** What the switch may have put at the former image's name (switch.ts). */
+async function removeStandIn({ host }: Site, { source, quarantine }: Manifest): Promise<void> {
+  if ((await readLink(host, source.active)) === baseName(standInNames(quarantine).empty)) await removeFile(host, source.active);
 }
 
 /** Re-points the move's link, atomically. A link that says something else by now is somebody's decision, and stays. */
@@ -125,5 +132,6 @@ async function removeScaffold(site: Site, disk: SeenDisk, manifest: Manifest): P
   const links = manifest.link ? [fileNames.linkNext(manifest.link.path, disk.key), fileNames.linkBack(manifest.link.path, disk.key)] : [];
   const { directory } = manifest.destination;
   const made = [fileNames.probe(disk.key), fileNames.newborn(disk.key)].map((name) => within(directory, name));
-  for (const path of [...small, ...links, ...made]) await removeFile(site.host, path);
+  const standIn = Object.values(standInNames(manifest.quarantine));
+  for (const path of [...small, ...links, ...made, ...standIn]) await removeFile(site.host, path);
 }

@@ -82,7 +82,7 @@ export async function collapse(site: Site, seen: Seen, disk: Written): Promise<v
   }
   const below = image.chain[1]?.backingName;
   const kept = image.chain.length > 2 ? { base: nodeAt(seen, disk, 2), ...(below === undefined ? {} : { backingName: below }) } : {};
-  return site.guest.startPull(jobNames.pull(key), nodeNames.filter(key), { ...speed, top: image.activeNode, ...kept });
+  return site.guest.startPull(jobNames.blockpull(key), nodeNames.filter(key), { ...speed, top: image.activeNode, ...kept });
 }
 
 /** A pull that ended, and the chain is as it was. */

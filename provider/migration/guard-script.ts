@@ -4,8 +4,8 @@
  *
  * Arguments: the monitor's socket; the link, its next and its former form (each empty where there is no link); then for every
  * disk the job's id, the two manifests, the image that goes stale and its quarantine name (each empty where there is none), and
- * the target. Beside each manifest lie
- * `.next`, what it shall say but for the target's size and time at its end, and `.back`, what it says now.
+ * the target. Beside each manifest lie `.next`, what it shall say but for the target's size and time at its end, and `.back`,
+ * what it says now; beside a quarantine name perhaps `.link`, which takes the image's old name.
  *
  * It says `armed <tool>`; understands `begin`, `still`, `record`, `end`; answers `record` with `recorded`, or with `failed …`
  * after setting everything back. At the end of its input in a begun switch it lets the guest go on by itself: job-finalize
@@ -70,7 +70,9 @@ set_back() { # names first, then the link, then what the manifests say
     [ $part = names ] || [ -z "$link" ] || { [ -L "$back" ] && mv -T -- "$back" "$link"; }
     turn=0
     while [ $turn -lt $disks ]; do
-      if [ $part = names ]; then [ -z "$4" ] || [ -e "$4" ] || mv -n -T -- "$5" "$4"
+      if [ $part = names ]; then
+        [ ! -L "$4" ] || [ "$(readlink -- "$4")" != "\${5##*/}.empty" ] || rm -f -- "$4"
+        [ -z "$4" ] || [ -e "$4" ] || mv -n -T -- "$5" "$4"
       else
         [ ! -e "$2.back" ] || mv -T -- "$2.back" "$2"
         [ ! -e "$3.back" ] || mv -T -- "$3.back" "$3"
@@ -105,7 +107,7 @@ write_current() { # all at once: whichever of them a power cut leaves undone, bo
 }
 quarantine() {
   while [ $# -gt 0 ]; do
-    [ -z "$4" ] || { mv -n -T -- "$4" "$5" && [ ! -e "$4" ]; } || return 1
+    [ -z "$4" ] || { mv -n -T -- "$4" "$5" && [ ! -e "$4" ] && { [ ! -L "$5.link" ] || mv -n -T -- "$5.link" "$4"; }; } || return 1
     shift 6
   done
 }

@@ -12,7 +12,7 @@ import { collapse, fold, freeze, pullFailed, recordFrozen } from "./freezing.js"
 import { Locks } from "./lock.js";
 import type { Manifest } from "./manifest.js";
 import { continueJob, dismissJob, MirrorTeller, stalledAgain, startMirror } from "./mirroring.js";
-import { observe, observeNames } from "./observe.js";
+import { type DiskPlaces, observe, observeNames } from "./observe.js";
 import type { Outcome } from "./outcome.js";
 import { type Goal, nextStep, type Step } from "./plan.js";
 import type { Seen, SeenDisk, Site } from "./site.js";
@@ -29,19 +29,24 @@ export function moveDisks(site: Site, disks: readonly string[], goal: Goal, outc
  * Does `work` while no other run may touch these disks' places.
  * @throws UserError if another run holds a lock, or a disk or a manifest is not as it must be: then `work` was not begun
  */
-export async function withPlacesLocked<T>(site: Site, disks: readonly string[], work: () => Promise<T>): Promise<T> {
+export async function withPlacesLocked<T>(
+  site: Site,
+  disks: readonly string[],
+  work: (places: readonly DiskPlaces[]) => Promise<T>,
+): Promise<T> {
   const locks = new Locks(site.host);
   try {
-    await lockPlaces(site, locks, disks);
-    return await work();
+    const places = await observeNames(site, disks);
+    await lockPlaces(site, locks, places);
+    return await work(places);
   } finally {
     await locks.release();
   }
 }
 
 /** The source's directory first, then the destination's, then those of a move that is under way. */
-async function lockPlaces(site: Site, locks: Locks, disks: readonly string[]): Promise<void> {
-  for (const { key, disk, directories } of await observeNames(site, disks)) {
+async function lockPlaces(site: Site, locks: Locks, places: readonly DiskPlaces[]): Promise<void> {
+  for (const { key, disk, directories } of places) {
     for (const directory of directories) await locks.take(directory, key, (text) => site.run.progress(`${disk} ${text}`), site.run.stop);
   }
 }

@@ -21,8 +21,14 @@ export async function observe(site: Site, disks: readonly string[]): Promise<See
   return { view, disks: seen };
 }
 
-/** Which directories a move of the disks concerns: the active image's, the wanted one, and those of a move that is under way. */
-export async function observeNames(site: Site, disks: readonly string[]): Promise<{ disk: string; key: DiskKey; directories: string[] }[]> {
+/** Which directories a move of a disk concerns: the active image's, the wanted one, and those of a move that is under way. */
+export interface DiskPlaces {
+  disk: string;
+  key: DiskKey;
+  directories: string[];
+}
+
+export async function observeNames(site: Site, disks: readonly string[]): Promise<DiskPlaces[]> {
   const { found } = await look(site, disks);
   const places = [];
   for (const { disk, key, directory } of found) {

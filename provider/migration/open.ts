@@ -3,6 +3,7 @@
 import { connectHost } from "../host/connection.js";
 import type { HostArgs } from "../host/target.js";
 import type { DomainArgs } from "../hypervisor/address.js";
+import { openGuest as openManagedGuest } from "../hypervisor/libvirt/guest.js";
 import { openGuest } from "../hypervisor/qemu/guest.js";
 import type { Run } from "../lifecycle.js";
 import type { MoveOptions } from "./options.js";
@@ -17,6 +18,6 @@ export interface Place {
 
 export async function openSite({ host, domain, options, destination }: Place, run: Run): Promise<Site> {
   const connected = await connectHost(host, run.credentials, run.stop);
-  const guest = openGuest(connected, domain);
+  const guest = "qmp" in domain ? openGuest(connected, domain) : openManagedGuest(connected, domain);
   return { host: connected, guest, run, options, ...(destination === undefined ? {} : { destination }) };
 }

@@ -19,8 +19,19 @@ export async function phaseOf(evidence: Evidence): Promise<{ standing: Standing;
   if (standing === "elsewhere") return { standing: "former", seen: { phase: "contradiction", why: strayed(evidence, records.manifest) } };
   const ours: string[] = Object.values(jobNames).map((name) => name(key));
   const job = view.jobs.find(({ id }) => ours.includes(id));
-  const seen = job ? phaseOfJob(evidence, job, standing) : await phaseAtRest(evidence, standing, now);
-  return { standing, seen };
+  const runs = job !== undefined && job.status !== "concluded";
+  if (runs) return { standing, seen: phaseOfJob(evidence, job, standing) };
+  // set back before the ended job is looked at: the guest writes where it is, and a boot must find that
+  if (isAhead(records.manifest, standing)) return { standing, seen: neverLetGo(records.manifest, now) };
+  return { standing, seen: job ? { phase: "ended", job } : await phaseAtRest(evidence, standing, now) };
+}
+
+/** Whether `current` names what comes after the image on which the guest still runs. The freeze is written down before it is done. */
+function isAhead(manifest: Manifest, standing: Standing): boolean {
+  const written = currentStanding(manifest);
+  if (manifest.overlay && standing === "former") return false;
+  if (standing === "overlay") return written !== "overlay";
+  return standing === "former" ? written === "target" : standing === "target" && written === "landing";
 }
 
 function phaseOfJob({ key, records }: Evidence, job: Job, standing: Standing): Phase {
@@ -57,7 +68,6 @@ async function phaseAtRest(evidence: Evidence, standing: Standing, now: FilesNow
   const { manifest } = evidence.records;
   if (manifest.overlay) return phaseOfSnapshot(evidence, manifest.overlay, standing, now);
   if (standing === "target") return { phase: "switched" };
-  if (currentStanding(manifest) === "target") return neverLetGo(manifest, now);
   if (evidence.records.sides === "source") return { phase: "recorded" };
   return phaseOfLayers(evidence, manifest.layers);
 }
@@ -71,10 +81,8 @@ async function phaseOfSnapshot(evidence: Evidence, overlay: Overlay, standing: S
     case "former":
       return phaseOnFormer(manifest, overlay, records.sides, now);
     case "overlay":
-      if (currentStanding(manifest) !== "overlay") return neverLetGo(manifest, now);
       return manifest.layers[0]?.source === manifest.source.active ? phaseOfLayers(evidence, manifest.layers) : { phase: "frozen" };
     case "target":
-      if (currentStanding(manifest) !== "target") return neverLetGo(manifest, now);
       return isCollapsed(evidence, overlay) ? { phase: "switched" } : { phase: "pivoted" };
     case "landing":
       return { phase: "switched" };
@@ -101,16 +109,18 @@ function isCollapsed({ image }: Evidence, { collapse, landing }: Overlay): boole
   return collapse === "none" || (collapse === "pull" && !image.chain.some(({ path }) => baseName(path) === baseName(landing)));
 }
 
-/** A switch is written down, and the guest is not there: a switch that ended before `job-finalize`, if both files are as they were then. */
+/**
+ * No job that runs, and the guest is not where `current` says: it was never let go there, if that image is as it was in `pending`,
+ * and the former one still has its name or the one that the switch gave it.
+ */
 function neverLetGo(manifest: Manifest, now: FilesNow): Phase {
-  const there = currentStanding(manifest);
-  const sourceThere = manifest.overlay !== undefined || (now.former !== undefined && isFile(now.former, manifest.source));
-  const found = now[there];
-  if (sourceThere && found !== undefined && manifest.switched !== undefined && isUnchanged(found, manifest.switched))
-    return { phase: "not-let-go" };
-  const what = sourceThere ? `${manifest.current} was written to since` : `${manifest.source.active} does not have its name any more`;
+  const formerThere = [now.former, now.away].some((found) => found !== undefined && isFile(found, manifest.source));
+  const found = now[currentStanding(manifest)];
+  const asItWas = found !== undefined && manifest.switched !== undefined && isUnchanged(found, manifest.switched);
+  if (formerThere && asItWas) return { phase: "not-let-go" };
   const why =
-    `the guest does not run on ${manifest.current}, but its switch to that is recorded, and ${what}. ` +
+    `the guest does not run on ${manifest.current}, but its switch to that is recorded, and ` +
+    `${formerThere ? `${manifest.current} was written to since` : `${manifest.source.active} does not have its name any more`}. ` +
     "Both sides may hold writes that the other lacks. Compare them, keep both, and take away the manifests of the side that is wrong";
   return { phase: "contradiction", why };
 }

@@ -11,11 +11,11 @@ import { sameDirectory } from "./places.js";
 import type { SeenDisk, Site } from "./site.js";
 
 /** What the monitor must be able to do. */
-export async function checkFeatures(site: Site, disk: string): Promise<void> {
+export async function checkFeatures(site: Site, disk: string, verb = "move"): Promise<void> {
   const missing = await site.guest.missingFeatures();
   if (missing.length === 0) return;
   const why = `its QEMU lacks ${missing.join(", ")}`;
-  throw complaint(site, { verb: "move", disk, why, advice: "QEMU 7.2 has all that is needed: restart the guest on that or a newer one." });
+  throw complaint(site, { verb, disk, why, advice: "QEMU 7.2 has all that is needed: restart the guest on that or a newer one." });
 }
 
 /** What of the disk itself forbids a move. */
@@ -42,7 +42,7 @@ export function checkDisk(site: Site, view: GuestView, disk: SeenDisk): void {
  * Jobs that are not ours and sit on this chain. No reply names a job's node; but mirror, commit, backup and stream each put a
  * filter over the node they work on (QEMU 6.0 and later), whose file is that node's.
  */
-function strangersJobs(view: GuestView, image: ImageView): string[] {
+export function strangersJobs(view: GuestView, image: ImageView): string[] {
   const strangers = view.jobs.filter(({ id }) => !isOurName(id)).map(({ id, type }) => `${type} ${id}`);
   const filters = ["mirror_top", "commit_top", "copy-before-write", "copy-on-read"];
   const paths = new Set(image.chain.map(({ path }) => path));
@@ -51,12 +51,12 @@ function strangersJobs(view: GuestView, image: ImageView): string[] {
 }
 
 /** QEMU's name of the active image leads us to the very file that QEMU has open. */
-export async function checkActiveFile(site: Site, disk: SeenDisk): Promise<void> {
+export async function checkActiveFile(site: Site, disk: Pick<SeenDisk, "disk" | "active">, verb = "move"): Promise<void> {
   const { named } = disk.active;
   const [found] = await statFiles(site.host, [named], "follow");
   const refuse = (why: string) =>
     complaint(site, {
-      verb: "move",
+      verb,
       disk: disk.disk,
       why,
       advice: "Name the image by its absolute path in the guest's configuration, in a place that this host account sees too.",

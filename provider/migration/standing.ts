@@ -22,17 +22,14 @@ export interface Evidence {
 
 const standings = ["former", "overlay", "target", "landing"] as const satisfies Standing[];
 
-/** What lies now under the names that the manifest knows. */
-export type FilesNow = Record<Standing, FileStat | undefined>;
+/** What lies now under the names that the manifest knows; `away`: under the former image's name in quarantine. */
+export type FilesNow = Record<Standing | "away", FileStat | undefined>;
 
 export async function filesNow({ site, records }: Evidence): Promise<FilesNow> {
   const { manifest } = records;
-  const [former, overlay, target, landing] = await statFiles(
-    site.host,
-    standings.map((standing) => pathOf(manifest, standing)),
-    "follow",
-  );
-  return manifest.overlay ? { former, overlay, target, landing } : { former, overlay: undefined, target, landing: undefined };
+  const paths = [...standings.map((standing) => pathOf(manifest, standing)), manifest.quarantine];
+  const [former, overlay, target, landing, away] = await statFiles(site.host, paths, "follow");
+  return { former, overlay: manifest.overlay && overlay, target, landing: manifest.overlay && landing, away };
 }
 
 /**

@@ -6,8 +6,9 @@
  */
 
 import type { Job } from "../disk/job.js";
-import type { DiskKey } from "../disk/names.js";
-import { writeFileAtomically } from "../host/files.js";
+import { type DiskKey, standInNames } from "../disk/names.js";
+import { baseName } from "../disk/paths.js";
+import { createExclusively, takeOver, writeFileAtomically } from "../host/files.js";
 import type { Conversation } from "../host/host.js";
 import { makeSymlink } from "../host/links.js";
 import { complaint } from "./complaint.js";
@@ -30,7 +31,18 @@ export interface Turn {
   source: string;
   target: string;
   /** The image that a boot by its old name would find stale, and the name that it gets. */
-  stale?: { active: string; quarantine: string };
+  stale?: Stale;
+}
+
+export interface Stale {
+  active: string;
+  quarantine: string;
+  /**
+   * A raw image that job-finalize leaves without a writer is opened again by its old name, read-only, unless its node forbids that
+   * (raw_reconfigure_getfd() in block/file-posix.c, `auto-read-only`, which -drive turns on; QEMU 7.2), and without a file of that name
+   * the pivot fails. So an empty file takes its place until the move is tidied: a boot finds no disk in it, rather than a stale one.
+   */
+  standIn: "needed" | "none";
 }
 
 export interface RecordTurn {
@@ -77,6 +89,7 @@ async function underGuard(site: Site, turns: readonly Turn[], outcome: Outcome, 
 /** Everything slow comes before guest I/O waits: the shell, and what the manifests and the link shall say. */
 async function arm(site: Site, turns: readonly Turn[], link: LinkTurn | undefined): Promise<Conversation> {
   for (const { path, leadsTo } of link ? [link.next, link.back] : []) await makeSymlink(site.host, leadsTo, path);
+  for (const { stale } of turns) if (stale?.standIn === "needed") await makeStandIn(site, stale);
   for (const { path, now, next } of turns.flatMap(({ records }) => records)) {
     await writeFileAtomically(site.host, `${path}.back`, now);
     await writeFileAtomically(site.host, `${path}.next`, next);
@@ -95,6 +108,14 @@ async function arm(site: Site, turns: readonly Turn[], link: LinkTurn | undefine
     );
   }
   return guard;
+}
+
+/** For QEMU to open, so with the image's own owner and mode. */
+async function makeStandIn({ host }: Site, { active, quarantine }: Stale): Promise<void> {
+  const { empty, link } = standInNames(quarantine);
+  await createExclusively(host, empty, "");
+  await takeOver(host, active, empty);
+  await makeSymlink(host, baseName(empty), link);
 }
 
 /** All `pending`, or all cancelled and nothing has happened. */

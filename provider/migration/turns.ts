@@ -12,7 +12,9 @@ import type { LinkTurn, Turn } from "./switch.js";
 export async function pivotTurn(site: Site, disk: SeenDisk, manifest: Manifest): Promise<Turn> {
   const { source, quarantine } = manifest;
   const jobId = jobNames.mirror(disk.key);
-  return { ...(await turnTo(site, disk, { manifest, to: "target", jobId })), stale: { active: source.active, quarantine } };
+  // under an overlay the image has no writer any more, so nothing opens it again
+  const standIn = manifest.overlay === undefined && disk.image.chain[0].format === "raw" ? "needed" : "none";
+  return { ...(await turnTo(site, disk, { manifest, to: "target", jobId })), stale: { active: source.active, quarantine, standIn } };
 }
 
 /** The end of the commit of the target down into the landed copy of the former image. */

@@ -1,8 +1,11 @@
 /** Sees to it that a loop ends: waits that stand still, and steps that change nothing. */
 
 import { BugError, UserError } from "../errors.js";
-import type { Step } from "./plan.js";
-import type { Seen } from "./site.js";
+
+/** What a loop shows of itself: the step that it takes, and where its disks stand. */
+interface Looked {
+  disks: readonly { disk: string; seen: { phase: string } }[];
+}
 
 /** The same step so often, with nothing else in between, can only be a fault. */
 const mostRepeats = 20;
@@ -15,7 +18,7 @@ export class Watch {
   constructor(private readonly stallSeconds: number) {}
 
   /** @throws UserError when nothing has moved for `stallSeconds` */
-  see(step: Step, seen: Seen): void {
+  see(step: { step: string }, seen: Looked): void {
     const now = performance.now();
     const picture = JSON.stringify([step.step, seen.disks.map(({ seen }) => seen)]);
     if (picture !== this.last) {
@@ -33,7 +36,7 @@ export class Watch {
     }
   }
 
-  private stalled(seen: Seen): UserError {
+  private stalled(seen: Looked): UserError {
     const where = seen.disks.map(({ disk, seen }) => `${disk} is ${seen.phase}`).join(", ");
     return new UserError(
       `Nothing has moved for ${this.stallSeconds} s (${where}). The guest runs on, and nothing is lost. ` +

@@ -66,7 +66,8 @@ export const storageMigration: Lifecycle = {
     const site = await siteOf(settings, run);
     const moves = movesIn(outputs);
     try {
-      await withdraw(site, Object.keys(moves));
+      // a create whose guest ended in the middle could not report on its disks
+      await withdraw(site, Object.keys(moves).length > 0 ? Object.keys(moves) : (settings.disks ?? (await allImages(site))));
     } catch (thrown) {
       if ((await guestIsSilent(site, thrown)) === "host-is-silent") throw thrown;
       const places = [settings.destination, ...Object.values(moves).map(({ bootPath }) => directoryOf(bootPath))];
@@ -86,9 +87,10 @@ async function arrive(site: Site, disks: readonly string[], inputs: Properties, 
     return { id: id ?? seen.view.domainId, outputs: { ...inputs, ...outputsOf(site, seen, known, outcome) } };
   } catch (thrown) {
     if (!(thrown instanceof HalfWay)) throw thrown;
-    const { seen, outcome, cause } = thrown;
-    const outputs = seen ? outputsOf(site, seen, known, outcome) : { moves: known };
-    throw new Unfinished(id ?? seen?.view.domainId ?? "unfinished", { ...inputs, ...outputs }, cause);
+    const { seen, recorded, outcome, cause } = thrown;
+    const domainId = seen?.view.domainId ?? recorded[0]?.domainId;
+    const outputs = seen ? outputsOf(site, seen, known, outcome) : { moves: known, domainId };
+    throw new Unfinished(id ?? domainId ?? "unfinished", { ...inputs, ...outputs }, cause);
   }
 }
 

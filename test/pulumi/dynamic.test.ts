@@ -19,7 +19,7 @@ describe("the text in __provider", () => {
     assert.throws(() => evaluate(literal.replace("DomainDisk", "Nothing")), { message: /Unable to load Nothing: this version/ });
   });
 
-  for (const type of ["DomainDisk", "StorageMigration"]) {
+  for (const type of ["DomainDisk", "MirroredSnapshot", "StorageMigration"]) {
     it(`gives the same provider of ${type} each time, with all that the SDK calls`, () => {
       const provider = evaluate(literal.replace("DomainDisk", type));
       assert.equal(provider, evaluate(literal.replace("DomainDisk", type)));

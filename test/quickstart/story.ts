@@ -61,7 +61,8 @@ export async function story(sandbox: Sandbox, interrupted: AbortSignal): Promise
   const seconds = Math.round((performance.now() - began) / 100) / 10;
   await guest.waitForRecords(20);
   const after = await placeOf(guest);
-  if (after.active !== path.join(folder, "path2", path.basename(before.active))) throw new Error(`The disk did not move: it is at ${after.active}.`);
+  if (after.active !== path.join(folder, "path2", path.basename(before.active)))
+    throw new Error(`The disk did not move: it is at ${after.active}.`);
   await guest.stop();
   const { acknowledged, lost, corrupt } = await checkImage(after.active, guest.disk());
   const records = { acknowledged, lost: lost.length, corrupt: corrupt.length };

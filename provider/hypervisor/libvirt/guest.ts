@@ -1,0 +1,143 @@
+/** One guest that libvirt manages. Every method is one step; what has to be true before it is the caller's observation. */
+
+import { setTimeout as pause } from "node:timers/promises";
+import type { Job } from "../../disk/job.js";
+import { diskKey, jobNames } from "../../disk/names.js";
+import { BugError, UserError } from "../../errors.js";
+import type { Host } from "../../host/host.js";
+import type { ChainsView, Guest, GuestProcess, GuestView, ManagedGuest } from "../hypervisor.js";
+import { type DomainSeen, see } from "./look.js";
+import { openManaged } from "./managed.js";
+import { mayUse } from "./probe.js";
+import { type Virsh, virshAt } from "./virsh.js";
+import { command } from "./words.js";
+
+/** The domain of this name (or UUID) at this URI of the host. Asks nothing yet. */
+export function openGuest(host: Host, address: { libvirt: string; uri: string }): Guest {
+  return new LibvirtGuest(host, address);
+}
+
+/** libvirt holds the monitor: the loop chooses other steps for its guests, which are in {@link ManagedGuest}. */
+const notLibvirts = (): Promise<never> =>
+  Promise.reject(new BugError("A step of a QMP monitor was asked of a guest that libvirt manages."));
+
+class LibvirtGuest implements Guest {
+  readonly name: string;
+  readonly guardSocket = "";
+  readonly managed: ManagedGuest;
+  #reaching: Promise<Virsh> | undefined;
+
+  constructor(
+    private readonly host: Host,
+    private readonly address: { libvirt: string; uri: string },
+  ) {
+    this.name = address.libvirt;
+    this.managed = openManaged(
+      address.uri,
+      () => this.#see(),
+      () => this.#virsh(),
+    );
+  }
+
+  async look(): Promise<GuestView> {
+    return (await this.#see()).view;
+  }
+
+  lookAtChains(): Promise<ChainsView> {
+    return this.look();
+  }
+
+  async jobs(): Promise<readonly Job[]> {
+    return (await this.look()).jobs;
+  }
+
+  keepOpen<T>(work: () => Promise<T>): Promise<T> {
+    return work();
+  }
+
+  /** Nobody waits for it: libvirt serves many. */
+  close(): void {}
+
+  async missingFeatures(): Promise<readonly string[]> {
+    return []; // libvirt asks its QEMU itself, and refuses in words
+  }
+
+  async findBySerial(serial: string): Promise<string | undefined> {
+    const { live } = await this.#see();
+    const found = live.disks.filter((disk) => disk.serial === serial).map(({ target }) => target);
+    if (found.length <= 1) return found[0];
+    throw new UserError(
+      `Unable to tell which disk of ${this.name} has the serial number "${serial}": ${found.join(" and ")} do. Name one of these.`,
+    );
+  }
+
+  /** libvirt itself says which file is active, and by its full path: so nobody has to look into the process. */
+  async process(): Promise<GuestProcess | undefined> {
+    return undefined;
+  }
+
+  async probe(_node: string, path: string): Promise<void> {
+    const { owner } = (await this.#see()).live;
+    if (owner) await mayUse(this.host, path, owner);
+  }
+
+  /**
+   * libvirt opens nothing for us before the copy begins. Until then an adopted layer is watched by its identity, which is looked at
+   * before every step; from then on QEMU has it open.
+   */
+  async hold(): Promise<void> {}
+
+  /** Synchronous, as virsh does it without `--async`: when it is answered, the copy is gone. @see virsh(1), blockjob */
+  async cancel(jobId: string): Promise<void> {
+    const { live } = await this.#see();
+    const disk = live.disks.find(({ target }) => jobNames.mirror(diskKey(live.uuid, target)) === jobId);
+    if (disk?.mirror) await this.#do(`end the copy of ${disk.target}`, command("blockjob --abort", live.uuid, disk.target));
+  }
+
+  async setSpeed(jobId: string, maxBytesPerSecond: number): Promise<void> {
+    const { live } = await this.#see();
+    const disk = live.disks.find(({ target }) => jobNames.mirror(diskKey(live.uuid, target)) === jobId);
+    if (disk) await this.#do("change the speed", command(`blockjob --bytes --bandwidth ${maxBytesPerSecond}`, live.uuid, disk.target));
+  }
+
+  async closeNodes(): Promise<readonly { node: string; why: string }[]> {
+    return []; // libvirt opens and closes them
+  }
+
+  /** Nothing wakes us: a `virsh event` would keep virsh from answering. */
+  async wakeUp(timeoutSeconds: number): Promise<void> {
+    await pause(1000 * timeoutSeconds);
+  }
+
+  openTarget = notLibvirts;
+  openOverlay = notLibvirts;
+  openLayer = notLibvirts;
+  reopenOn = notLibvirts;
+  layerNodes = notLibvirts;
+  freeze = notLibvirts;
+  startCommit = notLibvirts;
+  startPull = notLibvirts;
+  startMirror = notLibvirts;
+  complete = notLibvirts;
+  finalize = notLibvirts;
+  resume = notLibvirts;
+  dismiss = notLibvirts;
+
+  async #see(): Promise<DomainSeen> {
+    return see(await this.#virsh(), this.address.libvirt);
+  }
+
+  async #virsh(): Promise<Virsh> {
+    this.#reaching ??= virshAt(this.host, this.address.uri);
+    this.#reaching.catch(() => {
+      this.#reaching = undefined;
+    });
+    return this.#reaching;
+  }
+
+  async #do(what: string, line: string): Promise<void> {
+    const [reply] = await (await this.#virsh()).ask([line]);
+    if (reply && "text" in reply) return;
+    throw new UserError(`Unable to ${what} of ${this.name} on ${this.host.name}: libvirt answers "${reply?.refused}".`);
+  }
+}

@@ -1,0 +1,173 @@
+/** One look at the domains of a host, for everybody who asks together: one round trip to virsh, however many domains. */
+
+import { setImmediate } from "node:timers/promises";
+import { UnreachableError, UserError } from "../../errors.js";
+import { type Headers, type NamedImage, readHeaders } from "../../image/headers.js";
+import { DomainMissing, type GuestView } from "../hypervisor.js";
+import { type DomainXml, readDomain } from "./domain-xml.js";
+import { readStats } from "./domstats.js";
+import { type DomainSaid, viewOf } from "./view.js";
+import type { Virsh } from "./virsh.js";
+import type { Reply } from "./virsh-session.js";
+import { command } from "./words.js";
+
+/** What was seen of one domain. */
+export interface DomainSeen {
+  view: GuestView;
+  live: DomainXml;
+}
+
+type Answer = DomainSeen | { thrown: unknown };
+
+class Lookout {
+  #asked = new Set<string>();
+  #next: Promise<ReadonlyMap<string, Answer>> | undefined;
+  #current: Promise<unknown> = Promise.resolve();
+
+  constructor(private readonly virsh: Virsh) {}
+
+  /** Whoever comes while a look is under way waits for the next: no answer is older than its question. */
+  async see(name: string): Promise<DomainSeen> {
+    this.#asked.add(name);
+    this.#next ??= this.#begin(this.#current);
+    const answer = (await this.#next).get(name);
+    if (!answer || "thrown" in answer) throw answer?.thrown;
+    return answer;
+  }
+
+  async #begin(before: Promise<unknown>): Promise<ReadonlyMap<string, Answer>> {
+    await before.catch(() => {});
+    await setImmediate();
+    const names = [...this.#asked];
+    this.#asked = new Set();
+    this.#next = undefined;
+    const looking = lookAt(this.virsh, names);
+    this.#current = looking;
+    return looking;
+  }
+}
+
+const lookouts = new WeakMap<Virsh, Lookout>();
+
+/** @throws DomainMissing if the host says that there is no such domain @throws UnreachableError if it does not say */
+export function see(virsh: Virsh, name: string): Promise<DomainSeen> {
+  const lookout = lookouts.get(virsh) ?? new Lookout(virsh);
+  lookouts.set(virsh, lookout);
+  return lookout.see(name);
+}
+
+/** UUID and name of every domain of the host, running or not. */
+export async function allDomains(virsh: Virsh): Promise<{ uuid: string; name: string }[]> {
+  const [list] = await virsh.ask([listAll]);
+  return namesIn(virsh, list);
+}
+
+const listAll = "list --all --name --uuid";
+/** The option is named, so that a domain may be called `--all`. */
+const perDomain = ["domstats --state --block --backing --nowait --domain", "dumpxml --domain", "dumpxml --inactive --domain"] as const;
+
+async function lookAt(virsh: Virsh, names: readonly string[]): Promise<ReadonlyMap<string, Answer>> {
+  const questions = names.flatMap((name) => perDomain.map((fixed) => command(fixed, name)));
+  const [list, persistent, ...replies] = await virsh.ask([listAll, "list --all --persistent --uuid", ...questions]);
+  const known = namesIn(virsh, list);
+  const lasting = linesOf(virsh, persistent).map((line) => line.trim());
+  const answers = new Map<string, Answer>();
+  const told = new Map<string, Told>();
+  for (const [index, name] of names.entries()) {
+    const own = replies.slice(perDomain.length * index, perDomain.length * (index + 1));
+    try {
+      told.set(name, tell(virsh, name, own, known, lasting));
+    } catch (thrown) {
+      answers.set(name, { thrown });
+    }
+  }
+  const headers = await headersOf(virsh, [...told.values()]);
+  const progress = await progressOf(virsh, [...told.values()]);
+  for (const [name, said] of told) {
+    const far = progress.get(said.live.uuid) ?? new Map();
+    answers.set(name, { view: viewOf({ ...said, headers, progress: far }), live: said.live });
+  }
+  return answers;
+}
+
+type Told = Pick<DomainSaid, "live" | "persistent" | "stats">;
+
+function tell(
+  virsh: Virsh,
+  name: string,
+  [stats, live, inactive]: readonly Reply[],
+  known: readonly { uuid: string; name: string }[],
+  lasting: readonly string[],
+): Told {
+  if (!live || "refused" in live || !inactive || "refused" in inactive) {
+    if (!known.some((domain) => domain.name === name || domain.uuid === name)) {
+      throw new DomainMissing(
+        `There is no domain "${name}" at ${virsh.uri} on ${virsh.host.name}. Correct \`domain.libvirt\`, or define the domain.`,
+      );
+    }
+    const why = live && "refused" in live ? live.refused : "it does not say why";
+    throw new UserError(`Unable to look at the domain "${name}" on ${virsh.host.name}: libvirt answers "${why}".`);
+  }
+  const definition = readDomain(live.text);
+  return {
+    live: definition,
+    persistent: lasting.includes(definition.uuid) ? readDomain(inactive.text) : undefined,
+    stats: readStats(stats && "text" in stats ? stats.text : ""),
+  };
+}
+
+function namesIn(virsh: Virsh, list: Reply | undefined): { uuid: string; name: string }[] {
+  return linesOf(virsh, list).flatMap((line) => {
+    const [, uuid, name] = /^([0-9a-f-]{36}) +(.*)$/.exec(line) ?? [];
+    return uuid === undefined || name === undefined ? [] : [{ uuid, name }];
+  });
+}
+
+/** A list that was refused says nothing about any domain. */
+function linesOf(virsh: Virsh, list: Reply | undefined): string[] {
+  if (list && "text" in list) return list.text.split("\n");
+  virsh.close();
+  const why = list?.refused ?? "no answer";
+  throw new UnreachableError(`Unable to ask libvirt at ${virsh.uri} on ${virsh.host.name}: ${why}. Check libvirtd there, then run again.`);
+}
+
+/** By path of the active image. What a guest runs on is read layer by layer, what none runs on as its headers name it. */
+async function headersOf({ host }: Virsh, told: readonly Told[]): Promise<ReadonlyMap<string, Headers>> {
+  const found = new Map<string, Headers>();
+  const layers: NamedImage[] = [];
+  const chains: NamedImage[] = [];
+  const disks = told.flatMap(({ live }) => live.disks);
+  for (const { source, below } of disks) {
+    if (source.kind !== "file") continue;
+    if (below === undefined) chains.push(source);
+    else layers.push(source, ...below);
+  }
+  const ofLayers = await readHeaders(host, layers, "single layers");
+  for (const { source, below } of disks) {
+    if (source.kind !== "file" || below === undefined) continue;
+    found.set(source.path, joined(ofLayers.splice(0, 1 + below.length)));
+  }
+  const ofChains = await readHeaders(host, chains, "whole chains");
+  for (const [index, { path }] of chains.entries()) found.set(path, ofChains[index] ?? { why: "its header was not read" });
+  return found;
+}
+
+function joined(layers: readonly Headers[]): Headers {
+  const unread = layers.find((layer) => "why" in layer);
+  return unread ?? layers.flatMap((layer) => ("why" in layer ? [] : layer));
+}
+
+/** Asked only where a copy is under way. By UUID, then by the disk's target. */
+async function progressOf(virsh: Virsh, told: readonly Told[]): Promise<Map<string, Map<string, { cur: number; end: number }>>> {
+  const copies = told.flatMap(({ live }) => live.disks.flatMap(({ target, mirror }) => (mirror ? [{ uuid: live.uuid, target }] : [])));
+  const found = new Map<string, Map<string, { cur: number; end: number }>>();
+  if (copies.length === 0) return found;
+  const replies = await virsh.ask(copies.map(({ uuid, target }) => command("blockjob --raw", uuid, target)));
+  for (const [index, { uuid, target }] of copies.entries()) {
+    const reply = replies[index];
+    const number = (key: string) => Number(new RegExp(`^ *${key}=(\\d+)$`, "m").exec(reply && "text" in reply ? reply.text : "")?.[1] ?? 0);
+    const ofDomain = found.get(uuid) ?? new Map<string, { cur: number; end: number }>();
+    found.set(uuid, ofDomain.set(target, { cur: number("cur"), end: number("end") }));
+  }
+  return found;
+}

@@ -1,0 +1,115 @@
+/** From what libvirt and the images' headers say to the disks of a guest. Pure. */
+
+import type { BackingChain, Layer } from "../../disk/chain.js";
+import type { Job, JobStatus } from "../../disk/job.js";
+import { diskKey, jobNames } from "../../disk/names.js";
+import type { Headers } from "../../image/headers.js";
+import type { ImageHeader } from "../../image/qemu-img.js";
+import { type DiskView, type GuestView, type ImageView, shutOff } from "../hypervisor.js";
+import type { DiskXml, DomainXml, FileXml } from "./domain-xml.js";
+import type { DomainStats } from "./domstats.js";
+
+/** All that was asked about one domain. */
+export interface DomainSaid {
+  /** As it runs; where it does not, as it is defined. */
+  live: DomainXml;
+  /** As it will start next; undefined for a transient domain, which will not. */
+  persistent: DomainXml | undefined;
+  stats: DomainStats;
+  /** By path of the active image: its own header and those below it, as far as they were read; or why not. */
+  headers: ReadonlyMap<string, Headers>;
+  /** By the disk's target: how far its copy is. */
+  progress: ReadonlyMap<string, { cur: number; end: number }>;
+}
+
+export function viewOf(said: DomainSaid): GuestView {
+  const { live, stats } = said;
+  return {
+    domainId: live.uuid,
+    status: live.active === "yes" ? stats.state : shutOff,
+    disks: live.disks.map((disk) => diskOf(disk, said)),
+    jobs: live.disks.flatMap((disk) => jobOf(disk, said)),
+    nodes: [], // libvirt's own, and no business of ours: they change whenever it likes
+  };
+}
+
+function diskOf(disk: DiskXml, said: DomainSaid): DiskView {
+  const names = [disk.target, disk.alias ?? ""].filter((name) => name !== "");
+  return { qdev: disk.target, names, medium: mediumOf(disk, said) };
+}
+
+function mediumOf(disk: DiskXml, said: DomainSaid): DiskView["medium"] {
+  if (disk.source.kind !== "file") return disk.source;
+  const headers = said.headers.get(disk.source.path) ?? { why: "its header was not read" };
+  const image = imageOf(disk, disk.source, headers, said);
+  return "why" in image ? { kind: "unsupported", why: image.why } : { kind: "image", ...image };
+}
+
+function imageOf(disk: DiskXml, active: FileXml, headers: Headers, said: DomainSaid): ImageView | { why: string } {
+  // of a chain that the XML leaves open, only the headers tell; of one that runs, libvirt knows the layers even if we cannot read them
+  if ("why" in headers && disk.below === undefined) return headers;
+  const read = "why" in headers ? [] : headers;
+  const files = disk.below === undefined ? read.map(({ path, format }) => ({ path, format })) : [active, ...disk.below];
+  const [top, ...below] = files.map((file) => layerOf(file, said, read));
+  if (!top) return { why: "its header was not read" };
+  const chain: BackingChain = [top, ...below];
+  const header = read[0];
+  const strange = files.find(({ format }) => !["qcow2", "raw"].includes(format));
+  if (strange) return { why: `the format of ${strange.path} is ${strange.format}; only qcow2 and raw can be moved` };
+  const definedAt = definedPath(disk.target, said.persistent);
+  return {
+    readOnly: disk.readOnly === "yes",
+    rootNode: disk.target,
+    activeNode: disk.target,
+    chain,
+    cache: disk.cache,
+    detectZeroes: disk.detectZeroes,
+    creation: { format: active.format, options: header?.options ?? {} },
+    dirtyBitmaps: header?.dirtyBitmaps ?? [],
+    internalSnapshots: header?.internalSnapshots ?? [],
+    ...(definedAt === undefined ? {} : { definedAt }),
+  };
+}
+
+function layerOf({ path, format }: FileXml, { stats }: DomainSaid, headers: readonly ImageHeader[]): Layer {
+  const header = headers.find((each) => each.path === path);
+  const told = stats.files.get(path);
+  return {
+    path,
+    format,
+    virtualBytes: header?.virtualBytes ?? told?.virtualBytes ?? 0,
+    allocatedBytes: header?.allocatedBytes ?? told?.allocatedBytes ?? 0,
+    ...(header?.backingName === undefined ? {} : { backingName: header.backingName }),
+  };
+}
+
+function definedPath(target: string, persistent: DomainXml | undefined): string | undefined {
+  const source = persistent?.disks.find((disk) => disk.target === target)?.source;
+  return source?.kind === "file" ? source.path : undefined;
+}
+
+/**
+ * A copy has the name that ours would have, and says onto which file it goes: only who has the manifest knows whether that is ours.
+ * It waits for nobody at its end: libvirt's jobs end with their pivot or abort, and vanish.
+ */
+function jobOf({ target, mirror }: DiskXml, { live, progress }: DomainSaid): Job[] {
+  if (mirror?.job !== "copy") return [];
+  const { cur = 0, end = 0 } = progress.get(target) ?? {};
+  return [
+    {
+      id: jobNames.mirror(diskKey(live.uuid, target)),
+      type: "mirror",
+      status: statusOf(mirror.ready),
+      currentProgress: cur,
+      totalProgress: end,
+      ioStatus: "ok",
+      target: mirror.path,
+    },
+  ];
+}
+
+/** @see libvirt, virDomainDiskMirrorState: none, yes, abort, pivot */
+function statusOf(ready: string): JobStatus {
+  if (ready === "yes") return "ready";
+  return ready === "abort" || ready === "pivot" ? "waiting" : "running";
+}

@@ -1,0 +1,81 @@
+/** The virsh of a host: one for each URI in this process, whoever asks; closed when nobody has asked for a while. */
+
+import type { Host } from "../../host/host.js";
+import { type Reply, VirshSession } from "./virsh-session.js";
+
+/** It holds one of the host's few sessions, but no guest's monitor: so it may stay longer than a QMP session. */
+const idleSeconds = 5;
+
+export class Virsh {
+  #session: Promise<VirshSession> | undefined;
+  #users = 0;
+  #idle: NodeJS.Timeout | undefined;
+  #roundTrips = 0;
+
+  constructor(
+    readonly host: Host,
+    readonly uri: string,
+  ) {}
+
+  /** How often it was written to and answered: commands sent in one write are one. */
+  get roundTrips(): number {
+    return this.#roundTrips;
+  }
+
+  /** Sends all commands in one write. @throws UnreachableError if virsh or libvirtd does not answer */
+  async ask(commands: readonly string[]): Promise<Reply[]> {
+    clearTimeout(this.#idle);
+    this.#users++;
+    try {
+      const session = await this.#open();
+      this.#roundTrips++;
+      return await session.ask(commands);
+    } finally {
+      this.#users--;
+      if (this.#users === 0) this.#rest();
+    }
+  }
+
+  /** Ends virsh as soon as nobody uses it: the next question opens it again. */
+  close(): void {
+    if (this.#users > 0) return;
+    clearTimeout(this.#idle);
+    const session = this.#session;
+    this.#session = undefined;
+    session?.then(
+      (open) => open.close(),
+      () => {},
+    );
+  }
+
+  async #open(): Promise<VirshSession> {
+    const standing = await this.#session?.catch(() => undefined);
+    if (standing && !standing.isOver) return standing;
+    this.#session = VirshSession.open(this.host, this.uri);
+    return this.#session;
+  }
+
+  #rest(): void {
+    this.#idle = setTimeout(() => this.close(), idleSeconds * 1000);
+    this.#idle.unref();
+  }
+}
+
+const known = new Map<string, Virsh>();
+const places = new WeakMap<Host, Promise<string>>();
+
+/** What makes two ways to a host the same for libvirt: kernel, namespaces and user. Addresses and names are not unique. */
+const place = `cat /proc/sys/kernel/random/boot_id
+for space in mnt net uts; do readlink "/proc/self/ns/$space"; done
+stat -L -c %d:%i / ; id -u`;
+
+/** The one virsh for this URI of the host at the end of this way. */
+export async function virshAt(host: Host, uri: string): Promise<Virsh> {
+  const asked = places.get(host) ?? host.run(place).then(({ stdout }) => stdout);
+  places.set(host, asked);
+  asked.catch(() => places.delete(host));
+  const key = `${await asked}\0${uri}`;
+  const virsh = known.get(key) ?? new Virsh(host, uri);
+  known.set(key, virsh);
+  return virsh;
+}

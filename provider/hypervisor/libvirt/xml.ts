@@ -1,0 +1,99 @@
+/** libvirt's XML as a tree of elements, and back. The only file that knows the parser. */
+
+import { XMLParser } from "fast-xml-parser";
+import { BugError, messageOf } from "../../errors.js";
+
+export interface Element {
+  name: string;
+  attributes: Readonly<Record<string, string>>;
+  children: readonly Element[];
+  /** What stands between its tags, without that of its children. */
+  text: string;
+}
+
+const attributesKey = ":@";
+const prefix = "@";
+
+/** Entities are not expanded by the parser: the five that XML itself has, and numbers, are by {@link plain}. */
+const parser = new XMLParser({
+  preserveOrder: true,
+  ignoreAttributes: false,
+  attributeNamePrefix: prefix,
+  processEntities: false,
+  parseTagValue: false,
+  parseAttributeValue: false,
+  trimValues: false,
+  ignoreDeclaration: true,
+  ignorePiTags: true,
+});
+
+/** @throws BugError if it is not one element, or declares a document type: libvirt writes none, and one may declare entities without end */
+export function parseXml(text: string, what: string): Element {
+  const refuse = (why: string, cause?: unknown) =>
+    new BugError(`Unable to read ${what}: ${why}.`, cause === undefined ? undefined : { cause });
+  if (/<!(DOCTYPE|ENTITY)/i.test(text)) throw refuse("it declares a document type");
+  let nodes: unknown;
+  try {
+    nodes = parser.parse(text);
+  } catch (cause) {
+    throw refuse(`it is no XML (${messageOf(cause)})`, cause);
+  }
+  const [root, ...others] = elementsIn(nodes);
+  if (!root || others.length > 0) throw refuse("it is not one element");
+  return root;
+}
+
+/** The parser's ordered form: a list of `{ name: children, ":@": attributes }` and `{ "#text": text }`. */
+function elementsIn(nodes: unknown): Element[] {
+  return records(nodes).flatMap((node) => {
+    const name = Object.keys(node).find((key) => key !== attributesKey);
+    if (name === undefined || name.startsWith("#")) return [];
+    return [{ name, attributes: attributesOf(node[attributesKey]), children: elementsIn(node[name]), text: textIn(node[name]) }];
+  });
+}
+
+function textIn(nodes: unknown): string {
+  return plain(
+    records(nodes)
+      .map((node) => ("#text" in node ? String(node["#text"]) : ""))
+      .join(""),
+  );
+}
+
+function attributesOf(bag: unknown): Record<string, string> {
+  const entries = typeof bag === "object" && bag !== null ? Object.entries(bag) : [];
+  return Object.fromEntries(entries.map(([name, value]) => [name.slice(prefix.length), plain(String(value))]));
+}
+
+function records(nodes: unknown): Record<string, unknown>[] {
+  return Array.isArray(nodes) ? nodes.filter((node) => typeof node === "object" && node !== null) : [];
+}
+
+const entities: Readonly<Record<string, string>> = { lt: "<", gt: ">", amp: "&", quot: '"', apos: "'" };
+
+function plain(text: string): string {
+  return text.replace(/&(?:#(\d+)|#x([0-9a-fA-F]+)|(\w+));/g, (whole, decimal, hex, name) => {
+    if (name !== undefined) return entities[name] ?? whole;
+    return String.fromCodePoint(Number.parseInt(decimal ?? hex, decimal === undefined ? 16 : 10));
+  });
+}
+
+/** Text for between tags and within quotes. */
+export function escaped(text: string): string {
+  const names: Readonly<Record<string, string>> = { "<": "lt", ">": "gt", "&": "amp", '"': "quot", "'": "apos" };
+  return text.replace(/[<>&"']/g, (character) => `&${names[character]};`);
+}
+
+export function xmlText({ name, attributes, children, text }: Element): string {
+  const inside = [...(text.trim() === "" ? [] : [escaped(text)]), ...children.map(xmlText)].join("");
+  const given = Object.entries(attributes).map(([key, value]) => ` ${key}='${escaped(value)}'`);
+  return inside === "" ? `<${name}${given.join("")}/>` : `<${name}${given.join("")}>${inside}</${name}>`;
+}
+
+export function child({ children }: Element, name: string): Element | undefined {
+  return children.find((element) => element.name === name);
+}
+
+export function all({ children }: Element, name: string): Element[] {
+  return children.filter((element) => element.name === name);
+}

@@ -1,0 +1,23 @@
+/** Whether an overlay holds anything of its own. */
+
+import { z } from "zod";
+import { BugError } from "../errors.js";
+import type { Host } from "../host/host.js";
+import { expectSuccess } from "./last-words.js";
+
+/** `present`: allocated in the image, be it as data or as zeroes. @see qemu-img(1), map --output=json (6.1 and later) */
+const map = z.array(z.object({ present: z.boolean() }));
+
+/**
+ * Looks at the image alone, so that its backing file need not be there; also while a guest has it open, but then QEMU may know more than
+ * the file shows.
+ */
+export async function overlayContent(host: Host, path: string, format = "qcow2"): Promise<"empty" | "holds-writes"> {
+  const alone = `json:${JSON.stringify({ driver: format, backing: null, file: { driver: "file", filename: path } })}`;
+  const finished = await host.run('qemu-img map -U --output=json "$1"', [alone]);
+  expectSuccess(host, finished, `Unable to see what ${path} holds`);
+  const extents = map.safeParse(JSON.parse(finished.stdout));
+  if (!extents.success)
+    throw new BugError(`Unable to read what qemu-img maps of ${path} on ${host.name}: ${z.prettifyError(extents.error)}.`);
+  return extents.data.some(({ present }) => present) ? "holds-writes" : "empty";
+}

@@ -1,0 +1,112 @@
+/** `MirroredSnapshot` in the provider process: parse, settle, tell. */
+
+import { isDeepStrictEqual } from "node:util";
+import { z } from "zod";
+import { argumentsOf, changedArguments, checkArguments, isUnknown } from "../arguments.js";
+import { messageOf, UserError } from "../errors.js";
+import { placeChanged } from "../hypervisor/address.js";
+import { GuestNotRunning } from "../hypervisor/hypervisor.js";
+import type { Lifecycle, Properties, Run } from "../lifecycle.js";
+import { guestIsSilent } from "../migration/converge.js";
+import { openSite } from "../migration/open.js";
+import { moveOptions } from "../migration/options.js";
+import { end, make, snapshotLeftOnHost } from "./conduct.js";
+import { observe } from "./observe.js";
+import { outputsOf } from "./report.js";
+import { disksOf, type MirroredSnapshotSettings, mirroredSnapshotArgs, type SnapshotReport } from "./resource.js";
+import type { SnapshotSite } from "./site.js";
+
+export const mirroredSnapshot: Lifecycle = {
+  check: (_olds, news) => checkArguments(mirroredSnapshotArgs, news),
+
+  diff(_id, olds, news) {
+    refuseOtherChanges(olds, news);
+    if (changedArguments(mirroredSnapshotArgs, olds, news).length > 0) return { changes: undefined, replaces: [] };
+    return { changes: Object.values(statesIn(olds)).some(({ state }) => state !== "ready"), replaces: [] };
+  },
+
+  async create(inputs, run) {
+    return make(await siteOf(mirroredSnapshotArgs.parse(inputs), run), inputs);
+  },
+
+  async read(id, outputs, run) {
+    const inputs = argumentsOf(mirroredSnapshotArgs, outputs);
+    const site = await siteOf(mirroredSnapshotArgs.parse(inputs), run);
+    try {
+      return { id, inputs, outputs: { ...inputs, ...outputsOf(site, await observe(site)) } };
+    } catch (thrown) {
+      if ((await guestIsSilent(site, thrown)) === "host-is-silent") throw thrown;
+      run.say("warning", `${messageOf(thrown)} What is shown is what was last seen.`);
+      return { id, inputs, outputs: { ...outputs, running: thrown instanceof GuestNotRunning ? false : outputs.running } };
+    }
+  },
+
+  async update(id, _olds, news, run) {
+    const { outputs } = await make(await siteOf(mirroredSnapshotArgs.parse(argumentsOf(mirroredSnapshotArgs, news)), run), news, id);
+    return { outputs };
+  },
+
+  async delete(_id, outputs, run) {
+    const settings = mirroredSnapshotArgs.parse(argumentsOf(mirroredSnapshotArgs, outputs));
+    const { onDelete } = settings;
+    if (onDelete === undefined) throw withoutEnding(settings);
+    const site = await siteOf(settings, run);
+    try {
+      await end(site, onDelete);
+    } catch (thrown) {
+      if ((await guestIsSilent(site, thrown)) === "silent" && thrown instanceof GuestNotRunning) {
+        return snapshotLeftOnHost(site, String(outputs.domainId));
+      }
+      throw thrown;
+    }
+  },
+};
+
+async function siteOf(settings: MirroredSnapshotSettings, run: Run): Promise<SnapshotSite> {
+  const { host, domain, reuseExternal } = settings;
+  const options = moveOptions.parse(argumentsOf(moveOptions, settings));
+  return { ...(await openSite({ host, domain, options }, run)), disks: disksOf(settings), reuseExternal };
+}
+
+/**
+ * Anything but `onDelete`, and how one signs in, would need a replacement; and that would end the snapshot by the way that onDelete says:
+ * a pivot onto a half-made copy.
+ */
+function refuseOtherChanges(olds: Properties, news: Properties): void {
+  if (olds.domain === undefined) return; // a state that says nothing
+  const before = checkArguments(mirroredSnapshotArgs, argumentsOf(mirroredSnapshotArgs, olds)).inputs;
+  const place = placeChanged(before, news);
+  const changed = changedArguments(mirroredSnapshotArgs, before, news).filter((key) => key !== "onDelete" && !isUnknown(news[key]));
+  const fixed = changed.filter((key) => (key === "host" ? place.includes(key) : !isSameDisks(key, before, news)));
+  if (fixed.length === 0) return;
+  throw new UserError(
+    `Unable to change ${fixed.join(", ")} of a mirrored snapshot: end this snapshot first. Nothing was touched. ` +
+      "Set onDelete and delete it, then make another; only onDelete changes while it lasts.",
+  );
+}
+
+/** The same disks may be said by `disks` or by `diskspecs`. */
+function isSameDisks(key: string, before: Properties, news: Properties): boolean {
+  if (key !== "disks" && key !== "diskspecs") return false;
+  const [one, other] = [before, news].map((bag) => mirroredSnapshotArgs.safeParse(argumentsOf(mirroredSnapshotArgs, bag)).data);
+  return one !== undefined && other !== undefined && isDeepStrictEqual(disksOf(one), disksOf(other));
+}
+
+function withoutEnding(settings: MirroredSnapshotSettings): UserError {
+  const names = disksOf(settings)
+    .map(({ disk }) => disk)
+    .join(", ");
+  return new UserError(
+    `Unable to delete the mirrored snapshot of ${names}: it can be deleted only with one of pivot and abort (invalid argument), and onDelete names neither. ` +
+      'Nothing was touched. Set onDelete to "pivot" or "abort", run `pulumi up`, then delete it.',
+  );
+}
+
+/** What the state says of the disks; states of older versions, and `{}`, say nothing. */
+function statesIn(properties: Properties): Readonly<Record<string, SnapshotReport>> {
+  const states = z.record(
+    z.string(),
+    z.custom<SnapshotReport>((report) => typeof report === "object" && report !== null && "state" in report),
+  );
+  return states.safeParse(properties.states).data ?? {};
+}

@@ -1,0 +1,171 @@
+/** Observe, then one step, until done: a second run finishes what a killed one began, because neither remembers anything. */
+
+import type { Job } from "../disk/job.js";
+import { jobNames } from "../disk/names.js";
+import { BugError, impossible, UserError } from "../errors.js";
+import { realPath, statFiles } from "../host/files.js";
+import { Locks } from "../migration/lock.js";
+import { MirrorTeller } from "../migration/mirroring.js";
+import type { Outcome } from "../migration/outcome.js";
+import { finalize } from "../migration/switch.js";
+import { Watch } from "../migration/watch.js";
+import { begin } from "./begin.js";
+import { clear, drop, setBack, tidy } from "./endings.js";
+import { find, observe, placesOf } from "./observe.js";
+import { pivot } from "./pivot.js";
+import { type Goal, nextStep, type Step } from "./plan.js";
+import { writeSnapshotRecords } from "./records.js";
+import { recorded, refusal, type Seen, type SeenDisk, type SnapshotSite } from "./site.js";
+import { startMirror, takeSnapshot } from "./taking.js";
+
+/** Brings the snapshot to what `goal` says, with its places locked. */
+export async function settleSnapshot(site: SnapshotSite, goal: Goal, outcome: Outcome): Promise<Seen> {
+  const locks = new Locks(site.host);
+  try {
+    for (const disk of (await find(site)).found) {
+      const said = (text: string) => site.run.progress(`${disk.disk} ${text}`);
+      for (const directory of await existing(site, placesOf(disk))) await locks.take(directory, disk.key, said, site.run.stop);
+    }
+    return await new Settling(site, goal, outcome).run();
+  } finally {
+    await locks.release();
+  }
+}
+
+/** Real paths of those that are there, each once: one that is missing is the preflight's to refuse. */
+async function existing(site: SnapshotSite, directories: readonly string[]): Promise<string[]> {
+  const stats = await statFiles(site.host, directories, "follow");
+  const real = new Set<string>();
+  for (const [index, directory] of directories.entries()) {
+    if (stats[index]?.kind === "directory") real.add(await realPath(site.host, directory));
+  }
+  return [...real];
+}
+
+class Settling {
+  private readonly teller = new MirrorTeller();
+  private readonly watch: Watch;
+  /** Disks whose job was let go on after an error: a second error is told. */
+  private readonly continued = new Set<string>();
+
+  constructor(
+    private readonly site: SnapshotSite,
+    private readonly goal: Goal,
+    private readonly outcome: Outcome,
+  ) {
+    this.watch = new Watch(site.options.stallSeconds);
+  }
+
+  async run(): Promise<Seen> {
+    for (;;) {
+      const seen = await observe(this.site);
+      const step = nextStep(this.goal, seen.disks);
+      if (step.step === "done") return seen;
+      if (this.site.run.stop.aborted && step.step !== "let-go" && step.step !== "cancel") throw this.stopped(seen);
+      this.watch.see(step, seen);
+      await this.take(step, seen);
+    }
+  }
+
+  private async take(step: Exclude<Step, { step: "done" }>, seen: Seen): Promise<void> {
+    const { site } = this;
+    switch (step.step) {
+      case "stop":
+        throw this.refused(one(seen, step.disk), step.why, step.advice);
+      case "begin":
+        return begin(site, seen, of(seen, step.disks));
+      case "record-mirror":
+        return writeSnapshotRecords(site.host, one(seen, step.disk).key, recorded(one(seen, step.disk)).manifest);
+      case "take-snapshot":
+        return takeSnapshot(site, of(seen, step.disks).map(recorded));
+      case "start-mirror":
+        return startMirror(site, seen, recorded(one(seen, step.disk)));
+      case "continue-mirror":
+        return this.continueOnce(one(seen, step.disk));
+      case "wait":
+        return this.wait(of(seen, step.disks));
+      case "pivot":
+        return pivot(site, seen, of(seen, step.disks).map(recorded), this.outcome);
+      case "let-go":
+        return finalize(site, jobsOf(of(seen, step.disks)));
+      case "cancel":
+        return this.cancel(seen, of(seen, step.disks));
+      case "dismiss":
+        return this.dismiss(one(seen, step.disk));
+      case "set-back":
+        return setBack(site, recorded(one(seen, step.disk)));
+      case "tidy":
+        return tidy(site, seen, recorded(one(seen, step.disk)));
+      case "drop":
+        return drop(site, seen, recorded(one(seen, step.disk)));
+      case "clear":
+        return clear(site, recorded(one(seen, step.disk)));
+      default:
+        return impossible(step);
+    }
+  }
+
+  private async wait(disks: readonly SeenDisk[]): Promise<void> {
+    for (const disk of disks) if ("job" in disk.seen) this.site.run.progress(this.teller.tell(disk.disk, disk.seen.job));
+    await this.site.guest.wakeUp(0.5);
+  }
+
+  private async continueOnce(disk: SeenDisk): Promise<void> {
+    if (disk.seen.phase !== "stalled") return;
+    if (this.continued.has(disk.disk)) {
+      const what = disk.seen.job.ioStatus === "nospace" ? "has no space left" : "answers with I/O errors";
+      throw this.refused(
+        disk,
+        `the storage of ${disk.wanted.mirror} ${what}`,
+        "Mend it, then run `pulumi up` again: the mirror goes on where it stopped.",
+      );
+    }
+    this.continued.add(disk.disk);
+    await this.site.guest.resume(disk.seen.job.id);
+    await this.site.guest.wakeUp(0.5);
+  }
+
+  private async cancel(seen: Seen, disks: readonly SeenDisk[]): Promise<void> {
+    const ours = new Set(jobsOf(disks).map(({ jobId }) => jobId));
+    await Promise.all(seen.view.jobs.filter(({ id }) => ours.has(id)).map(({ id }) => this.site.guest.cancel(id)));
+    await this.site.guest.wakeUp(0.1);
+  }
+
+  /** An error that the mirror ended with is told; the next run starts another. */
+  private async dismiss(disk: SeenDisk): Promise<void> {
+    if (disk.seen.phase !== "broken-off") return;
+    const { job }: { job: Job } = disk.seen;
+    await this.site.guest.dismiss(job.id);
+    if (this.goal === "abort" || job.error === undefined) return;
+    throw this.refused(
+      disk,
+      `its mirror ended with: ${job.error}`,
+      "Mend what it says, then run `pulumi up` again: the mirror starts anew.",
+    );
+  }
+
+  private refused(disk: SeenDisk, why: string, advice: string): UserError {
+    const left = disk.manifest ? `The guest runs on; current: ${disk.manifest.current}.` : "Nothing was touched.";
+    const verb = this.goal === "mirror" ? "make the mirrored snapshot of" : `${this.goal} the mirrored snapshot of`;
+    return refusal(this.site, verb, disk.disk)(why, advice, { left });
+  }
+
+  private stopped(seen: Seen): UserError {
+    const current = seen.disks.map(({ disk, manifest, active }) => `${disk} on ${manifest?.current ?? active.named}`).join(", ");
+    return new UserError(`Stopped as asked, between two steps: the guest runs on, ${current}. Nothing is lost: run again and it goes on.`);
+  }
+}
+
+function jobsOf(disks: readonly SeenDisk[]): { jobId: string }[] {
+  return disks.map(({ key }) => ({ jobId: jobNames.mirror(key) }));
+}
+
+function one(seen: Seen, disk: string): SeenDisk {
+  const found = seen.disks.find((candidate) => candidate.disk === disk);
+  if (!found) throw new BugError(`A step was chosen for ${disk}, which was not observed.`);
+  return found;
+}
+
+function of(seen: Seen, disks: readonly string[]): SeenDisk[] {
+  return disks.map((disk) => one(seen, disk));
+}

@@ -1,0 +1,20 @@
+/** What the resource shows of its snapshot: read from the host, in the words of outputs. */
+
+import type { Properties } from "../lifecycle.js";
+import { chainReport } from "../migration/report.js";
+import type { SnapshotReport } from "./resource.js";
+import type { Seen, SeenDisk, SnapshotSite } from "./site.js";
+import { snapshotXml } from "./snapshot-xml.js";
+
+export function outputsOf(site: SnapshotSite, { view, disks }: Seen): Properties {
+  return {
+    xml: snapshotXml(site.disks),
+    states: Object.fromEntries(disks.map((disk) => [disk.disk, report(disk)])),
+    running: true,
+    domainId: view.domainId,
+  };
+}
+
+function report({ seen, manifest, active, image }: SeenDisk): SnapshotReport {
+  return { state: seen.phase, current: manifest?.current ?? active.named, chain: chainReport(image.chain) };
+}
