@@ -16,6 +16,7 @@ import { type DiskPlaces, observe, observeNames } from "./observe.js";
 import type { Outcome } from "./outcome.js";
 import { type Goal, nextStep, type Step } from "./plan.js";
 import type { Seen, SeenDisk, Site } from "./site.js";
+import { SourceSpace } from "./source-space.js";
 import { finalize, switchDisks } from "./switch.js";
 import { collapsedTurn, foldedTurn, linkMovesIn, linkTurn, pivotTurn } from "./turns.js";
 import { Watch } from "./watch.js";
@@ -54,6 +55,7 @@ async function lockPlaces(site: Site, locks: Locks, places: readonly DiskPlaces[
 class Move {
   private readonly teller = new MirrorTeller();
   private readonly watch: Watch;
+  private readonly space: SourceSpace;
   /** Jobs that were let go on after an error: a second error of the same kind is told. */
   private readonly continued = new Set<string>();
   /** Disks of which this run has started a job or seen it at work, and not cancelled it: its end is ours to tell. */
@@ -69,13 +71,15 @@ class Move {
     private readonly outcome: Outcome,
   ) {
     this.watch = new Watch(site.options.stallSeconds);
+    this.space = new SourceSpace(site);
   }
 
   async run(): Promise<Seen> {
     for (;;) {
       const seen = await observe(this.site, this.disks);
-      const step = nextStep(this.goal, seen.disks);
-      if (step.step === "done") return seen;
+      await this.space.look(seen);
+      const step = nextStep(this.space.reason ? "withdraw" : this.goal, seen.disks);
+      if (step.step === "done") return this.ended(seen);
       if (this.site.run.stop.aborted && step.step !== "let-go" && step.step !== "cancel") throw this.stopped(seen);
       this.watch.see(step, seen);
       await this.take(step, seen);
@@ -97,7 +101,7 @@ class Move {
       case "record-frozen":
         return recordFrozen(site, written(one(seen, step.disk)));
       case "copy":
-        return copyOne(site, one(seen, step.disk), step.layer, outcome);
+        return this.copy(seen, step);
       case "start-mirror":
         return startMirror(site, one(seen, step.disk), manifestOf(one(seen, step.disk)));
       case "collapse":
@@ -130,6 +134,21 @@ class Move {
         return clear(site, one(seen, step.disk), manifestOf(one(seen, step.disk)));
       default:
         return impossible(step);
+    }
+  }
+
+  private ended(seen: Seen): Seen {
+    if (this.space.reason) throw this.space.reason;
+    return seen;
+  }
+
+  private async copy(seen: Seen, { disk, layer }: Extract<Step, { step: "copy" }>): Promise<void> {
+    const stop = AbortSignal.any([this.site.run.stop, this.space.low]);
+    const site = { ...this.site, run: { ...this.site.run, stop } };
+    try {
+      await this.space.during(seen, () => copyOne(site, one(seen, disk), layer, this.outcome));
+    } catch (thrown) {
+      if (!this.space.reason) throw thrown; // else the next step undoes
     }
   }
 

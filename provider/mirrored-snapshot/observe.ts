@@ -4,7 +4,6 @@ import { isFile, isUnchanged, sameFile } from "../disk/chain.js";
 import type { Job } from "../disk/job.js";
 import { diskKey, jobNames } from "../disk/names.js";
 import { directoryOf, within } from "../disk/paths.js";
-import { BugError } from "../errors.js";
 import { type FileStat, realPath, statFiles } from "../host/files.js";
 import type { GuestProcess, GuestView } from "../hypervisor/hypervisor.js";
 import { findDisk } from "../hypervisor/qemu/find.js";
@@ -159,17 +158,7 @@ async function beforeSnapshot(
 
 function phaseOfMirror(job: Job, manifest: SnapshotManifest): SnapshotPhase {
   const seen = phaseOfJob(job, currentSide(manifest));
-  switch (seen.phase) {
-    case "mirroring":
-    case "stalled":
-    case "ready":
-    case "turning":
-    case "pending":
-    case "ended":
-      return seen;
-    default:
-      throw new BugError(`A mirror was taken for ${seen.phase}.`);
-  }
+  return seen.phase === "ended" ? { phase: "broken-off", job } : seen;
 }
 
 /**
