@@ -3,7 +3,7 @@
  * what a killed one began, because neither remembers anything.
  */
 
-import { BugError, impossible, UserError } from "../errors.js";
+import { BugError, impossible, isKind, UserError } from "../errors.js";
 import { begin, recordDestination } from "./begin.js";
 import { complaint } from "./complaint.js";
 import { copyOne } from "./copying.js";
@@ -11,7 +11,7 @@ import { clear, setBack, tidy } from "./endings.js";
 import { collapse, fold, freeze, pullFailed, recordFrozen } from "./freezing.js";
 import { Locks } from "./lock.js";
 import type { Manifest } from "./manifest.js";
-import { continueJob, dismissJob, MirrorTeller, stalledAgain, startMirror } from "./mirroring.js";
+import { continueJob, dismissJob, JobTeller, stalledAgain, startMirror } from "./mirroring.js";
 import { type DiskPlaces, observe, observeNames } from "./observe.js";
 import type { Outcome } from "./outcome.js";
 import { type Goal, nextStep, type Step } from "./plan.js";
@@ -53,7 +53,7 @@ async function lockPlaces(site: Site, locks: Locks, places: readonly DiskPlaces[
 }
 
 class Move {
-  private readonly teller = new MirrorTeller();
+  private readonly teller = new JobTeller();
   private readonly watch: Watch;
   private readonly space: SourceSpace;
   /** Jobs that were let go on after an error: a second error of the same kind is told. */
@@ -168,10 +168,22 @@ class Move {
 
   private async wait(disks: readonly SeenDisk[]): Promise<void> {
     for (const { disk, seen } of disks) {
-      if (["mirroring", "collapsing", "folding"].includes(seen.phase)) this.watched.add(disk);
-      if ("job" in seen) this.site.run.progress(this.teller.tell(disk, seen.job));
+      if (!("job" in seen)) continue;
+      if (["mirroring", "collapsing", "folding"].includes(seen.phase)) await this.attend(disk, seen.job.id);
+      this.site.run.progress(this.teller.tell(disk, seen));
     }
     await this.site.guest.wakeUp(0.5);
+  }
+
+  /** A job that an earlier run started goes on at the speed that is wanted now. */
+  private async attend(disk: string, jobId: string): Promise<void> {
+    if (this.watched.has(disk)) return;
+    this.watched.add(disk);
+    try {
+      await this.site.guest.setSpeed(jobId, this.site.options.maxBytesPerSecond);
+    } catch (refusal) {
+      if (!isKind(refusal, "user")) throw refusal; // it has come to its end meanwhile: the next look tells
+    }
   }
 
   private async continueOnce(disk: SeenDisk): Promise<void> {
