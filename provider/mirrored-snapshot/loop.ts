@@ -5,7 +5,7 @@ import { jobNames } from "../disk/names.js";
 import { BugError, impossible, UserError } from "../errors.js";
 import { realPath, statFiles } from "../host/files.js";
 import { Locks } from "../migration/lock.js";
-import { MirrorTeller } from "../migration/mirroring.js";
+import { JobTeller } from "../migration/mirroring.js";
 import type { Outcome } from "../migration/outcome.js";
 import { finalize } from "../migration/switch.js";
 import { Watch } from "../migration/watch.js";
@@ -43,7 +43,7 @@ async function existing(site: SnapshotSite, directories: readonly string[]): Pro
 }
 
 class Settling {
-  private readonly teller = new MirrorTeller();
+  private readonly teller = new JobTeller();
   private readonly watch: Watch;
   /** Disks whose job was let go on after an error: a second error is told. */
   private readonly continued = new Set<string>();
@@ -106,7 +106,7 @@ class Settling {
   }
 
   private async wait(disks: readonly SeenDisk[]): Promise<void> {
-    for (const disk of disks) if ("job" in disk.seen) this.site.run.progress(this.teller.tell(disk.disk, disk.seen.job));
+    for (const disk of disks) if ("job" in disk.seen) this.site.run.progress(this.teller.tell(disk.disk, disk.seen));
     await this.site.guest.wakeUp(0.5);
   }
 
