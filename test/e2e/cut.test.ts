@@ -6,7 +6,7 @@ import { assertNothingLost, assertSettledAt, assertWritesOn, look } from "./real
 import { openStage, type Stage } from "./stage.js";
 
 const timeoutMs = 300_000;
-const { copy, mirror, beforeComplete, pending, beforeFinalize, tidyingJob, tidyingNodes } = cutPlaces;
+const { copy, mirror, beforeComplete, pending, beforeFinalize, neverLetGo, tidyingJob, tidyingNodes } = cutPlaces;
 
 /** Where the first `up` is cut, which is then destroyed, and where the second, which is then finished. */
 const kills: { title: string; first: CutPlace; second: CutPlace }[] = [
@@ -14,6 +14,7 @@ const kills: { title: string; first: CutPlace; second: CutPlace }[] = [
   { title: mirror.title, first: mirror, second: mirror },
   { title: "in the switch, before it is written down", first: beforeComplete, second: pending },
   { title: beforeFinalize.title, first: beforeFinalize, second: beforeFinalize },
+  { title: neverLetGo.title, first: neverLetGo, second: neverLetGo },
   { title: "in the tidying", first: tidyingJob, second: tidyingNodes },
 ];
 

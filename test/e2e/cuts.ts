@@ -87,6 +87,24 @@ const beforeFinalize: CutPlace = {
   watch: ({ proxy }, _storage, strike) => proxy.before("job-finalize", cut(strike)),
 };
 
+const neverLetGo: CutPlace = {
+  title: "in the switch, written down, when somebody else cancels the mirror",
+  current: "source",
+  monitor: "proxied",
+  more: {},
+  watch(stage, _storage, strike) {
+    const cancelThenStrike = async () => {
+      await using operator = await Operator.connect(stage.guest.operatorSocket);
+      const [job] = await jobsOf(operator);
+      await operator.execute("job-cancel", { id: job?.id ?? "" });
+      const ended = async () => (await jobsOf(operator)).find(({ status }) => status === "concluded");
+      await until(10, ended, () => "The mirror did not end.");
+      return cut(strike)();
+    };
+    stage.proxy.before("job-finalize", cancelThenStrike);
+  },
+};
+
 const tidyingJob: CutPlace = {
   title: "in the tidying, before the job is dismissed",
   current: "destination",
@@ -103,7 +121,7 @@ const tidyingNodes: CutPlace = {
   watch: ({ proxy }, _storage, strike) => proxy.before("job-finalize", () => forwardThen(() => proxy.before("blockdev-del", cut(strike)))),
 };
 
-export const cutPlaces = { copy, mirror, beforeComplete, pending, beforeFinalize, tidyingJob, tidyingNodes };
+export const cutPlaces = { copy, mirror, beforeComplete, pending, beforeFinalize, neverLetGo, tidyingJob, tidyingNodes };
 
 /**
  * An `up` that is cut at a place on its way to `storage`.
