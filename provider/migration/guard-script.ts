@@ -2,7 +2,7 @@
  * The switch's guard: one shell on the host that writes down the switch while the guest's I/O waits, and that ends the switch
  * alone when we cannot (design 3.4).
  *
- * Arguments: the monitor's socket; the link, its next and its former form (each empty where there is no link); then for every
+ * Arguments: the monitor's socket, and its name as a word of socat's; the link, its next and its former form (each empty where there is no link); then for every
  * disk the job's id, the two manifests, the image that goes stale and its quarantine name (each empty where there is none), and
  * the target. Beside each manifest lie `.next`, what it shall say but for the target's size and time at its end, and `.back`,
  * what it says now; beside a quarantine name perhaps `.link`, which takes the image's old name.
@@ -18,8 +18,8 @@ export const guardSilenceSeconds = 5;
 
 export const guardScript = `
 trap '' HUP INT TERM PIPE
-socket=$1 link=$2 next=$3 back=$4
-shift 4
+socket=$1 address=$2 link=$3 next=$4 back=$5
+shift 5
 LC_ALL=C export LC_ALL
 renice -n -15 -p $$ >/dev/null 2>&1 # as far as we may: guest I/O waits for the few processes that are started here
 if command -v socat >/dev/null 2>&1; then tool=socat; elif command -v nc >/dev/null 2>&1; then tool=nc; else tool=none; fi
@@ -35,7 +35,7 @@ done
 speak() {
   for try in 1 2 3 4 5 6 7 8 9 10; do
     heard=$(printf '{"execute":"qmp_capabilities"}\\n%s\\n' "$1" | case $tool in
-      socat) (cd "\${socket%/*}/" && socat -T 1 -,ignoreeof "UNIX-CONNECT:./\${socket##*/}") ;;
+      socat) (cd "\${socket%/*}/" && socat -T 1 -,ignoreeof "UNIX-CONNECT:./$address") ;;
       nc) nc -U -w 1 "$socket" ;;
     esac 2>/dev/null)
     case $heard in *'"return"'*) return 0 ;; esac
@@ -115,12 +115,14 @@ record() { # a tail that a power cut takes from a manifest is no harm: its .back
   complete_next "$@" && write_current "$@" && settle "$@" && quarantine "$@" && settle "$@"
 }
 
+# Called off by USR1, which this shell does not ignore: another signal would be lost between the dog's birth and its own trap, and the
+# dog would bite whoever uses the connection 5 s later.
 dog=
 watch() {
-  [ -z "$dog" ] || kill "$dog" 2>/dev/null
+  [ -z "$dog" ] || kill -USR1 "$dog" 2>/dev/null
   dog=
   [ "$1" = no ] || [ -z "$sshd" ] || {
-    (trap - TERM; trap 'kill $nap; exit' TERM; sleep ${guardSilenceSeconds} & nap=$!; wait $nap && kill -KILL "$sshd") </dev/null >/dev/null 2>&1 &
+    (none=$!; trap - TERM; trap '[ "$!" = "$none" ] || kill $!; exit' USR1; sleep ${guardSilenceSeconds} & wait $! && kill -KILL "$sshd") </dev/null >/dev/null 2>&1 &
     dog=$!
   }
 }

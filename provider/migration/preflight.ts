@@ -126,7 +126,7 @@ async function checkNobodyLeftBehind(
   for (const { qdev, medium, names } of view.disks) {
     if (home === undefined || medium.kind !== "image" || moving.some((disk) => disk.qdev === qdev)) continue;
     if ((await sameDirectory(site, directoryOf(medium.chain[0].path), home)) === "different") continue;
-    const why = `${names[0] ?? qdev} lies behind the same link and would not move with it`;
+    const why = `${names.find((name) => !name.includes("/")) ?? qdev} lies behind the same link and would not move with it`;
     throw refuse(why, "Add it to `disks`: all disks behind a link move in one operation.");
   }
 }

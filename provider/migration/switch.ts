@@ -11,6 +11,7 @@ import { baseName } from "../disk/paths.js";
 import { createExclusively, takeOver, writeFileAtomically } from "../host/files.js";
 import type { Conversation } from "../host/host.js";
 import { makeSymlink } from "../host/links.js";
+import { socatWord } from "../host/quoting.js";
 import { complaint } from "./complaint.js";
 import { guardScript, guardSilenceSeconds } from "./guard-script.js";
 import type { Outcome } from "./outcome.js";
@@ -99,7 +100,8 @@ async function arm(site: Site, turns: readonly Turn[], link: LinkTurn | undefine
     ...[jobId, one.path, other.path],
     ...[stale?.active ?? "", stale?.quarantine ?? "", target],
   ]);
-  const guard = await site.host.open(guardScript, [site.guest.guardSocket, ...links, ...perDisk]);
+  const socket = site.guest.guardSocket;
+  const guard = await site.host.open(guardScript, [socket, socatWord(baseName(socket)), ...links, ...perDisk]);
   const tool = (await guard.next(30)).split(" ")[1];
   if (tool === "none") {
     site.run.say(

@@ -24,7 +24,7 @@ describe("a move whose guest cannot be reached", function () {
   const stage = onStage();
   const agent = process.env.SSH_AUTH_SOCK;
   before(() => void delete process.env.SSH_AUTH_SOCK);
-  after(() => void (agent === undefined || (process.env.SSH_AUTH_SOCK = agent)));
+  after(() => void (agent !== undefined && Object.assign(process.env, { SSH_AUTH_SOCK: agent })));
   beforeEach(() => closeAllHosts());
 
   it("says that nothing listens at the host's port", async () => {

@@ -1,0 +1,174 @@
+/** Who may move a disk, and what of it: one owner, one run at a time, names that do not collide, a manifest that nobody edited. */
+
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdir, readdir, readFile, utimes, writeFile } from "node:fs/promises";
+import { fileNames } from "../../provider/disk/names.js";
+import { domainDisk } from "../../provider/domain-disk/lifecycle.js";
+import { Unfinished } from "../../provider/lifecycle.js";
+import { newHolder } from "../../provider/migration/lock.js";
+import { storageMigration } from "../../provider/storage-migration/lifecycle.js";
+import { oneLayer } from "../sandbox/disks.js";
+import { snapshotOf } from "./snapshot.js";
+import { created, onStage, Recorder, refusal, type Stage } from "./stage.js";
+
+const urn = (name: string) => `urn:pulumi:dev::shop::pulumi-nodejs:dynamic/livedisk:StorageMigration::${name}`;
+
+describe("a move", function () {
+  this.timeout(60_000);
+  const stage = onStage({
+    disks: async (at) => {
+      await mkdir(at("path0"));
+      return [
+        { storage: at("path1") },
+        { storage: at("path1"), id: "vdb", layers: oneLayer("same.qcow2") },
+        { storage: at("path0"), id: "vdc", layers: oneLayer("same.qcow2") },
+      ];
+    },
+  });
+
+  it("of two images with one name is refused, with both named", async () => {
+    const message = await stage().refuses({ disks: ["vdb", "vdc"] });
+    assert.match(
+      message,
+      /path0\/same\.qcow2 and .*path1\/same\.qcow2 have the same name, and would both be .*path2\/same\.qcow2\. Nothing was touched/,
+    );
+  });
+
+  it("with a keepBase that is no layer is refused, with the layers named", async () => {
+    const message = await stage().refuses({ keepBase: stage().at("path1", "comon.qcow2") });
+    assert.match(message, /keepBase .*comon\.qcow2 is no layer of its chain \(.*old\.qcow2 ← .*common\.qcow2\)\. Nothing was touched/);
+  });
+
+  it("with a keepBase that is the active image is refused", async () => {
+    const message = await stage().refuses({ keepBase: stage().at("path1", "old.qcow2") });
+    assert.match(
+      message,
+      /keepBase .*old\.qcow2 is its active image\. Nothing was touched\. Name a layer below the active one, or leave keepBase out/,
+    );
+  });
+
+  it("of a disk that another resource owns is refused, by whatever name it is called", async () => {
+    const qdev = "/machine/peripheral/vdb/virtio-backend";
+    const adopting = { ...stage().arguments, disk: "vdb", disks: undefined, destination: undefined };
+    await created(domainDisk, adopting, new Recorder(urn("adopted")));
+    for (const alias of ["vdb", qdev]) {
+      const message = await stage().refuses({ disks: [alias] }, { run: new Recorder(urn("moved")) });
+      assert.match(
+        message,
+        /Unable to look after .*: .*::?moved and .*::?adopted are the same disk|moved and .*adopted are the same disk of the same guest/,
+      );
+      assert.match(message, /Nothing was touched\. Take the disk out of one of the two/);
+    }
+  });
+});
+
+describe("a move while another run is at it", function () {
+  this.timeout(120_000);
+  const stage = onStage();
+  const lockName = async () => (await readdir(stage().at("path1"))).find((name) => name.endsWith(".lock"));
+
+  /** A lock as another run would have left it. */
+  async function lockOf(holder: object, ageSeconds = 0): Promise<string> {
+    const probe = stage().moves({ destination: stage().at("path1") }); // settled: shows the lock's name and nothing else
+    let name: string | undefined;
+    while (name === undefined) name = await lockName();
+    await probe;
+    const file = stage().at("path1", name.replace(/\.lock\..*/, ".lock"));
+    await writeFile(file, `${JSON.stringify({ ...newHolder(), run: "0123456789abcdef", ...holder })}\n`);
+    const then = Date.now() / 1000 - ageSeconds;
+    await utimes(file, then, then);
+    return file;
+  }
+
+  it("is refused, with who holds the lock", async () => {
+    const file = await lockOf({ name: "runner-7" });
+    const message = await stage().refuses({});
+    assert.match(
+      message,
+      /another run is at it \(0123456789abcdef, process \d+ on runner-7; its lock is .*\.lock\)\. Nothing was touched\. Let it end/,
+    );
+    assert.match(await readFile(file, "utf8"), /0123456789abcdef/);
+    await takeAway(file);
+  });
+
+  it("takes over at once from a process of this machine that is gone", async () => {
+    const { pid } = spawnSync("true");
+    await lockOf({ pid, born: "1" });
+    const began = performance.now();
+    assert.equal((await stage().moves({ destination: stage().at("path1") })).vda?.phase, "settled");
+    assert(performance.now() - began < 10_000);
+    assert.equal(await lockName(), undefined);
+  });
+
+  it("takes over from a stranger after a minute of silence", async () => {
+    await lockOf({ machine: "another boot", name: "runner-7" }, 58);
+    const run = new Recorder();
+    assert.equal((await stage().moves({ destination: stage().at("path1") }, run)).vda?.phase, "settled");
+    assert.match(run.lines.join("\n"), /waits for the lock of a run on runner-7 that has been silent for (58|59|60) s/);
+  });
+
+  it("is refused for a lock that is none", async () => {
+    const file = await lockOf({});
+    await writeFile(file, "hello\n");
+    assert.match(
+      await stage().refuses({}),
+      /Unable to read the lock .*\.lock on .*: it is not as we write it\. If no run is under way, remove it/,
+    );
+    await takeAway(file);
+  });
+
+  it("in the same process is refused until the first one ends, and that one arrives", async () => {
+    const first = new Recorder();
+    const moving = stage().moves({ maxBytesPerSecond: 20_000_000 }, first);
+    while (!first.lines.some((line) => line.includes("copying"))) await new Promise((wake) => setTimeout(wake, 20));
+    const message = await refusal(storageMigration, stage().arguments);
+    assert.match(message, /another run is at it/);
+    assert.equal((await moving).vda?.phase, "settled");
+    await stage().guest.waitForRecords(5);
+  });
+
+  it("that was begun and whose manifest was edited is refused in words, and goes on when the text is put back", async () => {
+    const stopped = new Recorder();
+    const back = { destination: stage().at("path1", "again"), maxBytesPerSecond: 20_000_000 };
+    await mkdir(back.destination);
+    await assert.rejects(stopAt("copying", stage(), stopped, back), Unfinished);
+    const key = (await readdir(stage().at("path2"))).find((name) => name.endsWith(".manifest.json"))?.slice(3, 11) ?? "";
+    const file = stage().at("path2", fileNames.manifest(key));
+    const text = await readFile(file, "utf8");
+    await writeFile(file, text.replace('"version": 1', '"version": 1, "note": "mine"'));
+    const look = () => snapshotOf([stage().at("path1"), stage().at("path2")], stage().operator, [stage().at("path2", "old.qcow2")]);
+    const before = await look();
+    const message = await refusal(storageMigration, { ...stage().arguments, ...back });
+    assert.match(
+      message,
+      /Unable to read the manifest .*manifest\.json: it is not as this version of pulumi-livedisk writes it\. Nothing was touched\./,
+    );
+    assert.deepEqual(await look(), before);
+    await writeFile(file, text);
+    assert.equal((await stage().moves({ ...back, maxBytesPerSecond: 0 })).vda?.phase, "settled");
+    await stage().guest.waitForRecords(5);
+    await stage().guest.stop();
+    await stage().holdsAll(stage().at("path1", "again", "old.qcow2"));
+  });
+});
+
+/** A create that is asked to stop as soon as it says this. */
+async function stopAt(word: string, stage: Stage, run: Recorder, different: object): Promise<void> {
+  const moving = stage.moves({ ...different }, run);
+  const ended = moving.then(
+    () => "ended",
+    () => "ended",
+  );
+  while (!run.lines.some((line) => line.includes(word))) {
+    const turn = await Promise.race([ended, new Promise((wake) => setTimeout(wake, 20))]);
+    if (turn === "ended") break;
+  }
+  run.ask();
+  await moving;
+}
+
+async function takeAway(file: string): Promise<void> {
+  const { unlink } = await import("node:fs/promises");
+  await unlink(file);
+}
