@@ -35,7 +35,9 @@ function isAhead(manifest: Manifest, standing: Standing): boolean {
 }
 
 function phaseOfJob({ key, records }: Evidence, job: Job, standing: Standing): Phase {
-  const seen = phaseOfMirror(job, currentStanding(records.manifest) === standing ? "source" : "destination");
+  // a pull changes no path that a boot must find: it has nothing to write down, and is let go at once
+  const written = job.type === "stream" || currentStanding(records.manifest) !== standing;
+  const seen = phaseOfMirror(job, written ? "destination" : "source");
   if (job.id === jobNames.mirror(key)) return seen;
   const folds = standing === "overlay";
   if (seen.phase === "mirroring") return { phase: folds ? "folding" : "collapsing", job };
