@@ -15,6 +15,7 @@ import { openSite } from "../migration/open.js";
 import { defaultMoveOptions } from "../migration/options.js";
 import { bootPath, chainReport, isUnfinished, type LayerReport, planLine } from "../migration/report.js";
 import type { Seen, Site } from "../migration/site.js";
+import { isPulling, observeBase, settleBase } from "./pull.js";
 import { type DomainDiskSettings, domainDiskArgs } from "./resource.js";
 
 export const domainDisk: Lifecycle = {
@@ -41,7 +42,8 @@ export const domainDisk: Lifecycle = {
     try {
       const seen = await observe(site, [settings.disk]);
       const strayed = seen.disks.find((disk) => disk.seen.phase === "idle");
-      return { id, inputs: strayed ? { ...inputs, storage: strayed.active.directory } : inputs, outputs: outputsOf(site, seen) };
+      const place = strayed ? { storage: strayed.active.directory } : {};
+      return { id, inputs: { ...inputs, ...place, ...(await baseAsItIs(site, settings)) }, outputs: outputsOf(site, seen) };
     } catch (thrown) {
       if ((await guestIsSilent(site, thrown)) === "host-is-silent") throw thrown;
       run.say("warning", `${messageOf(thrown)} What is shown is what was last seen.`);
@@ -58,6 +60,7 @@ export const domainDisk: Lifecycle = {
     const { destination: _, ...site } = await siteOf(settings, run);
     try {
       await converge(site, [settings.disk], "withdraw");
+      await settleBase(site, settings.disk, undefined);
       await release(site, [settings.disk]);
     } catch (thrown) {
       if ((await guestIsSilent(site, thrown)) === "host-is-silent") throw thrown;
@@ -78,7 +81,7 @@ async function settle(settings: DomainDiskSettings, inputs: Properties, run: Run
   const site = await siteOf(settings, run);
   try {
     const { seen } = await converge(site, [settings.disk], settings.storage === undefined ? "withdraw" : "arrive");
-    return { id: id ?? idOf(seen), outputs: { ...inputs, ...outputsOf(site, seen) } };
+    return await withBase(site, settings, { id: id ?? idOf(seen), outputs: { ...inputs, ...outputsOf(site, seen) } });
   } catch (thrown) {
     if (!(thrown instanceof HalfWay)) throw thrown;
     const { seen, recorded, cause } = thrown;
@@ -87,6 +90,26 @@ async function settle(settings: DomainDiskSettings, inputs: Properties, run: Run
     const identity = seen ? idOf(seen) : found ? `${found.domainId}/${found.qdev}` : "unfinished";
     throw new Unfinished(id ?? identity, { ...inputs, ...known }, cause);
   }
+}
+
+/** The chain is shortened once the disk is where it shall be. */
+async function withBase(site: Site, { disk, base }: DomainDiskSettings, settled: { id: string; outputs: Properties }) {
+  const { destination: _, ...here } = site;
+  const { id, outputs } = settled;
+  try {
+    await settleBase(here, disk, base);
+  } catch (thrown) {
+    const begun = await isPulling(here, disk).catch(() => true);
+    throw begun && thrown instanceof Error ? new Unfinished(id, outputs, thrown) : thrown;
+  }
+  return base === undefined ? settled : { id, outputs: { ...outputs, ...outputsOf(site, await observe(site, [disk])) } };
+}
+
+/** The layer that is right below the active image, where it is not the declared one. */
+async function baseAsItIs(site: Site, { disk, base }: DomainDiskSettings): Promise<Properties> {
+  if (base === undefined || site.guest.managed) return {};
+  const { is, found } = await observeBase(site, disk, base);
+  return is === "declared" ? {} : { base: found };
 }
 
 /** `<domain id>/<qdev>`: the same disk has the same id, whatever the user calls it. */

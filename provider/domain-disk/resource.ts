@@ -22,6 +22,14 @@ export const domainDiskArgs = z.strictObject({
    * @throws UserError if it is not absolute; when moving, if it is missing, too small, not writable by QEMU, or holds files in the way
    */
   storage: absolutePath("storage").optional(),
+  /**
+   * Path of the layer right below the active image. Where it lies deeper, `up` pulls what lies between up into the active image, while
+   * the guest runs; the files of the layers between stay, unused. With `storage`, a path as it is after the move.
+   * @default none: the chain is left as it is
+   * @throws UserError if it is no layer of the chain, or the active image itself; if the active image's storage is too small
+   * @see QEMU QMP reference, block-stream; virsh(1), blockpull --base
+   */
+  base: absolutePath("base").optional(),
 });
 
 export type DomainDiskSettings = z.output<typeof domainDiskArgs>;
@@ -50,6 +58,12 @@ const type = "pulumi-nodejs:dynamic/livedisk:DomainDisk";
  *
  * ```ts
  * new DomainDisk("web-root", { host, domain, disk: "vda", storage: "/srv/fast" });
+ * ```
+ *
+ * With `base` its chain is shortened:
+ *
+ * ```ts
+ * new DomainDisk("web-root", { host, domain, disk: "vda", base: "/srv/fast/common.qcow2" });
  * ```
  */
 export class DomainDisk extends pulumi.CustomResource {

@@ -214,7 +214,7 @@ export interface Guest {
   /** An active commit: ends in `ready`, and by `complete` in `pending`; then `base` is the active image. Always with a base (design 3.3). */
   startCommit(jobId: string, filter: string, options: CollapseOptions & { base: string }): Promise<void>;
 
-  /** Ends by itself, and is gone then: `top` stands on `base`, or the chain shows that it failed. @see QEMU QMP reference, block-stream */
+  /** Ends in `pending`; finalized, `top` stands on `base`, and the job is gone: it needs no dismissal, and leaves no error. @see QEMU QMP reference, block-stream */
   startPull(jobId: string, filter: string, options: CollapseOptions): Promise<void>;
 
   startMirror(jobId: string, target: string, filter: string, options: MirrorOptions): Promise<void>;

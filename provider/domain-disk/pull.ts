@@ -1,0 +1,211 @@
+/**
+ * `base`: what lies between the active image and the declared layer is pulled up (the proposal's step 5, blockpull --base). Observe,
+ * then one step, until done. A run that is cut loses nothing: the job goes on in QEMU, and the next run finds it.
+ */
+
+import { posix } from "node:path";
+import { sameFile } from "../disk/chain.js";
+import { type DiskKey, diskKey, jobNames, nodeNames } from "../disk/names.js";
+import { baseName, directoryOf, within } from "../disk/paths.js";
+import { impossible } from "../errors.js";
+import { freeBytes, realPath, statFiles } from "../host/files.js";
+import type { GuestView, ImageView } from "../hypervisor/hypervisor.js";
+import { findDisk } from "../hypervisor/qemu/find.js";
+import { imageInfo } from "../image/qemu-img.js";
+import { bytesText, complaint } from "../migration/complaint.js";
+import { formerNodes } from "../migration/draft.js";
+import { withPlacesLocked } from "../migration/loop.js";
+import { imageOf } from "../migration/places.js";
+import { strangersJobs } from "../migration/preflight.js";
+import { pace } from "../migration/progress.js";
+import type { Site } from "../migration/site.js";
+import { readSnapshotMark, snapshotLasts } from "../migration/snapshot-mark.js";
+import { Watch } from "../migration/watch.js";
+import { nextStep, type SeenPull, type Step } from "./plan.js";
+
+/** What one look shows of the disk. */
+interface Looked {
+  view: GuestView;
+  key: DiskKey;
+  image: ImageView;
+  /** Paths of the chain, as QEMU names them made absolute. */
+  chain: readonly [string, ...string[]];
+  seen: SeenPull;
+}
+
+/** Whether the layer right below the active image is the declared one; and which it is. */
+export async function observeBase(
+  site: Site,
+  disk: string,
+  base: string,
+): Promise<{ is: "declared" | "another"; found: string | undefined }> {
+  const { chain, seen } = await look(site, disk, base);
+  return { is: seen.phase === "settled" ? "declared" : "another", found: chain[1] };
+}
+
+/** Whether a pull of ours is under way, so that the resource must be remembered. */
+export async function isPulling(site: Site, disk: string): Promise<boolean> {
+  return "job" in (await look(site, disk, undefined)).seen;
+}
+
+/** Brings `base` right below the active image; without one, ends a pull that was begun. */
+export async function settleBase(site: Site, disk: string, base: string | undefined): Promise<void> {
+  if (site.guest.managed) return refuseManaged(site, disk, base);
+  const first = await look(site, disk, base);
+  if (first.seen.phase === "settled") return;
+  await withPlacesLocked(site, [disk], () => pullUntilDone(site, disk, base));
+}
+
+function refuseManaged(site: Site, disk: string, base: string | undefined): void {
+  if (base === undefined) return;
+  const advice = "Use `virsh blockpull --base`, or leave `base` out.";
+  throw complaint(site, {
+    verb: "pull up",
+    disk,
+    why: "libvirt manages the guest, and `base` is for guests with a QMP socket of their own",
+    advice,
+  });
+}
+
+async function pullUntilDone(site: Site, disk: string, base: string | undefined): Promise<void> {
+  const watch = new Watch(site.options.stallSeconds);
+  const told = pace(`${disk} pulling`);
+  const continued = new Set<string>();
+  let pulled: readonly string[] | undefined;
+  for (;;) {
+    const looked = await look(site, disk, base);
+    const step = nextStep(base === undefined ? "leave" : "pull", looked.seen);
+    if (step.step === "done") return closeLeftOpen(site, looked, pulled ?? []);
+    if (site.run.stop.aborted) throw refusal(site, disk)("it was asked to stop, and the pull goes on in QEMU", "Run `pulumi up` again.");
+    watch.see(step, { disks: [{ disk, seen: looked.seen }] });
+    if (step.step === "wait") site.run.progress(told(step.job.currentProgress, step.job.totalProgress));
+    if (step.step === "continue" && continued.has(step.job.id)) throw stalled(site, disk, looked);
+    if (step.step === "continue") continued.add(step.job.id);
+    if (step.step === "start-pull" && pulled) throw endedEarly(site, disk, looked);
+    if (step.step === "start-pull") pulled = await start(site, { disk, base, looked }, step.between);
+    else await take(site, { disk, base, looked }, step);
+  }
+}
+
+interface Pulling {
+  disk: string;
+  base: string | undefined;
+  looked: Looked;
+}
+
+async function take(site: Site, pulling: Pulling, step: Exclude<Step, { step: "done" | "start-pull" }>): Promise<void> {
+  const { guest } = site;
+  switch (step.step) {
+    case "stop":
+      throw refusal(site, pulling.disk)(step.why, "Correct `base`, or leave it out.");
+    case "wait":
+      return guest.wakeUp(0.5);
+    case "continue":
+      await guest.resume(step.job.id);
+      return guest.wakeUp(0.5);
+    case "finalize":
+      await guest.finalize(step.job.id);
+      return guest.wakeUp(0.1);
+    case "cancel":
+      await guest.cancel(step.job.id);
+      return guest.wakeUp(0.1);
+    default:
+      return impossible(step);
+  }
+}
+
+async function look(site: Site, disk: string, base: string | undefined): Promise<Looked> {
+  const view = await site.guest.look();
+  const device = await findDisk(site.guest, view, disk);
+  const image = imageOf(site, disk, device);
+  const process = await site.guest.process();
+  const active = within(process?.workingDirectory ?? "/", image.chain[0].path);
+  const below = image.chain.slice(1).map(({ path }) => within(directoryOf(active), path));
+  const key = diskKey(view.domainId, device.qdev);
+  const found: Omit<Looked, "seen"> = { view, key, image, chain: [active, ...below] };
+  return { ...found, seen: await phaseOf(site, found, base) };
+}
+
+async function phaseOf(site: Site, { view, key, chain }: Omit<Looked, "seen">, base: string | undefined): Promise<SeenPull> {
+  const job = view.jobs.find(({ id }) => id === jobNames.blockpull(key));
+  if (job?.status === "pending") return { phase: "pending", job };
+  if (job) return { phase: job.ioStatus === "ok" ? "pulling" : "stalled", job };
+  if (base === undefined) return { phase: "settled" };
+  const [wanted, ...layers] = await statFiles(site.host, [base, ...chain], "follow");
+  const index = layers.findIndex((layer) => wanted !== undefined && layer !== undefined && sameFile(wanted, layer));
+  if (index === 1) return { phase: "settled" };
+  if (index > 1) return { phase: "deeper", between: chain.slice(1, index) };
+  const why = index === 0 ? `base ${base} is its active image` : `base ${base} is no layer of its chain (${chain.join(" ← ")})`;
+  return { phase: "contradiction", why };
+}
+
+/** @returns the nodes of the layers that are pulled up, an overlay before what it backs */
+async function start(site: Site, { disk, base = "", looked }: Pulling, between: readonly string[]): Promise<readonly string[]> {
+  const { key, image, chain } = looked;
+  await checkPull(site, disk, looked, between.length);
+  const nodes = await site.guest.layerNodes(image.activeNode);
+  const node = nodes[between.length + 1];
+  if (node === undefined)
+    throw refusal(site, disk)(`QEMU does not tell which of its nodes ${base} is`, "Restart the guest, then run `pulumi up` again.");
+  site.run.say("info", `${disk}: pulling ${between.join(", ")} up into ${chain[0]}, which then stands on ${base}.`);
+  await site.guest.startPull(jobNames.blockpull(key), nodeNames.filter(key), {
+    top: image.activeNode,
+    base: node,
+    backingName: await nameOf(site, chain[0], base),
+    maxBytesPerSecond: site.options.maxBytesPerSecond,
+  });
+  const [first, ...rest] = image.chain.slice(1, between.length + 1);
+  return first ? formerNodes(looked.view, { image: { ...image, chain: [first, ...rest] } }) : [];
+}
+
+async function checkPull(site: Site, disk: string, { view, key, image, chain }: Looked, layers: number): Promise<void> {
+  const refuse = refusal(site, disk);
+  const mark = await readSnapshotMark(site.host, key, [await realPath(site.host, directoryOf(chain[0]))]);
+  if (mark) throw refuse(snapshotLasts(mark), "Then run `pulumi up` again.");
+  if (image.readOnly) throw refuse("it is read-only", "Nothing can be pulled into a read-only image: leave `base` out.");
+  const jobs = strangersJobs(view, image);
+  if (jobs.length > 0)
+    throw refuse(`somebody else's job runs on it (${jobs.join(", ")})`, "Let it end, or cancel it, then run `pulumi up` again.");
+  const needed = image.chain.slice(1, layers + 1).reduce((sum, { allocatedBytes }) => sum + allocatedBytes, 0);
+  const free = await freeBytes(site.host, directoryOf(chain[0]));
+  if (free >= needed) return;
+  const why = `${directoryOf(chain[0])} has ${bytesText(free)} free, ${bytesText(needed)} may be needed`;
+  throw refuse(why, "Free space, then run `pulumi up` again.");
+}
+
+/** Relative names stay relative, absolute ones absolute. */
+async function nameOf(site: Site, active: string, base: string): Promise<string> {
+  const { backingName } = await imageInfo(site.host, active);
+  if (backingName === undefined || backingName.startsWith("/") || backingName.startsWith("json:")) return base;
+  const [from, to] = [await realPath(site.host, directoryOf(active)), await realPath(site.host, directoryOf(base))];
+  return posix.relative(from, within(to, baseName(base)));
+}
+
+/** Layers that were pulled up, and that somebody had named: they stay open after they were let go. What a disk still stands on cannot be closed. */
+async function closeLeftOpen(site: Site, { view, key, image }: Looked, pulled: readonly string[]): Promise<void> {
+  const used = new Set(await site.guest.layerNodes(image.activeNode));
+  const ours = view.nodes.map(({ name }) => name).filter((name) => name.startsWith(`lm-${key}-`) && !name.endsWith("-file"));
+  await site.guest.closeNodes([...pulled, ...ours].filter((name) => !used.has(name)));
+}
+
+/** The job is gone and has left no error (hypervisor.ts, startPull); what it has pulled is not lost. */
+function endedEarly(site: Site, disk: string, { chain }: Looked): Error {
+  return refusal(site, disk)(
+    `the pull ended before ${chain[0]} stood on the declared layer`,
+    "Look at the guest's log for why, then run `pulumi up` again.",
+  );
+}
+
+function stalled(site: Site, disk: string, { seen, chain }: Looked): Error {
+  const nospace = seen.phase === "stalled" && seen.job.ioStatus === "nospace";
+  const what = nospace ? "has no space left" : "answers with I/O errors";
+  return refusal(site, disk)(
+    `${directoryOf(chain[0])} ${what}`,
+    "Mend the storage, then run `pulumi up` again: the pull goes on where it stopped.",
+  );
+}
+
+function refusal(site: Site, disk: string) {
+  const left = "The guest runs on, and no write is lost.";
+  return (why: string, advice: string) => complaint(site, { verb: "pull up the layers of", disk, why, left, advice });
+}

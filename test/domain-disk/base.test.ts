@@ -1,0 +1,59 @@
+import assert from "node:assert/strict";
+import { domainDisk } from "../../provider/domain-disk/lifecycle.js";
+import type { Properties } from "../../provider/lifecycle.js";
+import { chainOf } from "../sandbox/check.js";
+import { threeLayers } from "../sandbox/disks.js";
+import { created, onStage, Recorder, refusal } from "../storage-migration/stage.js";
+
+describe("the declared base of a disk", function () {
+  this.timeout(120_000);
+  const stage = onStage({ disks: (at) => [{ storage: at("path1"), layers: threeLayers() }] });
+  const args = (base: string): Properties => ({
+    host: stage().sandbox.host,
+    domain: { qmp: stage().guest.qmpSocket },
+    disk: "vda",
+    base: stage().at(base),
+  });
+
+  it("is refused if it is no layer of the chain, in a sentence that lists the layers", async () => {
+    assert.match(
+      await refusal(domainDisk, args("path1/nothing.qcow2")),
+      /is no layer of its chain \(.*top\.qcow2 ← .*middle\.qcow2 ← .*base\.qcow2\)/,
+    );
+  });
+
+  it("is refused if it is the active image", async () => {
+    assert.match(await refusal(domainDisk, args("path1/top.qcow2")), /is its active image/);
+  });
+
+  it("is nothing to do if it is right below the active image", async () => {
+    const { outputs } = await created(domainDisk, args("path1/middle.qcow2"));
+    assert.equal((outputs.chain as unknown[]).length, 3);
+  });
+
+  it("shows as drift where another layer is right below the active image", async () => {
+    const { id, outputs } = await created(domainDisk, args("path1/middle.qcow2"));
+    const read = await domainDisk.read(id, { ...outputs, base: stage().at("path1/base.qcow2") }, new Recorder());
+    assert(typeof read === "object");
+    assert.equal(read.inputs.base, stage().at("path1/middle.qcow2"));
+  });
+
+  it("has what lies between pulled up into the active image, with a relative name, and closes it", async () => {
+    const teller = new Recorder();
+    const { outputs } = await created(domainDisk, args("path1/base.qcow2"), teller);
+    assert.match(teller.said.join(), /pulling .*middle\.qcow2 up into .*top\.qcow2/);
+    assert.equal((outputs.chain as unknown[]).length, 2);
+    await stage().guest.waitForRecords(20);
+    assert.deepEqual(
+      (await stage().guest.openFiles()).filter((file) => file.endsWith("middle.qcow2")),
+      [],
+    );
+    await stage().guest.stop();
+    const chain = await chainOf(stage().at("path1/top.qcow2"));
+    assert.deepEqual(
+      chain.map(({ backingName }) => backingName),
+      ["base.qcow2", undefined],
+    );
+    await stage().holdsAll(stage().at("path1/top.qcow2"));
+  });
+});
