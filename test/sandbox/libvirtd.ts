@@ -1,0 +1,141 @@
+/**
+ * A real libvirtd and virtlogd (qemu:///system) with folders of their own: in a mount namespace in which the sandbox's folders lie over
+ * /etc/libvirt, /var/lib/libvirt, /run/libvirt and the like. Nothing of the machine's own libvirt is read or changed; its guests run in
+ * this machine's own process and network namespaces. Needs root.
+ */
+
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { chmod, copyFile, mkdir, open, readdir, readFile, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { run, until } from "./command.js";
+import { findProgram } from "./install.js";
+import { cacheFolder } from "./kernel.js";
+import { watchOverPid } from "./processes.js";
+import type { Sandbox } from "./sandbox.js";
+
+/** In the namespace: this folder of the sandbox's lies over that one of the machine's. */
+const places: Readonly<Record<string, string>> = {
+  etc: "/etc/libvirt",
+  lib: "/var/lib/libvirt",
+  run: "/run/libvirt",
+  log: "/var/log/libvirt",
+};
+
+/** What libvirtd found out about this machine's QEMU: it takes long, is checked by libvirtd itself, and may be kept between runs. */
+const keptCache = path.join(cacheFolder, "libvirt");
+
+/** `$1` is the folder, `$2` the kept cache. Ends by becoming libvirtd. The mount points alone are made on the machine, where it has none yet. */
+const start = `set -e
+folder=$1; mkdir -p /var/cache/libvirt; mount --bind "$2" /var/cache/libvirt; shift 2
+while [ $# -gt 1 ]; do mkdir -p "$2"; mount --bind "$folder/$1" "$2"; shift 2; done
+# where only root may use KVM, libvirtd asks QEMU what it can do again at every question (virQEMUCapsIsValid(), 9.0)
+if [ -c /dev/kvm ]; then
+  [ -c "$folder/kvm" ] || mknod -m 666 "$folder/kvm" c $(stat -c '0x%t 0x%T' /dev/kvm)
+  mount --bind "$folder/kvm" /dev/kvm
+fi
+virtlogd --daemon --config "$folder/virtlogd.conf" --pid-file "$folder/virtlogd.pid"
+exec libvirtd --config "$folder/libvirtd.conf" --pid-file "$folder/libvirtd.pid"`;
+
+export class Libvirtd {
+  private constructor(readonly folder: string) {}
+
+  /** Starts it in the sandbox, which ends it. Guests that are still there are destroyed then. */
+  static async start(sandbox: Sandbox): Promise<Libvirtd> {
+    if (process.getuid?.() !== 0) throw new Error("A libvirtd of the tests' own (qemu:///system) needs root.");
+    const libvirtd = new Libvirtd(path.join(sandbox.folder, "libvirt"));
+    await libvirtd.#makeFolders(sandbox.folder);
+    sandbox.defer(() => libvirtd.#end());
+    await libvirtd.launch();
+    return libvirtd;
+  }
+
+  /** What a program's `domain.uri` is. */
+  get uri(): string {
+    return `qemu:///system?socket=${path.join(this.folder, "run/libvirt-sock")}`;
+  }
+
+  /** Starts the daemons: at first, and after {@link stop}. */
+  async launch(): Promise<void> {
+    const log = await open(path.join(this.folder, "start.log"), "a");
+    const args = Object.entries(places).flat();
+    const unshare = ["--mount", "--propagation", "private", "sh", "-c", start, "sh", this.folder, keptCache, ...args];
+    const child = spawn("unshare", unshare, { stdio: ["ignore", log.fd, log.fd], detached: true });
+    child.unref();
+    await log.close();
+    await until(
+      30,
+      () => this.virsh("list", "--all").catch(() => undefined),
+      () => `libvirtd did not come up; see ${this.folder}/start.log and libvirtd.log.`,
+    );
+    for (const pid of await this.#pids()) watchOverPid(pid, "a libvirt daemon");
+  }
+
+  /** Runs virsh by another road than the provider's. @returns what it said */
+  virsh(...args: readonly string[]): Promise<string> {
+    return run("virsh", ["-q", "-c", this.uri, ...args]);
+  }
+
+  /** The file that the definition (`--inactive`) or the running domain names for a disk. */
+  async sourceOf(domain: string, disk: string, which: "live" | "inactive"): Promise<string | undefined> {
+    const list = await this.virsh("domblklist", domain, ...(which === "inactive" ? ["--inactive"] : []));
+    const line = list.split("\n").find((each) => each.trim().split(/\s+/)[0] === disk);
+    return line?.trim().split(/\s+/).slice(1).join(" ");
+  }
+
+  /** Every command that was given to a virsh which was found through {@link loggedPath}, one a line, with its arguments. */
+  async sentToVirsh(): Promise<string[]> {
+    const text = await readFile(path.join(this.folder, "virsh.log"), "utf8").catch(() => "");
+    return text.split("\n").filter((line) => line !== "");
+  }
+
+  /** A PATH on which `virsh` writes down all that it is told, then does it. For an sshd's `SetEnv`. */
+  async loggedPath(): Promise<string> {
+    const folder = path.join(this.folder, "bin");
+    const log = path.join(this.folder, "virsh.log");
+    await mkdir(folder, { recursive: true });
+    const real = findProgram("virsh") ?? "virsh";
+    const script = `#!/bin/sh\nprintf '%s\\n' "$*" >>'${log}'\ncase "$#" in 3) ;; *) exec '${real}' "$@" ;; esac\ntee -a '${log}' | exec '${real}' "$@"\n`;
+    await writeFile(path.join(folder, "virsh"), script, { mode: 0o755 });
+    return `${folder}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`;
+  }
+
+  async #makeFolders(sandboxFolder: string): Promise<void> {
+    for (const part of ["", ...Object.keys(places), "etc/qemu", "run/common"])
+      await mkdir(path.join(this.folder, part), { recursive: true });
+    // QEMU runs as libvirt's own user, and must find its images
+    for (const folder of [sandboxFolder, this.folder]) await chmod(folder, 0o755);
+    for (const file of await readdir("/etc/libvirt", { withFileTypes: true })) {
+      if (file.isFile()) await copyFile(path.join("/etc/libvirt", file.name), path.join(this.folder, "etc", file.name));
+    }
+    await mkdir(keptCache, { recursive: true });
+    await writeFile(path.join(this.folder, "virtlogd.conf"), "");
+    const settings = [
+      `unix_sock_dir = "${path.join(this.folder, "run")}"`,
+      'auth_unix_ro = "none"',
+      'auth_unix_rw = "none"',
+      `log_outputs = "2:file:${path.join(this.folder, "libvirtd.log")}"`,
+    ];
+    await writeFile(path.join(this.folder, "libvirtd.conf"), `${settings.join("\n")}\n`);
+  }
+
+  async #pids(): Promise<number[]> {
+    const files = ["libvirtd.pid", "virtlogd.pid"].map((name) => path.join(this.folder, name));
+    const texts = await Promise.all(files.map((file) => readFile(file, "utf8").catch(() => "")));
+    return texts.map(Number).filter((pid) => pid > 0);
+  }
+
+  /** Ends the daemons; guests go on. */
+  async stop(): Promise<void> {
+    const pids = await this.#pids();
+    for (const pid of pids) process.kill(pid, "SIGTERM");
+    const gone = () => (pids.some((pid) => existsSync(`/proc/${pid}/exe`)) ? undefined : true);
+    await until(20, gone, () => `A libvirt daemon did not end: ${pids.join(", ")}.`);
+  }
+
+  async #end(): Promise<void> {
+    const running = (await this.virsh("list", "--uuid").catch(() => "")).split("\n").filter((line) => line.trim() !== "");
+    for (const uuid of running) await this.virsh("destroy", uuid.trim()).catch(() => undefined);
+    await this.stop();
+  }
+}
