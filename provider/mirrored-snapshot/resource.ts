@@ -46,7 +46,7 @@ const diskspec = z
     } catch (thrown) {
       const why =
         thrown instanceof z.ZodError ? `diskspec "${text}": ${thrown.issues.map(({ message }) => message).join("; ")}` : messageOf(thrown);
-      context.addIssue({ code: "custom", message: why });
+      context.addIssue({ code: "custom", message: why, continue: false }); // what it names is not asked for then
     }
   });
 
@@ -137,7 +137,7 @@ export const mirroredSnapshotArgs = z
   })
   .superRefine((settings, context) => {
     const given = settings.disks === undefined ? settings.diskspecs : settings.disks;
-    const twice = given && twiceNamed(disksOf(settings));
+    const twice = given?.length ? twiceNamed(disksOf(settings)) : undefined;
     if (twice !== undefined) context.addIssue({ code: "custom", path: [settings.disks ? "disks" : "diskspecs"], message: twice });
   });
 
