@@ -7,6 +7,7 @@ import { createExclusively, freeBytes, removeFile, statFiles, takeOver } from ".
 import { compareImages } from "../image/compare.js";
 import { bytesText, complaint, wordsOf } from "./complaint.js";
 import { type Draft, draftMove } from "./draft.js";
+import { checkManaged } from "./managed-preflight.js";
 import type { Manifest, MovedLayer } from "./manifest.js";
 import { checkActiveFile, checkDestination, checkDisk, checkFeatures, checkLink } from "./preflight.js";
 import { removeRecords, writeDestinationRecord, writeSourceRecord } from "./records.js";
@@ -19,6 +20,7 @@ export async function begin(site: Bound, seen: Seen, disks: readonly SeenDisk[])
   const first = disks[0];
   if (!first) return;
   await checkFeatures(site, first.disk);
+  for (const disk of site.guest.managed ? disks : []) await checkManaged(site, site.guest.managed, seen, disk);
   for (const disk of disks) {
     checkDisk(site, seen.view, disk);
     await checkDestination(site, disk);

@@ -10,6 +10,8 @@ import { copyOne } from "./copying.js";
 import { clear, setBack, tidy } from "./endings.js";
 import { collapse, fold, freeze, pullFailed, recordFrozen } from "./freezing.js";
 import { Locks } from "./lock.js";
+import { copyVanished, settleDefinition, startManagedCopy } from "./managed-mirror.js";
+import { switchManaged } from "./managed-switch.js";
 import type { Manifest } from "./manifest.js";
 import { continueJob, dismissJob, JobTeller, stalledAgain, startMirror } from "./mirroring.js";
 import { type DiskPlaces, observe, observeNames } from "./observe.js";
@@ -64,6 +66,9 @@ class Move {
   /** Disks whose pull this run has started: it leaves no error behind, only a chain that is as long as before. */
   private readonly pulled = new Set<string>();
 
+  /** Disks whose copy by libvirt this run has started: if it ends by itself, nothing of it is left to be seen. */
+  private readonly copies = new Set<string>();
+
   constructor(
     private readonly site: Site,
     private readonly disks: readonly string[],
@@ -103,7 +108,7 @@ class Move {
       case "copy":
         return this.copy(seen, step);
       case "start-mirror":
-        return startMirror(site, one(seen, step.disk), manifestOf(one(seen, step.disk)));
+        return this.startMirror(one(seen, step.disk));
       case "collapse":
         if (this.pulled.has(step.disk)) throw pullFailed(site, one(seen, step.disk));
         if (manifestOf(one(seen, step.disk)).overlay?.collapse === "pull") this.pulled.add(step.disk);
@@ -115,6 +120,7 @@ class Move {
       case "wait":
         return this.wait(of(seen, step.disks));
       case "pivot":
+        if (site.guest.managed) return switchManaged(site, site.guest.managed, seen, of(seen, step.disks).map(written), outcome);
         return this.switch(of(seen, step.disks), pivotTurn, "pivot");
       case "switch-collapsed":
         return this.switch(of(seen, step.disks), collapsedTurn, "collapse");
@@ -129,12 +135,26 @@ class Move {
       case "set-back":
         return setBack(site, one(seen, step.disk), manifestOf(one(seen, step.disk)));
       case "tidy":
-        return tidy(site, one(seen, step.disk), manifestOf(one(seen, step.disk)), outcome);
+        return this.tidy(one(seen, step.disk));
       case "clear":
         return clear(site, one(seen, step.disk), manifestOf(one(seen, step.disk)));
       default:
         return impossible(step);
     }
+  }
+
+  private async startMirror(disk: SeenDisk): Promise<void> {
+    const { managed } = this.site.guest;
+    if (!managed) return startMirror(this.site, disk, manifestOf(disk));
+    if (this.copies.has(disk.disk)) throw copyVanished(this.site, disk);
+    this.copies.add(disk.disk);
+    return startManagedCopy(this.site, managed, disk, manifestOf(disk));
+  }
+
+  private async tidy(disk: SeenDisk): Promise<void> {
+    const { managed } = this.site.guest;
+    if (managed) await settleDefinition(this.site, managed, disk, manifestOf(disk), this.outcome);
+    await tidy(this.site, disk, manifestOf(disk), this.outcome);
   }
 
   private ended(seen: Seen): Seen {
@@ -194,7 +214,10 @@ class Move {
   }
 
   private async cancel(disks: readonly SeenDisk[]): Promise<void> {
-    for (const { disk } of disks) this.watched.delete(disk);
+    for (const { disk } of disks) {
+      this.watched.delete(disk);
+      this.copies.delete(disk);
+    }
     await Promise.all(jobsOf(disks).map(({ jobId }) => this.site.guest.cancel(jobId)));
     await this.site.guest.wakeUp(0.1);
   }

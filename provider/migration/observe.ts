@@ -15,10 +15,10 @@ import { readSnapshotMark, snapshotLasts } from "./snapshot-mark.js";
 
 /** Looks at the guest and at the files of the named disks. */
 export async function observe(site: Site, disks: readonly string[]): Promise<Seen> {
-  const { view, process, found } = await look(site, disks);
+  const looked = await look(site, disks);
   const seen: SeenDisk[] = [];
-  for (const place of found) seen.push(await observeDisk(site, view, process, place));
-  return { view, disks: seen };
+  for (const place of looked.found) seen.push(await observeDisk(site, looked, place));
+  return { view: looked.view, disks: seen };
 }
 
 /** Which directories a move of a disk concerns: the active image's, the wanted one, and those of a move that is under way. */
@@ -50,17 +50,26 @@ interface FoundDisk {
   directory: string;
 }
 
-async function look(
-  site: Site,
-  disks: readonly string[],
-): Promise<{ view: GuestView; process: GuestProcess | undefined; found: FoundDisk[] }> {
+interface Look {
+  view: GuestView;
+  /** Asked at most once a look, and only where something hangs on it: the host searches through all its processes. */
+  process: () => Promise<GuestProcess | undefined>;
+  found: FoundDisk[];
+}
+
+async function look(site: Site, disks: readonly string[]): Promise<Look> {
   const view = await site.guest.look();
-  const process = await site.guest.process();
+  let asked: Promise<GuestProcess | undefined> | undefined;
+  const process = () => {
+    asked ??= site.guest.process();
+    return asked;
+  };
   const found: FoundDisk[] = [];
   for (const disk of disks) {
     const device = await findDisk(site.guest, view, disk);
     const image = imageOf(site, disk, device);
-    const named = within(process?.workingDirectory ?? "/", image.chain[0].path);
+    const { path } = image.chain[0];
+    const named = path.startsWith("/") ? path : within((await process())?.workingDirectory ?? "/", path);
     const directory = await realPath(site.host, directoryOf(named));
     found.push({ disk, key: diskKey(view.domainId, device.qdev), qdev: device.qdev, image, named, directory });
   }
@@ -81,7 +90,7 @@ function recordsOf(site: Site, key: DiskKey, directory: string): Promise<Records
   return readRecords(site.host, key, [directory, ...(site.destination === undefined ? [] : [site.destination])]);
 }
 
-async function observeDisk(site: Site, view: GuestView, process: GuestProcess | undefined, place: FoundDisk): Promise<SeenDisk> {
+async function observeDisk(site: Site, { view, process }: Look, place: FoundDisk): Promise<SeenDisk> {
   const { disk, key, qdev, image, named, directory } = place;
   const records = await recordsOf(site, key, directory);
   const base = { disk, key, qdev, image, active: { named, directory }, ...(records && { manifest: records.manifest }) };

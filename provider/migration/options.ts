@@ -69,7 +69,7 @@ export const moveOptions = z.strictObject({
    * What the move may leave behind, since a mirror does not carry it.
    * @default []: a disk that has them is refused
    */
-  loses: z.array(z.enum(["bitmaps", "internal-snapshots"])).default([]),
+  loses: z.array(z.enum(["bitmaps", "internal-snapshots", "snapshot-metadata"])).default([]),
   /**
    * Seconds without any progress after which a wait is given up. Nothing is lost: the next `up` goes on.
    * @default 600

@@ -18,11 +18,14 @@ export async function phaseOf(evidence: Evidence): Promise<{ standing: Standing;
   const standing = await standingOf(evidence, now);
   if (standing === "elsewhere") return { standing: "former", seen: { phase: "contradiction", why: strayed(evidence, records.manifest) } };
   const ours: string[] = Object.values(jobNames).map((name) => name(key));
-  const job = view.jobs.find(({ id }) => ours.includes(id));
+  const { target: onto } = records.manifest.destination;
+  const job = view.jobs.find(({ id, target = onto }) => ours.includes(id) && target === onto);
   const runs = job !== undefined && job.status !== "concluded";
   if (runs) return { standing, seen: phaseOfJob(evidence, job, standing) };
   // set back before the ended job is looked at: the guest writes where it is, and a boot must find that
-  if (isAhead(records.manifest, standing)) return { standing, seen: neverLetGo(records.manifest, now) };
+  // through libvirt the guest is suspended until its pivot is seen: where it runs is right, even if a copy went on after the switch was called off
+  const sureOf = evidence.site.guest.managed ? ({ phase: "not-let-go" } as const) : undefined;
+  if (isAhead(records.manifest, standing)) return { standing, seen: sureOf ?? neverLetGo(records.manifest, now) };
   return { standing, seen: job ? { phase: "ended", job } : await phaseAtRest(evidence, standing, now) };
 }
 

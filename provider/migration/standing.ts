@@ -12,7 +12,7 @@ import type { Site } from "./site.js";
 export interface Evidence {
   site: Site;
   view: GuestView;
-  process: GuestProcess | undefined;
+  process: () => Promise<GuestProcess | undefined>;
   image: ImageView;
   /** The active image as QEMU names it, made absolute. */
   named: string;
@@ -53,7 +53,8 @@ function nodesOf({ destination, overlay }: Manifest): Partial<Record<Standing, s
 
 async function standingByFile({ site, process, named, records }: Evidence, now: FilesNow): Promise<Standing | "elsewhere"> {
   const [active] = await statFiles(site.host, [named], "follow");
-  if (!active || (process && !process.openFiles.has(`${active.dev}:${active.ino}`))) return "elsewhere";
+  const open = (await process())?.openFiles;
+  if (!active || (open && !open.has(`${active.dev}:${active.ino}`))) return "elsewhere";
   const known = standings.find((standing) => {
     const file = now[standing];
     return file !== undefined && sameFile(file, active) && isOurs(records.manifest, standing, file);
