@@ -20,7 +20,7 @@ export async function begin(site: Bound, seen: Seen, disks: readonly SeenDisk[])
   const first = disks[0];
   if (!first) return;
   await checkFeatures(site, first.disk);
-  for (const disk of site.guest.managed ? disks : []) await checkManaged(site, site.guest.managed, seen, disk);
+  for (const disk of disks) await checkManaged(site, seen, disk);
   for (const disk of disks) {
     checkDisk(site, seen.view, disk);
     await checkDestination(site, disk);

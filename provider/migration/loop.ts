@@ -4,6 +4,7 @@
  */
 
 import { BugError, impossible, isKind, UserError } from "../errors.js";
+import type { Run } from "../lifecycle.js";
 import { begin, recordDestination } from "./begin.js";
 import { complaint } from "./complaint.js";
 import { copyOne } from "./copying.js";
@@ -152,8 +153,7 @@ class Move {
   }
 
   private async tidy(disk: SeenDisk): Promise<void> {
-    const { managed } = this.site.guest;
-    if (managed) await settleDefinition(this.site, managed, disk, manifestOf(disk), this.outcome);
+    await settleDefinition(this.site, disk, manifestOf(disk), this.outcome);
     await tidy(this.site, disk, manifestOf(disk), this.outcome);
   }
 
@@ -164,7 +164,9 @@ class Move {
 
   private async copy(seen: Seen, { disk, layer }: Extract<Step, { step: "copy" }>): Promise<void> {
     const stop = AbortSignal.any([this.site.run.stop, this.space.low]);
-    const site = { ...this.site, run: { ...this.site.run, stop } };
+    const { run } = this.site;
+    const told: Run = { ...run, progress: (text) => run.progress(text), say: (severity, text) => run.say(severity, text), stop };
+    const site = { ...this.site, run: told };
     try {
       await this.space.during(seen, () => copyOne(site, one(seen, disk), layer, this.outcome));
     } catch (thrown) {

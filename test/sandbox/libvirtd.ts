@@ -83,23 +83,6 @@ export class Libvirtd {
     return line?.trim().split(/\s+/).slice(1).join(" ");
   }
 
-  /** Every command that was given to a virsh which was found through {@link loggedPath}, one a line, with its arguments. */
-  async sentToVirsh(): Promise<string[]> {
-    const text = await readFile(path.join(this.folder, "virsh.log"), "utf8").catch(() => "");
-    return text.split("\n").filter((line) => line !== "");
-  }
-
-  /** A PATH on which `virsh` writes down all that it is told, then does it. For an sshd's `SetEnv`. */
-  async loggedPath(): Promise<string> {
-    const folder = path.join(this.folder, "bin");
-    const log = path.join(this.folder, "virsh.log");
-    await mkdir(folder, { recursive: true });
-    const real = findProgram("virsh") ?? "virsh";
-    const script = `#!/bin/sh\nprintf '%s\\n' "$*" >>'${log}'\ncase "$#" in 3) ;; *) exec '${real}' "$@" ;; esac\ntee -a '${log}' | exec '${real}' "$@"\n`;
-    await writeFile(path.join(folder, "virsh"), script, { mode: 0o755 });
-    return `${folder}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`;
-  }
-
   async #makeFolders(sandboxFolder: string): Promise<void> {
     for (const part of ["", ...Object.keys(places), "etc/qemu", "run/common"])
       await mkdir(path.join(this.folder, part), { recursive: true });
@@ -137,5 +120,31 @@ export class Libvirtd {
     const running = (await this.virsh("list", "--uuid").catch(() => "")).split("\n").filter((line) => line.trim() !== "");
     for (const uuid of running) await this.virsh("destroy", uuid.trim()).catch(() => undefined);
     await this.stop();
+  }
+}
+
+/** A `virsh` that writes down all that it is told, arguments and lines, then does it. */
+export class VirshLog {
+  private constructor(private readonly folder: string) {}
+
+  /** In a folder that is there. */
+  static async make(folder: string): Promise<VirshLog> {
+    const log = path.join(folder, "virsh.log");
+    const real = findProgram("virsh") ?? "virsh";
+    const isTalk = `case "$*" in "-q -c qemu:"*) [ $# -eq 3 ] ;; *) false ;; esac`;
+    const script = `#!/bin/sh\nprintf '%s\\n' "$*" >>'${log}'\nif ${isTalk}; then tee -a '${log}' | '${real}' "$@"; else exec '${real}' "$@"; fi\n`;
+    await writeFile(path.join(folder, "virsh"), script, { mode: 0o755 });
+    return new VirshLog(folder);
+  }
+
+  /** For an sshd: whoever signs in finds this virsh first. */
+  get settings(): Record<string, string> {
+    return { SetEnv: `PATH=${this.folder}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin` };
+  }
+
+  /** Every command, one a line. */
+  async sent(): Promise<string[]> {
+    const text = await readFile(path.join(this.folder, "virsh.log"), "utf8").catch(() => "");
+    return text.split("\n").filter((line) => line !== "");
   }
 }

@@ -1,0 +1,28 @@
+import assert from "node:assert/strict";
+import { readdir } from "node:fs/promises";
+import { LibvirtStage } from "./stage.js";
+
+describe("a move of a guest that libvirt manages", function () {
+  this.timeout(180_000);
+
+  for (const copyMode of ["background", "write-blocking"]) {
+    it(`takes the whole chain along, live, and the next start finds it (${copyMode})`, async () => {
+      await using stage = await LibvirtStage.open();
+      const old = stage.at("path2/old.qcow2");
+      await stage.guest.waitForRecords(20);
+      const { vda } = await stage.moves({ copyMode });
+      assert.deepEqual(await stage.places(), { live: old, inactive: old });
+      assert.deepEqual(await stage.chainOf(old), [old, stage.at("path2/common.qcow2")]);
+      assert.equal(vda?.bootPath, old);
+      assert.equal(vda?.phase, "settled");
+      console.log(`      pause ${vda?.pauseMs} ms; left: ${vda?.left?.join("; ")}`);
+      assert(
+        vda?.left?.some((line) => /by its full path: libvirt writes no relative names/.test(line)),
+        String(vda?.left),
+      );
+      assert.deepEqual((await readdir(stage.at("path2"))).sort(), ["common.qcow2", "old.qcow2"]);
+      assert.match((await readdir(stage.at("path1"))).sort().join(" "), /^common\.qcow2 old\.qcow2\.lm-[0-9a-f]{8}-\d+T\d+Z$/);
+      await stage.survivesRestart(old);
+    });
+  }
+});

@@ -1,0 +1,94 @@
+/** A writing guest that libvirt manages, behind an sshd of its own, and lifecycles driven without an engine. */
+
+import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
+import { closeAllHosts } from "../../../provider/host/connection.js";
+import type { Properties, Run } from "../../../provider/lifecycle.js";
+import { storageMigration } from "../../../provider/storage-migration/lifecycle.js";
+import { chainOf, checkImage } from "../../sandbox/check.js";
+import { Libvirtd, VirshLog } from "../../sandbox/libvirtd.js";
+import { ManagedGuest, type ManagedGuestOptions } from "../../sandbox/managed-guest.js";
+import { createSandbox, type Sandbox } from "../../sandbox/sandbox.js";
+import { created, type Move, Recorder } from "../../storage-migration/stage.js";
+
+export class LibvirtStage implements AsyncDisposable {
+  private constructor(
+    readonly sandbox: Sandbox,
+    readonly libvirtd: Libvirtd,
+    readonly guest: ManagedGuest,
+    readonly virshLog: VirshLog,
+  ) {}
+
+  static async open(options: ManagedGuestOptions = {}): Promise<LibvirtStage> {
+    const logFolder = await mkdtemp(path.join(os.tmpdir(), "livedisk-virsh-"));
+    const virshLog = await VirshLog.make(logFolder);
+    const sandbox = await createSandbox("libvirt", { sshd: { settings: virshLog.settings } });
+    sandbox.defer(() => rm(logFolder, { recursive: true, force: true }));
+    try {
+      const libvirtd = await Libvirtd.start(sandbox);
+      return new LibvirtStage(sandbox, libvirtd, await ManagedGuest.start(libvirtd, sandbox.folder, options), virshLog);
+    } catch (reason) {
+      await sandbox.dispose();
+      throw reason;
+    }
+  }
+
+  at(...names: string[]): string {
+    return this.guest.at(...names);
+  }
+
+  get domain(): Properties {
+    return { libvirt: this.guest.name, uri: this.libvirtd.uri };
+  }
+
+  get arguments(): Properties {
+    return { host: this.sandbox.host, domain: this.domain, disks: ["vda"], destination: this.at("path2") };
+  }
+
+  /** A whole create. */
+  async moves(different: Properties = {}, run: Run = new Recorder()): Promise<Record<string, Move>> {
+    const { outputs } = await created(storageMigration, { ...this.arguments, ...different }, run);
+    return outputs.moves as Record<string, Move>;
+  }
+
+  /** Where the disk is now, by libvirt's own word, and where it starts next. */
+  async places(disk = "vda"): Promise<{ live: string | undefined; inactive: string | undefined }> {
+    const { name } = this.guest;
+    const running = (await this.guest.state()) !== "shut off";
+    return {
+      live: running ? await this.libvirtd.sourceOf(name, disk, "live") : undefined,
+      inactive: await this.libvirtd.sourceOf(name, disk, "inactive"),
+    };
+  }
+
+  /** The guest writes on, is destroyed and started by its definition: it runs from `active`, and every record is there. */
+  async survivesRestart(active: string, disk = "vda"): Promise<void> {
+    await this.guest.waitForRecords(10);
+    await this.guest.destroy();
+    await this.holdsAll(active, disk);
+    await this.guest.boot();
+    assert.deepEqual(await this.places(disk), { live: active, inactive: active });
+    await this.guest.destroy();
+    await this.holdsAll(active, disk);
+  }
+
+  /** 0 lost, 0 corrupt. The guest must have ended. */
+  async holdsAll(image: string, disk = "vda"): Promise<void> {
+    const { acknowledged, lost, corrupt } = await checkImage(image, this.guest.disk(disk));
+    console.log(
+      `      ${path.basename(path.dirname(image))}/${path.basename(image)}: ${acknowledged} records, ${lost.length} lost, ${corrupt.length} corrupt`,
+    );
+    assert.deepEqual({ lost, corrupt }, { lost: [], corrupt: [] });
+  }
+
+  async chainOf(image: string): Promise<string[]> {
+    return (await chainOf(image)).map((link) => link.path);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await closeAllHosts();
+    await this.sandbox.dispose();
+  }
+}
