@@ -50,6 +50,9 @@ function runTests(files: readonly string[], only: string | undefined): Promise<F
     slow: 10_000,
     reporter: "spec",
     forbidOnly: true,
+    // every file in a process of its own turn: a scenario waits for its guest most of the time
+    parallel: true,
+    jobs: 2,
     ...(only === undefined ? {} : { fgrep: only }),
   });
   for (const file of files) mocha.addFile(file);
