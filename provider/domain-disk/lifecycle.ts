@@ -5,15 +5,16 @@ import { argumentsOf, changedArguments, checkArguments, surelyDiffer } from "../
 import { directoryOf } from "../disk/paths.js";
 import { messageOf } from "../errors.js";
 import { placeChanged } from "../hypervisor/address.js";
-import { GuestNotRunning } from "../hypervisor/hypervisor.js";
-import { type Lifecycle, type Properties, type Run, Unfinished } from "../lifecycle.js";
+import { DomainMissing, GuestNotRunning, shutOff } from "../hypervisor/hypervisor.js";
+import { gone, type Lifecycle, type Properties, type Run, Unfinished } from "../lifecycle.js";
 import { converge, guestIsSilent, HalfWay, release } from "../migration/converge.js";
 import { moveLeftOnHost } from "../migration/leftover.js";
+import { seenElsewhere } from "../migration/missing.js";
 import type { PhaseName } from "../migration/observation.js";
 import { observe } from "../migration/observe.js";
 import { openSite } from "../migration/open.js";
 import { defaultMoveOptions } from "../migration/options.js";
-import { bootPath, chainReport, isUnfinished, type LayerReport, planLine } from "../migration/report.js";
+import { bootPath, chainReport, driftOf, isUnfinished, type LayerReport, planLine } from "../migration/report.js";
 import type { Seen, Site } from "../migration/site.js";
 import { isPulling, observeBase, settleBase } from "./pull.js";
 import { type DomainDiskSettings, domainDiskArgs } from "./resource.js";
@@ -45,6 +46,10 @@ export const domainDisk: Lifecycle = {
       const place = strayed ? { storage: strayed.active.directory } : {};
       return { id, inputs: { ...inputs, ...place, ...(await baseAsItIs(site, settings)) }, outputs: outputsOf(site, seen) };
     } catch (thrown) {
+      if (thrown instanceof DomainMissing) {
+        const seen = await seenElsewhere(site, outputs, placesOf(settings, outputs));
+        return seen ? { id, inputs, outputs: seen } : gone;
+      }
       if ((await guestIsSilent(site, thrown)) === "host-is-silent") throw thrown;
       run.say("warning", `${messageOf(thrown)} What is shown is what was last seen.`);
       return { id, inputs, outputs: { ...outputs, running: thrown instanceof GuestNotRunning ? false : outputs.running } };
@@ -64,13 +69,16 @@ export const domainDisk: Lifecycle = {
       await release(site, [settings.disk]);
     } catch (thrown) {
       if ((await guestIsSilent(site, thrown)) === "host-is-silent") throw thrown;
-      const places = [settings.storage, shown.safeParse(outputs).data?.bootPath].flatMap((path, index) =>
-        path === undefined ? [] : [index === 0 ? path : directoryOf(path)],
-      );
-      await moveLeftOnHost(site, String(outputs.domainId), places);
+      await moveLeftOnHost(site, String(outputs.domainId), placesOf(settings, outputs));
     }
   },
 };
+
+/** Where a move of the disk may have left its manifest. */
+function placesOf({ storage }: DomainDiskSettings, outputs: Properties): string[] {
+  const boot = shown.safeParse(outputs).data?.bootPath;
+  return [...(storage === undefined ? [] : [storage]), ...(boot === undefined ? [] : [directoryOf(boot)])];
+}
 
 function siteOf({ host, domain, storage }: DomainDiskSettings, run: Run): Promise<Site> {
   return openSite({ host, domain, destination: storage, options: defaultMoveOptions }, run);
@@ -122,11 +130,11 @@ function outputsOf(site: Site, { view, disks }: Seen): Properties {
   if (!disk) return {};
   return {
     bootPath: bootPath(site, disk),
-    running: true,
+    running: view.status !== shutOff,
     chain: chainReport(disk.image.chain),
     domainId: view.domainId,
     phase: disk.seen.phase,
-    drift: disk.seen.phase === "idle" ? `it is at ${disk.active.named}` : undefined,
+    drift: driftOf(disk),
   };
 }
 

@@ -135,6 +135,8 @@ class Move {
         return this.dismiss(one(seen, step.disk));
       case "set-back":
         return setBack(site, one(seen, step.disk), manifestOf(one(seen, step.disk)));
+      case "redefine":
+        return site.guest.managed?.redefine(one(seen, step.disk).qdev, one(seen, step.disk).active.named);
       case "tidy":
         return this.tidy(one(seen, step.disk));
       case "clear":

@@ -7,6 +7,8 @@ import type { MovedLayer, Standing } from "./manifest.js";
 export type Phase =
   /** At the wanted place, and nothing of a move is left. */
   | { phase: "settled" }
+  /** At the wanted place, but the persistent definition of its domain names another file: the next start would find that. */
+  | { phase: "misdefined"; definedAt: string }
   /** Not at the wanted place, and nothing was begun. */
   | { phase: "idle" }
   /** Not at the wanted place, and in a mirrored snapshot, which must end before a move begins. */

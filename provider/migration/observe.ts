@@ -99,9 +99,12 @@ async function observeDisk(site: Site, { view, process }: Look, place: FoundDisk
   return { ...base, heading, ...(await phaseOf({ site, view, process, image, named, key, records })) };
 }
 
-async function withoutRecords(site: Site, { key, directory }: FoundDisk): Promise<Phase> {
+async function withoutRecords(site: Site, { key, directory, named, image }: FoundDisk): Promise<Phase> {
   if (site.destination === undefined) return { phase: "settled" };
-  if ((await sameDirectory(site, directory, site.destination)) === "same") return { phase: "settled" };
+  if ((await sameDirectory(site, directory, site.destination)) === "same") {
+    const { definedAt = named } = image;
+    return definedAt === named ? { phase: "settled" } : { phase: "misdefined", definedAt };
+  }
   const mark = await readSnapshotMark(site.host, key, [directory, site.destination]);
   return mark ? { phase: "snapshotted", why: snapshotLasts(mark) } : { phase: "idle" };
 }

@@ -31,6 +31,7 @@ export type Step =
   | { step: "cancel"; disks: string[] }
   | { step: "dismiss"; disk: string }
   | { step: "set-back"; disk: string }
+  | { step: "redefine"; disk: string }
   | { step: "tidy"; disk: string }
   | { step: "clear"; disk: string };
 
@@ -46,6 +47,7 @@ const order: readonly Step["step"][] = [
   "tidy",
   "cancel",
   "clear",
+  "redefine",
   "begin",
   "record-destination",
   "freeze",
@@ -98,6 +100,8 @@ function stepFor(goal: Goal, { disk, standing, seen }: SeenPhase): Step {
   switch (seen.phase) {
     case "settled":
       return { step: "done" };
+    case "misdefined":
+      return either({ step: "redefine", disk }, { step: "done" });
     case "idle":
       return either({ step: "begin", disks }, { step: "done" });
     case "snapshotted":

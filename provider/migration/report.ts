@@ -61,6 +61,13 @@ export function bootPath(site: Site, { manifest, active }: SeenDisk): string {
   return manifest?.current ?? active.named;
 }
 
+/** What differs from where the disk is wanted, or from where its next start would find it. */
+export function driftOf({ disk, seen, image, active }: SeenDisk): string | undefined {
+  if (seen.phase === "idle") return `${disk} is at ${active.named}`;
+  if (image.definedAt === undefined || image.definedAt === image.chain[0].path) return undefined;
+  return `${disk} is at ${active.named}, but the persistent definition names ${image.definedAt}: the next start would find that`;
+}
+
 /** The plan of a move in one line, from what the last look has shown. */
 export function planLine(disks: Readonly<Record<string, { chain: readonly LayerReport[] }>>, destination: string): string {
   const parts = Object.entries(disks).map(([disk, { chain: whole }]) => {

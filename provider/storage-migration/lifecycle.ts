@@ -5,15 +5,16 @@ import { argumentsOf, changedArguments, checkArguments } from "../arguments.js";
 import { directoryOf } from "../disk/paths.js";
 import { messageOf } from "../errors.js";
 import { placeChanged } from "../hypervisor/address.js";
-import { GuestNotRunning } from "../hypervisor/hypervisor.js";
-import { type Lifecycle, type Properties, type Run, Unfinished } from "../lifecycle.js";
+import { DomainMissing, GuestNotRunning, shutOff } from "../hypervisor/hypervisor.js";
+import { gone, type Lifecycle, type Properties, type Run, Unfinished } from "../lifecycle.js";
 import { allImages, converge, guestIsSilent, HalfWay, release } from "../migration/converge.js";
 import { moveLeftOnHost } from "../migration/leftover.js";
+import { seenElsewhere } from "../migration/missing.js";
 import { observe } from "../migration/observe.js";
 import { openSite } from "../migration/open.js";
 import { moveOptions } from "../migration/options.js";
 import type { Outcome } from "../migration/outcome.js";
-import { type DiskReport, diskReport, isUnfinished, planLine } from "../migration/report.js";
+import { type DiskReport, diskReport, driftOf, isUnfinished, planLine } from "../migration/report.js";
 import type { Seen, Site } from "../migration/site.js";
 import { type StorageMigrationSettings, storageMigrationArgs } from "./resource.js";
 
@@ -40,10 +41,14 @@ export const storageMigration: Lifecycle = {
     const settings = storageMigrationArgs.parse(inputs);
     const site = await siteOf(settings, run);
     const known = movesIn(outputs);
-    const disks = Object.keys(known).length > 0 ? Object.keys(known) : (settings.disks ?? (await allImages(site)));
     try {
+      const disks = Object.keys(known).length > 0 ? Object.keys(known) : (settings.disks ?? (await allImages(site)));
       return reconciled(site, id, inputs, await observe(site, disks), known);
     } catch (thrown) {
+      if (thrown instanceof DomainMissing) {
+        const seen = await seenElsewhere(site, outputs, placesOf(settings, known));
+        return seen ? { id, inputs, outputs: seen } : gone;
+      }
       if ((await guestIsSilent(site, thrown)) === "host-is-silent") throw thrown;
       run.say("warning", `${messageOf(thrown)} What is shown is what was last seen.`);
       return { id, inputs, outputs: { ...outputs, running: thrown instanceof GuestNotRunning ? false : outputs.running } };
@@ -70,11 +75,15 @@ export const storageMigration: Lifecycle = {
       await withdraw(site, Object.keys(moves).length > 0 ? Object.keys(moves) : (settings.disks ?? (await allImages(site))));
     } catch (thrown) {
       if ((await guestIsSilent(site, thrown)) === "host-is-silent") throw thrown;
-      const places = [settings.destination, ...Object.values(moves).map(({ bootPath }) => directoryOf(bootPath))];
-      await moveLeftOnHost(site, String(outputs.domainId), places);
+      await moveLeftOnHost(site, String(outputs.domainId), placesOf(settings, moves));
     }
   },
 };
+
+/** Where a move of the disks may have left its manifests. */
+function placesOf({ destination }: StorageMigrationSettings, moves: Moves): string[] {
+  return [destination, ...Object.values(moves).map(({ bootPath }) => directoryOf(bootPath))];
+}
 
 function siteOf(settings: StorageMigrationSettings, run: Run): Promise<Site> {
   const { host, domain, destination } = settings;
@@ -114,8 +123,13 @@ function reconciled(site: Site, id: string, inputs: Properties, seen: Seen, know
 
 function outputsOf(site: Site, seen: Seen, known: Moves, outcome?: Outcome): Properties {
   const moves = Object.fromEntries(seen.disks.map((disk) => [disk.disk, diskReport(site, disk, outcome, known[disk.disk])]));
-  const drift = seen.disks.filter((disk) => disk.seen.phase === "idle").map(({ disk, active }) => `${disk} is at ${active.named}`);
-  return { moves, domainId: seen.view.domainId, running: true, drift: drift.length > 0 ? drift.join(", ") : undefined };
+  const drift = seen.disks.flatMap((disk) => driftOf(disk) ?? []);
+  return {
+    moves,
+    domainId: seen.view.domainId,
+    running: seen.view.status !== shutOff,
+    drift: drift.length > 0 ? drift.join(", ") : undefined,
+  };
 }
 
 type Moves = Readonly<Record<string, DiskReport>>;

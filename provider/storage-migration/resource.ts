@@ -41,7 +41,11 @@ const whole = z
     path: ["disks"],
     error: "disks names a disk twice",
   })
-  .refine(({ afterwards, link }) => afterwards !== "keep" || link !== undefined, {
+  .refine(({ domain, link }) => link === undefined || "qmp" in domain, {
+    path: ["link"],
+    error: "link is for guests with a command line of yours (`domain.qmp`): libvirt's definition follows the disk by itself",
+  })
+  .refine(({ afterwards, link, domain }) => afterwards !== "keep" || link !== undefined || "libvirt" in domain, {
     path: ["afterwards"],
     error:
       'afterwards "keep" wants `link`: a boot by the old name would silently find the stale image; use "quarantine", or name the disks through a link',
