@@ -3,10 +3,10 @@
 import { isDeepStrictEqual } from "node:util";
 import { sameFile } from "../disk/chain.js";
 import { directoryOf, within } from "../disk/paths.js";
-import { messageOf } from "../errors.js";
 import { type FileStat, realPath, statFiles } from "../host/files.js";
 import { compareImages } from "../image/compare.js";
 import { imageInfo } from "../image/qemu-img.js";
+import { wordsOf } from "../migration/complaint.js";
 import { type RecordedDisk, refusal, type SnapshotSite } from "./site.js";
 
 /** A copied layer, and the layer that it must be the same as. */
@@ -108,7 +108,7 @@ async function compare(site: SnapshotSite, disk: RecordedDisk, { path, format, s
   const watch = { stop: site.run.stop, stallSeconds: site.options.stallSeconds };
   const again = "Copy it anew, then run again.";
   const unable = (cause: unknown) => {
-    throw refuse(`${path} could not be compared with ${source.path} (${messageOf(cause).replace(/\.$/, "")})`, again, cause);
+    throw refuse(`${path} could not be compared with ${source.path} (${wordsOf(cause)})`, again, cause);
   };
   const verdict = await compareImages(site.host, source, { path, format }, "past-the-cache", watch).catch(unable);
   if (verdict !== "same") throw refuse(`the copy ${path} differs from ${source.path} (${verdict.differs})`, again);

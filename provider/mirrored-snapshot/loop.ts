@@ -47,6 +47,8 @@ class Settling {
   private readonly watch: Watch;
   /** Disks whose job was let go on after an error: a second error is told. */
   private readonly continued = new Set<string>();
+  /** Disks whose mirror this run has seen at work, and not cancelled: its end is ours to tell. One that was called off before is not. */
+  private readonly mirrored = new Set<string>();
 
   constructor(
     private readonly site: SnapshotSite,
@@ -63,6 +65,7 @@ class Settling {
       if (step.step === "done") return seen;
       if (this.site.run.stop.aborted && step.step !== "let-go" && step.step !== "cancel") throw this.stopped(seen);
       this.watch.see(step, seen);
+      for (const { disk, seen: now } of seen.disks) if (now.phase === "mirroring" || now.phase === "ready") this.mirrored.add(disk);
       await this.take(step, seen);
     }
   }
@@ -127,16 +130,17 @@ class Settling {
 
   private async cancel(seen: Seen, disks: readonly SeenDisk[]): Promise<void> {
     const ours = new Set(jobsOf(disks).map(({ jobId }) => jobId));
+    for (const { disk } of disks) this.mirrored.delete(disk);
     await Promise.all(seen.view.jobs.filter(({ id }) => ours.has(id)).map(({ id }) => this.site.guest.cancel(id)));
     await this.site.guest.wakeUp(0.1);
   }
 
-  /** An error that the mirror ended with is told; the next run starts another. */
+  /** An error that the mirror ended with under our eyes is told; the next run starts another. */
   private async dismiss(disk: SeenDisk): Promise<void> {
     if (disk.seen.phase !== "broken-off") return;
     const { job }: { job: Job } = disk.seen;
     await this.site.guest.dismiss(job.id);
-    if (this.goal === "abort" || job.error === undefined) return;
+    if (job.error === undefined || !this.mirrored.has(disk.disk)) return;
     throw this.refused(
       disk,
       `its mirror ended with: ${job.error}`,

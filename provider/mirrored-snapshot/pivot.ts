@@ -2,6 +2,7 @@
 
 import { jobNames, nodeNames } from "../disk/names.js";
 import { BugError, isKind } from "../errors.js";
+import { wordsOf } from "../migration/complaint.js";
 import type { Outcome } from "../migration/outcome.js";
 import { type RecordTurn, switchDisks, type Turn } from "../migration/switch.js";
 import { openEnded } from "../migration/turns.js";
@@ -33,7 +34,7 @@ async function moveOntoCopies(site: SnapshotSite, { view }: Seen, disk: Recorded
     await site.guest.reopenOn(mirror.node, { ...target, backing: node });
   } catch (cause) {
     if (!isKind(cause, "user")) throw cause;
-    const why = `its QEMU cannot let ${mirror.path} stand on ${top.path} (${cause.message.replace(/\.$/, "")})`;
+    const why = `its QEMU cannot let ${mirror.path} stand on ${top.path} (${wordsOf(cause)})`;
     throw refused(site, disk)(why, "Let the guest's QEMU read the copies, then run again.", cause);
   }
 }

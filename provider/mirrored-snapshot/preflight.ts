@@ -54,7 +54,7 @@ export async function checkNamesAreFree(site: SnapshotSite, { disk, wanted }: Se
   const taken = [wanted.file, wanted.mirror].filter((_, index) => found[index]);
   if (taken.length === 0) return;
   const advice = "Take it away, or give `reuseExternal: true` if you made it for this.";
-  throw refusal(site, verb, disk)(`${taken.join(" and ")} already lies there and is not ours`, advice);
+  throw refusal(site, verb, disk)(`${taken.join(" and ")} ${taken.length > 1 ? "are" : "is"} there already, and not ours`, advice);
 }
 
 /** With `reuseExternal`: the header of a file that was made before, when it is as it must be. */
@@ -67,7 +67,8 @@ export async function checkExternal(site: SnapshotSite, disk: SeenDisk, role: "f
   if (await isImageInUse(site.host, path))
     throw refuse(`some QEMU has ${path} open for writing`, "Name a file of its own for each snapshot.");
   const header = await imageInfo(site.host, path);
-  const remake = `Make it anew: qemu-img create -u -f qcow2 -b ${baseName(disk.active.named)} -F ${disk.image.chain[0].format}.`;
+  const { format, virtualBytes } = disk.image.chain[0];
+  const remake = `Make it anew: qemu-img create -u -f qcow2 -b ${baseName(disk.active.named)} -F ${format} ${path} ${virtualBytes}.`;
   const wrong = wrongHeader(disk, header) ?? (await wrongBacking(site, disk, header, role));
   if (wrong !== undefined) throw refuse(`${path} ${wrong}`, remake);
   if ((await overlayContent(site.host, path)) === "holds-writes")

@@ -3,6 +3,7 @@
 import { jobNames, nodeNames } from "../disk/names.js";
 import { isKind } from "../errors.js";
 import type { TargetOptions } from "../hypervisor/hypervisor.js";
+import { wordsOf } from "../migration/complaint.js";
 import { formerNodes } from "../migration/draft.js";
 import { clear, copiedNodes } from "./endings.js";
 import { emptyMirror, makeFiles } from "./files.js";
@@ -20,7 +21,7 @@ export async function takeSnapshot(site: SnapshotSite, disks: readonly RecordedD
       manifest.current = manifest.file.path;
       await writeSnapshotRecords(site.host, key, manifest);
     }
-    await site.guest.freeze(disks.map(({ image, manifest }) => ({ node: image.activeNode, overlay: manifest.file.node })));
+    await freeze(site, disks);
   } catch (thrown) {
     // a cut connection leaves it open whether the guest was frozen: the next look tells
     if (isKind(thrown, "user")) for (const disk of disks) await clear(site, disk);
@@ -35,6 +36,16 @@ export async function takeSnapshot(site: SnapshotSite, disks: readonly RecordedD
   }
 }
 
+async function freeze(site: SnapshotSite, disks: readonly RecordedDisk[]): Promise<void> {
+  try {
+    await site.guest.freeze(disks.map(({ image, manifest }) => ({ node: image.activeNode, overlay: manifest.file.node })));
+  } catch (cause) {
+    if (!isKind(cause, "user")) throw cause;
+    const names = disks.map(({ disk }) => disk).join(", ");
+    throw refusal(site, "take a mirrored snapshot of", names)(wordsOf(cause), "Mend what it says, then run `pulumi up` again.", { cause });
+  }
+}
+
 /** The mirror's place is tried too: what QEMU may not do there must not show after the snapshot is taken. */
 async function openOverlay(site: SnapshotSite, disk: RecordedDisk): Promise<void> {
   const { file, mirror } = disk.manifest;
@@ -45,7 +56,7 @@ async function openOverlay(site: SnapshotSite, disk: RecordedDisk): Promise<void
     await site.guest.openOverlay(file.node, optionsOf(disk, file.path));
   } catch (cause) {
     if (!isKind(cause, "user")) throw cause;
-    const why = `its QEMU cannot open the files (${cause.message.replace(/\.$/, "")})`;
+    const why = `its QEMU cannot open the files (${wordsOf(cause)})`;
     const advice = "Let the guest's QEMU use both places: owner, mode, AppArmor, SELinux, mount namespace.";
     throw refusal(site, "take a mirrored snapshot of", disk.disk)(why, advice, { cause });
   }
