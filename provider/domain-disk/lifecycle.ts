@@ -134,7 +134,7 @@ function outputsOf(site: Site, { view, disks }: Seen): Properties {
     chain: chainReport(disk.image.chain),
     domainId: view.domainId,
     phase: disk.seen.phase,
-    drift: driftOf(disk),
+    drift: driftOf(disk, "it"),
   };
 }
 

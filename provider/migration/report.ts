@@ -62,10 +62,10 @@ export function bootPath(site: Site, { manifest, active }: SeenDisk): string {
 }
 
 /** What differs from where the disk is wanted, or from where its next start would find it. */
-export function driftOf({ disk, seen, image, active }: SeenDisk): string | undefined {
-  if (seen.phase === "idle") return `${disk} is at ${active.named}`;
+export function driftOf({ disk, seen, image, active }: SeenDisk, called = disk): string | undefined {
+  if (seen.phase === "idle") return `${called} is at ${active.named}`;
   if (image.definedAt === undefined || image.definedAt === image.chain[0].path) return undefined;
-  return `${disk} is at ${active.named}, but the persistent definition names ${image.definedAt}: the next start would find that`;
+  return `${called} is at ${active.named}, but the persistent definition names ${image.definedAt}: the next start would find that`;
 }
 
 /** The plan of a move in one line, from what the last look has shown. */
