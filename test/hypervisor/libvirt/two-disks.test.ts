@@ -1,0 +1,39 @@
+import assert from "node:assert/strict";
+import { storageMigration } from "../../../provider/storage-migration/lifecycle.js";
+import { twoLayers } from "../../sandbox/disks.js";
+import { refusal } from "../../storage-migration/stage.js";
+import { LibvirtStage } from "./stage.js";
+
+describe("a guest of libvirt's with several disks", function () {
+  this.timeout(240_000);
+
+  it("moves two disks of two layers in one operation, and what burdens them is refused before", async () => {
+    const disks = (at: (...names: string[]) => string) => [
+      { id: "vda", storage: at("path1") },
+      { id: "vdb", storage: at("path1"), layers: twoLayers("b-") },
+    ];
+    await using stage = await LibvirtStage.open({ disks });
+    const { virsh } = { virsh: (...args: string[]) => stage.libvirtd.virsh(...args) };
+    const wanted = { ...stage.arguments, disks: ["vda", "vdb"] };
+
+    await virsh("checkpoint-create-as", "web", "since");
+    assert.match(await refusal(storageMigration, wanted), /its domain has checkpoints \(since\).*"bitmaps" to `loses`/);
+    await virsh("checkpoint-delete", "web", "since");
+    assert.match(await refusal(storageMigration, { ...wanted, link: "/x" }).catch(String), /link is for guests with a command line/);
+
+    const moves = await stage.moves({ disks: ["vda", "vdb"] });
+    const [a, b] = [stage.at("path2/old.qcow2"), stage.at("path2/b-old.qcow2")];
+    assert.deepEqual(await stage.places("vda"), { live: a, inactive: a });
+    assert.deepEqual(await stage.places("vdb"), { live: b, inactive: b });
+    console.log(`      pause ${moves.vda?.pauseMs} ms`);
+    assert.equal(moves.vda?.pauseMs, moves.vdb?.pauseMs);
+    await stage.guest.waitForRecords(10);
+    await stage.guest.destroy();
+    await stage.holdsAll(a, "vda");
+    await stage.holdsAll(b, "vdb");
+    await stage.guest.boot();
+    await stage.guest.destroy();
+    await stage.holdsAll(a, "vda");
+    await stage.holdsAll(b, "vdb");
+  });
+});
