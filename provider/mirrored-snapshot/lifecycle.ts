@@ -41,7 +41,8 @@ export const mirroredSnapshot: Lifecycle = {
     }
   },
 
-  async update(id, _olds, news, run) {
+  async update(id, olds, news, run) {
+    if (onlyEndingChanges(olds, news)) return { outputs: { ...olds, onDelete: undefined, ...news } };
     const { outputs } = await make(await siteOf(mirroredSnapshotArgs.parse(argumentsOf(mirroredSnapshotArgs, news)), run), news, id);
     return { outputs };
   },
@@ -83,6 +84,13 @@ function refuseOtherChanges(olds: Properties, news: Properties): void {
     `Unable to change ${fixed.join(", ")} of a mirrored snapshot: end this snapshot first. Nothing was touched. ` +
       "Set onDelete and delete it, then make another; only onDelete changes while it lasts.",
   );
+}
+
+/** Then nothing is to be done on the host, so that a guest that is stopped does not stand in the way. */
+function onlyEndingChanges(olds: Properties, news: Properties): boolean {
+  const states = Object.values(statesIn(olds));
+  const settled = states.length > 0 && states.every(({ state }) => state === "ready");
+  return settled && changedArguments(mirroredSnapshotArgs, olds, news).every((key) => key === "onDelete");
 }
 
 /** The same disks may be said by `disks` or by `diskspecs`. */

@@ -125,6 +125,19 @@ describe("the difference of a MirroredSnapshot", () => {
   });
 });
 
+describe("updating a MirroredSnapshot", () => {
+  const { inputs } = mirroredSnapshot.check({}, { ...good, onDelete: "pivot" });
+  const { inputs: without } = mirroredSnapshot.check({}, good);
+  const olds = { ...inputs, states: { vda: { state: "ready", current: disk.file, chain: [] } } };
+
+  it("in nothing but onDelete asks nothing of the host", async () => {
+    const { outputs } = await mirroredSnapshot.update("id", olds, { ...inputs, onDelete: "abort" }, silent);
+    assert.deepEqual(outputs, { ...olds, onDelete: "abort" });
+    const taken = await mirroredSnapshot.update("id", olds, without, silent);
+    assert.equal(taken.outputs.onDelete, undefined);
+  });
+});
+
 describe("deleting a MirroredSnapshot without onDelete", () => {
   it("is refused with the proposal's rule, before anything is asked of the host", async () => {
     const { inputs } = mirroredSnapshot.check({}, good);

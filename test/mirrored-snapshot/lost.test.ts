@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { readdir } from "node:fs/promises";
 import { mirroredSnapshot } from "../../provider/mirrored-snapshot/lifecycle.js";
+import { QmpProxy } from "../sandbox/qmp-proxy.js";
 import { Recorder, Stage } from "../storage-migration/stage.js";
 import { copyLayers, endSnapshot, makeSnapshot, precreate, refused, snapshotArguments, statesOf } from "./scene.js";
 
@@ -55,6 +56,26 @@ describe("a mirrored snapshot whose QEMU was killed", function () {
     await stage.guest.waitForRecords(20);
     await stage.guest.stop();
     await stage.holdsAll(stage.at("path1/old.migrate"));
+  });
+
+  it("in the pivot, once that is written down, is on the mirror, and tidied by the next run", async () => {
+    await using stage = await Stage.open();
+    await using proxy = await QmpProxy.listen(stage.at("proxy.sock"), stage.guest.qmpSocket);
+    const { outputs } = await makeSnapshot(snapshotArguments(stage, { domain: { qmp: proxy.path } }));
+    await stage.guest.waitForRecords(20);
+    await copyLayers(stage);
+    proxy.before("job-finalize", async () => {
+      await stage.guest.kill();
+      return "cut" as const;
+    });
+    await assert.rejects(endSnapshot(outputs, "pivot"));
+    await stage.guest.boot({ vda: stage.at("path2/new.qcow2") });
+    await endSnapshot(outputs, "pivot");
+    assert.deepEqual((await readdir(stage.at("path2"))).sort(), ["common.qcow2", "new.qcow2", "old.qcow2"]);
+    assert.match((await readdir(stage.at("path1"))).sort().join(), /^common.qcow2,old.migrate.lm-[^,]*,old.qcow2$/);
+    await stage.guest.waitForRecords(20);
+    await stage.guest.stop();
+    await stage.holdsAll(stage.at("path2/new.qcow2"));
   });
 
   it("stops in words if the guest was started from the stale image", async () => {
