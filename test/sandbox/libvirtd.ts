@@ -6,7 +6,7 @@
 
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { chmod, copyFile, mkdir, open, readdir, readFile, writeFile } from "node:fs/promises";
+import { chmod, copyFile, mkdir, open, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { run, until } from "./command.js";
 import { findProgram } from "./install.js";
@@ -132,7 +132,8 @@ export class VirshLog {
     const log = path.join(folder, "virsh.log");
     const real = findProgram("virsh") ?? "virsh";
     const isTalk = `case "$*" in "-q -c qemu:"*) [ $# -eq 3 ] ;; *) false ;; esac`;
-    const script = `#!/bin/sh\nprintf '%s\\n' "$*" >>'${log}'\nif ${isTalk}; then tee -a '${log}' | '${real}' "$@"; else exec '${real}' "$@"; fi\n`;
+    const delay = `while IFS= read -r line; do case $line in *--pivot*) [ ! -e '${folder}/slow' ] || sleep "$(cat '${folder}/slow')" ;; esac; printf '%s\\n' "$line"; done`;
+    const script = `#!/bin/sh\nprintf '%s\\n' "$*" >>'${log}'\nif ${isTalk}; then tee -a '${log}' | ${delay} | '${real}' "$@"; else exec '${real}' "$@"; fi\n`;
     await writeFile(path.join(folder, "virsh"), script, { mode: 0o755 });
     return new VirshLog(folder);
   }
@@ -140,6 +141,13 @@ export class VirshLog {
   /** For an sshd: whoever signs in finds this virsh first. */
   get settings(): Record<string, string> {
     return { SetEnv: `PATH=${this.folder}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin` };
+  }
+
+  /** Lets every pivot wait so long before it is sent; 0 ends that. */
+  async delayPivots(seconds: number): Promise<void> {
+    const file = path.join(this.folder, "slow");
+    if (seconds > 0) await writeFile(file, String(seconds));
+    else await rm(file, { force: true });
   }
 
   /** Every command, one a line. */

@@ -1,0 +1,103 @@
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { readdir, readFile } from "node:fs/promises";
+import path from "node:path";
+import type { Properties } from "../../../provider/lifecycle.js";
+import { storageMigration } from "../../../provider/storage-migration/lifecycle.js";
+import { until } from "../../sandbox/command.js";
+import { mourn, watchOver } from "../../sandbox/processes.js";
+import { created, Recorder } from "../../storage-migration/stage.js";
+import { LibvirtStage } from "./stage.js";
+
+/** Where a run is killed, and how it is known to be there. */
+const moments: Record<string, { settings: Properties; isThere(stage: LibvirtStage, lines: string): Promise<boolean> }> = {
+  copy: { settings: { maxBytesPerSecond: 8 << 20 }, isThere: async (_, lines) => lines.includes("copying 2") },
+  mirror: { settings: { maxBytesPerSecond: 8 << 20 }, isThere: async (_, lines) => lines.includes("mirroring") },
+  switch: { settings: {}, isThere: async (stage) => (await stage.guest.state()) === "paused" },
+  tidy: { settings: {}, isThere: async (stage) => (await readdir(stage.at("path1"))).some((name) => /^old\.qcow2\.lm-.*Z$/.test(name)) },
+};
+
+describe("a run through libvirt that is killed", function () {
+  this.timeout(240_000);
+
+  for (const [moment, { settings, isThere }] of Object.entries(moments)) {
+    for (const after of ["up", "destroy"] as const) {
+      it(`in ${moment} is ended by the next ${after}, and nothing is lost`, async () => {
+        await using stage = await LibvirtStage.open();
+        await stage.virshLog.delayPivots(moment === "switch" ? 3 : 0);
+        await killedAt(stage, { ...stage.arguments, ...settings }, (lines) => isThere(stage, lines));
+        await letGoAlone(stage);
+        const where = moment === "copy" || moment === "mirror" ? "path1" : "path2";
+        const now = stage.at(where, "old.qcow2");
+        assert.deepEqual(await stage.places(), { live: now, inactive: now });
+        await stage.guest.waitForRecords(5);
+
+        const inputs = storageMigration.check({}, stage.arguments).inputs;
+        const path2 = stage.at("path2/old.qcow2");
+        if (after === "up") await created(storageMigration, stage.arguments);
+        else await storageMigration.delete("id", inputs, new Recorder());
+        const active = after === "up" ? path2 : now;
+        assert.deepEqual(await stage.places(), { live: active, inactive: active });
+        assert.deepEqual((await readdir(stage.at("path2"))).sort(), active === path2 ? ["common.qcow2", "old.qcow2"] : []);
+        if (active !== path2) assert.deepEqual((await readdir(stage.at("path1"))).sort(), ["common.qcow2", "old.qcow2"]);
+        await stage.survivesRestart(active);
+      });
+    }
+  }
+
+  it("in a switch that takes too long leaves no guest suspended", async () => {
+    await using stage = await LibvirtStage.open();
+    await stage.virshLog.delayPivots(20);
+    await killedAt(stage, stage.arguments, async () => (await stage.guest.state()) === "paused");
+    const began = performance.now();
+    await until(
+      15,
+      async () => ((await stage.guest.state()) === "running" ? true : undefined),
+      () => "The guest is suspended still.",
+    );
+    console.log(`      suspended for ${Math.round(performance.now() - began)} ms`);
+    await stage.guest.waitForRecords(5);
+    await stage.virshLog.delayPivots(0);
+    const path2 = stage.at("path2/old.qcow2");
+    await until(
+      30,
+      async () => ((await stage.places()).live === path2 ? true : undefined),
+      () => "The pivot that was on its way did not come.",
+    );
+    await created(storageMigration, stage.arguments);
+    await stage.survivesRestart(path2);
+  });
+});
+
+async function killedAt(stage: LibvirtStage, news: Properties, isThere: (lines: string) => Promise<boolean>): Promise<void> {
+  const file = path.join(__dirname, "run-alone.js");
+  const child: ChildProcess = watchOver(
+    spawn(process.execPath, [file, JSON.stringify(news)], { stdio: ["ignore", "pipe", "inherit"] }),
+    "a run",
+  );
+  let lines = "";
+  child.stdout?.on("data", (piece: Buffer) => {
+    lines += piece.toString();
+  });
+  const there = async () => {
+    assert.equal(child.exitCode, null, `It ended before it was killed: ${lines}`);
+    return (await isThere(lines)) ? true : undefined;
+  };
+  await until(60, there, () => `The run did not come so far: ${lines}`);
+  await mourn(child, "SIGKILL");
+  assert(await manifestIn(stage), "it had begun");
+}
+
+async function manifestIn(stage: LibvirtStage): Promise<string | undefined> {
+  const name = (await readdir(stage.at("path1"))).find((each) => each.endsWith(".manifest.json"));
+  return name && readFile(stage.at("path1", name), "utf8");
+}
+
+/** The host ends by itself what was begun in the switch. */
+async function letGoAlone(stage: LibvirtStage): Promise<void> {
+  await until(
+    15,
+    async () => ((await stage.guest.state()) === "running" ? true : undefined),
+    () => "The guest is suspended still.",
+  );
+}
