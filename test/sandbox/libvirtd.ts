@@ -150,6 +150,19 @@ export class VirshLog {
     else await rm(file, { force: true });
   }
 
+  /** What is counted from now on. */
+  async forget(): Promise<void> {
+    await rm(path.join(this.folder, "virsh.log"), { force: true });
+  }
+
+  /** How often a virsh was started, and how often one was written to and answered: the provider ends every write with tokens of its own. */
+  async count(): Promise<{ sessions: number; roundTrips: number }> {
+    const lines = await this.sent();
+    const tokens = new Set(lines.filter((line) => /^echo [0-9a-f]{24}$/.test(line)));
+    const sessions = lines.filter((line) => line.startsWith("-q -c qemu:")).length;
+    return { sessions, roundTrips: tokens.size - sessions }; // the first token of a session only finds its beginning
+  }
+
   /** Every command, one a line. */
   async sent(): Promise<string[]> {
     const text = await readFile(path.join(this.folder, "virsh.log"), "utf8").catch(() => "");

@@ -1,6 +1,7 @@
 /** A libvirtd of its own behind an sshd of its own, and tiny domains whose CPUs never start. */
 
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import os from "node:os";
 import path from "node:path";
 import { closeAllHosts, connectHost } from "../../../provider/host/connection.js";
 import type { Host } from "../../../provider/host/host.js";
@@ -9,7 +10,7 @@ import type { Guest } from "../../../provider/hypervisor/hypervisor.js";
 import { openGuest } from "../../../provider/hypervisor/libvirt/guest.js";
 import { escaped } from "../../../provider/hypervisor/libvirt/xml.js";
 import { run } from "../../sandbox/command.js";
-import { Libvirtd } from "../../sandbox/libvirtd.js";
+import { Libvirtd, VirshLog } from "../../sandbox/libvirtd.js";
 import { createSandbox, type Sandbox } from "../../sandbox/sandbox.js";
 
 export interface TinyOptions {
@@ -23,14 +24,18 @@ export class Bench implements AsyncDisposable {
     readonly sandbox: Sandbox,
     readonly libvirtd: Libvirtd,
     readonly host: Host,
+    readonly virshLog: VirshLog,
   ) {}
 
   static async open(): Promise<Bench> {
-    const sandbox = await createSandbox("libvirt");
+    const logFolder = await mkdtemp(path.join(os.tmpdir(), "livedisk-virsh-"));
+    const virshLog = await VirshLog.make(logFolder);
+    const sandbox = await createSandbox("libvirt", { sshd: { settings: virshLog.settings } });
+    sandbox.defer(() => rm(logFolder, { recursive: true, force: true }));
     try {
       const libvirtd = await Libvirtd.start(sandbox);
       sandbox.defer(closeAllHosts);
-      return new Bench(sandbox, libvirtd, await connectHost(hostArgs.parse(sandbox.host), {}));
+      return new Bench(sandbox, libvirtd, await connectHost(hostArgs.parse(sandbox.host), {}), virshLog);
     } catch (reason) {
       await sandbox.dispose();
       throw reason;

@@ -1,9 +1,16 @@
 import assert from "node:assert/strict";
 import { readdir } from "node:fs/promises";
+import { unsafeIn } from "./sent.js";
 import { LibvirtStage } from "./stage.js";
 
 describe("a move of a guest that libvirt manages", function () {
   this.timeout(180_000);
+
+  it("would be found out if it sent what loses data", () => {
+    const lost = ["blockcopy d vda --xml f --shallow --reuse-external --synchronous-writes", "blockcommit d vda --active --pivot"];
+    assert.equal(unsafeIn(lost).length, 2);
+    assert.deepEqual(unsafeIn(["blockcopy d vda --xml f --shallow --transient-job", "blockcommit d vda --base b --top t"]), []);
+  });
 
   for (const copyMode of ["background", "write-blocking"]) {
     it(`takes the whole chain along, live, and the next start finds it (${copyMode})`, async () => {
@@ -23,6 +30,11 @@ describe("a move of a guest that libvirt manages", function () {
       assert.deepEqual((await readdir(stage.at("path2"))).sort(), ["common.qcow2", "old.qcow2"]);
       assert.match((await readdir(stage.at("path1"))).sort().join(" "), /^common\.qcow2 old\.qcow2\.lm-[0-9a-f]{8}-\d+T\d+Z$/);
       await stage.survivesRestart(old);
+      // the control: what is sent is what is looked at
+      const copies = (await stage.virshLog.sent()).filter((line) => line.startsWith("blockcopy"));
+      assert.equal(copies.length, 1);
+      assert.match(copies[0] ?? "", /--shallow --transient-job/);
+      assert.equal(copies[0]?.includes("--synchronous-writes"), copyMode === "write-blocking");
     });
   }
 });

@@ -12,6 +12,7 @@ import { Libvirtd, VirshLog } from "../../sandbox/libvirtd.js";
 import { ManagedGuest, type ManagedGuestOptions } from "../../sandbox/managed-guest.js";
 import { createSandbox, type Sandbox } from "../../sandbox/sandbox.js";
 import { created, type Move, Recorder } from "../../storage-migration/stage.js";
+import { unsafeIn } from "./sent.js";
 
 export class LibvirtStage implements AsyncDisposable {
   private constructor(
@@ -87,8 +88,11 @@ export class LibvirtStage implements AsyncDisposable {
     return (await chainOf(image)).map((link) => link.path);
   }
 
+  /** Whatever a scenario was about: nothing that loses data was ever sent. */
   async [Symbol.asyncDispose](): Promise<void> {
     await closeAllHosts();
+    const unsafe = unsafeIn(await this.virshLog.sent());
     await this.sandbox.dispose();
+    assert.deepEqual(unsafe, []);
   }
 }
