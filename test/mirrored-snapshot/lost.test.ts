@@ -3,7 +3,7 @@ import { readdir } from "node:fs/promises";
 import { mirroredSnapshot } from "../../provider/mirrored-snapshot/lifecycle.js";
 import { QmpProxy } from "../sandbox/qmp-proxy.js";
 import { Recorder, Stage } from "../storage-migration/stage.js";
-import { copyLayers, endSnapshot, makeSnapshot, precreate, refused, snapshotArguments, statesOf } from "./scene.js";
+import { copyLayers, endSnapshot, makeSnapshot, precreate, refused, snapshotArguments, statesOf, writeInto } from "./scene.js";
 
 describe("a mirrored snapshot whose QEMU was killed", function () {
   this.timeout(120_000);
@@ -30,6 +30,7 @@ describe("a mirrored snapshot whose QEMU was killed", function () {
     assert.deepEqual(mirroredSnapshot.diff(id, read.outputs, read.inputs, new Recorder()), { changes: true, replaces: [] });
 
     await copyLayers(stage);
+    await writeInto(stage.at("path2/new.qcow2"), "700M"); // as what the mirror held and the overlay has lost with its QEMU
     const { message } = await refused(endSnapshot(read.outputs, "pivot"));
     assert.match(message, /its mirror is lost: QEMU was started anew since.*current: .*old\.migrate.*Run `pulumi up`/);
 

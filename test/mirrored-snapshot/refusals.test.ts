@@ -5,7 +5,7 @@ import { type Properties, Unfinished } from "../../provider/lifecycle.js";
 import { storageMigration } from "../../provider/storage-migration/lifecycle.js";
 import { run } from "../sandbox/command.js";
 import { created, onStage, refusal } from "../storage-migration/stage.js";
-import { copyLayers, endSnapshot, makeSnapshot, precreate, refused, snapshotArguments } from "./scene.js";
+import { copyLayers, endSnapshot, makeSnapshot, precreate, refused, snapshotArguments, writeInto } from "./scene.js";
 
 describe("files that were made before", function () {
   this.timeout(60_000);
@@ -83,12 +83,6 @@ describe("files that were made before", function () {
     assert.match((await refused(makeSnapshot(args({ disks })))).message, /there is no directory .*path9/);
   });
 });
-
-/** Without opening what lies below, which the guest has open. */
-function writeInto(path: string): Promise<string> {
-  const alone = { driver: "qcow2", backing: null, file: { driver: "file", filename: path } };
-  return run("qemu-io", ["-c", "write -q -P 7 1M 64k", `json:${JSON.stringify(alone)}`]);
-}
 
 describe("while a mirrored snapshot lasts", function () {
   this.timeout(60_000);

@@ -39,6 +39,12 @@ export async function copyLayers(stage: Stage, disk = "vda"): Promise<void> {
   }
 }
 
+/** Without opening what lies below, which the guest has open. */
+export function writeInto(path: string, offset = "1M"): Promise<string> {
+  const alone = { driver: "qcow2", backing: null, file: { driver: "file", filename: path } };
+  return run("qemu-io", ["-c", `write -q -P 7 ${offset} 64k`, `json:${JSON.stringify(alone)}`]);
+}
+
 /** A whole check and create. */
 export async function makeSnapshot(news: Properties, conductor: Run = new Recorder()): Promise<{ id: string; outputs: Properties }> {
   const { inputs, failures } = mirroredSnapshot.check({}, news);
