@@ -16,6 +16,7 @@ import { openSite } from "../migration/open.js";
 import { defaultMoveOptions } from "../migration/options.js";
 import { bootPath, chainReport, driftOf, isUnfinished, type LayerReport, planLine } from "../migration/report.js";
 import type { Seen, Site } from "../migration/site.js";
+import { pullLine } from "./plan.js";
 import { isPulling, observeBase, settleBase } from "./pull.js";
 import { type DomainDiskSettings, domainDiskArgs } from "./resource.js";
 
@@ -27,6 +28,9 @@ export const domainDisk: Lifecycle = {
     const { chain, phase } = shown.safeParse(olds).data ?? {};
     if (changed.includes("storage") && typeof news.storage === "string" && chain)
       run.say("info", planLine({ [String(news.disk)]: { chain } }, news.storage));
+    const pull =
+      changed.includes("base") && typeof news.base === "string" && chain ? pullLine(String(news.disk), chain, news.base) : undefined;
+    if (pull !== undefined) run.say("info", pull);
     if (changed.length === 0) return { changes: phase !== undefined && isUnfinished(phase), replaces: [] };
     const place = placeChanged(olds, news);
     return { changes: undefined, replaces: surelyDiffer(olds.disk, news.disk) ? [...place, "disk"] : place };

@@ -27,6 +27,18 @@ export type Step =
   | { step: "finalize"; job: Job }
   | { step: "cancel"; job: Job };
 
+/** The plan of a pull in one line, from the chain that the last look has shown, top first; nothing where there is nothing to pull. */
+export function pullLine(disk: string, chain: readonly { path: string }[], base: string): string | undefined {
+  const between = chain
+    .slice(
+      1,
+      chain.findIndex(({ path }) => path === base),
+    )
+    .map(({ path }) => path);
+  if (between.length === 0) return undefined;
+  return `plan: ${disk}: pull ${between.join(", ")} up into ${chain[0]?.path}, which then stands on ${base}, live`;
+}
+
 export function nextStep(goal: Goal, seen: SeenPull): Step {
   const leaving = goal === "leave";
   switch (seen.phase) {

@@ -1,0 +1,49 @@
+import assert from "node:assert/strict";
+import type { Job } from "../../provider/disk/job.js";
+import { domainDisk } from "../../provider/domain-disk/lifecycle.js";
+import { type Goal, nextStep, pullLine, type SeenPull, type Step } from "../../provider/domain-disk/plan.js";
+import { Recorder } from "../storage-migration/stage.js";
+
+const job: Job = { id: "lm-00000000-blockpull", type: "stream", status: "running", currentProgress: 0, totalProgress: 1, ioStatus: "ok" };
+const between = ["/path1/old.qcow2"];
+
+/** Every state with the step that each goal takes from it. */
+const table: { [phase in SeenPull["phase"]]: { seen: SeenPull } & Record<Goal, Step> } = {
+  settled: { seen: { phase: "settled" }, pull: { step: "done" }, leave: { step: "done" } },
+  deeper: { seen: { phase: "deeper", between }, pull: { step: "start-pull", between }, leave: { step: "done" } },
+  pulling: { seen: { phase: "pulling", job }, pull: { step: "wait", job }, leave: { step: "cancel", job } },
+  stalled: { seen: { phase: "stalled", job }, pull: { step: "continue", job }, leave: { step: "cancel", job } },
+  pending: { seen: { phase: "pending", job }, pull: { step: "finalize", job }, leave: { step: "cancel", job } },
+  contradiction: {
+    seen: { phase: "contradiction", why: "it is no layer" },
+    pull: { step: "stop", why: "it is no layer" },
+    leave: { step: "done" },
+  },
+};
+
+describe("the next step of a pull", () => {
+  for (const [phase, row] of Object.entries(table)) {
+    for (const goal of ["pull", "leave"] as const) {
+      it(`is "${row[goal].step}" when it is ${phase} and the goal is to ${goal}`, () =>
+        assert.deepEqual(nextStep(goal, row.seen), row[goal]));
+    }
+  }
+});
+
+describe("the plan of a pull", () => {
+  const chain = ["/path2/new.qcow2", "/path2/old.qcow2", "/path2/common.qcow2"].map((path) => ({ path }));
+
+  it("is one line, which a preview shows when base changes", () => {
+    const teller = new Recorder();
+    const olds = { disk: "vda", chain };
+    domainDisk.diff("id", olds, { ...olds, base: "/path2/common.qcow2" }, teller);
+    assert.deepEqual(teller.said, [
+      "info: plan: vda: pull /path2/old.qcow2 up into /path2/new.qcow2, which then stands on /path2/common.qcow2, live",
+    ]);
+  });
+
+  it("is nothing where nothing lies between, or the layer is not known", () => {
+    assert.equal(pullLine("vda", chain, "/path2/old.qcow2"), undefined);
+    assert.equal(pullLine("vda", chain.slice(0, 1), "/path2/nothing.qcow2"), undefined);
+  });
+});
