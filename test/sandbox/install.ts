@@ -19,6 +19,9 @@ const needed: Readonly<Record<string, string>> = {
   socat: "socat",
   nc: "netcat-openbsd",
   flock: "util-linux",
+  // with the user that its QEMU runs as
+  libvirtd: "libvirt-daemon-system",
+  virsh: "libvirt-clients",
 };
 
 /** Daemons and their like are not always in a user's PATH. */
