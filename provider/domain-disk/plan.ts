@@ -29,13 +29,9 @@ export type Step =
 
 /** The plan of a pull in one line, from the chain that the last look has shown, top first; nothing where there is nothing to pull. */
 export function pullLine(disk: string, chain: readonly { path: string }[], base: string): string | undefined {
-  const between = chain
-    .slice(
-      1,
-      chain.findIndex(({ path }) => path === base),
-    )
-    .map(({ path }) => path);
-  if (between.length === 0) return undefined;
+  const index = chain.findIndex(({ path }) => path === base);
+  if (index < 2) return undefined;
+  const between = chain.slice(1, index).map(({ path }) => path);
   return `plan: ${disk}: pull ${between.join(", ")} up into ${chain[0]?.path}, which then stands on ${base}, live`;
 }
 

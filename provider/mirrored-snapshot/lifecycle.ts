@@ -90,7 +90,8 @@ function refuseOtherChanges(olds: Properties, news: Properties): void {
 function onlyEndingChanges(olds: Properties, news: Properties): boolean {
   const states = Object.values(statesIn(olds));
   const settled = states.length > 0 && states.every(({ state }) => state === "ready");
-  return settled && changedArguments(mirroredSnapshotArgs, olds, news).every((key) => key === "onDelete");
+  const changed = changedArguments(mirroredSnapshotArgs, olds, news);
+  return settled && changed.length > 0 && changed.every((key) => key === "onDelete");
 }
 
 /** The same disks may be said by `disks` or by `diskspecs`. */
