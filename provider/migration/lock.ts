@@ -11,12 +11,16 @@ import { z } from "zod";
 import { fileNames } from "../disk/names.js";
 import { directoryOf, within } from "../disk/paths.js";
 import { UserError } from "../errors.js";
+import { freeBytes } from "../host/files.js";
 import type { Host } from "../host/host.js";
 
 /** A heartbeat is a new time on the file. */
 const heartbeatSeconds = 10;
 /** So long without one, and the holder counts as gone. */
 export const silenceSeconds = 60;
+
+/** With so little left a file cannot be counted on to be written. */
+const fullBytes = 64 * 1024;
 
 const holderSchema = z.object({ run: z.string(), machine: z.string(), pid: z.int(), born: z.string(), name: z.string() });
 /** Who holds a lock: this run, on this machine, in this process. */
@@ -104,6 +108,20 @@ export class Locks {
       oldest = ageSeconds;
       said(`waits for the lock of a run on ${holder.name} that has been silent for ${ageSeconds} s`);
       await pause(1, stop);
+    }
+  }
+
+  /**
+   * Takes the locks of all places of one disk, the active image's first: every run on this disk comes by that. So another directory
+   * that is full, where no lock can be written, keeps nobody from ending what was begun.
+   */
+  async takeAll(directories: readonly string[], key: string, said: (text: string) => void, stop: AbortSignal): Promise<void> {
+    for (const [index, directory] of directories.entries()) {
+      try {
+        await this.take(directory, key, said, stop);
+      } catch (thrown) {
+        if (index === 0 || (await freeBytes(this.host, directory)) > fullBytes) throw thrown;
+      }
     }
   }
 

@@ -3,7 +3,7 @@
 import type { Job } from "../disk/job.js";
 import { jobNames } from "../disk/names.js";
 import { BugError, impossible, UserError } from "../errors.js";
-import { freeBytes, realPath, statFiles } from "../host/files.js";
+import { realPath, statFiles } from "../host/files.js";
 import { Locks } from "../migration/lock.js";
 import { JobTeller } from "../migration/mirroring.js";
 import type { Outcome } from "../migration/outcome.js";
@@ -29,23 +29,11 @@ export async function settleSnapshot(site: SnapshotSite, goal: Goal, outcome: Ou
   }
 }
 
-/**
- * The active image's directory first: every run on this disk comes by it. So a directory that is full, where no lock can be written,
- * does not keep anybody from ending the snapshot.
- */
+/** The active image's directory first. */
 async function lockPlaces(site: SnapshotSite, locks: Locks, disk: Pick<SeenDisk, "disk" | "key" | "active" | "wanted">): Promise<void> {
   const said = (text: string) => site.run.progress(`${disk.disk} ${text}`);
-  for (const [index, directory] of (await existing(site, placesOf(disk))).entries()) {
-    try {
-      await locks.take(directory, disk.key, said, site.run.stop);
-    } catch (thrown) {
-      if (index === 0 || (await freeBytes(site.host, directory)) > fullBytes) throw thrown;
-    }
-  }
+  await locks.takeAll(await existing(site, placesOf(disk)), disk.key, said, site.run.stop);
 }
-
-/** With so little left a file cannot be counted on to be written. */
-const fullBytes = 64 * 1024;
 
 /** Real paths of those that are there, each once: one that is missing is the preflight's to refuse. */
 async function existing(site: SnapshotSite, directories: readonly string[]): Promise<string[]> {

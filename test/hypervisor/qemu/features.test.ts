@@ -10,13 +10,24 @@ const commands = [
   "job-dismiss",
   "job-finalize",
   "job-resume",
+  "transaction",
 ];
 const known = [
   ...commands.map((name) => ({ name, "meta-type": "command", "arg-type": "0" })),
   { name: "query-block-jobs", "meta-type": "command", "arg-type": "0" },
   { name: "query-named-block-nodes", "meta-type": "command", "arg-type": "1" },
   { name: "blockdev-mirror", "meta-type": "command", "arg-type": "2" },
+  { name: "block-commit", "meta-type": "command", "arg-type": "3" },
+  { name: "block-stream", "meta-type": "command", "arg-type": "3" },
   { name: "0", "meta-type": "object", members: [] },
+  {
+    name: "3",
+    "meta-type": "object",
+    members: [
+      ...["base-node", "top-node", "backing-file", "filter-node-name"],
+      ...["auto-finalize", "auto-dismiss", "on-error", "speed"],
+    ].map((name) => ({ name })),
+  },
   { name: "1", "meta-type": "object", members: [{ name: "flat" }] },
   {
     name: "2",
