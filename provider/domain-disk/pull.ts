@@ -13,13 +13,13 @@ import type { GuestView, ImageView } from "../hypervisor/hypervisor.js";
 import { findDisk } from "../hypervisor/qemu/find.js";
 import { imageInfo } from "../image/qemu-img.js";
 import { bytesText, complaint } from "../migration/complaint.js";
-import { formerNodes } from "../migration/draft.js";
+import { imageOf } from "../migration/look/places.js";
 import { withPlacesLocked } from "../migration/loop.js";
-import { imageOf } from "../migration/places.js";
-import { strangersJobs } from "../migration/preflight.js";
 import { pace } from "../migration/progress.js";
+import { readSnapshotMark, snapshotLasts } from "../migration/record/snapshot-mark.js";
 import type { Site } from "../migration/site.js";
-import { readSnapshotMark, snapshotLasts } from "../migration/snapshot-mark.js";
+import { formerNodes } from "../migration/steps/draft.js";
+import { strangersJobs } from "../migration/steps/preflight.js";
 import { Watch } from "../migration/watch.js";
 import { nextStep, type SeenPull, type Step } from "./plan.js";
 

@@ -5,7 +5,7 @@ import { z } from "zod";
 import { absolutePath } from "../disk/paths.js";
 import { hostArgs } from "../host/target.js";
 import { diskName, domainArgs } from "../hypervisor/address.js";
-import type { PhaseName } from "../migration/observation.js";
+import type { PhaseName } from "../migration/look/observation.js";
 import type { LayerReport } from "../migration/report.js";
 
 export const domainDiskArgs = z.strictObject({

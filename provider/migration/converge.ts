@@ -3,13 +3,13 @@
 import { baseName } from "../disk/paths.js";
 import { isKind, messageOf, UserError } from "../errors.js";
 import { findDisk } from "../hypervisor/qemu/find.js";
-import { claim, disclaim } from "./claims.js";
+import { type DiskPlaces, observe } from "./look/observe.js";
 import { moveDisks, withPlacesLocked } from "./loop.js";
-import type { Manifest } from "./manifest.js";
-import { type DiskPlaces, observe } from "./observe.js";
 import { Outcome } from "./outcome.js";
 import type { Goal } from "./plan.js";
-import { readRecords } from "./records.js";
+import { claim, disclaim } from "./record/claims.js";
+import type { Manifest } from "./record/manifest.js";
+import { readRecords } from "./record/records.js";
 import type { Seen, Site } from "./site.js";
 
 export interface Converged {

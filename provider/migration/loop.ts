@@ -5,23 +5,23 @@
 
 import { BugError, impossible, isKind, UserError } from "../errors.js";
 import type { Run } from "../lifecycle.js";
-import { begin, recordDestination } from "./begin.js";
 import { complaint } from "./complaint.js";
-import { copyOne } from "./copying.js";
-import { clear, setBack, tidy } from "./endings.js";
-import { collapse, fold, freeze, pullFailed, recordFrozen } from "./freezing.js";
-import { Locks } from "./lock.js";
-import { copyVanished, settleDefinition, startManagedCopy } from "./managed-mirror.js";
-import { switchManaged } from "./managed-switch.js";
-import type { Manifest } from "./manifest.js";
-import { continueJob, dismissJob, JobTeller, stalledAgain, startMirror } from "./mirroring.js";
-import { type DiskPlaces, observe, observeNames } from "./observe.js";
+import { type DiskPlaces, observe, observeNames } from "./look/observe.js";
+import { copyVanished, settleDefinition, startManagedCopy } from "./managed/mirror.js";
+import { switchManaged } from "./managed/switch.js";
 import type { Outcome } from "./outcome.js";
 import { type Goal, nextStep, type Step } from "./plan.js";
+import { Locks } from "./record/lock.js";
+import type { Manifest } from "./record/manifest.js";
 import type { Seen, SeenDisk, Site } from "./site.js";
-import { SourceSpace } from "./source-space.js";
-import { finalize, switchDisks } from "./switch.js";
-import { collapsedTurn, foldedTurn, linkMovesIn, linkTurn, pivotTurn } from "./turns.js";
+import { begin, recordDestination } from "./steps/begin.js";
+import { copyOne } from "./steps/copying.js";
+import { clear, setBack, tidy } from "./steps/endings.js";
+import { collapse, fold, freeze, pullFailed, recordFrozen } from "./steps/freezing.js";
+import { continueJob, dismissJob, JobTeller, stalledAgain, startMirror } from "./steps/mirroring.js";
+import { SourceSpace } from "./steps/source-space.js";
+import { finalize, switchDisks } from "./switch/switch.js";
+import { collapsedTurn, foldedTurn, linkMovesIn, linkTurn, pivotTurn } from "./switch/turns.js";
 import { Watch } from "./watch.js";
 
 /** Brings the disks where they are wanted (`arrive`), or brings to an end what was begun (`withdraw`). Needs the places locked. */

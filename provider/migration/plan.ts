@@ -1,8 +1,8 @@
 /** The step chooser: what was observed and what is wanted → the one next step. Pure; no clock, no I/O. */
 
 import { impossible } from "../errors.js";
-import type { MovedLayer } from "./manifest.js";
-import type { SeenPhase } from "./observation.js";
+import type { SeenPhase } from "./look/observation.js";
+import type { MovedLayer } from "./record/manifest.js";
 
 /**
  * `arrive`: the disks shall be at the destination. `withdraw`: what was begun shall end: undone before the switch,

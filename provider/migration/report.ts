@@ -2,7 +2,7 @@
 
 import type { BackingChain } from "../disk/chain.js";
 import { baseName, directoryOf, within } from "../disk/paths.js";
-import type { PhaseName } from "./observation.js";
+import type { PhaseName } from "./look/observation.js";
 import type { Outcome } from "./outcome.js";
 import type { SeenDisk, Site } from "./site.js";
 

@@ -4,9 +4,9 @@ import type { DiskKey } from "../disk/names.js";
 import type { Host } from "../host/host.js";
 import type { Guest, GuestView, ImageView } from "../hypervisor/hypervisor.js";
 import type { Run } from "../lifecycle.js";
-import type { Manifest } from "./manifest.js";
-import type { SeenPhase } from "./observation.js";
+import type { SeenPhase } from "./look/observation.js";
 import type { MoveOptions } from "./options.js";
+import type { Manifest } from "./record/manifest.js";
 
 export interface Site {
   host: Host;

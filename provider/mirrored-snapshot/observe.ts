@@ -8,9 +8,9 @@ import { type FileStat, realPath, statFiles } from "../host/files.js";
 import type { GuestProcess, GuestView } from "../hypervisor/hypervisor.js";
 import { findDisk } from "../hypervisor/qemu/find.js";
 import { overlayContent } from "../image/overlay.js";
-import { phaseOfMirror as phaseOfJob } from "../migration/phases.js";
-import { imageOf } from "../migration/places.js";
-import { readRecords } from "../migration/records.js";
+import { phaseOfMirror as phaseOfJob } from "../migration/look/phases.js";
+import { imageOf } from "../migration/look/places.js";
+import { readRecords } from "../migration/record/records.js";
 
 import { currentSide, type SnapshotManifest } from "./manifest.js";
 import type { SnapshotPhase } from "./observation.js";

@@ -6,8 +6,8 @@ import { statFiles } from "../host/files.js";
 import type { GuestView } from "../hypervisor/hypervisor.js";
 import { overlayContent } from "../image/overlay.js";
 import { type ImageHeader, imageInfo, isImageInUse } from "../image/qemu-img.js";
-import { sameDirectory } from "../migration/places.js";
-import { checkActiveFile, checkFeatures, strangersJobs } from "../migration/preflight.js";
+import { sameDirectory } from "../migration/look/places.js";
+import { checkActiveFile, checkFeatures, strangersJobs } from "../migration/steps/preflight.js";
 import { refusal, type SeenDisk, type SnapshotSite } from "./site.js";
 
 const verb = "take a mirrored snapshot of";

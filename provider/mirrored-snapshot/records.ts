@@ -5,7 +5,7 @@ import { directoryOf, within } from "../disk/paths.js";
 import { UserError } from "../errors.js";
 import { readSmallFile, removeFile, writeFileAtomically } from "../host/files.js";
 import type { Host } from "../host/host.js";
-import { isSnapshotText } from "../migration/snapshot-mark.js";
+import { isSnapshotText } from "../migration/record/snapshot-mark.js";
 import { currentSide, parseSnapshotManifest, type SnapshotManifest, snapshotManifestText } from "./manifest.js";
 
 /** What the two sides say together. */

@@ -4,7 +4,7 @@ import { jobNames, nodeNames } from "../disk/names.js";
 import { isKind } from "../errors.js";
 import type { TargetOptions } from "../hypervisor/hypervisor.js";
 import { wordsOf } from "../migration/complaint.js";
-import { formerNodes } from "../migration/draft.js";
+import { formerNodes } from "../migration/steps/draft.js";
 import { clear, copiedNodes } from "./endings.js";
 import { emptyMirror, makeFiles } from "./files.js";
 import { writeSnapshotRecords } from "./records.js";

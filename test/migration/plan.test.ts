@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import type { Job } from "../../provider/disk/job.js";
-import type { MovedLayer, Standing } from "../../provider/migration/manifest.js";
-import type { Phase, PhaseName, SeenPhase } from "../../provider/migration/observation.js";
+import type { Phase, PhaseName, SeenPhase } from "../../provider/migration/look/observation.js";
 import { type Goal, nextStep, type Step } from "../../provider/migration/plan.js";
+import type { MovedLayer, Standing } from "../../provider/migration/record/manifest.js";
 
 const job: Job = { id: "lm-00000000-mirror", type: "mirror", status: "running", currentProgress: 0, totalProgress: 1, ioStatus: "ok" };
 const layer: MovedLayer = {

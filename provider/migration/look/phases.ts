@@ -1,15 +1,15 @@
 /** From the evidence of one look to where a disk's move stands. */
 
-import { type FileIdentity, isFile, isUnchanged } from "../disk/chain.js";
-import type { Job } from "../disk/job.js";
-import { jobNames } from "../disk/names.js";
-import { baseName } from "../disk/paths.js";
-import { impossible } from "../errors.js";
-import { type FileStat, statFiles } from "../host/files.js";
-import { layerStates } from "../image/sidecar.js";
-import { currentStanding, type Manifest, type MovedLayer, pathOf, type Standing } from "./manifest.js";
+import { type FileIdentity, isFile, isUnchanged } from "../../disk/chain.js";
+import type { Job } from "../../disk/job.js";
+import { jobNames } from "../../disk/names.js";
+import { baseName } from "../../disk/paths.js";
+import { impossible } from "../../errors.js";
+import { type FileStat, statFiles } from "../../host/files.js";
+import { layerStates } from "../../image/sidecar.js";
+import { currentStanding, type Manifest, type MovedLayer, pathOf, type Standing } from "../record/manifest.js";
+import type { Site } from "../site.js";
 import type { Phase } from "./observation.js";
-import type { Site } from "./site.js";
 import { type Evidence, type FilesNow, filesNow, standingOf } from "./standing.js";
 
 export async function phaseOf(evidence: Evidence): Promise<{ standing: Standing; seen: Phase }> {

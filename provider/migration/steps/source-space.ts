@@ -1,9 +1,9 @@
 /** Strategy snapshot: the overlay grows at the source while everything else is copied. Before the guest meets a full disk, the move is undone. */
 
-import { directoryOf } from "../disk/paths.js";
-import { freeBytes } from "../host/files.js";
-import { bytesText, complaint } from "./complaint.js";
-import type { Seen, Site } from "./site.js";
+import { directoryOf } from "../../disk/paths.js";
+import { freeBytes } from "../../host/files.js";
+import { bytesText, complaint } from "../complaint.js";
+import type { Seen, Site } from "../site.js";
 
 /** Less room than this at the source, and the move is undone: folding back needs room too. */
 export const floorBytes = 128 * 1024 * 1024;

@@ -1,13 +1,13 @@
 /** The switch of a guest that libvirt manages: suspend, write `current` down, pivot, look at the definition, resume (design 3.4). */
 
-import { writeFileAtomically } from "../host/files.js";
-import type { ManagedGuest } from "../hypervisor/hypervisor.js";
-import { complaint } from "./complaint.js";
-import { managedSwitchScript } from "./managed-switch-script.js";
-import { type Manifest, manifestText } from "./manifest.js";
-import type { Outcome } from "./outcome.js";
-import { manifestPaths } from "./records.js";
-import type { Seen, SeenDisk, Site } from "./site.js";
+import { writeFileAtomically } from "../../host/files.js";
+import type { ManagedGuest } from "../../hypervisor/hypervisor.js";
+import { complaint } from "../complaint.js";
+import type { Outcome } from "../outcome.js";
+import { type Manifest, manifestText } from "../record/manifest.js";
+import { manifestPaths } from "../record/records.js";
+import type { Seen, SeenDisk, Site } from "../site.js";
+import { managedSwitchScript } from "./switch-script.js";
 
 type Switching = SeenDisk & { manifest: Manifest };
 

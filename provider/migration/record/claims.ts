@@ -1,6 +1,6 @@
 /** One disk has one owner of its place: within this process the resources claim their disks, by what the disks are and not by what they are called. */
 
-import { UserError } from "../errors.js";
+import { UserError } from "../../errors.js";
 
 const owners = new Map<string, string>();
 

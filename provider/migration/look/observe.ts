@@ -1,17 +1,17 @@
 /** One look at the host: where each disk's move stands. Changes nothing, remembers nothing. */
 
-import { type DiskKey, diskKey } from "../disk/names.js";
-import { directoryOf, within } from "../disk/paths.js";
-import { realPath, statFiles } from "../host/files.js";
-import type { GuestProcess, GuestView, ImageView } from "../hypervisor/hypervisor.js";
-import { findDisk } from "../hypervisor/qemu/find.js";
-import type { Manifest } from "./manifest.js";
+import { type DiskKey, diskKey } from "../../disk/names.js";
+import { directoryOf, within } from "../../disk/paths.js";
+import { realPath, statFiles } from "../../host/files.js";
+import type { GuestProcess, GuestView, ImageView } from "../../hypervisor/hypervisor.js";
+import { findDisk } from "../../hypervisor/qemu/find.js";
+import type { Manifest } from "../record/manifest.js";
+import { type Records, readRecords } from "../record/records.js";
+import { readSnapshotMark, snapshotLasts } from "../record/snapshot-mark.js";
+import type { Seen, SeenDisk, Site } from "../site.js";
 import type { Phase } from "./observation.js";
 import { phaseOf } from "./phases.js";
 import { imageOf, sameDirectory } from "./places.js";
-import { type Records, readRecords } from "./records.js";
-import type { Seen, SeenDisk, Site } from "./site.js";
-import { readSnapshotMark, snapshotLasts } from "./snapshot-mark.js";
 
 /** Looks at the guest and at the files of the named disks. */
 export async function observe(site: Site, disks: readonly string[]): Promise<Seen> {

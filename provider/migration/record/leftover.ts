@@ -1,9 +1,9 @@
 /** Whether a move was left on a host whose guest does not answer: the manifests tell, not our memory. */
 
-import { UserError } from "../errors.js";
-import { readSmallFile } from "../host/files.js";
+import { UserError } from "../../errors.js";
+import { readSmallFile } from "../../host/files.js";
+import type { Site } from "../site.js";
 import { parseManifest } from "./manifest.js";
-import type { Site } from "./site.js";
 import { isSnapshotText } from "./snapshot-mark.js";
 
 const list = `for place do for found in "$place"/lm-????????.manifest.json; do [ -e "$found" ] && printf '%s\\0' "$found"; done; done; :`;

@@ -6,7 +6,7 @@
  */
 
 import { z } from "zod";
-import { UserError } from "../errors.js";
+import { UserError } from "../../errors.js";
 
 const identity = z.strictObject({ dev: z.string(), ino: z.string(), sizeBytes: z.int(), modified: z.string() });
 const absolute = z.string().startsWith("/");

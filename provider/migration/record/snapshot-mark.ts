@@ -1,10 +1,10 @@
 /** Whether a mirrored snapshot lasts on a disk. Its manifest has the name of a move's, so that neither begins while the other lasts. */
 
 import { z } from "zod";
-import { type DiskKey, fileNames } from "../disk/names.js";
-import { within } from "../disk/paths.js";
-import { readSmallFile } from "../host/files.js";
-import type { Host } from "../host/host.js";
+import { type DiskKey, fileNames } from "../../disk/names.js";
+import { within } from "../../disk/paths.js";
+import { readSmallFile } from "../../host/files.js";
+import type { Host } from "../../host/host.js";
 
 /** What a move must know of it. */
 export interface SnapshotMark {

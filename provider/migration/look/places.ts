@@ -1,10 +1,10 @@
 /** Where things are: the image in a drive, and whether two spellings are one directory. */
 
-import { sameFile } from "../disk/chain.js";
-import { statFiles } from "../host/files.js";
-import type { DiskView, ImageView } from "../hypervisor/hypervisor.js";
-import { complaint } from "./complaint.js";
-import type { Site } from "./site.js";
+import { sameFile } from "../../disk/chain.js";
+import { statFiles } from "../../host/files.js";
+import type { DiskView, ImageView } from "../../hypervisor/hypervisor.js";
+import { complaint } from "../complaint.js";
+import type { Site } from "../site.js";
 
 /** The image in a drive, or a sentence. */
 export function imageOf(site: Site, disk: string, found: DiskView): ImageView {

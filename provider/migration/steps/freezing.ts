@@ -1,15 +1,15 @@
 /** Strategy snapshot: an overlay takes the guest's writes, so that everything below it holds still; and the two ways in which it goes again. */
 
-import { jobNames, nodeNames } from "../disk/names.js";
-import { baseName } from "../disk/paths.js";
-import { BugError, UserError } from "../errors.js";
-import { type FileStat, removeFile, statFiles } from "../host/files.js";
-import { createImage } from "../image/qemu-img.js";
-import { complaint } from "./complaint.js";
-import type { Manifest, MovedLayer } from "./manifest.js";
+import { jobNames, nodeNames } from "../../disk/names.js";
+import { baseName } from "../../disk/paths.js";
+import { BugError, UserError } from "../../errors.js";
+import { type FileStat, removeFile, statFiles } from "../../host/files.js";
+import { createImage } from "../../image/qemu-img.js";
+import { complaint } from "../complaint.js";
+import type { Manifest, MovedLayer } from "../record/manifest.js";
+import { writeRecords } from "../record/records.js";
+import type { Seen, SeenDisk, Site } from "../site.js";
 import { imageLike, removeTarget } from "./mirroring.js";
-import { writeRecords } from "./records.js";
-import type { Seen, SeenDisk, Site } from "./site.js";
 
 interface Written extends SeenDisk {
   manifest: Manifest;

@@ -1,16 +1,16 @@
 /** The mirror of a guest that libvirt manages: the same files as QMP's, made by libvirt's own copy (design 3.5). */
 
-import { fileNames } from "../disk/names.js";
-import { directoryOf, within } from "../disk/paths.js";
-import { BugError } from "../errors.js";
-import { renameWithoutReplacing, statFiles, writeFileAtomically } from "../host/files.js";
-import { type ManagedGuest, shutOff } from "../hypervisor/hypervisor.js";
-import { complaint, wordsOf } from "./complaint.js";
-import type { Manifest } from "./manifest.js";
-import { removeTarget } from "./mirroring.js";
-import type { Outcome } from "./outcome.js";
-import { writeRecords } from "./records.js";
-import type { SeenDisk, Site } from "./site.js";
+import { fileNames } from "../../disk/names.js";
+import { directoryOf, within } from "../../disk/paths.js";
+import { BugError } from "../../errors.js";
+import { renameWithoutReplacing, statFiles, writeFileAtomically } from "../../host/files.js";
+import { type ManagedGuest, shutOff } from "../../hypervisor/hypervisor.js";
+import { complaint, wordsOf } from "../complaint.js";
+import type { Outcome } from "../outcome.js";
+import type { Manifest } from "../record/manifest.js";
+import { writeRecords } from "../record/records.js";
+import type { SeenDisk, Site } from "../site.js";
+import { removeTarget } from "../steps/mirroring.js";
 
 /** Onto an empty target, with the whole copied chain below it. What a mirror that ended left there is made anew. */
 export async function startManagedCopy(site: Site, managed: ManagedGuest, disk: SeenDisk, manifest: Manifest): Promise<void> {

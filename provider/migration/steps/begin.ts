@@ -1,17 +1,17 @@
 /** The first steps: everything is asked, then the move is written down beside the source, then beside the destination. */
 
 import { isDeepStrictEqual } from "node:util";
-import { fileNames, nodeNames } from "../disk/names.js";
-import { within } from "../disk/paths.js";
-import { createExclusively, freeBytes, removeFile, statFiles, takeOver } from "../host/files.js";
-import { compareImages } from "../image/compare.js";
-import { bytesText, complaint, wordsOf } from "./complaint.js";
+import { fileNames, nodeNames } from "../../disk/names.js";
+import { within } from "../../disk/paths.js";
+import { createExclusively, freeBytes, removeFile, statFiles, takeOver } from "../../host/files.js";
+import { compareImages } from "../../image/compare.js";
+import { bytesText, complaint, wordsOf } from "../complaint.js";
+import { checkManaged } from "../managed/preflight.js";
+import type { Manifest, MovedLayer } from "../record/manifest.js";
+import { removeRecords, writeDestinationRecord, writeSourceRecord } from "../record/records.js";
+import type { Seen, SeenDisk, Site } from "../site.js";
 import { type Draft, draftMove } from "./draft.js";
-import { checkManaged } from "./managed-preflight.js";
-import type { Manifest, MovedLayer } from "./manifest.js";
 import { checkActiveFile, checkDestination, checkDisk, checkFeatures, checkLink } from "./preflight.js";
-import { removeRecords, writeDestinationRecord, writeSourceRecord } from "./records.js";
-import type { Seen, SeenDisk, Site } from "./site.js";
 
 type Bound = Site & { destination: string };
 

@@ -5,17 +5,17 @@
  * is right, after it the destination; in between, both.
  */
 
-import type { Job } from "../disk/job.js";
-import { type DiskKey, standInNames } from "../disk/names.js";
-import { baseName } from "../disk/paths.js";
-import { createExclusively, takeOver, writeFileAtomically } from "../host/files.js";
-import type { Conversation } from "../host/host.js";
-import { makeSymlink } from "../host/links.js";
-import { socatWord } from "../host/quoting.js";
-import { complaint } from "./complaint.js";
+import type { Job } from "../../disk/job.js";
+import { type DiskKey, standInNames } from "../../disk/names.js";
+import { baseName } from "../../disk/paths.js";
+import { createExclusively, takeOver, writeFileAtomically } from "../../host/files.js";
+import type { Conversation } from "../../host/host.js";
+import { makeSymlink } from "../../host/links.js";
+import { socatWord } from "../../host/quoting.js";
+import { complaint } from "../complaint.js";
+import type { Outcome } from "../outcome.js";
+import type { Site } from "../site.js";
 import { guardScript, guardSilenceSeconds } from "./guard-script.js";
-import type { Outcome } from "./outcome.js";
-import type { Site } from "./site.js";
 
 /** One disk's part in a switch: whatever job it is that ends, a mirror's pivot or a commit's. */
 export interface Turn {

@@ -1,17 +1,17 @@
 /** What a move of one disk will be, worked out from what was seen, before anything is written. */
 
-import type { FileIdentity, Layer } from "../disk/chain.js";
-import { fileNames, nodeNames, quarantineName } from "../disk/names.js";
-import { baseName, directoryOf, within } from "../disk/paths.js";
-import { BugError } from "../errors.js";
-import { type FileStat, realPath, statFiles } from "../host/files.js";
-import { readLink } from "../host/links.js";
-import type { GuestView } from "../hypervisor/hypervisor.js";
-import { layerStates } from "../image/sidecar.js";
-import { complaint } from "./complaint.js";
-import type { Manifest, MovedLayer } from "./manifest.js";
-import type { MoveOptions } from "./options.js";
-import type { SeenDisk, Site } from "./site.js";
+import type { FileIdentity, Layer } from "../../disk/chain.js";
+import { fileNames, nodeNames, quarantineName } from "../../disk/names.js";
+import { baseName, directoryOf, within } from "../../disk/paths.js";
+import { BugError } from "../../errors.js";
+import { type FileStat, realPath, statFiles } from "../../host/files.js";
+import { readLink } from "../../host/links.js";
+import type { GuestView } from "../../hypervisor/hypervisor.js";
+import { layerStates } from "../../image/sidecar.js";
+import { complaint } from "../complaint.js";
+import type { MoveOptions } from "../options.js";
+import type { Manifest, MovedLayer } from "../record/manifest.js";
+import type { SeenDisk, Site } from "../site.js";
 
 /** A layer of the live chain with its place on the host. */
 interface PlacedLayer extends Layer {

@@ -1,17 +1,17 @@
 /** The mirror of the active layer: its target, its job, its two endings before the switch. */
 
-import { isFile } from "../disk/chain.js";
-import type { Job } from "../disk/job.js";
-import { fileNames, jobNames, nodeNames } from "../disk/names.js";
-import { within } from "../disk/paths.js";
-import { BugError } from "../errors.js";
-import { freeBytes, removeFile, renameWithoutReplacing, statFiles } from "../host/files.js";
-import { createImage } from "../image/qemu-img.js";
-import { bytesText, complaint } from "./complaint.js";
-import type { Manifest } from "./manifest.js";
-import { pace } from "./progress.js";
-import { writeRecords } from "./records.js";
-import type { SeenDisk, Site } from "./site.js";
+import { isFile } from "../../disk/chain.js";
+import type { Job } from "../../disk/job.js";
+import { fileNames, jobNames, nodeNames } from "../../disk/names.js";
+import { within } from "../../disk/paths.js";
+import { BugError } from "../../errors.js";
+import { freeBytes, removeFile, renameWithoutReplacing, statFiles } from "../../host/files.js";
+import { createImage } from "../../image/qemu-img.js";
+import { bytesText, complaint } from "../complaint.js";
+import { pace } from "../progress.js";
+import type { Manifest } from "../record/manifest.js";
+import { writeRecords } from "../record/records.js";
+import type { SeenDisk, Site } from "../site.js";
 
 /** A fresh target with its copied chain, and the job onto it. What a mirror cut off by QEMU's end left there is made anew. */
 export async function startMirror(site: Site, disk: SeenDisk, manifest: Manifest): Promise<void> {

@@ -1,14 +1,14 @@
 /** All that is asked before the first byte: everything that a user can have got wrong is refused here, with nothing touched. */
 
-import { sameFile } from "../disk/chain.js";
-import { isOurName } from "../disk/names.js";
-import { baseName, directoryOf, within } from "../disk/paths.js";
-import { statFiles } from "../host/files.js";
-import type { GuestView, ImageView } from "../hypervisor/hypervisor.js";
-import { isImageInUse } from "../image/qemu-img.js";
-import { complaint } from "./complaint.js";
-import { sameDirectory } from "./places.js";
-import type { SeenDisk, Site } from "./site.js";
+import { sameFile } from "../../disk/chain.js";
+import { isOurName } from "../../disk/names.js";
+import { baseName, directoryOf, within } from "../../disk/paths.js";
+import { statFiles } from "../../host/files.js";
+import type { GuestView, ImageView } from "../../hypervisor/hypervisor.js";
+import { isImageInUse } from "../../image/qemu-img.js";
+import { complaint } from "../complaint.js";
+import { sameDirectory } from "../look/places.js";
+import type { SeenDisk, Site } from "../site.js";
 
 /** What the monitor must be able to do. */
 export async function checkFeatures(site: Site, disk: string, verb = "move"): Promise<void> {

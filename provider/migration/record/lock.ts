@@ -8,11 +8,11 @@ import { randomBytes } from "node:crypto";
 import { readFileSync, readlinkSync } from "node:fs";
 import { hostname } from "node:os";
 import { z } from "zod";
-import { fileNames } from "../disk/names.js";
-import { directoryOf, within } from "../disk/paths.js";
-import { UserError } from "../errors.js";
-import { freeBytes } from "../host/files.js";
-import type { Host } from "../host/host.js";
+import { fileNames } from "../../disk/names.js";
+import { directoryOf, within } from "../../disk/paths.js";
+import { UserError } from "../../errors.js";
+import { freeBytes } from "../../host/files.js";
+import type { Host } from "../../host/host.js";
 
 /** A heartbeat is a new time on the file. */
 const heartbeatSeconds = 10;

@@ -1,18 +1,18 @@
 /** The ends of a move: tidied after the switch, undone before it, set back where a switch was written down but never happened. */
 
-import { isFile } from "../disk/chain.js";
-import { fileNames, nodeNames, standInNames } from "../disk/names.js";
-import { baseName, within } from "../disk/paths.js";
-import { removeFile, renameWithoutReplacing, statFiles } from "../host/files.js";
-import { makeSymlink, readLink, replaceLink } from "../host/links.js";
-import { keepLayer, leaveLayer } from "../image/sidecar.js";
-import { definitionPath } from "./managed-switch.js";
-import { currentStanding, type Manifest, pathOf } from "./manifest.js";
+import { isFile } from "../../disk/chain.js";
+import { fileNames, nodeNames, standInNames } from "../../disk/names.js";
+import { baseName, within } from "../../disk/paths.js";
+import { removeFile, renameWithoutReplacing, statFiles } from "../../host/files.js";
+import { makeSymlink, readLink, replaceLink } from "../../host/links.js";
+import { keepLayer, leaveLayer } from "../../image/sidecar.js";
+import { definitionPath } from "../managed/switch.js";
+import type { Outcome } from "../outcome.js";
+import { currentStanding, type Manifest, pathOf } from "../record/manifest.js";
+import { manifestPaths, removeRecords, writeRecords } from "../record/records.js";
+import type { SeenDisk, Site } from "../site.js";
+import { linkMovesIn } from "../switch/turns.js";
 import { removeTarget } from "./mirroring.js";
-import type { Outcome } from "./outcome.js";
-import { manifestPaths, removeRecords, writeRecords } from "./records.js";
-import type { SeenDisk, Site } from "./site.js";
-import { linkMovesIn } from "./turns.js";
 
 /** After the switch: the former chain is closed, the former image put where it belongs, and nothing of the move stays. */
 export async function tidy(site: Site, disk: SeenDisk, manifest: Manifest, outcome: Outcome): Promise<void> {

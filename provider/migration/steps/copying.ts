@@ -1,13 +1,13 @@
 /** Bringing a lower layer: copied on the host, shared with others that stand on it, compared if asked. */
 
-import { messageOf } from "../errors.js";
-import { compareImages } from "../image/compare.js";
-import { copyLayer } from "../image/copy.js";
-import { bytesText, complaint } from "./complaint.js";
-import type { MovedLayer } from "./manifest.js";
-import type { Outcome } from "./outcome.js";
-import { pace } from "./progress.js";
-import type { SeenDisk, Site } from "./site.js";
+import { messageOf } from "../../errors.js";
+import { compareImages } from "../../image/compare.js";
+import { copyLayer } from "../../image/copy.js";
+import { bytesText, complaint } from "../complaint.js";
+import type { Outcome } from "../outcome.js";
+import { pace } from "../progress.js";
+import type { MovedLayer } from "../record/manifest.js";
+import type { SeenDisk, Site } from "../site.js";
 
 export async function copyOne(site: Site, disk: SeenDisk, layer: MovedLayer, outcome: Outcome): Promise<void> {
   const { host, options, run } = site;

@@ -1,7 +1,7 @@
 /** What the host shows of one disk's move: a union, so that what cannot be does not compile. */
 
-import type { Job } from "../disk/job.js";
-import type { MovedLayer, Standing } from "./manifest.js";
+import type { Job } from "../../disk/job.js";
+import type { MovedLayer, Standing } from "../record/manifest.js";
 
 /** Phases in the order of a move. What the guest stands on is told beside them, by {@link SeenPhase.standing}. */
 export type Phase =

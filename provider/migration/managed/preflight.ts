@@ -1,8 +1,8 @@
 /** What libvirt knows of a domain that a move would break: refused before the first byte, unless `loses` names it. */
 
-import { shutOff } from "../hypervisor/hypervisor.js";
-import { complaint } from "./complaint.js";
-import type { Seen, SeenDisk, Site } from "./site.js";
+import { shutOff } from "../../hypervisor/hypervisor.js";
+import { complaint } from "../complaint.js";
+import type { Seen, SeenDisk, Site } from "../site.js";
 
 /** Asks nothing of a guest on plain QMP. */
 export async function checkManaged(site: Site, seen: Seen, disk: SeenDisk): Promise<void> {

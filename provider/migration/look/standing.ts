@@ -1,12 +1,12 @@
 /** Which of the images that a manifest names takes the guest's writes. */
 
-import { isFile, sameFile } from "../disk/chain.js";
-import type { DiskKey } from "../disk/names.js";
-import { type FileStat, statFiles } from "../host/files.js";
-import type { GuestProcess, GuestView, ImageView } from "../hypervisor/hypervisor.js";
-import { type Manifest, pathOf, type Standing } from "./manifest.js";
-import type { Records } from "./records.js";
-import type { Site } from "./site.js";
+import { isFile, sameFile } from "../../disk/chain.js";
+import type { DiskKey } from "../../disk/names.js";
+import { type FileStat, statFiles } from "../../host/files.js";
+import type { GuestProcess, GuestView, ImageView } from "../../hypervisor/hypervisor.js";
+import { type Manifest, pathOf, type Standing } from "../record/manifest.js";
+import type { Records } from "../record/records.js";
+import type { Site } from "../site.js";
 
 /** All that one look has shown of a disk whose move is written down. */
 export interface Evidence {

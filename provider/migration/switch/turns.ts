@@ -1,11 +1,11 @@
 /** What each switch of a move is, for each of its disks and for their link. */
 
-import { fileNames, jobNames } from "../disk/names.js";
-import { BugError } from "../errors.js";
-import { statFiles } from "../host/files.js";
-import { type Manifest, manifestText, pathOf, type Standing } from "./manifest.js";
-import { manifestPaths } from "./records.js";
-import type { SeenDisk, Site } from "./site.js";
+import { fileNames, jobNames } from "../../disk/names.js";
+import { BugError } from "../../errors.js";
+import { statFiles } from "../../host/files.js";
+import { type Manifest, manifestText, pathOf, type Standing } from "../record/manifest.js";
+import { manifestPaths } from "../record/records.js";
+import type { SeenDisk, Site } from "../site.js";
 import type { LinkTurn, Turn } from "./switch.js";
 
 /** The pivot of a disk's mirror: from the former image, or from the overlay on top of it, to the target. */

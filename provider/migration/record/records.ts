@@ -1,10 +1,10 @@
 /** The manifests on the host: read from both sides, written to both sides, the source's first. */
 
-import { type DiskKey, fileNames } from "../disk/names.js";
-import { directoryOf, within } from "../disk/paths.js";
-import { UserError } from "../errors.js";
-import { readSmallFile, removeFile, writeFileAtomically } from "../host/files.js";
-import type { Host } from "../host/host.js";
+import { type DiskKey, fileNames } from "../../disk/names.js";
+import { directoryOf, within } from "../../disk/paths.js";
+import { UserError } from "../../errors.js";
+import { readSmallFile, removeFile, writeFileAtomically } from "../../host/files.js";
+import type { Host } from "../../host/host.js";
 import { type Manifest, manifestText, parseManifest, switchesWritten } from "./manifest.js";
 import { isSnapshotText } from "./snapshot-mark.js";
 
@@ -56,7 +56,7 @@ async function readManifest(host: Host, path: string): Promise<Manifest | undefi
   try {
     return parseManifest(text, path);
   } catch (unreadable) {
-    // a power cut in the switch can take the tail of what was being written; then it had not happened yet (guard-script.ts)
+    // a power cut in the switch can take the tail of what was being written; then it had not happened yet (switch/guard-script.ts)
     const before = await readSmallFile(host, `${path}.back`);
     if (before === undefined) throw unreadable;
     return parseManifest(before, `${path}.back`);

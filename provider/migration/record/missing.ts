@@ -1,9 +1,9 @@
 /** A domain that the host does not know by its name: undefined, or only called something else by now. */
 
-import { messageOf } from "../errors.js";
-import type { Properties } from "../lifecycle.js";
+import { messageOf } from "../../errors.js";
+import type { Properties } from "../../lifecycle.js";
+import type { Site } from "../site.js";
 import { moveLeftOnHost } from "./leftover.js";
-import type { Site } from "./site.js";
 
 /**
  * What `read` answers: undefined where the domain is gone; else what was last seen, with its new name as drift.
