@@ -45,7 +45,7 @@ export const domainDisk: Lifecycle = {
     const settings = domainDiskArgs.parse(inputs);
     const site = await siteOf(settings, run);
     try {
-      const seen = await observe(site, [settings.disk]);
+      const seen = await observe({ ...site, guest: site.guest.forReport ?? site.guest }, [settings.disk]);
       const strayed = seen.disks.find((disk) => disk.seen.phase === "idle");
       const place = strayed ? { storage: strayed.active.directory } : {};
       return { id, inputs: { ...inputs, ...place, ...(await baseAsItIs(site, settings)) }, outputs: outputsOf(site, seen) };

@@ -242,6 +242,9 @@ export interface Guest {
   /** The monitor's socket by which the switch's guard can finish alone. */
   readonly guardSocket: string;
 
+  /** The same guest for a report, on which no step rests: what it says may be some seconds old, and cost less. */
+  readonly forReport?: Guest;
+
   /** There where libvirt manages the guest; then the steps of a monitor are not to be asked for. */
   readonly managed?: ManagedGuest;
 }

@@ -43,7 +43,7 @@ export const storageMigration: Lifecycle = {
     const known = movesIn(outputs);
     try {
       const disks = Object.keys(known).length > 0 ? Object.keys(known) : (settings.disks ?? (await allImages(site)));
-      return reconciled(site, id, inputs, await observe(site, disks), known);
+      return reconciled(site, id, inputs, await observe({ ...site, guest: site.guest.forReport ?? site.guest }, disks), known);
     } catch (thrown) {
       if (thrown instanceof DomainMissing) {
         const seen = await seenElsewhere(site, outputs, placesOf(settings, known));

@@ -2,9 +2,10 @@
 
 import assert from "node:assert/strict";
 import { mkdir, readdir, readlink, symlink } from "node:fs/promises";
+import { storageMigration } from "../../provider/storage-migration/lifecycle.js";
 import { chainOf } from "../sandbox/check.js";
 import { oneLayer } from "../sandbox/disks.js";
-import { onStage } from "./stage.js";
+import { onStage, refusal } from "./stage.js";
 
 describe("two disks behind one link", function () {
   this.timeout(120_000);
@@ -41,16 +42,16 @@ describe("two disks behind one link", function () {
     assert.match(moves.vda?.left?.join("\n") ?? "", /path1\/old\.qcow2: the image that was active before/);
     assert.equal(await readlink(link()), stage().at("path2"));
     await stage().guest.waitForRecords(10);
-    await stage().guest.kill();
-    await stage().guest.boot(); // by the same command line
+    await stage().reboot(); // by the same command line
     await stage().guest.waitForRecords(10);
     await stage().guest.stop();
     await isAt("path2");
-    await stage().guest.boot();
+    await stage().boot();
   });
 
   it("are refused where a kept image has their name", async () => {
-    const message = await stage().refuses({ disks: ["vda", "vdb"], link: link(), destination: stage().at("path1") });
+    const back = { disks: ["vda", "vdb"], link: link(), destination: stage().at("path1") };
+    const message = await refusal(storageMigration, { ...stage().arguments, ...back });
     assert.match(message, /path1\/old\.qcow2 already lies there and is not ours/);
   });
 

@@ -2,15 +2,15 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdir, readdir, readFile, utimes, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, unlink, utimes, writeFile } from "node:fs/promises";
 import { fileNames } from "../../provider/disk/names.js";
 import { domainDisk } from "../../provider/domain-disk/lifecycle.js";
 import { Unfinished } from "../../provider/lifecycle.js";
-import { newHolder } from "../../provider/migration/lock.js";
+import { newHolder } from "../../provider/migration/record/lock.js";
 import { storageMigration } from "../../provider/storage-migration/lifecycle.js";
 import { oneLayer } from "../sandbox/disks.js";
 import { snapshotOf } from "./snapshot.js";
-import { created, onStage, Recorder, refusal, type Stage } from "./stage.js";
+import { created, onStage, Recorder, refusal, stopAt } from "./stage.js";
 
 const urn = (name: string) => `urn:pulumi:dev::shop::pulumi-nodejs:dynamic/livedisk:StorageMigration::${name}`;
 
@@ -89,7 +89,7 @@ describe("a move while another run is at it", function () {
       /another run is at it \(0123456789abcdef, process \d+ on runner-7; its lock is .*\.lock\)\. Nothing was touched\. Let it end/,
     );
     assert.match(await readFile(file, "utf8"), /0123456789abcdef/);
-    await takeAway(file);
+    await unlink(file);
   });
 
   it("takes over at once from a process of this machine that is gone", async () => {
@@ -115,7 +115,7 @@ describe("a move while another run is at it", function () {
       await stage().refuses({}),
       /Unable to read the lock .*\.lock on .*: it is not as we write it\. If no run is under way, remove it/,
     );
-    await takeAway(file);
+    await unlink(file);
   });
 
   it("in the same process is refused until the first one ends, and that one arrives", async () => {
@@ -129,10 +129,9 @@ describe("a move while another run is at it", function () {
   });
 
   it("that was begun and whose manifest was edited is refused in words, and goes on when the text is put back", async () => {
-    const stopped = new Recorder();
     const back = { destination: stage().at("path1", "again"), maxBytesPerSecond: 20_000_000 };
     await mkdir(back.destination);
-    await assert.rejects(stopAt("copying", stage(), stopped, back), Unfinished);
+    await assert.rejects(stopAt("copying", stage(), back), Unfinished);
     const key = (await readdir(stage().at("path2"))).find((name) => name.endsWith(".manifest.json"))?.slice(3, 11) ?? "";
     const file = stage().at("path2", fileNames.manifest(key));
     const text = await readFile(file, "utf8");
@@ -152,23 +151,3 @@ describe("a move while another run is at it", function () {
     await stage().holdsAll(stage().at("path1", "again", "old.qcow2"));
   });
 });
-
-/** A create that is asked to stop as soon as it says this. */
-async function stopAt(word: string, stage: Stage, run: Recorder, different: object): Promise<void> {
-  const moving = stage.moves({ ...different }, run);
-  const ended = moving.then(
-    () => "ended",
-    () => "ended",
-  );
-  while (!run.lines.some((line) => line.includes(word))) {
-    const turn = await Promise.race([ended, new Promise((wake) => setTimeout(wake, 20))]);
-    if (turn === "ended") break;
-  }
-  run.ask();
-  await moving;
-}
-
-async function takeAway(file: string): Promise<void> {
-  const { unlink } = await import("node:fs/promises");
-  await unlink(file);
-}

@@ -59,7 +59,7 @@ describe("odd names", function () {
       const chain = await chainOf(file);
       assert.equal(chain.length, 2);
       assert.deepEqual(
-        chain.map((layer) => path.dirname(layer.path)),
+        chain.map((layer) => path.dirname(path.normalize(layer.path))),
         [directory, directory],
       );
     }

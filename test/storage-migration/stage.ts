@@ -66,7 +66,7 @@ export class Stage implements AsyncDisposable {
   private constructor(
     readonly sandbox: Sandbox,
     readonly guest: Guest,
-    readonly operator: Operator,
+    public operator: Operator,
     /** Of the guest: sockets, logs, `path1`, `path2`. */
     readonly folder: string,
   ) {}
@@ -106,6 +106,19 @@ export class Stage implements AsyncDisposable {
     const message = await refusal(storageMigration, { ...this.arguments, ...different }, options.run);
     assert.deepEqual(await look(), before);
     return message;
+  }
+
+  /** A power cut, and a start by the same command line. */
+  async reboot(): Promise<void> {
+    await this.operator.close();
+    await this.guest.kill();
+    await this.boot();
+  }
+
+  /** After the guest has ended. */
+  async boot(): Promise<void> {
+    await this.guest.boot();
+    this.operator = await Operator.connect(this.guest.operatorSocket);
   }
 
   /** Ends a job that was started by hand, and waits until it is gone. */
@@ -178,4 +191,18 @@ export function onStage(options?: StageOptions): () => Stage {
     assert(stage, "the stage is set before the tests");
     return stage;
   };
+}
+
+/** A create that is asked to stop as soon as it says this. */
+export async function stopAt(word: string, stage: Stage, different: Properties): Promise<void> {
+  const run = new Recorder();
+  const moving = stage.moves(different, run);
+  const ended = moving.then(
+    () => true,
+    () => true,
+  );
+  const said = () => run.lines.some((line) => line.includes(word));
+  while (!said() && !(await Promise.race([ended, new Promise((wake) => setTimeout(wake, 20))]))) {}
+  run.ask();
+  await moving;
 }

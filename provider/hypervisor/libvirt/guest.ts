@@ -7,6 +7,7 @@ import { BugError, UserError } from "../../errors.js";
 import type { Host } from "../../host/host.js";
 import type { ChainsView, Guest, GuestProcess, GuestView, ManagedGuest } from "../hypervisor.js";
 import { type DomainSeen, see } from "./look.js";
+import { seeForReport } from "./look-ahead.js";
 import { openManaged } from "./managed.js";
 import { mayUse } from "./probe.js";
 import { type Virsh, virshAt } from "./virsh.js";
@@ -30,6 +31,7 @@ class LibvirtGuest implements Guest {
   constructor(
     private readonly host: Host,
     private readonly address: { libvirt: string; uri: string },
+    private readonly use: "steps" | "report" = "steps",
   ) {
     this.name = address.libvirt;
     this.managed = openManaged(
@@ -37,6 +39,10 @@ class LibvirtGuest implements Guest {
       () => this.#see(),
       () => this.#virsh(),
     );
+  }
+
+  get forReport(): Guest {
+    return new LibvirtGuest(this.host, this.address, "report");
   }
 
   async look(): Promise<GuestView> {
@@ -124,7 +130,8 @@ class LibvirtGuest implements Guest {
   dismiss = notLibvirts;
 
   async #see(): Promise<DomainSeen> {
-    return see(await this.#virsh(), this.address.libvirt);
+    const look = this.use === "report" ? seeForReport : see;
+    return look(await this.#virsh(), this.address.libvirt);
   }
 
   async #virsh(): Promise<Virsh> {

@@ -89,8 +89,9 @@ async function compareAdopted(site: Bound, { disk, manifest }: Draft): Promise<M
   try {
     site.run.progress(`${disk.disk} comparing ${top.destination} with its source`);
     const layers = await withIdentities(site, manifest.layers);
-    const { format } = top;
-    const verdict = await compareImages(site.host, { path: top.source, format }, { path: top.destination, format });
+    const verdict = await compareLayers(site, top).catch((cause: unknown) => {
+      throw refuse(`${top.destination} already lies there, and cannot be read as ${top.source} is (${messageOf(cause)})`, cause);
+    });
     if (verdict !== "same")
       throw refuse(`${top.destination} already lies there with other content than ${top.source} (${verdict.differs})`);
     if (!isDeepStrictEqual(layers, await withIdentities(site, manifest.layers)))
@@ -99,6 +100,10 @@ async function compareAdopted(site: Bound, { disk, manifest }: Draft): Promise<M
   } finally {
     await site.guest.closeNodes([node]);
   }
+}
+
+function compareLayers({ host }: Bound, { source, destination, format }: MovedLayer) {
+  return compareImages(host, { path: source, format }, { path: destination, format });
 }
 
 async function withIdentities(site: Bound, layers: readonly MovedLayer[]): Promise<MovedLayer[]> {

@@ -13,37 +13,53 @@ const running = 20;
 describe("the disks of 200 domains, 20 of them running", function () {
   this.timeout(240_000);
 
-  it("are read over one SSH connection in at most 5 round trips to virsh for 100 domains", async () => {
-    await using bench = await Bench.open();
-    const names = Array.from({ length: domains }, (_, index) => `d${index}`);
-    await define(bench, names);
-    const domain = (name: string) => ({ libvirt: name, uri: bench.libvirtd.uri });
-    const properties = (name: string) => ({
-      ...domainDisk.check({}, { host: bench.sandbox.host, domain: domain(name), disk: "vda" }).inputs,
-    });
-    await closeAllHosts(); // the bench's own
-    await bench.virshLog.forget();
-
-    const began = performance.now();
-    const reading = names.map((name) => domainDisk.read(name, properties(name), new Recorder()));
-    const read = await Promise.all(reading);
-    const seconds = (performance.now() - began) / 1000;
-    const outputs = read.map((one) => (one === gone ? {} : one.outputs));
-    assert.deepEqual(
-      outputs.map(({ chain }) => (chain as { path: string }[]).map(({ path }) => path)),
-      names.map((name) => [bench.at(`many/${name}.qcow2`), bench.at("many/base.qcow2")]),
-    );
-    assert.equal(outputs.filter((one) => one.running === true).length, running);
-    const { roundTrips, sessions } = await bench.virshLog.count();
-    const connections = await bench.sandbox.sshd.connections();
-    console.log(
-      `      ${domains} domains: ${connections} SSH connection, ${sessions} virsh, ${roundTrips} round trips, ${seconds.toFixed(1)} s`,
-    );
-    assert.equal(connections, 1);
-    assert.equal(sessions, 1);
-    assert(roundTrips <= (5 * domains) / 100, `${roundTrips} round trips`);
+  let bench: Bench;
+  const names = Array.from({ length: domains }, (_, index) => `d${index}`);
+  const domain = (name: string) => ({ libvirt: name, uri: bench.libvirtd.uri });
+  const properties = (name: string) => ({
+    ...domainDisk.check({}, { host: bench.sandbox.host, domain: domain(name), disk: "vda" }).inputs,
   });
+  before(async () => {
+    bench = await Bench.open();
+    await define(bench, names);
+    await closeAllHosts(); // the bench's own connection
+  });
+  after(() => bench[Symbol.asyncDispose]());
+
+  // a real engine reads four at a time for each of its machine's CPUs
+  for (const atATime of [8, domains])
+    it(`are read over one SSH connection in at most 5 round trips to virsh for 100 domains, ${atATime} at a time`, async () => {
+      await bench.virshLog.forget();
+      const began = performance.now();
+      const read = await fewAtATime(atATime, names, (name) => domainDisk.read(name, properties(name), new Recorder()));
+      const seconds = (performance.now() - began) / 1000;
+      const outputs = read.map((one) => (one === gone ? {} : one.outputs));
+      assert.deepEqual(
+        outputs.map(({ chain }) => (chain as { path: string }[]).map(({ path }) => path)),
+        names.map((name) => [bench.at(`many/${name}.qcow2`), bench.at("many/base.qcow2")]),
+      );
+      assert.equal(outputs.filter((one) => one.running === true).length, running);
+      const { roundTrips, sessions } = await bench.virshLog.count();
+      const connections = await bench.sandbox.sshd.connections();
+      console.log(
+        `      ${domains} domains, ${atATime} at a time: ${connections} SSH connection, ${sessions} virsh, ${roundTrips} round trips, ${seconds.toFixed(1)} s`,
+      );
+      assert.equal(connections, 1);
+      assert(sessions <= 1);
+      assert(roundTrips <= (5 * domains) / 100, `${roundTrips} round trips`);
+    });
 });
+
+/** As an engine does it: the next one begins when one has ended. */
+async function fewAtATime<T, R>(most: number, all: readonly T[], work: (one: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
+  const waiting = [...all.entries()];
+  const worker = async () => {
+    for (let next = waiting.shift(); next; next = waiting.shift()) results[next[0]] = await work(next[1]);
+  };
+  await Promise.all(Array.from({ length: most }, worker));
+  return results;
+}
 
 async function define(bench: Bench, names: readonly string[]): Promise<void> {
   await bench.image("many/base.qcow2");

@@ -1,0 +1,64 @@
+/** Looks for reports: an engine reads a few resources at a time, so whoever reads a second domain reads all of the host in one go. */
+
+import { allDomains, type DomainSeen, see } from "./look.js";
+import type { Virsh } from "./virsh.js";
+
+/** So old may be what a report says. Each domain is told once from it: who asks again wants to know anew. */
+const keptSeconds = 20;
+/** On larger hosts than this, most domains are nobody's here. */
+const domainsAtMost = 500;
+
+class Ahead {
+  readonly #asked = new Map<string, number>();
+  #kept = new Map<string, DomainSeen>();
+  #keptAt = 0;
+  #looking: Promise<void> | undefined;
+
+  constructor(private readonly virsh: Virsh) {}
+
+  async see(name: string): Promise<DomainSeen> {
+    const now = performance.now();
+    const again = this.#isRecent(this.#asked.get(name), now);
+    const others = [...this.#asked].some(([other, at]) => other !== name && this.#isRecent(at, now));
+    this.#asked.set(name, now);
+    if (again || !others) return see(this.virsh, name);
+    return this.#take(name) ?? (await this.#lookAtAll(name)) ?? see(this.virsh, name);
+  }
+
+  #isRecent(at: number | undefined, now: number): boolean {
+    return at !== undefined && now - at < 1000 * keptSeconds;
+  }
+
+  #take(name: string): DomainSeen | undefined {
+    if (!this.#isRecent(this.#keptAt, performance.now())) this.#kept.clear();
+    const kept = this.#kept.get(name);
+    this.#kept.delete(name);
+    return kept;
+  }
+
+  async #lookAtAll(name: string): Promise<DomainSeen | undefined> {
+    this.#looking ??= this.#fill().finally(() => {
+      this.#looking = undefined;
+    });
+    await this.#looking;
+    return this.#take(name);
+  }
+
+  async #fill(): Promise<void> {
+    const all = await allDomains(this.virsh);
+    if (all.length > domainsAtMost) return;
+    const seen = await Promise.allSettled(all.map(({ name }) => see(this.virsh, name)));
+    const answers = seen.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+    this.#kept = new Map(answers.flatMap((one) => [one.live.name, one.live.uuid].map((key) => [key, one] as const)));
+    this.#keptAt = performance.now();
+  }
+}
+
+const known = new WeakMap<Virsh, Ahead>();
+
+/** As {@link see}, but up to 20 s old. Never for a decision that changes anything. */
+export function seeForReport(virsh: Virsh, name: string): Promise<DomainSeen> {
+  const ahead = known.get(virsh) ?? new Ahead(virsh);
+  known.set(virsh, ahead);
+  return ahead.see(name);
+}

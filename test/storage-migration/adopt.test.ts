@@ -1,0 +1,57 @@
+/** Lower layers that lie at the destination already: the same content is adopted, and stays whatever becomes of the move. */
+
+import assert from "node:assert/strict";
+import { cp, readdir, stat, unlink } from "node:fs/promises";
+import { Unfinished } from "../../provider/lifecycle.js";
+import { storageMigration } from "../../provider/storage-migration/lifecycle.js";
+import { chainOf } from "../sandbox/check.js";
+import { threeLayers } from "../sandbox/disks.js";
+import { created, onStage, Recorder, stopAt } from "./stage.js";
+
+describe("a lower layer that lies at the destination with the same content", function () {
+  this.timeout(60_000);
+  const stage = onStage({ disks: (at) => [{ storage: at("path1"), layers: threeLayers() }] });
+  const path2 = (...names: string[]) => stage().at("path2", ...names);
+  const adopted = async () => (await stat(path2("base.qcow2"), { bigint: true })).ino;
+
+  it("without the layer that it stands on is refused", async () => {
+    await cp(stage().at("path1", "middle.qcow2"), path2("middle.qcow2"));
+    const message = await stage().refuses({});
+    assert.match(message, /path2\/middle\.qcow2 .*base\.qcow2.*Nothing was touched/);
+    await unlink(path2("middle.qcow2"));
+  });
+
+  it("stays when the move is undone", async () => {
+    await cp(stage().at("path1", "base.qcow2"), path2("base.qcow2"));
+    const ino = await adopted();
+    const unfinished: unknown = await stopAt("mirroring", stage(), { maxBytesPerSecond: 8_000_000 }).catch((reason) => reason);
+    assert(unfinished instanceof Unfinished, String(unfinished));
+    assert.match(unfinished.message, /Stopped as asked.*run `pulumi up` again/);
+    assert.deepEqual((await readdir(path2())).filter((name) => name.endsWith(".qcow2")).sort(), [
+      "base.qcow2",
+      "middle.qcow2",
+      "top.qcow2",
+    ]);
+    await storageMigration.delete(unfinished.id, unfinished.outputs, new Recorder());
+    assert.deepEqual(await readdir(path2()), ["base.qcow2"]);
+    assert.equal(await adopted(), ino);
+    assert.deepEqual((await readdir(stage().at("path1"))).sort(), ["base.qcow2", "middle.qcow2", "top.qcow2"]);
+  });
+
+  it("is not copied, and the guest runs on it", async () => {
+    const ino = await adopted();
+    const { inputs } = storageMigration.check({}, stage().arguments);
+    const { id, outputs } = await created(storageMigration, inputs);
+    assert.equal(await adopted(), ino);
+    assert((await stage().guest.openFiles()).includes(path2("base.qcow2")));
+    assert.deepEqual(
+      (await chainOf(path2("top.qcow2"))).map(({ backingName }) => backingName),
+      ["middle.qcow2", "base.qcow2", undefined],
+    );
+    await stage().guest.waitForRecords(10);
+    await storageMigration.delete(id, outputs, new Recorder());
+    await stage().guest.waitForRecords(10);
+    await stage().guest.stop();
+    await stage().holdsAll(path2("top.qcow2"));
+  });
+});
