@@ -3,6 +3,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { fileNames, nodeNames } from "../../disk/names.js";
 import { within } from "../../disk/paths.js";
+import { messageOf } from "../../errors.js";
 import { createExclusively, freeBytes, removeFile, statFiles, takeOver } from "../../host/files.js";
 import { compareImages } from "../../image/compare.js";
 import { bytesText, complaint, wordsOf } from "../complaint.js";
