@@ -8,10 +8,13 @@
 
 import { parseArgs } from "node:util";
 import { messageOf } from "../../provider/errors.js";
-import { installMissing } from "../sandbox/install.js";
+import { findProgram, installMissing, missingPackages } from "../sandbox/install.js";
 import { createSandbox } from "../sandbox/sandbox.js";
 import { show } from "./show.js";
 import { story } from "./story.js";
+
+/** What the tests need and the quickstart does not. */
+const forTestsOnly = ["libvirtd", "virsh", "virtlogd", "sudo"];
 
 const help = `npm start -- [--json] [--no-install]
 
@@ -29,7 +32,8 @@ async function main(): Promise<number> {
   }
   const interrupted = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => interrupted.abort(new Error(`Ended by ${signal}.`)));
-  await installMissing({ install: values["no-install"] ? "refuse" : "allow", say: (line) => console.log(line) });
+  const missing = missingPackages((program) => (forTestsOnly.includes(program) ? program : findProgram(program)));
+  await installMissing({ install: values["no-install"] ? "refuse" : "allow", say: (line) => console.log(line) }, missing);
   await using sandbox = await createSandbox("quickstart");
   const figures = await story(sandbox, interrupted.signal);
   show(figures);

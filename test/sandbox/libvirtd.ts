@@ -38,6 +38,8 @@ virtlogd --daemon --config "$folder/virtlogd.conf" --pid-file "$folder/virtlogd.
 exec libvirtd --config "$folder/libvirtd.conf" --pid-file "$folder/libvirtd.pid"`;
 
 export class Libvirtd {
+  #forget: (() => void)[] = [];
+
   private constructor(readonly folder: string) {}
 
   /** Starts it in the sandbox, which ends it. Guests that are still there are destroyed then. */
@@ -68,7 +70,7 @@ export class Libvirtd {
       () => this.virsh("list", "--all").catch(() => undefined),
       () => `libvirtd did not come up; see ${this.folder}/start.log and libvirtd.log.`,
     );
-    for (const pid of await this.#pids()) watchOverPid(pid, "a libvirt daemon");
+    this.#forget = (await this.#pids()).map((pid) => watchOverPid(pid, "a libvirt daemon"));
   }
 
   /** Runs virsh by another road than the provider's. @returns what it said */
@@ -114,6 +116,7 @@ export class Libvirtd {
     for (const pid of pids) process.kill(pid, "SIGTERM");
     const gone = () => (pids.some((pid) => existsSync(`/proc/${pid}/exe`)) ? undefined : true);
     await until(20, gone, () => `A libvirt daemon did not end: ${pids.join(", ")}.`);
+    for (const forget of this.#forget.splice(0)) forget(); // their numbers may be somebody else's from now on
   }
 
   async #end(): Promise<void> {

@@ -1,7 +1,7 @@
 /** One guest over one sshd, and a StorageMigration's lifecycle driven without an engine. */
 
 import assert from "node:assert/strict";
-import { mkdir } from "node:fs/promises";
+import { mkdir, realpath } from "node:fs/promises";
 import path from "node:path";
 import { isOurs } from "../../provider/errors.js";
 import { closeAllHosts } from "../../provider/host/connection.js";
@@ -101,7 +101,8 @@ export class Stage implements AsyncDisposable {
 
   /** @returns the message of the refusal, which has touched nothing in the guest's folder, in `also`, or in QEMU */
   async refuses(different: Properties, options: { run?: Run; also?: readonly string[] } = {}): Promise<string> {
-    const look = () => snapshotOf([this.folder, ...(options.also ?? [])], this.operator, this.busyFiles());
+    const busy = await this.busyFiles();
+    const look = () => snapshotOf([this.folder, ...(options.also ?? [])], this.operator, busy);
     const before = await look();
     const message = await refusal(storageMigration, { ...this.arguments, ...different }, options.run);
     assert.deepEqual(await look(), before);
@@ -138,8 +139,8 @@ export class Stage implements AsyncDisposable {
   }
 
   /** What changes without us: the guest's own files. */
-  private busyFiles(): string[] {
-    const active = this.guest.disks.map(({ chain }) => chain[0] ?? "");
+  private async busyFiles(): Promise<string[]> {
+    const active = await Promise.all(this.guest.disks.map(async ({ id }) => realpath(await this.operator.activeImage(id))));
     return [...active, this.at("serial.log"), this.at("qemu.log")];
   }
 
