@@ -53,6 +53,8 @@ function runTests(files: readonly string[], only: string | undefined): Promise<F
     // every file in a process of its own turn: a scenario waits for its guest most of the time
     parallel: true,
     jobs: 2,
+    // two noisy cores carry two guests at a time: what fails for want of time gets one more turn, and is named
+    retries: 1,
     ...(only === undefined ? {} : { fgrep: only }),
   });
   for (const file of files) mocha.addFile(file);
@@ -61,6 +63,7 @@ function runTests(files: readonly string[], only: string | undefined): Promise<F
       const { passes = 0, failures = 0, pending = 0 } = runner.stats ?? {};
       resolve({ passed: passes, failed: failures, skipped: pending });
     });
+    runner.on("retry", (test, reason) => console.log(`    once more: ${test.fullTitle()} (${messageOf(reason)})`));
   });
 }
 
