@@ -78,6 +78,17 @@ describe("a link", function () {
     assert.match(message, /does not lead to .*path0, where vdc lies/);
   });
 
+  it("that the disk was not started through is refused for `afterwards: keep`, since a boot would find the kept image", async () => {
+    await symlink("path0", stage().at("late"));
+    const message = await refused(stage().at("late"), { disks: ["vdc"], afterwards: "keep" });
+    assert.match(
+      message,
+      /vdc was not started through the link .*late but by .*path0\/other\.qcow2, where a boot would find the image that is kept/,
+    );
+    assert.match(message, /Nothing was touched\. Start the guest through the link, or use afterwards "quarantine"\.$/);
+    await unlink(stage().at("late"));
+  });
+
   it("is wanted by `afterwards: keep`, which check says", () => {
     const { failures } = storageMigration.check({}, { ...stage().arguments, afterwards: "keep" });
     assert.deepEqual(

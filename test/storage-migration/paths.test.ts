@@ -134,3 +134,33 @@ describe("an image whose name has a line break", function () {
     await stage().holdsAll(vda.bootPath);
   });
 });
+
+describe("an image by a name that a switch could not give back", function () {
+  this.timeout(60_000);
+  const long = `${"l".repeat(210)}.qcow2`;
+  const stage = onStage({
+    style: "drive",
+    disks: async (at) => {
+      await mkdir(at("images"));
+      await run("qemu-img", ["create", "-q", "-f", "qcow2", at("images", "real.qcow2"), "1G"]);
+      await symlink(at("images", "real.qcow2"), at("path1", "alias.qcow2"));
+      return [
+        { storage: at("path1"), layers: [{ file: "alias.qcow2" }] },
+        { storage: at("path1"), id: "vdb", layers: [{ file: long }] },
+      ];
+    },
+  });
+
+  it("is refused where it is a link to the image", async () => {
+    const message = await stage().refuses({});
+    assert.match(message, /path1\/alias\.qcow2 is a symbolic link to its image\. Nothing was touched\. Name the image itself/);
+  });
+
+  it("is refused where it is too long to be added to", async () => {
+    const message = await stage().refuses({ disks: ["vdb"] });
+    assert.match(
+      message,
+      /l\.qcow2 has 216 bytes\. Nothing was touched\. A move adds to names for a while: give it one of at most 200 bytes\.$/,
+    );
+  });
+});

@@ -12,7 +12,7 @@ import type { Manifest, MovedLayer } from "../record/manifest.js";
 import { removeRecords, writeDestinationRecord, writeSourceRecord } from "../record/records.js";
 import type { Seen, SeenDisk, Site } from "../site.js";
 import { type Draft, draftMove } from "./draft.js";
-import { checkActiveFile, checkDestination, checkDisk, checkFeatures, checkLink } from "./preflight.js";
+import { checkActiveFile, checkActiveName, checkDestination, checkDisk, checkFeatures, checkLink } from "./preflight.js";
 
 type Bound = Site & { destination: string };
 
@@ -26,6 +26,7 @@ export async function begin(site: Bound, seen: Seen, disks: readonly SeenDisk[])
     checkDisk(site, seen.view, disk);
     await checkDestination(site, disk);
     await checkActiveFile(site, disk);
+    await checkActiveName(site, disk);
   }
   await checkLink(site, seen.view, disks);
   const now = new Date();

@@ -2,7 +2,7 @@
 
 import { sameFile } from "../../disk/chain.js";
 import { isOurName } from "../../disk/names.js";
-import { baseName, directoryOf, within } from "../../disk/paths.js";
+import { baseName, directoryOf, normalPath, within } from "../../disk/paths.js";
 import { statFiles } from "../../host/files.js";
 import type { GuestView, ImageView } from "../../hypervisor/hypervisor.js";
 import { isImageInUse } from "../../image/qemu-img.js";
@@ -67,6 +67,28 @@ export async function checkActiveFile(site: Site, disk: Pick<SeenDisk, "disk" | 
   if (!proved) throw refuse(`${named} is not the file that QEMU has open`);
 }
 
+/** ext4, xfs and most others: NAME_MAX. What a move adds to a name is at most 43 bytes long (the sidecar's and its partial copy's names). */
+const nameBytesAtMost = 255 - 55;
+
+/** The switch renames the active image: the name must be the file's own, and leave room for what is added to it. */
+export async function checkActiveName(site: Site, { disk, active, image }: SeenDisk): Promise<void> {
+  const refuse = (why: string, advice: string) => complaint(site, { verb: "move", disk, why, advice });
+  const [itself] = await statFiles(site.host, [active.named], "keep-links");
+  if (itself?.kind === "symlink")
+    throw refuse(
+      `${active.named} is a symbolic link to its image`,
+      "Name the image itself in the guest's configuration; a `link` leads to its directory.",
+    );
+  for (const { path } of image.chain) {
+    const bytes = Buffer.byteLength(baseName(path));
+    if (bytes > nameBytesAtMost)
+      throw refuse(
+        `the name of ${path} has ${bytes} bytes`,
+        `A move adds to names for a while: give it one of at most ${nameBytesAtMost} bytes.`,
+      );
+  }
+}
+
 /** The destination is a directory, and nothing of another's has the active image's name there. */
 export async function checkDestination(site: Site & { destination: string }, disk: SeenDisk): Promise<void> {
   const target = within(site.destination, baseName(disk.active.named));
@@ -111,6 +133,14 @@ export async function checkLink(site: Site, view: GuestView, disks: readonly See
       throw refuse(
         `the link ${link} does not lead to ${disk.active.directory}, where ${disk.disk} lies`,
         "Name the link through which this disk is found.",
+      );
+    const { active, image } = disk;
+    // a disk that was moved while the guest ran is open by its place; its command line went through the link before
+    const throughLink = isOurName(image.activeNode) || normalPath(directoryOf(active.named)) === link;
+    if (site.options.afterwards === "keep" && !throughLink)
+      throw refuse(
+        `${disk.disk} was not started through the link ${link} but by ${active.named}, where a boot would find the image that is kept`,
+        'Start the guest through the link, or use afterwards "quarantine".',
       );
   }
   await checkNobodyLeftBehind(site, view, disks, refuse);
