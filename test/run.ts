@@ -1,5 +1,5 @@
 /**
- * What `npm test` runs: `npm test -- [--no-install] [--only <part of a title>] [<part of a file's path> …]`.
+ * What `npm test` runs: `npm test -- [--no-install] [--qemu host|trixie|host,trixie] [--only <part of a title>] [<part of a file's path> …]`.
  * Installs what is missing, runs the tests (the quick ones first), and ends with a line of figures.
  */
 
@@ -8,18 +8,25 @@ import path from "node:path";
 import { parseArgs } from "node:util";
 import Mocha from "mocha";
 import { messageOf } from "../provider/errors.js";
-import { installMissing } from "./sandbox/install.js";
+import { type InstallOptions, installMissing } from "./sandbox/install.js";
+import { chooseReleases, chosenReleases, prepareReleases, qemuVersion } from "./sandbox/qemu.js";
 
 const perTestMs = 60_000;
 
 /** Real processes and whole scenarios come after what needs a fraction of a second. */
 const lateFolders = ["sandbox", "engine", "e2e"];
 
+const where = { host: "this machine's own", trixie: "Debian trixie's" } as const;
+
 async function main(): Promise<number> {
-  const options = { "no-install": { type: "boolean" }, only: { type: "string" } } as const;
+  const options = { "no-install": { type: "boolean" }, only: { type: "string" }, qemu: { type: "string" } } as const;
   const { values, positionals } = parseArgs({ options, allowPositionals: true });
+  const install: InstallOptions = { install: values["no-install"] === true ? "refuse" : "allow", say: (line) => console.log(line) };
   try {
-    await installMissing({ install: values["no-install"] === true ? "refuse" : "allow", say: (line) => console.log(line) });
+    if (values.qemu !== undefined) chooseReleases(values.qemu);
+    await installMissing(install);
+    await prepareReleases(install);
+    for (const release of chosenReleases()) console.log(`Guests run on QEMU ${await qemuVersion(release)}, ${where[release]}.`);
   } catch (reason) {
     console.error(messageOf(reason));
     return 1;

@@ -10,6 +10,7 @@ import { type Disk, type DiskOptions, makeImages, planDisks } from "./disks.js";
 import { writeInitramfs } from "./initramfs.js";
 import { guestKernel } from "./kernel.js";
 import { mourn, watchOver } from "./processes.js";
+import { qemuCommand } from "./qemu.js";
 import { SerialLog } from "./serial.js";
 
 export interface GuestOptions {
@@ -24,7 +25,7 @@ export interface GuestOptions {
   emptyDrive?: string;
   /** More of the command line, for what has no name here. */
   extraArguments?: readonly string[];
-  /** Default: `qemu-system-x86_64` in PATH. With a chroot, `folder` must be seen there under the same path. */
+  /** Default: the QEMU that was chosen for this run (qemu.ts). Another one must see `folder` under the same path. */
   command?: readonly string[];
   /** What the guest rests between two records. @default 10 */
   pauseMs?: number;
@@ -113,7 +114,7 @@ export class Guest implements AsyncDisposable {
     if (this.state() === "running") throw new Error("The guest runs already.");
     const mark = this.#serial.mark();
     const log = openSync(path.join(this.options.folder, "qemu.log"), "a");
-    const [program = "qemu-system-x86_64", ...before] = this.options.command ?? [];
+    const [program = "", ...before] = this.options.command ?? qemuCommand();
     const args = [...before, ...this.#arguments(others)];
     this.#child = watchOver(spawn(program, args, { stdio: ["ignore", log, log] }), "qemu");
     closeSync(log);

@@ -102,7 +102,7 @@ async function asRoot(script: string, args: readonly string[], byHand: string): 
 }
 
 /** Shows what apt-get said only when it failed. */
-async function withLog(deed: string, byHand: string, act: (log: string) => Promise<void>): Promise<void> {
+export async function withLog(deed: string, byHand: string, act: (log: string) => Promise<void>): Promise<void> {
   const folder = await mkdtemp(path.join(os.tmpdir(), "livedisk-apt-"));
   const log = path.join(folder, "apt.log");
   await writeFile(log, "");

@@ -3,11 +3,12 @@
 import assert from "node:assert/strict";
 import { cp, mkdir, open, readFile, rm, symlink, unlink, writeFile } from "node:fs/promises";
 import { run } from "../sandbox/command.js";
+import { qemuCommand } from "../sandbox/qemu.js";
 import { onStage } from "./stage.js";
 
 describe("a destination that will not do", function () {
   this.timeout(60_000);
-  const stage = onStage({ command: ["unshare", "--mount", "qemu-system-x86_64"] });
+  const stage = onStage({ command: ["unshare", "--mount", ...qemuCommand()] });
   const path2 = (...names: string[]) => stage().at("path2", ...names);
 
   it("is refused if it is not there", async () => {

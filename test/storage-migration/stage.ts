@@ -9,6 +9,7 @@ import { type Lifecycle, type Properties, type Run, Unfinished } from "../../pro
 import { storageMigration } from "../../provider/storage-migration/lifecycle.js";
 import { checkImage } from "../sandbox/check.js";
 import { until } from "../sandbox/command.js";
+import type { OtherImages } from "../sandbox/command-line.js";
 import type { DiskOptions } from "../sandbox/disks.js";
 import type { Guest, GuestOptions } from "../sandbox/guest.js";
 import { Operator } from "../sandbox/operator.js";
@@ -116,9 +117,9 @@ export class Stage implements AsyncDisposable {
     await this.boot();
   }
 
-  /** After the guest has ended. */
-  async boot(): Promise<void> {
-    await this.guest.boot();
+  /** After the guest has ended. With `others`, a disk's active image is another file. */
+  async boot(others: OtherImages = {}): Promise<void> {
+    await this.guest.boot(others);
     this.operator = await Operator.connect(this.guest.operatorSocket);
   }
 

@@ -9,6 +9,7 @@ import type { Guest } from "../../../provider/hypervisor/hypervisor.js";
 import { openGuest } from "../../../provider/hypervisor/qemu/guest.js";
 import { run, until } from "../../sandbox/command.js";
 import { mourn, watchOver } from "../../sandbox/processes.js";
+import { qemuCommand } from "../../sandbox/qemu.js";
 import { LocalHost } from "./local-host.js";
 
 /** A folder for images and guests, gone at the end of the scope. */
@@ -49,7 +50,8 @@ export class Workbench implements AsyncDisposable {
     const socket = path.resolve(options.folder ?? this.folder, options.socket ?? "qmp.sock");
     const monitor = options.chardev ? [] : ["-qmp", `unix:${options.socket ?? socket},server=on,wait=off`];
     const machine = ["-M", "q35,accel=tcg", "-m", "64", "-nodefaults", "-display", "none", "-S"];
-    const child = spawn("qemu-system-x86_64", [...machine, ...monitor, ...args], {
+    const [program = "", ...before] = qemuCommand();
+    const child = spawn(program, [...before, ...machine, ...monitor, ...args], {
       cwd: options.folder ?? this.folder,
       stdio: ["ignore", "ignore", "pipe"],
     });

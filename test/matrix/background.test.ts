@@ -1,0 +1,3 @@
+import { describeMoves } from "./variants.js";
+
+describeMoves("background");
