@@ -22,16 +22,16 @@ async function main(): Promise<number> {
   const options = { "no-install": { type: "boolean" }, only: { type: "string" }, qemu: { type: "string" } } as const;
   const { values, positionals } = parseArgs({ options, allowPositionals: true });
   const install: InstallOptions = { install: values["no-install"] === true ? "refuse" : "allow", say: (line) => console.log(line) };
+  const files = testFiles(__dirname).filter((file) => positionals.length === 0 || positionals.some((part) => file.includes(part)));
   try {
     if (values.qemu !== undefined) chooseReleases(values.qemu);
     await installMissing(install);
-    await prepareReleases(install);
+    await prepareReleases(install, files.some((file) => file.includes("libvirt")) ? "needed" : "unused");
     for (const release of chosenReleases()) console.log(`Guests run on QEMU ${await qemuVersion(release)}, ${where[release]}.`);
   } catch (reason) {
     console.error(messageOf(reason));
     return 1;
   }
-  const files = testFiles(__dirname).filter((file) => positionals.length === 0 || positionals.some((part) => file.includes(part)));
   const { passed, failed, skipped } = await runTests(files, values.only);
   console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);
   return failed > 0 || passed === 0 ? 1 : 0;

@@ -1,7 +1,7 @@
 /**
  * A real libvirtd and virtlogd (qemu:///system) with folders of their own: in a mount namespace in which the sandbox's folders lie over
  * /etc/libvirt, /var/lib/libvirt, /run/libvirt and the like. Nothing of the machine's own libvirt is read or changed; its guests run in
- * this machine's own process and network namespaces. Needs root.
+ * this machine's own process and network namespaces. With Debian trixie's QEMU (qemu.ts) the daemons and virsh are trixie's, too. Needs root.
  */
 
 import { spawn } from "node:child_process";
@@ -12,6 +12,7 @@ import { run, until } from "./command.js";
 import { findProgram } from "./install.js";
 import { cacheFolder } from "./kernel.js";
 import { watchOverPid } from "./processes.js";
+import { chosenRelease, libvirtCommand, libvirtFolder } from "./qemu.js";
 import type { Sandbox } from "./sandbox.js";
 
 /** In the namespace: this folder of the sandbox's lies over that one of the machine's. */
@@ -23,7 +24,7 @@ const places: Readonly<Record<string, string>> = {
 };
 
 /** What libvirtd found out about this machine's QEMU: it takes long, is checked by libvirtd itself, and may be kept between runs. */
-const keptCache = path.join(cacheFolder, "libvirt");
+const keptCache = () => path.join(cacheFolder, chosenRelease() === "host" ? "libvirt" : "libvirt-trixie");
 
 /** `$1` is the folder, `$2` the kept cache. Ends by becoming libvirtd. The mount points alone are made on the machine, where it has none yet. */
 const start = `set -e
@@ -61,8 +62,11 @@ export class Libvirtd {
   async launch(): Promise<void> {
     const log = await open(path.join(this.folder, "start.log"), "a");
     const args = Object.entries(places).flat();
-    const unshare = ["--mount", "--propagation", "private", "sh", "-c", start, "sh", this.folder, keptCache, ...args];
-    const child = spawn("unshare", unshare, { stdio: ["ignore", log.fd, log.fd], detached: true });
+    const [program = "", ...before] = libvirtCommand();
+    const child = spawn(program, [...before, "sh", "-c", start, "sh", this.folder, keptCache(), ...args], {
+      stdio: ["ignore", log.fd, log.fd],
+      detached: true,
+    });
     child.unref();
     await log.close();
     await until(
@@ -90,10 +94,11 @@ export class Libvirtd {
       await mkdir(path.join(this.folder, part), { recursive: true });
     // QEMU runs as libvirt's own user, and must find its images
     for (const folder of [sandboxFolder, this.folder]) await chmod(folder, 0o755);
-    for (const file of await readdir("/etc/libvirt", { withFileTypes: true })) {
-      if (file.isFile()) await copyFile(path.join("/etc/libvirt", file.name), path.join(this.folder, "etc", file.name));
+    const settingsOf = libvirtFolder("/etc/libvirt");
+    for (const file of await readdir(settingsOf, { withFileTypes: true })) {
+      if (file.isFile()) await copyFile(path.join(settingsOf, file.name), path.join(this.folder, "etc", file.name));
     }
-    await mkdir(keptCache, { recursive: true });
+    await mkdir(keptCache(), { recursive: true });
     await writeFile(path.join(this.folder, "virtlogd.conf"), "");
     const settings = [
       `unix_sock_dir = "${path.join(this.folder, "run")}"`,
@@ -126,6 +131,10 @@ export class Libvirtd {
   }
 }
 
+function quoted(words: readonly string[]): string {
+  return words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
+}
+
 /** A `virsh` that writes down all that it is told, arguments and lines, then does it. */
 export class VirshLog {
   private constructor(private readonly folder: string) {}
@@ -133,10 +142,11 @@ export class VirshLog {
   /** In a folder that is there. */
   static async make(folder: string): Promise<VirshLog> {
     const log = path.join(folder, "virsh.log");
-    const real = findProgram("virsh") ?? "virsh";
+    // trixie's has its own mount namespace: quoted for the script
+    const real = chosenRelease() === "host" ? quoted([findProgram("virsh") ?? "virsh"]) : quoted([...libvirtCommand(), "virsh"]);
     const isTalk = `case "$*" in "-q -c qemu:"*) [ $# -eq 3 ] ;; *) false ;; esac`;
     const delay = `while IFS= read -r line; do case $line in *--pivot*) [ ! -e '${folder}/slow' ] || sleep "$(cat '${folder}/slow')" ;; esac; printf '%s\\n' "$line"; done`;
-    const script = `#!/bin/sh\nprintf '%s\\n' "$*" >>'${log}'\nif ${isTalk}; then tee -a '${log}' | ${delay} | '${real}' "$@"; else exec '${real}' "$@"; fi\n`;
+    const script = `#!/bin/sh\nprintf '%s\\n' "$*" >>'${log}'\nif ${isTalk}; then tee -a '${log}' | ${delay} | ${real} "$@"; else exec ${real} "$@"; fi\n`;
     await writeFile(path.join(folder, "virsh"), script, { mode: 0o755 });
     return new VirshLog(folder);
   }

@@ -1,8 +1,9 @@
 /** Which QEMU the guests of the tests run on: this machine's own, or Debian trixie's. */
 
+import path from "node:path";
 import { run } from "./command.js";
 import type { InstallOptions } from "./install.js";
-import { inTrixie, makeTrixie } from "./trixie.js";
+import { inTrixie, makeTrixie, trixieFolder } from "./trixie.js";
 
 export const qemuReleases = ["host", "trixie"] as const;
 export type QemuRelease = (typeof qemuReleases)[number];
@@ -34,9 +35,19 @@ export function qemuCommand(release = chosenRelease()): string[] {
   return release === "host" ? ["qemu-system-x86_64"] : [...inTrixie("qemu"), "qemu-system-x86_64"];
 }
 
-/** Makes what is not there yet. */
-export async function prepareReleases(options: InstallOptions): Promise<void> {
-  if (chosenReleases().includes("trixie")) await makeTrixie("qemu", options);
+/** The beginning of a command line that runs libvirt's daemons of the same release, in a mount namespace of their own. */
+export function libvirtCommand(): string[] {
+  return chosenRelease() === "host" ? ["unshare", "--mount", "--propagation", "private"] : inTrixie("libvirt");
+}
+
+/** Where a folder of the release's libvirt is, as seen from outside that namespace. */
+export function libvirtFolder(folder: string): string {
+  return chosenRelease() === "host" ? folder : path.join(trixieFolder("libvirt"), folder);
+}
+
+/** Makes what is not there yet: libvirt, too, where tests ask for it. */
+export async function prepareReleases(options: InstallOptions, libvirt: "needed" | "unused"): Promise<void> {
+  if (chosenReleases().includes("trixie")) await makeTrixie(libvirt === "needed" ? "libvirt" : "qemu", options);
 }
 
 /** As `7.2.22`. */
