@@ -2,6 +2,7 @@
 
 import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
+import { UserError } from "./errors.js";
 import type { CheckFailure, Properties } from "./lifecycle.js";
 
 /** How values that the engine does not know yet come in a preview: text, boolean, number, array, object. @see sdk/go …/plugin/rpc.go */
@@ -22,24 +23,65 @@ export function isUnknown(value: unknown): boolean {
 /** The arguments with every default written in; or what is wrong with them. Unknown values stay as they are. */
 export function checkArguments(schema: z.ZodObject, news: Properties): { inputs: Properties; failures: CheckFailure[] } {
   const known = Object.fromEntries(Object.entries(news).filter(([, value]) => value !== undefined));
-  const waiting = Object.entries(known).filter(([key, value]) => key in schema.shape && isUnknown(value));
-  if (waiting.length === 0) return parsed(schema, known, {});
-  // rules over several arguments wait until all of them are known
-  const later = new Set(waiting.map(([key]) => key));
-  const without = (bag: object) => Object.fromEntries(Object.entries(bag).filter(([key]) => !later.has(key)));
-  return parsed(z.strictObject(without(schema.shape)), without(known), Object.fromEntries(waiting), Object.keys(schema.shape));
+  const { value, issues } = checkValue(schema, known);
+  const names = Object.keys(schema.shape);
+  return { inputs: isBag(value) ? value : known, failures: issues.flatMap((issue) => failuresOf(issue, names)) };
 }
 
-function parsed(schema: z.ZodObject, news: Properties, waiting: Properties, names = Object.keys(schema.shape)) {
-  const result = schema.safeParse(news);
-  if (result.success) return { inputs: { ...result.data, ...waiting }, failures: [] };
-  return { inputs: { ...news, ...waiting }, failures: result.error.issues.flatMap((issue) => failuresOf(issue, names)) };
+/** The part of zod's issues that is read here. */
+type Issue = Pick<z.core.$ZodIssue, "path" | "message"> & { keys?: string[] };
+
+interface Checked {
+  value: unknown;
+  issues: Issue[];
 }
 
-function failuresOf(issue: z.core.$ZodIssue, names: readonly string[]): CheckFailure[] {
-  const property = issue.path.map(String).join(".");
-  if (issue.code !== "unrecognized_keys" || property !== "") return [{ property, reason: sentence(property, issue.message) }];
-  return issue.keys.map((key) => ({ property: key, reason: `there is no argument \`${key}\`; the arguments are ${names.join(", ")}` }));
+/** What can be said of a value already: its defaults, and what is wrong with those parts of it that are known. */
+function checkValue(schema: z.core.$ZodType, value: unknown): Checked {
+  if (!isUnknown(value)) {
+    const { success, data, error } = z.safeParse(schema, value);
+    return success ? { value: data, issues: [] } : { value, issues: error.issues };
+  }
+  if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault) return checkValue(schema.unwrap(), value);
+  if (schema instanceof z.ZodArray && Array.isArray(value)) return checkMembers(schema.element, value);
+  if (schema instanceof z.ZodUnion && isBag(value)) return checkValue(optionFor(schema, value) ?? z.unknown(), value);
+  return schema instanceof z.ZodObject && isBag(value) ? checkBag(schema, value) : { value, issues: [] };
+}
+
+/** Rules over several keys wait until all of them are known. */
+function checkBag(schema: z.ZodObject, bag: Properties): Checked {
+  const later = Object.entries(bag).filter(([key, value]) => key in schema.shape && isUnknown(value));
+  const waiting = new Set(later.map(([key]) => key));
+  const without = (whole: object) => Object.fromEntries(Object.entries(whole).filter(([key]) => !waiting.has(key)));
+  const known = checkValue(new z.ZodObject({ ...schema.def, shape: without(schema.shape), checks: [] }), without(bag));
+  const parts = later.map(([key, value]) => [key, checkValue(schema.shape[key] ?? z.unknown(), value)] as const);
+  const values = Object.fromEntries(parts.map(([key, part]) => [key, part.value]));
+  return { value: { ...(isBag(known.value) ? known.value : bag), ...values }, issues: [...known.issues, ...parts.flatMap(below)] };
+}
+
+function checkMembers(element: z.core.$ZodType, members: readonly unknown[]): Checked {
+  const checked = members.map((member) => checkValue(element, member));
+  return { value: checked.map(({ value }) => value), issues: checked.map((member, index) => [index, member] as const).flatMap(below) };
+}
+
+/** Issues of a part, with its place before theirs. */
+function below([key, { issues }]: readonly [string | number, Checked]): Issue[] {
+  return issues.map((issue) => ({ ...issue, path: [key, ...issue.path] }));
+}
+
+/** Of a union of objects the one that has all the keys which were given. */
+function optionFor(schema: z.ZodUnion, bag: Properties): z.core.$ZodType | undefined {
+  return schema.options.find((option) => option instanceof z.ZodObject && Object.keys(bag).every((key) => key in option.shape));
+}
+
+function isBag(value: unknown): value is Properties {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function failuresOf({ keys, path, message }: Issue, names: readonly string[]): CheckFailure[] {
+  const property = path.map(String).join(".");
+  if (keys === undefined || property !== "") return [{ property, reason: sentence(property, message) }];
+  return keys.map((key) => ({ property: key, reason: `there is no argument \`${key}\`; the arguments are ${names.join(", ")}` }));
 }
 
 /** zod's own words begin with "Invalid"; ours name the argument themselves. */
@@ -54,9 +96,28 @@ export function argumentsOf(schema: z.ZodObject, properties: Properties): Proper
   return Object.fromEntries(Object.keys(schema.shape).flatMap((key) => (properties[key] === undefined ? [] : [[key, properties[key]]])));
 }
 
-/** Names of the arguments in which two property bags differ. */
+/**
+ * The arguments in a resource's state, as a lifecycle works with them. What an older version did not know has its default.
+ * @throws UserError if they are not whole: what a program gives to `get` comes without a check
+ */
+export function settingsIn<S extends z.ZodObject>(schema: S, properties: Properties): z.output<S> {
+  const result = schema.safeParse(argumentsOf(schema, properties));
+  if (result.success) return result.data;
+  const names = Object.keys(schema.shape);
+  const reasons = result.error.issues.flatMap((issue) => failuresOf(issue, names)).map(({ reason }) => reason);
+  throw new UserError(`Unable to tell which disk is meant: ${reasons.join("; ")}. Nothing was touched. Correct the arguments.`);
+}
+
+/** Names of the arguments in which two property bags differ. Where one of them says nothing, as an older version's state may, the default stands. */
 export function changedArguments(schema: z.ZodObject, olds: Properties, news: Properties): string[] {
-  return Object.keys(schema.shape).filter((key) => !isDeepStrictEqual(olds[key], news[key]));
+  const arguments_ = Object.entries(schema.shape);
+  return arguments_
+    .filter(([key, argument]) => !isDeepStrictEqual(meant(argument, olds[key]), meant(argument, news[key])))
+    .map(([key]) => key);
+}
+
+function meant(argument: z.core.$ZodType, value: unknown): unknown {
+  return z.safeParse(argument, value).data ?? value;
 }
 
 /** Whether two values differ for sure; one that is not known yet does not. */

@@ -1,10 +1,10 @@
 /** `DomainDisk` in the provider process: parse, converge, tell. */
 
 import { z } from "zod";
-import { argumentsOf, changedArguments, checkArguments, surelyDiffer } from "../arguments.js";
+import { argumentsOf, changedArguments, checkArguments, isUnknown, settingsIn, surelyDiffer } from "../arguments.js";
 import { directoryOf } from "../disk/paths.js";
 import { messageOf } from "../errors.js";
-import { placeChanged } from "../hypervisor/address.js";
+import { isManaged, placeChanged } from "../hypervisor/address.js";
 import { DomainMissing, GuestNotRunning, shutOff } from "../hypervisor/hypervisor.js";
 import { gone, type Lifecycle, type Properties, type Run, Unfinished } from "../lifecycle.js";
 import { converge, guestIsSilent, HalfWay, release } from "../migration/converge.js";
@@ -12,9 +12,10 @@ import type { PhaseName } from "../migration/look/observation.js";
 import { observe } from "../migration/look/observe.js";
 import { openSite } from "../migration/open.js";
 import { defaultMoveOptions } from "../migration/options.js";
-import { moveLeftOnHost } from "../migration/record/leftover.js";
+import { chainAfter, endingLine, planLine } from "../migration/plan-line.js";
+import { nothingLeftOnHost } from "../migration/record/leftover.js";
 import { seenElsewhere } from "../migration/record/missing.js";
-import { bootPath, chainReport, driftOf, isUnfinished, type LayerReport, planLine } from "../migration/report.js";
+import { bootPath, chainReport, driftOf, isUnfinished, type LayerReport } from "../migration/report.js";
 import type { Seen, Site } from "../migration/site.js";
 import { pullLine } from "./plan.js";
 import { isPulling, observeBase, settleBase } from "./pull.js";
@@ -25,24 +26,20 @@ export const domainDisk: Lifecycle = {
 
   diff(_id, olds, news, run) {
     const changed = changedArguments(domainDiskArgs, olds, news);
-    const { chain, phase } = shown.safeParse(olds).data ?? {};
-    if (changed.includes("storage") && typeof news.storage === "string" && chain)
-      run.say("info", planLine({ [String(news.disk)]: { chain } }, news.storage));
-    const pull =
-      changed.includes("base") && typeof news.base === "string" && chain ? pullLine(String(news.disk), chain, news.base) : undefined;
-    if (pull !== undefined) run.say("info", pull);
-    if (changed.length === 0) return { changes: phase !== undefined && isUnfinished(phase), replaces: [] };
-    const place = placeChanged(olds, news);
-    return { changes: undefined, replaces: surelyDiffer(olds.disk, news.disk) ? [...place, "disk"] : place };
+    const { phase } = shown.safeParse(olds).data ?? {};
+    const unfinished = phase !== undefined && isUnfinished(phase);
+    const replaces = [...placeChanged(olds, news), ...(surelyDiffer(olds.disk, news.disk) ? ["disk"] : [])];
+    if (replaces.length === 0 && (changed.length > 0 || unfinished)) tellPlan(olds, news, run);
+    return { changes: changed.length > 0 ? undefined : unfinished, replaces };
   },
 
   async create(inputs, run) {
-    return settle(domainDiskArgs.parse(inputs), inputs, run);
+    return settle(settingsIn(domainDiskArgs, inputs), inputs, run);
   },
 
   async read(id, outputs, run) {
     const inputs = argumentsOf(domainDiskArgs, outputs);
-    const settings = domainDiskArgs.parse(inputs);
+    const settings = settingsIn(domainDiskArgs, inputs);
     const site = await siteOf(settings, run);
     try {
       const seen = await observe({ ...site, guest: site.guest.forReport ?? site.guest }, [settings.disk]);
@@ -61,11 +58,11 @@ export const domainDisk: Lifecycle = {
   },
 
   async update(id, _olds, news, run) {
-    return settle(domainDiskArgs.parse(argumentsOf(domainDiskArgs, news)), news, run, id);
+    return settle(settingsIn(domainDiskArgs, news), news, run, id);
   },
 
   async delete(_id, outputs, run) {
-    const settings = domainDiskArgs.parse(argumentsOf(domainDiskArgs, outputs));
+    const settings = settingsIn(domainDiskArgs, outputs);
     const { destination: _, ...site } = await siteOf(settings, run);
     try {
       await converge(site, [settings.disk], "withdraw");
@@ -73,10 +70,28 @@ export const domainDisk: Lifecycle = {
       await release(site, [settings.disk]);
     } catch (thrown) {
       if ((await guestIsSilent(site, thrown)) === "host-is-silent") throw thrown;
-      await moveLeftOnHost(site, String(outputs.domainId), placesOf(settings, outputs));
+      await nothingLeftOnHost(site, String(outputs.domainId), placesOf(settings, outputs), thrown);
     }
   },
 };
+
+/** The move first, then the pull in the chain as the move leaves it. Nothing is said of what only the update will tell. */
+function tellPlan(olds: Properties, news: Properties, run: Run): void {
+  const { chain, phase = "settled" } = shown.safeParse(olds).data ?? {};
+  const { storage, base } = news;
+  const disk = String(news.disk);
+  if (!chain || isUnknown([storage, base])) return;
+  const before = typeof olds.storage === "string" ? olds.storage : undefined;
+  const by = isManaged(news.domain) ? "libvirt" : "qemu";
+  const move =
+    typeof storage === "string"
+      ? planLine({ disks: [{ disk, seen: { phase, chain } }], before, destination: storage, options: defaultMoveOptions, by })
+      : endingLine(disk, phase);
+  if (move !== undefined) run.say("info", move);
+  const moved = typeof storage === "string" && move !== undefined ? chainAfter(chain, storage) : chain;
+  const pull = typeof base === "string" ? pullLine(disk, moved, base) : undefined;
+  if (pull !== undefined) run.say("info", pull);
+}
 
 /** Where a move of the disk may have left its manifest. */
 function placesOf({ storage }: DomainDiskSettings, outputs: Properties): string[] {

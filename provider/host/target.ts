@@ -38,7 +38,8 @@ const keys = {
   /**
    * Path, on the machine that runs Pulumi, of a private key (OpenSSH or PEM); a leading `~/` is the home directory.
    * The path is kept in the state, the key never. Its pass phrase comes from `livedisk:passphrase`. Without it: `livedisk:privateKey`, the ssh-agent, `livedisk:password`.
-   * @throws UserError when connecting, if it cannot be read
+   * @default none: one of those three
+   * @throws UserError if empty; when connecting, if it cannot be read
    */
   identityFile: z
     .string({ error: "host.identityFile is the path of a private key." })
@@ -47,7 +48,8 @@ const keys = {
 
   /**
    * Fingerprint of the host's key, as `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` prints it on the host. Excludes `knownHostsFile`.
-   * @throws UserError when connecting, if the host shows another key
+   * @default none: the key is looked up in `knownHostsFile`
+   * @throws UserError if it is no SHA256 fingerprint; when connecting, if the host shows another key
    * @see RFC 4253 section 8, ssh-keygen(1) `-l`
    */
   hostKey: z
@@ -78,6 +80,8 @@ export const hostArgs = z
       /**
        * A host through which this one is reached; its key is checked in the same way. One jump only: a jump host has no `jump` of its own.
        * The same credentials sign in to both; only `identityFile` and `user` may differ.
+       * @default none: the host is reached directly
+       * @throws UserError for what is refused of the host itself, and for a `jump` or `privilege` of its own
        * @see ssh(1) `-J`
        */
       jump: jumpArgs.optional(),

@@ -32,6 +32,7 @@ const managedGuest = z.strictObject(
     /**
      * Where libvirt is, as seen from the host.
      * @default "qemu:///system"
+     * @throws UserError if it is no URI of QEMU's
      * @see https://libvirt.org/uri.html
      */
     uri: z
@@ -52,6 +53,11 @@ export const domainArgs = z.union([plainGuest, managedGuest], {
 });
 
 export type DomainArgs = z.output<typeof domainArgs>;
+
+/** Whether a `domain` argument names a domain of libvirt's, as far as it is known. */
+export function isManaged(domain: unknown): boolean {
+  return typeof domain === "object" && domain !== null && "libvirt" in domain;
+}
 
 /** A disk of a guest, by any of its names. */
 export const diskName = z

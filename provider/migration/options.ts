@@ -3,6 +3,10 @@
 import { z } from "zod";
 import { absolutePath } from "../disk/paths.js";
 
+const speedError = "maxBytesPerSecond is a whole number of bytes, 0 (no limit) or more";
+const losesError = 'loses is a list of "bitmaps", "internal-snapshots" and "snapshot-metadata"';
+const stallError = "stallSeconds is a whole number of seconds, 10 or more";
+
 export const moveOptions = z.strictObject({
   /**
    * `mirror`: the layers below the active one are copied, then the active image is mirrored and switched (design 3.2).
@@ -11,6 +15,7 @@ export const moveOptions = z.strictObject({
    * the old path, so it wants `restartDuringMove`.
    * Either way the chain afterwards has the same names and the same length, unless `collapse` is `none`.
    * @default "mirror"
+   * @throws UserError for `snapshot` on plain QMP without `restartDuringMove`, and on libvirt
    */
   strategy: z.enum(["mirror", "snapshot"], { error: 'strategy is "mirror" or "snapshot"' }).default("mirror"),
   /**
@@ -25,6 +30,7 @@ export const moveOptions = z.strictObject({
    * `current` in the manifest beside its image (the error of a cut run and the outputs repeat it). Its old command line would
    * silently boot an image that lacks what was written since the freeze.
    * @default none: strategy `snapshot` is refused
+   * @throws UserError with strategy `mirror`, where the old command line stays right until the switch
    */
   restartDuringMove: z.enum(["from-manifest"], { error: 'restartDuringMove is "from-manifest"' }).optional(),
   /**
@@ -36,28 +42,31 @@ export const moveOptions = z.strictObject({
   /**
    * Upper limit of the copy and of the mirror, in bytes per second; `0` lifts it. Guest writes are never slowed.
    * @default 0
+   * @throws UserError if negative or not whole
    * @see QEMU QMP reference, blockdev-mirror `speed`
    */
-  maxBytesPerSecond: z.int().min(0, "maxBytesPerSecond is a number of bytes, 0 (no limit) or more").default(0),
+  maxBytesPerSecond: z.int({ error: speedError }).min(0, speedError).default(0),
   /**
    * `background`: guest writes go to the source and are copied after. `write-blocking`: each waits for the destination too,
    * so that a busy guest cannot outrun the mirror.
    * @default "background"
+   * @throws UserError for any other word
    * @see QEMU QMP reference, MirrorCopyMode
    */
-  copyMode: z.enum(["background", "write-blocking"]).default("background"),
+  copyMode: z.enum(["background", "write-blocking"], { error: 'copyMode is "background" or "write-blocking"' }).default("background"),
   /**
    * `full`: before the mirror starts, the copied layers are compared with their sources, as a guest would read them, past the page cache.
    * @default "none"
+   * @throws UserError for any other word; when moving, if a copy differs from its source
    */
-  verify: z.enum(["none", "full"]).default("none"),
+  verify: z.enum(["none", "full"], { error: 'verify is "none" or "full"' }).default("none"),
   /**
    * What becomes of the image that was active before the move: renamed beside its old name, given its name back, or deleted.
    * All are renamed in the switch, so that no boot finds a stale disk.
    * @default "quarantine"
    * @throws UserError for `keep` without `link` on plain QMP: a boot by the old name would silently find the stale image
    */
-  afterwards: z.enum(["quarantine", "keep", "delete"]).default("quarantine"),
+  afterwards: z.enum(["quarantine", "keep", "delete"], { error: 'afterwards is "quarantine", "keep" or "delete"' }).default("quarantine"),
   /**
    * The symbolic link to a directory through which a plain guest's command line names its disks (`/vm/web` → `/path1`).
    * The switch points it at the destination, so that the same command line boots from there.
@@ -68,13 +77,15 @@ export const moveOptions = z.strictObject({
   /**
    * What the move may leave behind, since a mirror does not carry it.
    * @default []: a disk that has them is refused
+   * @throws UserError for any other word
    */
-  loses: z.array(z.enum(["bitmaps", "internal-snapshots", "snapshot-metadata"])).default([]),
+  loses: z.array(z.enum(["bitmaps", "internal-snapshots", "snapshot-metadata"], { error: losesError }), { error: losesError }).default([]),
   /**
    * Seconds without any progress after which a wait is given up. Nothing is lost: the next `up` goes on.
    * @default 600
+   * @throws UserError if it is less than 10, or not whole
    */
-  stallSeconds: z.int().min(10, "stallSeconds is a number of seconds, 10 or more").default(600),
+  stallSeconds: z.int({ error: stallError }).min(10, stallError).default(600),
 });
 
 export type MoveOptions = z.output<typeof moveOptions>;

@@ -1,7 +1,7 @@
 /** What a resource shows of its disks: read from the host, in the words of outputs. */
 
 import type { BackingChain } from "../disk/chain.js";
-import { baseName, directoryOf, within } from "../disk/paths.js";
+import { baseName, within } from "../disk/paths.js";
 import type { PhaseName } from "./look/observation.js";
 import type { Outcome } from "./outcome.js";
 import type { SeenDisk, Site } from "./site.js";
@@ -66,23 +66,6 @@ export function driftOf({ disk, seen, image, active }: SeenDisk, called = disk):
   if (seen.phase === "idle") return `${called} is at ${active.named}`;
   if (image.definedAt === undefined || image.definedAt === image.chain[0].path) return undefined;
   return `${called} is at ${active.named}, but the persistent definition names ${image.definedAt}: the next start would find that`;
-}
-
-/** The plan of a move in one line, from what the last look has shown. */
-export function planLine(disks: Readonly<Record<string, { chain: readonly LayerReport[] }>>, destination: string): string {
-  const parts = Object.entries(disks).map(([disk, { chain: whole }]) => {
-    const chain = layersAtHome(whole);
-    const bytes = chain.reduce((sum, { allocatedBytes }) => sum + allocatedBytes, 0);
-    return `${disk}: ${chain.length} ${chain.length === 1 ? "layer" : "layers"}, ${Math.round(bytes / mib)} MiB, from ${chain[0]?.path}`;
-  });
-  return `plan: ${parts.join("; ")} to ${destination}, live: copy the lower layers, mirror the active one, switch, tidy`;
-}
-
-/** The layers that a move takes along: from the active one down, as long as they lie in its directory. */
-function layersAtHome(chain: readonly LayerReport[]): readonly LayerReport[] {
-  const home = directoryOf(chain[0]?.path ?? "");
-  const outside = chain.findIndex(({ path }) => path.startsWith("/") && directoryOf(path) !== home);
-  return outside < 0 ? chain : chain.slice(0, outside);
 }
 
 /** Whether a phase in the state says that there is work left, whatever the inputs say. */

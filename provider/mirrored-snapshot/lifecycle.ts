@@ -2,7 +2,7 @@
 
 import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
-import { argumentsOf, changedArguments, checkArguments, isUnknown } from "../arguments.js";
+import { argumentsOf, changedArguments, checkArguments, isUnknown, settingsIn } from "../arguments.js";
 import { messageOf, UserError } from "../errors.js";
 import { placeChanged } from "../hypervisor/address.js";
 import { GuestNotRunning } from "../hypervisor/hypervisor.js";
@@ -12,6 +12,7 @@ import { openSite } from "../migration/open.js";
 import { moveOptions } from "../migration/options.js";
 import { end, make, snapshotLeftOnHost } from "./conduct.js";
 import { observe } from "./observe.js";
+import { snapshotLine } from "./plan-line.js";
 import { outputsOf } from "./report.js";
 import { disksOf, type MirroredSnapshotSettings, mirroredSnapshotArgs, type SnapshotReport } from "./resource.js";
 import type { SnapshotSite } from "./site.js";
@@ -19,19 +20,21 @@ import type { SnapshotSite } from "./site.js";
 export const mirroredSnapshot: Lifecycle = {
   check: (_olds, news) => checkArguments(mirroredSnapshotArgs, news),
 
-  diff(_id, olds, news) {
+  diff(_id, olds, news, run) {
     refuseOtherChanges(olds, news);
-    if (changedArguments(mirroredSnapshotArgs, olds, news).length > 0) return { changes: undefined, replaces: [] };
-    return { changes: Object.values(statesIn(olds)).some(({ state }) => state !== "ready"), replaces: [] };
+    const changed = changedArguments(mirroredSnapshotArgs, olds, news);
+    const unfinished = Object.values(statesIn(olds)).some(({ state }) => state !== "ready");
+    if (changed.length > 0 || unfinished) tellPlan(olds, news, changed, run);
+    return { changes: changed.length > 0 ? undefined : unfinished, replaces: [] };
   },
 
   async create(inputs, run) {
-    return make(await siteOf(mirroredSnapshotArgs.parse(inputs), run), inputs);
+    return make(await siteOf(settingsIn(mirroredSnapshotArgs, inputs), run), inputs);
   },
 
   async read(id, outputs, run) {
     const inputs = argumentsOf(mirroredSnapshotArgs, outputs);
-    const site = await siteOf(mirroredSnapshotArgs.parse(inputs), run);
+    const site = await siteOf(settingsIn(mirroredSnapshotArgs, inputs), run);
     try {
       return { id, inputs, outputs: { ...inputs, ...outputsOf(site, await observe(site)) } };
     } catch (thrown) {
@@ -43,12 +46,12 @@ export const mirroredSnapshot: Lifecycle = {
 
   async update(id, olds, news, run) {
     if (onlyEndingChanges(olds, news)) return { outputs: { ...olds, onDelete: undefined, ...news } };
-    const { outputs } = await make(await siteOf(mirroredSnapshotArgs.parse(argumentsOf(mirroredSnapshotArgs, news)), run), news, id);
+    const { outputs } = await make(await siteOf(settingsIn(mirroredSnapshotArgs, news), run), news, id);
     return { outputs };
   },
 
   async delete(_id, outputs, run) {
-    const settings = mirroredSnapshotArgs.parse(argumentsOf(mirroredSnapshotArgs, outputs));
+    const settings = settingsIn(mirroredSnapshotArgs, outputs);
     const { onDelete } = settings;
     if (onDelete === undefined) throw withoutEnding(settings);
     const site = await siteOf(settings, run);
@@ -62,6 +65,15 @@ export const mirroredSnapshot: Lifecycle = {
     }
   },
 };
+
+/** Nothing is said of what only the update will tell. */
+function tellPlan(olds: Properties, news: Properties, changed: readonly string[], run: Run): void {
+  const settings = mirroredSnapshotArgs.safeParse(argumentsOf(mirroredSnapshotArgs, news)).data;
+  const states = statesIn(olds);
+  const lines = settings && disksOf(settings).map((disk) => snapshotLine(disk, states[disk.disk]?.state, changed, settings.onDelete));
+  const said = lines?.filter((line) => line !== undefined) ?? [];
+  if (said.length > 0) run.say("info", `plan: ${said.join("; ")}`);
+}
 
 async function siteOf(settings: MirroredSnapshotSettings, run: Run): Promise<SnapshotSite> {
   const { host, domain, reuseExternal } = settings;

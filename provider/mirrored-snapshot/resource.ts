@@ -16,9 +16,15 @@ import type { SnapshotDisk } from "./snapshot-xml.js";
 const snapshotDisk = z.strictObject({
   /** The disk: its device id, QOM path, drive id or serial. */
   disk: diskName,
-  /** Path of the overlay that takes the guest's writes from now on. From then on a boot must use it. */
+  /**
+   * Path of the overlay that takes the guest's writes from now on. From then on a boot must use it.
+   * @throws UserError if it is not absolute; when taking the snapshot, if its directory is not there
+   */
   file: absolutePath("file"),
-  /** Path of the image to which every one of these writes goes too. Its directory is another one than `file`'s. */
+  /**
+   * Path of the image to which every one of these writes goes too. Its directory is another one than `file`'s.
+   * @throws UserError if it is not absolute; when taking the snapshot, if its directory is not there, or is `file`'s
+   */
   mirror: absolutePath("mirror"),
   /**
    * The format of both files.
@@ -60,6 +66,7 @@ const keys = {
   domain: domainArgs,
   /**
    * The disks of the snapshot, taken all at one point in time, or none. Fixed for the life of the snapshot.
+   * @default none: `diskspecs` names them
    * @throws UserError if `diskspecs` is given too, or neither is
    */
   disks: z
@@ -69,6 +76,7 @@ const keys = {
   /**
    * The same as texts: `disk[,snapshot=type][,driver=type][,file=name][,mirror=name]`, where `,,` is a literal comma; a disk with
    * `snapshot=no` is left out.
+   * @default none: `disks` names them
    * @throws UserError if `disks` is given too, or neither is
    */
   diskspecs: z.array(diskspec, { error: "diskspecs is a list of texts" }).min(1, "diskspecs is empty: name a disk").optional(),
@@ -83,12 +91,14 @@ const keys = {
   /**
    * `background`: guest writes go to `file` and are mirrored after. `write-blocking`: each waits for the mirror too.
    * @default "background"
+   * @throws UserError for any other word
    * @see QEMU QMP reference, MirrorCopyMode
    */
   copyMode: moveOptions.shape.copyMode,
   /**
    * Path of a layer that both chains may share: the copied chain may lead back to it, and is not compared from there on.
    * @default none: a chain that leads back into the source's directory is refused before the pivot
+   * @throws UserError if it is not absolute
    */
   keepBase: absolutePath("keepBase").optional(),
   /**
@@ -103,6 +113,7 @@ const keys = {
   /**
    * Seconds without any progress after which a wait is given up. Nothing is lost: the next `up` goes on.
    * @default 600
+   * @throws UserError if it is less than 10, or not whole
    */
   stallSeconds: moveOptions.shape.stallSeconds,
   /**

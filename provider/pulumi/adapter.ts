@@ -23,6 +23,8 @@ export function adapt(lifecycle: Lifecycle, surroundings: Surroundings = provide
 
 class Adapter implements dynamic.ResourceProvider {
   #credentials: Credentials = {};
+  /** What diff has said of each resource: a refresh asks it once more before the program does. */
+  readonly #toldPlans = new Set<string>();
 
   constructor(
     readonly lifecycle: Lifecycle,
@@ -45,7 +47,7 @@ class Adapter implements dynamic.ResourceProvider {
 
   diff = (id: string, olds: Properties, news: Properties): Promise<dynamic.DiffResult> =>
     this.#call("diff", news, async (run) => {
-      const { changes, replaces } = this.lifecycle.diff(id, visibleOf(olds), visibleOf(news), run);
+      const { changes, replaces } = this.lifecycle.diff(id, visibleOf(olds), visibleOf(news), this.#tellingOnce(run));
       return changes === undefined ? { replaces } : { changes, replaces };
     });
 
@@ -72,6 +74,16 @@ class Adapter implements dynamic.ResourceProvider {
 
   delete = (id: string, props: Properties): Promise<void> =>
     this.#call("delete", props, (run) => this.lifecycle.delete(id, visibleOf(props), run));
+
+  #tellingOnce(run: Run): Run {
+    const say: Run["say"] = (severity, text) => {
+      const key = `${run.urn} ${text}`;
+      if (this.#toldPlans.has(key)) return;
+      this.#toldPlans.add(key);
+      run.say(severity, text);
+    };
+    return { ...run, say };
+  }
 
   async #call<T>(method: string, bag: Properties, work: (run: Run) => Promise<T>): Promise<T> {
     const log = new ResourceLog(this.surroundings.sink, urnOf(bag));

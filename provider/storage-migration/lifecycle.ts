@@ -1,20 +1,21 @@
 /** `StorageMigration` in the provider process: parse, converge, tell. */
 
 import { z } from "zod";
-import { argumentsOf, changedArguments, checkArguments } from "../arguments.js";
+import { argumentsOf, changedArguments, checkArguments, isUnknown, settingsIn } from "../arguments.js";
 import { directoryOf } from "../disk/paths.js";
 import { messageOf } from "../errors.js";
-import { placeChanged } from "../hypervisor/address.js";
+import { isManaged, placeChanged } from "../hypervisor/address.js";
 import { DomainMissing, GuestNotRunning, shutOff } from "../hypervisor/hypervisor.js";
 import { gone, type Lifecycle, type Properties, type Run, Unfinished } from "../lifecycle.js";
 import { allImages, converge, guestIsSilent, HalfWay, release } from "../migration/converge.js";
 import { observe } from "../migration/look/observe.js";
 import { openSite } from "../migration/open.js";
-import { moveOptions } from "../migration/options.js";
+import { defaultMoveOptions, moveOptions } from "../migration/options.js";
 import type { Outcome } from "../migration/outcome.js";
-import { moveLeftOnHost } from "../migration/record/leftover.js";
+import { planLine } from "../migration/plan-line.js";
+import { nothingLeftOnHost } from "../migration/record/leftover.js";
 import { seenElsewhere } from "../migration/record/missing.js";
-import { type DiskReport, diskReport, driftOf, isUnfinished, planLine } from "../migration/report.js";
+import { type DiskReport, diskReport, driftOf, isUnfinished } from "../migration/report.js";
 import type { Seen, Site } from "../migration/site.js";
 import { type StorageMigrationSettings, storageMigrationArgs } from "./resource.js";
 
@@ -23,14 +24,14 @@ export const storageMigration: Lifecycle = {
 
   diff(_id, olds, news, run) {
     const changed = changedArguments(storageMigrationArgs, olds, news);
-    const moves = movesIn(olds);
-    if (changed.includes("destination") && typeof news.destination === "string") run.say("info", planLine(moves, news.destination));
-    if (changed.length > 0) return { changes: undefined, replaces: placeChanged(olds, news) };
-    return { changes: Object.values(moves).some(({ phase }) => isUnfinished(phase)), replaces: [] };
+    const unfinished = Object.values(movesIn(olds)).some(({ phase }) => isUnfinished(phase));
+    const replaces = placeChanged(olds, news);
+    if (replaces.length === 0 && (changed.length > 0 || unfinished)) tellPlan(olds, news, run);
+    return { changes: changed.length > 0 ? undefined : unfinished, replaces };
   },
 
   async create(inputs, run) {
-    const settings = storageMigrationArgs.parse(inputs);
+    const settings = settingsIn(storageMigrationArgs, inputs);
     const site = await siteOf(settings, run);
     const disks = settings.disks ?? (await allImages(site));
     return arrive(site, disks, inputs, {});
@@ -38,7 +39,7 @@ export const storageMigration: Lifecycle = {
 
   async read(id, outputs, run) {
     const inputs = argumentsOf(storageMigrationArgs, outputs);
-    const settings = storageMigrationArgs.parse(inputs);
+    const settings = settingsIn(storageMigrationArgs, inputs);
     const site = await siteOf(settings, run);
     const known = movesIn(outputs);
     try {
@@ -56,18 +57,19 @@ export const storageMigration: Lifecycle = {
   },
 
   async update(id, olds, news, run) {
-    const settings = storageMigrationArgs.parse(argumentsOf(storageMigrationArgs, news));
+    const settings = settingsIn(storageMigrationArgs, news);
     const site = await siteOf(settings, run);
     const known = movesIn(olds);
     const disks = settings.disks ?? (Object.keys(known).length > 0 ? Object.keys(known) : await allImages(site));
     const dropped = Object.keys(known).filter((disk) => !disks.includes(disk));
     if (dropped.length > 0) await withdraw(site, dropped);
+    if (isOnlyReported(settings, olds, disks)) return { outputs: { ...news, ...outputsOf(site, await observe(site, disks), known) } };
     const { outputs } = await arrive(site, disks, news, known, id);
     return { outputs };
   },
 
   async delete(_id, outputs, run) {
-    const settings = storageMigrationArgs.parse(argumentsOf(storageMigrationArgs, outputs));
+    const settings = settingsIn(storageMigrationArgs, outputs);
     const site = await siteOf(settings, run);
     const moves = movesIn(outputs);
     try {
@@ -75,10 +77,26 @@ export const storageMigration: Lifecycle = {
       await withdraw(site, Object.keys(moves).length > 0 ? Object.keys(moves) : (settings.disks ?? (await allImages(site))));
     } catch (thrown) {
       if ((await guestIsSilent(site, thrown)) === "host-is-silent") throw thrown;
-      await moveLeftOnHost(site, String(outputs.domainId), placesOf(settings, moves));
+      await nothingLeftOnHost(site, String(outputs.domainId), placesOf(settings, moves), thrown);
     }
   },
 };
+
+/** Nothing is said of what only the update will tell. */
+function tellPlan(olds: Properties, news: Properties, run: Run): void {
+  const moves = movesIn(olds);
+  const { destination, disks = Object.keys(moves), domain } = news;
+  if (typeof destination !== "string" || !Array.isArray(disks) || isUnknown([destination, disks])) return;
+  const line = planLine({
+    disks: disks.map(String).map((disk) => ({ disk, seen: moves[disk] })),
+    dropped: Object.keys(moves).filter((disk) => !disks.includes(disk)),
+    before: typeof olds.destination === "string" ? olds.destination : undefined,
+    destination,
+    options: moveOptions.safeParse(argumentsOf(moveOptions, news)).data ?? defaultMoveOptions,
+    by: isManaged(domain) ? "libvirt" : "qemu",
+  });
+  if (line !== undefined) run.say("info", line);
+}
 
 /** Where a move of the disks may have left its manifests. */
 function placesOf({ destination }: StorageMigrationSettings, moves: Moves): string[] {
@@ -101,6 +119,13 @@ async function arrive(site: Site, disks: readonly string[], inputs: Properties, 
     const outputs = seen ? outputsOf(site, seen, known, outcome) : { moves: known, domainId };
     throw new Unfinished(id ?? domainId ?? "unfinished", { ...inputs, ...outputs }, cause);
   }
+}
+
+/** With `onDrift: "report"` a disk that somebody moved stays where it is until `destination` changes. */
+function isOnlyReported({ onDrift, destination }: StorageMigrationSettings, olds: Properties, disks: readonly string[]): boolean {
+  const phases = disks.map((disk) => movesIn(olds)[disk]?.phase);
+  const isAtRest = phases.every((phase) => phase === "idle" || phase === "settled");
+  return onDrift === "report" && olds.destination === destination && isAtRest && phases.includes("idle");
 }
 
 /** For disks that are ours no more: what was begun ends, undone before its switch, finished after it. */

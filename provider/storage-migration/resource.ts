@@ -16,6 +16,7 @@ const keys = {
   /**
    * The disks that move, each by its device id, QOM path, drive id or serial. They switch all or none.
    * @default all images that the guest has when the resource is created; one that it gains later is not moved
+   * @throws UserError if it is empty or names a disk twice; when moving, if the guest has no such disk
    */
   disks: z
     .array(diskName, { error: 'disks is a list of disk names, such as ["vda"]' })
@@ -31,6 +32,7 @@ const keys = {
    * What to do when somebody moved a disk by hand. `correct`: the preview shows it and `up` moves it back.
    * `report`: `drift` in the outputs and a warning, no diff.
    * @default "correct"
+   * @throws UserError for any other word
    */
   onDrift: z.enum(["correct", "report"], { error: 'onDrift is "correct" or "report"' }).default("correct"),
 };

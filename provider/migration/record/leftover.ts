@@ -1,12 +1,26 @@
 /** Whether a move was left on a host whose guest does not answer: the manifests tell, not our memory. */
 
-import { UserError } from "../../errors.js";
+import { isKind, UserError } from "../../errors.js";
 import { readSmallFile } from "../../host/files.js";
+import { DomainMissing, GuestNotRunning } from "../../hypervisor/hypervisor.js";
 import type { Site } from "../site.js";
 import { parseManifest } from "./manifest.js";
 import { isSnapshotText } from "./snapshot-mark.js";
 
 const list = `for place do for found in "$place"/lm-????????.manifest.json; do [ -e "$found" ] && printf '%s\\0' "$found"; done; done; :`;
+
+/**
+ * For a delete that could not look at its disks: fine where nothing was left.
+ * @throws UserError naming the guest's unfinished move, if one of the directories has its manifest; `reason` itself, where the guest answers
+ */
+export async function nothingLeftOnHost(site: Site, domainId: string, directories: readonly string[], reason: unknown): Promise<void> {
+  try {
+    await moveLeftOnHost(site, domainId, directories);
+  } catch (left) {
+    const isSilent = reason instanceof GuestNotRunning || reason instanceof DomainMissing || !isKind(reason, "user");
+    throw isSilent ? left : reason;
+  }
+}
 
 /** @throws UserError naming the guest's unfinished move, if one of the directories has its manifest */
 export async function moveLeftOnHost(site: Site, domainId: string, directories: readonly string[]): Promise<void> {

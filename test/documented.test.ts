@@ -1,0 +1,87 @@
+/** Every argument says what it is, its default and what is refused: where a program's author reads it, and in the README. */
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import ts from "typescript";
+import { domainDiskArgs } from "../provider/domain-disk/resource.js";
+import { hostArgs } from "../provider/host/target.js";
+import { domainArgs } from "../provider/hypervisor/address.js";
+import { moveOptions } from "../provider/migration/options.js";
+import { mirroredSnapshotArgs } from "../provider/mirrored-snapshot/resource.js";
+import { storageMigrationArgs } from "../provider/storage-migration/resource.js";
+
+const root = path.resolve(__dirname, "../..");
+
+/** Where each schema's keys are written. */
+const schemas: Record<string, readonly string[]> = {
+  "provider/host/target.ts": Object.keys(hostArgs.shape),
+  "provider/hypervisor/address.ts": domainArgs.options.flatMap(({ shape }) => Object.keys(shape)),
+  "provider/migration/options.ts": Object.keys(moveOptions.shape),
+  "provider/domain-disk/resource.ts": Object.keys(domainDiskArgs.shape),
+  "provider/storage-migration/resource.ts": Object.keys(storageMigrationArgs.shape).filter((key) => !(key in moveOptions.shape)),
+  "provider/mirrored-snapshot/resource.ts": [...Object.keys(mirroredSnapshotArgs.shape), "disk", "file", "mirror", "driver"],
+};
+
+interface Written {
+  comment: string;
+  schema: string;
+}
+
+/** The keys of a file's object literals whose values are schemas, with the comment before each. */
+function keysOf(file: string, text: string): Map<string, Written> {
+  const source = ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true);
+  const found = new Map<string, Written>();
+  const visit = (node: ts.Node): void => {
+    if (ts.isPropertyAssignment(node) && !found.has(node.name.getText())) {
+      const comment = ts.getJSDocCommentsAndTags(node).map((doc) => doc.getText());
+      found.set(node.name.getText(), { comment: comment.join("\n"), schema: node.initializer.getText() });
+    }
+    ts.forEachChild(node, visit);
+  };
+  visit(source);
+  return found;
+}
+
+/** What an argument's comment lacks. */
+function lacking({ comment, schema }: Written): string[] {
+  const isOptional = /\.(default|optional)\(|moveOptions\.shape/.test(schema);
+  const isRefused = comment.includes("Refused.");
+  const isShared = /^(hostArgs|domainArgs|diskName)$/.test(schema);
+  return [
+    ...(comment.replace(/[/*\s]/g, "").length < 10 ? ["what it is"] : []),
+    ...(isOptional && !isRefused && !comment.includes("@default") ? ["@default"] : []),
+    ...(!isShared && !comment.includes("@throws") ? ["@throws"] : []),
+  ];
+}
+
+describe("the documentation of the arguments", () => {
+  for (const [file, keys] of Object.entries(schemas)) {
+    it(`says of each in ${file} what it is, its default and what is refused`, () => {
+      const written = keysOf(file, readFileSync(path.join(root, file), "utf8"));
+      for (const key of keys) {
+        const found = written.get(key);
+        assert.ok(found, `${file} has no key ${key}`);
+        assert.deepEqual(lacking(found), [], `${key} in ${file}`);
+      }
+    });
+  }
+
+  it("would be found wanting", () => {
+    const bare = keysOf("bare.ts", "const keys = { size: z.int().default(0) };").get("size");
+    assert.deepEqual(bare && lacking(bare), ["what it is", "@default", "@throws"]);
+  });
+
+  it("is in the README: a row for every argument", () => {
+    const readme = readFileSync(path.join(root, "README.md"), "utf8");
+    const rows = readme.split("\n").filter((line) => line.startsWith("| "));
+    const named = new Set(
+      rows.flatMap((row) => [...(row.split("|")[1] ?? "").matchAll(/`(?:host\.|domain\.)?(\w+)`/g)].map(([, name]) => name)),
+    );
+    const all = [...Object.values(schemas).flat()].filter((key) => key !== "host" && key !== "domain");
+    assert.deepEqual(
+      all.filter((key) => !named.has(key)),
+      [],
+    );
+  });
+});

@@ -1,0 +1,179 @@
+import assert from "node:assert/strict";
+import { domainDisk } from "../../provider/domain-disk/lifecycle.js";
+import type { Lifecycle, Properties } from "../../provider/lifecycle.js";
+import { mirroredSnapshot } from "../../provider/mirrored-snapshot/lifecycle.js";
+import { storageMigration } from "../../provider/storage-migration/lifecycle.js";
+import { Recorder } from "../storage-migration/stage.js";
+
+const unknown = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
+const place = { host: { address: "db-3", user: "root" }, domain: { qmp: "/run/vm/web.qmp" } };
+const layer = (path: string, mebibytes = 64) => ({ path, format: "qcow2", virtualBytes: 2 ** 30, allocatedBytes: mebibytes * 2 ** 20 });
+const chain = [layer("/slow/old"), layer("/slow/common", 32)];
+const seen = (phase: string, layers = chain) => ({ phase, bootPath: layers[0]?.path, chain: layers });
+
+/** What a preview says. */
+function plan(lifecycle: Lifecycle, before: Properties, now: Properties): string {
+  const teller = new Recorder();
+  const inputs = (bag: Properties) => lifecycle.check({}, { ...place, ...bag }).inputs;
+  const { moves, phase, chain: last, states, ...declared } = before;
+  const shown = {
+    ...(moves !== undefined && { moves }),
+    ...(phase !== undefined && { phase, chain: last }),
+    ...(states !== undefined && { states }),
+  };
+  lifecycle.diff("id", { ...inputs(declared), ...shown }, inputs(now), teller);
+  return teller.said.join("\n").replace(/^info: plan: /gm, "");
+}
+
+const mirror = "copy the lower layers that are not there yet, mirror the active one, switch, tidy";
+const at = { disks: ["vda"], destination: "/slow", moves: { vda: seen("settled") } };
+const twoDisks = { disks: ["vda", "vdb"], destination: "/slow" };
+const byOverlay = { strategy: "snapshot", restartDuringMove: "from-manifest" };
+
+describe("the plan of a StorageMigration", () => {
+  const rows: [string, Properties, Properties, string][] = [
+    ["a move", at, { ...at, destination: "/fast" }, `vda: 2 layers, 96 MiB, from /slow/old to /fast, live: ${mirror}`],
+    [
+      "an active layer alone",
+      { ...at, moves: { vda: seen("settled", [layer("/slow/old")]) } },
+      { ...at, destination: "/fast" },
+      "vda: 1 layer, 64 MiB, from /slow/old to /fast, live: mirror the active one, switch, tidy",
+    ],
+    [
+      "a layer elsewhere, which stays",
+      { ...at, moves: { vda: seen("settled", [layer("/slow/old"), layer("/pool/base")]) } },
+      { ...at, destination: "/fast" },
+      "vda: 1 layer, 64 MiB, from /slow/old (/pool/base stays) to /fast, live: mirror the active one, switch, tidy",
+    ],
+    [
+      "collapse pull, verified, the old image deleted",
+      at,
+      { ...at, destination: "/fast", ...byOverlay, collapse: "pull", verify: "full", afterwards: "delete" },
+      "vda: 2 layers, 96 MiB, from /slow/old to /fast, live: freeze all under overlays at once, copy all layers, compare the copies with their sources, mirror the overlay, switch, pull the copy up into the overlay, tidy, delete the old active image",
+    ],
+    [
+      "collapse none",
+      at,
+      { ...at, destination: "/fast", ...byOverlay, collapse: "none" },
+      "vda: 2 layers, 96 MiB, from /slow/old to /fast, live: freeze all under overlays at once, copy all layers, mirror the overlay, switch, keep the overlay on top, tidy",
+    ],
+    [
+      "a domain of libvirt's",
+      { ...at, domain: { libvirt: "web" } },
+      { ...at, domain: { libvirt: "web" }, destination: "/fast" },
+      "vda: 2 layers, 96 MiB, from /slow/old to /fast, live: copy the lower layers that are not there yet, mirror the active one, switch while the guest is suspended, tidy",
+    ],
+    [
+      "a disk that is there already",
+      { ...twoDisks, moves: { vda: seen("idle"), vdb: seen("settled", [layer("/fast/b")]) } },
+      { ...twoDisks, destination: "/fast" },
+      `vda: 2 layers, 96 MiB, from /slow/old to /fast, live: ${mirror}`,
+    ],
+    [
+      "a move that was begun and is wanted still",
+      { ...at, moves: { vda: seen("mirroring") } },
+      at,
+      "vda: go on with the move to /slow that was begun (it is mirroring)",
+    ],
+    [
+      "a move that was begun and is wanted no more",
+      { ...at, destination: "/fast", moves: { vda: seen("copying") } },
+      { ...at, destination: "/other" },
+      `vda: first end the move to /fast (it is copying): undone to the source's exact chain; vda: 2 layers, 96 MiB, from /slow/old to /other, live: ${mirror}`,
+    ],
+    [
+      "a move that has switched and is wanted no more",
+      { ...at, destination: "/fast", moves: { vda: seen("switched", [layer("/fast/old")]) } },
+      { ...at, destination: "/other" },
+      "vda: first end the move to /fast (it is switched): it has switched, so it is finished; vda: 1 layer, 64 MiB, from /fast/old to /other, live: mirror the active one, switch, tidy",
+    ],
+    [
+      "a disk that is taken in, and one that is let go",
+      { ...at, moves: { vda: seen("settled") } },
+      { ...at, disks: ["vdb"] },
+      "vdb: all its layers to /slow, live: copy the lower layers that are not there yet, mirror the active one, switch, tidy; vda: no longer looked after; a move of it that was begun is ended",
+    ],
+    ["only how the next move goes", at, { ...at, verify: "full" }, ""],
+    [
+      "drift that is only reported",
+      { ...at, onDrift: "report", moves: { vda: seen("idle") } },
+      { ...at, onDrift: "report", verify: "full" },
+      "",
+    ],
+    ["a destination that is not known yet", at, { ...at, destination: unknown }, ""],
+    ["another guest", at, { ...at, domain: { qmp: "/run/vm/other.qmp" }, destination: "/fast" }, ""],
+  ];
+  for (const [what, before, now, expected] of rows) {
+    it(`tells of ${what}`, () => assert.equal(plan(storageMigration, before, withoutState(now)), expected));
+  }
+});
+
+describe("the plan of a DomainDisk", () => {
+  const deep = [layer("/slow/top"), layer("/slow/middle"), layer("/slow/base")];
+  const adopted = { disk: "vda", phase: "settled", chain: deep };
+  const rows: [string, Properties, Properties, string][] = [
+    [
+      "a move and a pull in the chain as the move leaves it",
+      adopted,
+      { disk: "vda", storage: "/fast", base: "/fast/base" },
+      `vda: 3 layers, 192 MiB, from /slow/top to /fast, live: ${mirror}\nvda: pull /fast/middle up into /fast/top, which then stands on /fast/base, live`,
+    ],
+    ["a storage in which it lies already", adopted, { disk: "vda", storage: "/slow" }, ""],
+    [
+      "a move that was begun and is declared no more",
+      { ...adopted, storage: "/fast", phase: "copying" },
+      { disk: "vda" },
+      "vda: end the move that was begun (it is copying): undone to the source's exact chain",
+    ],
+    ["a storage that is not known yet", adopted, { disk: "vda", storage: unknown }, ""],
+    ["another disk", adopted, { disk: "vdb", storage: "/fast" }, ""],
+  ];
+  for (const [what, before, now, expected] of rows) {
+    it(`tells of ${what}`, () => assert.equal(plan(domainDisk, before, now), expected));
+  }
+});
+
+describe("the plan of a MirroredSnapshot", () => {
+  const disks = [{ disk: "vda", file: "/slow/overlay", mirror: "/fast/new" }];
+  const state = (name: string) => ({ states: { vda: { state: name, current: "/slow/overlay", chain: [] } } });
+  const rows: [string, Properties, Properties, string][] = [
+    [
+      "a pivot on delete",
+      { disks, ...state("ready") },
+      { disks, onDelete: "pivot" },
+      "vda: deleting it will compare the copies, then let the guest run on /fast/new, and rename /slow/overlay",
+    ],
+    [
+      "an abort on delete",
+      { disks, ...state("ready") },
+      { disks, onDelete: "abort" },
+      "vda: deleting it will drop /fast/new and leave the guest on /slow/overlay",
+    ],
+    [
+      "no ending any more",
+      { disks, onDelete: "abort", ...state("ready") },
+      { disks },
+      "vda: deleting it will be refused: onDelete names no ending",
+    ],
+    [
+      "a mirror that is lost",
+      { disks, ...state("lost") },
+      { disks },
+      "vda: empty /fast/new and mirror to it again; the guest stays on /slow/overlay",
+    ],
+    [
+      "a snapshot that was begun",
+      { disks, ...state("mirroring") },
+      { disks },
+      "vda: go on with what was begun (it is mirroring), until every write goes to /slow/overlay and to /fast/new",
+    ],
+    ["nothing to do", { disks, ...state("ready") }, { disks }, ""],
+  ];
+  for (const [what, before, now, expected] of rows) {
+    it(`tells of ${what}`, () => assert.equal(plan(mirroredSnapshot, before, now), expected));
+  }
+});
+
+function withoutState({ moves: _, ...declared }: Properties): Properties {
+  return declared;
+}
