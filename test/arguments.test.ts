@@ -58,7 +58,7 @@ describe("the arguments of a StorageMigration", () => {
     ["a number for a disk", { ...good, disks: [7] }, /disk is a text/],
     ["no disks at all", { ...good, disks: [] }, /disks is empty/],
     ["a disk twice", { ...good, disks: ["vda", "vda"] }, /names a disk twice/],
-    ["a negative speed", { ...good, maxBytesPerSecond: -1 }, /maxBytesPerSecond is a number of bytes/],
+    ["a negative speed", { ...good, maxBytesPerSecond: -1 }, /maxBytesPerSecond is a whole number of bytes/],
     ["keep without a link", { ...good, afterwards: "keep" }, /afterwards "keep" wants `link`/],
     ["a relative socket", { ...good, domain: { qmp: "web.qmp" } }, /domain.qmp must be an absolute path/],
     ["a domain that is none", { ...good, domain: "web" }, /domain is \{ qmp/],
