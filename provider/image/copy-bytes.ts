@@ -21,7 +21,7 @@ export async function copyBytes(copying: Copying, record: PartialRecord): Promis
     options.progress(total, total);
     return whole;
   }
-  await copyPieces(copying, record, { total, remaining: remainingAfter(extents, record.copy.doneBytes) });
+  await copyPieces(copying, record, { total, extents });
   return whole;
 }
 
@@ -36,26 +36,37 @@ async function cloned({ shell }: Copying): Promise<boolean> {
   }
 }
 
-async function copyPieces(copying: Copying, record: PartialRecord, work: { total: number; remaining: readonly Extent[] }): Promise<void> {
-  const { shell, options } = copying;
+interface Work {
+  total: number;
+  /** All data of the source, also what an earlier run has copied. */
+  extents: readonly Extent[];
+}
+
+async function copyPieces(copying: Copying, record: PartialRecord, work: Work): Promise<void> {
   const ledger = new Ledger(copying, record);
+  try {
+    await copyRemaining(copying, ledger, work);
+    await ledger.flush();
+  } catch (thrown) {
+    throw thrown instanceof CommandFailed ? await cutShort(copying, ledger, { failure: thrown, extents: work.extents }) : thrown;
+  }
+}
+
+async function copyRemaining(copying: Copying, ledger: Ledger, { total, extents }: Work): Promise<void> {
+  const { shell, options } = copying;
   const pace = new Pace(options.maxBytesPerSecond);
-  let done = work.total - totalBytes(work.remaining);
-  options.progress(done, work.total);
-  if (work.remaining.length > 0) await shell.probeDirect();
-  for (const pieces of stepsOf(work.remaining, () => pace.stepBytes())) {
-    if (options.stop.aborted) throw await stopped(copying, ledger, { done, total: work.total });
-    try {
-      await shell.copy(pieces);
-      await ledger.add(positionAfter(pieces), totalBytes(pieces));
-    } catch (thrown) {
-      throw thrown instanceof CommandFailed ? await cutShort(copying, ledger, { failure: thrown, bytesLeft: work.total - done }) : thrown;
-    }
+  const remaining = remainingAfter(extents, ledger.position);
+  let done = total - totalBytes(remaining);
+  options.progress(done, total);
+  if (remaining.length > 0) await shell.probeDirect();
+  for (const pieces of stepsOf(remaining, () => pace.stepBytes())) {
+    if (options.stop.aborted) throw await stopped(copying, ledger, { done, total });
+    await shell.copy(pieces);
+    await ledger.add(positionAfter(pieces), totalBytes(pieces));
     done += totalBytes(pieces);
-    options.progress(done, work.total);
+    options.progress(done, total);
     await pace.spend(totalBytes(pieces), options.stop);
   }
-  await ledger.flush();
 }
 
 async function stopped({ host, options }: Copying, ledger: Ledger, { done, total }: { done: number; total: number }): Promise<UserError> {
@@ -69,12 +80,13 @@ async function stopped({ host, options }: Copying, ledger: Ledger, { done, total
 async function cutShort(
   { host, shell, options }: Copying,
   ledger: Ledger,
-  { failure, bytesLeft }: { failure: CommandFailed; bytesLeft: number },
+  { failure, extents }: { failure: CommandFailed; extents: readonly Extent[] },
 ): Promise<UserError> {
   // the record needs room too, and what the failed step has taken is free for the next run
   await shell.cutOff(ledger.position, options.sourceIdentity.sizeBytes).catch(ignoreFailedCommand);
   await ledger.flush().catch(ignoreFailedCommand);
   const { freeBytes } = await shell.look();
+  const bytesLeft = totalBytes(remainingAfter(extents, ledger.position));
   const short = bytesLeft - freeBytes;
   const room = short > 0 ? ` ${gib(bytesLeft)} are still to be copied and ${gib(freeBytes)} are free: free at least ${gib(short)}.` : "";
   const advice = "What is copied stays; run `pulumi up` again to go on from there";

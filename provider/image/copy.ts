@@ -121,6 +121,12 @@ async function finishCopy(copying: Copying, record: PartialRecord): Promise<"cop
   const copied = await copyBytes(copying, record);
   const seen = await shell.look();
   if (!isSource(seen, options)) return discardCopy(copying, copied);
+  const there = await shell.usePartial(record.copy.suffix);
+  if (there?.ino !== record.copy.ino) {
+    throw new UserError(
+      `${unable(copying.host, options)}: its partial was taken away or replaced while it was copied. Run \`pulumi up\` again.`,
+    );
+  }
   await shell.dress(options.sourceIdentity.sizeBytes);
   await shell.place();
   await recordFinished(copying, copied);

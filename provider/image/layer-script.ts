@@ -94,12 +94,13 @@ map_data() {
 `;
 
 const COPYING = `
-create() { (umask 077; exec dd if=/dev/null of="$partial" conv=excl status=none) && truncate -s "$1" "$partial"; }
+create() { (umask 077; exec dd if=/dev/null of="$partial" conv=excl status=none) && truncate -c -s "$1" "$partial"; }
 
+# nocreat, and truncate -c: where the folder's file system was unmounted, nothing may come into being in what lies below it
 # the same bytes that are copied anyway, so a partial that is continued keeps what it has
 probe() {
   dd if="$source" of=/dev/null bs=4096 count=1 iflag=direct status=none 2>/dev/null && from=direct,
-  dd if="$source" of="$partial" bs=4096 count=1 oflag=direct conv=notrunc status=none 2>/dev/null && to=direct,
+  dd if="$source" of="$partial" bs=4096 count=1 oflag=direct conv=nocreat,notrunc status=none 2>/dev/null && to=direct,
   printf 'ok\\n'
 }
 
@@ -109,16 +110,16 @@ copy() {
     [ "$2" -ge "$block" ] || block=$2
     [ $(($2 % 4096)) -eq 0 ] || in= out=
     dd if="$source" of="$partial" bs="$block" iflag="\${in}fullblock,skip_bytes,count_bytes" oflag="\${out}seek_bytes" \\
-      skip="$1" count="$2" seek="$1" conv=notrunc,sparse status=none || return 1
+      skip="$1" count="$2" seek="$1" conv=nocreat,notrunc,sparse status=none || return 1
     shift 2
   done
 }
 
 # gives back what a piece that found no room has taken, so that the record can be written
-cut_off() { truncate -s "$1" "$partial" && truncate -s "$2" "$partial"; }
+cut_off() { truncate -c -s "$1" "$partial" && truncate -c -s "$2" "$partial"; }
 
 dress() {
-  truncate -s "$1" "$partial" &&
+  truncate -c -s "$1" "$partial" &&
   { [ -z "$backing" ] || qemu-img rebase -u -f qcow2 -F "$backing_format" -b "$backing" -- "$partial"; } &&
   cp --attributes-only --preserve=mode,ownership -- "$source" "$partial" &&
   # a label or an ACL that the file system cannot hold is found out by QEMU's own probe of the folder

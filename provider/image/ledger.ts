@@ -9,13 +9,16 @@ const RECORD_SECONDS = 2;
 export class Ledger {
   private unrecordedBytes = 0;
   private recordedAt = performance.now();
+  private syncedPosition: number;
 
   constructor(
     private readonly copying: Copying,
     private readonly record: PartialRecord,
     /** All before this offset is copied, or is a hole. */
     public position = record.copy.doneBytes,
-  ) {}
+  ) {
+    this.syncedPosition = position;
+  }
 
   async add(position: number, bytes: number): Promise<void> {
     this.position = position;
@@ -27,9 +30,21 @@ export class Ledger {
   /** Synced first: what is recorded is never copied again, also after a crash of the host. */
   async flush(): Promise<void> {
     const { shell } = this.copying;
-    await shell.syncPartial();
+    await this.sync();
     if (this.unrecordedBytes > 0) await shell.write({ ...this.record, copy: { ...this.record.copy, doneBytes: this.position } });
     this.unrecordedBytes = 0;
     this.recordedAt = performance.now();
+  }
+
+  /** The kernel tells once of pages that it could not write, and takes them for written then (fsync(2)): nothing since the last sync counts. */
+  private async sync(): Promise<void> {
+    try {
+      await this.copying.shell.syncPartial();
+    } catch (failure) {
+      this.position = this.syncedPosition;
+      this.unrecordedBytes = 0;
+      throw failure;
+    }
+    this.syncedPosition = this.position;
   }
 }

@@ -1,0 +1,105 @@
+/** File systems that a test mounts, and that fill up, fail, turn read-only or vanish. Mounting wants root. */
+
+import { mkdir, rm } from "node:fs/promises";
+import path from "node:path";
+import { run } from "./command.js";
+import type { Sandbox } from "./sandbox.js";
+
+export interface MountOptions {
+  kind: "tmpfs" | "ext4";
+  sizeMiB: number;
+}
+
+/** Over an existing directory, so that the paths in it stay what they are. Undone with the sandbox. */
+export async function mountSmall(sandbox: Sandbox, place: string, options: MountOptions): Promise<SmallFileSystem> {
+  const backing = `${place}.backing`;
+  // lazily, whatever QEMU or a mount namespace still has open there; a loop device goes with its last user
+  sandbox.defer(() => unmountAll(place, backing));
+  await mkdir(place, { recursive: true });
+  const small = new SmallFileSystem(place, backing, options);
+  await small.make();
+  return small;
+}
+
+async function unmountAll(...places: string[]): Promise<void> {
+  for (const place of places) while (await succeeds("umount", ["--lazy", place])) {}
+}
+
+function succeeds(program: string, args: readonly string[]): Promise<boolean> {
+  return run(program, args).then(
+    () => true,
+    () => false,
+  );
+}
+
+export class SmallFileSystem {
+  /** Use {@link mountSmall}. */
+  constructor(
+    readonly place: string,
+    /** Of ext4: a tmpfs with the sparse file behind the loop device. */
+    private readonly backing: string,
+    private readonly options: MountOptions,
+  ) {}
+
+  async make(): Promise<void> {
+    const { kind, sizeMiB } = this.options;
+    if (kind === "tmpfs") return void (await run("mount", ["-t", "tmpfs", "-o", `size=${sizeMiB}M`, "livedisk-test", this.place]));
+    await mkdir(this.backing);
+    await run("mount", ["-t", "tmpfs", "-o", `size=${sizeMiB + 16}M`, "livedisk-test", this.backing]);
+    await run("truncate", ["-s", `${sizeMiB}M`, this.image]);
+    await run("mkfs.ext4", ["-q", "-F", "-m", "0", this.image]);
+    await this.mount();
+  }
+
+  /** After {@link vanish} or {@link turnReadOnly}: as when the storage is mended, all that was synced is there again. */
+  async mount(): Promise<void> {
+    await run("mount", ["-o", "loop", this.image, this.place]);
+  }
+
+  /** Takes all room but so much. */
+  async fill(leaveMiB: number): Promise<void> {
+    await run("fallocate", ["-l", `${Math.max(1, (await this.freeMiB()) - leaveMiB)}M`, this.ballast]);
+  }
+
+  async free(): Promise<void> {
+    await rm(this.ballast, { force: true });
+  }
+
+  /** tmpfs: gives it another size. */
+  async resize(sizeMiB: number): Promise<void> {
+    await run("mount", ["-o", `remount,size=${sizeMiB}M`, this.place]);
+  }
+
+  /** ext4: what it does by itself after an error of its disk (mount option errors=remount-ro), whoever has files open there. */
+  async turnReadOnly(): Promise<void> {
+    await run("mount", ["-o", "remount,abort", this.place]);
+  }
+
+  /** The name is gone at once; what is open stays open. */
+  async vanish(): Promise<void> {
+    await run("umount", ["--lazy", this.place]);
+  }
+
+  /** ext4: the disk below has no block left that was not written before, as a thin volume: writes come back from the disk as errors. */
+  async failBelow(leaveMiB: number): Promise<void> {
+    const free = Number((await run("stat", ["-f", "-c", "%a", this.backing])).trim()) * 4096;
+    await run("fallocate", ["-l", String(Math.max(4096, free - leaveMiB * 2 ** 20)), path.join(this.backing, "ballast")]);
+  }
+
+  async mendBelow(): Promise<void> {
+    await rm(path.join(this.backing, "ballast"), { force: true });
+  }
+
+  private get image(): string {
+    return path.join(this.backing, "disk.img");
+  }
+
+  private get ballast(): string {
+    return path.join(this.place, "ballast");
+  }
+
+  private async freeMiB(): Promise<number> {
+    const [blocks = 0, bytes = 0] = (await run("stat", ["-f", "-c", "%a %S", this.place])).trim().split(" ").map(Number);
+    return Math.floor((blocks * bytes) / 2 ** 20);
+  }
+}
