@@ -79,9 +79,9 @@ export class QmpSession {
    */
   async call<S extends z.ZodType>(command: string, shape: S, args: object = {}): Promise<z.output<S>> {
     const reply = await this.#send(command, JSON.stringify(args));
-    const checked = shape.safeParse(reply);
+    const checked = checkedBy(shape, reply);
     if (checked.success) return checked.data;
-    const problem = z.prettifyError(checked.error).replaceAll("\n", " ");
+    const problem = checked.error instanceof z.ZodError ? z.prettifyError(checked.error).replaceAll("\n", " ") : "it nests too deep";
     throw new BugError(`Unable to read what ${this.monitor} answers to ${command}: ${problem}.`, { cause: checked.error });
   }
 
@@ -180,6 +180,15 @@ export class QmpSession {
   #unanswered(command: string, args: string, cause: Error): Error {
     const Kind = isQuestion(command) ? UnreachableError : OutcomeUnknownError;
     return new Kind(`Unable to tell what ${command} ${args} came to: no answer. ${cause.message}`, { cause });
+  }
+}
+
+/** A chain is read layer within layer, and one without end would exhaust the stack. */
+function checkedBy<S extends z.ZodType>(shape: S, reply: unknown) {
+  try {
+    return shape.safeParse(reply);
+  } catch (error) {
+    return { success: false, error } as const;
   }
 }
 

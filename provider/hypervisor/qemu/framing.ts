@@ -7,6 +7,9 @@ const newline = 0x0a;
 /** More than any guest's block graph needs (a node is about 1 KiB), and less than what would exhaust us. */
 export const maxMessageBytes = 64 * 1024 * 1024;
 
+/** What a line that is kept takes besides its bytes, so that an object of short lines cannot exhaust us either. */
+const lineCostBytes = 64;
+
 export class MessageCutter {
   #line: Buffer[] = [];
   #lineBytes = 0;
@@ -40,7 +43,7 @@ export class MessageCutter {
   /** `pretty=on` spreads an object over lines: its braces then stand alone in the first column (qobject_to_json_pretty(), QEMU 7.2). */
   #endLine(): string | undefined {
     const line = Buffer.concat(this.#line).toString("utf8").replace(/\r$/, "");
-    this.#objectBytes += this.#lineBytes;
+    this.#objectBytes += this.#lineBytes + lineCostBytes;
     this.#line = [];
     this.#lineBytes = 0;
     this.#object.push(line);

@@ -45,7 +45,8 @@ export class ScriptedMonitor implements AsyncDisposable {
     this.#sockets.add(socket);
     socket.on("error", () => {});
     socket.write(this.firstWords);
-    createInterface({ input: socket }).on("line", async (line) => {
+    const lines = createInterface({ input: socket }).on("error", () => {}); // it tells its socket's errors too
+    lines.on("line", async (line) => {
       const command: Command = JSON.parse(line);
       this.heard.push(command.execute);
       const answer = command.execute === "qmp_capabilities" ? { return: {} } : await this.script(command, socket);
