@@ -1,7 +1,7 @@
 /** libvirt's XML as a tree of elements, and back. The only file that knows the parser. */
 
 import { XMLParser } from "fast-xml-parser";
-import { BugError, messageOf } from "../../errors.js";
+import { BugError } from "../../errors.js";
 
 export interface Element {
   name: string;
@@ -27,28 +27,32 @@ const parser = new XMLParser({
   ignorePiTags: true,
 });
 
-/** @throws BugError if it is not one element, or declares a document type: libvirt writes none, and one may declare entities without end */
+/** Far more than any domain of libvirt's has: a chain nests one level for each layer. */
+const deepest = 1000;
+
+/** @throws BugError if it is not one element, nests without end, or declares a document type: libvirt writes none, and one may declare entities without end */
 export function parseXml(text: string, what: string): Element {
   const refuse = (why: string, cause?: unknown) =>
     new BugError(`Unable to read ${what}: ${why}.`, cause === undefined ? undefined : { cause });
   if (/<!(DOCTYPE|ENTITY)/i.test(text)) throw refuse("it declares a document type");
-  let nodes: unknown;
+  let elements: Element[];
   try {
-    nodes = parser.parse(text);
+    elements = elementsIn(parser.parse(text), 0);
   } catch (cause) {
-    throw refuse(`it is no XML (${messageOf(cause)})`, cause);
+    throw refuse("it is no XML, or none that libvirt would write", cause);
   }
-  const [root, ...others] = elementsIn(nodes);
+  const [root, ...others] = elements;
   if (!root || others.length > 0) throw refuse("it is not one element");
   return root;
 }
 
 /** The parser's ordered form: a list of `{ name: children, ":@": attributes }` and `{ "#text": text }`. */
-function elementsIn(nodes: unknown): Element[] {
+function elementsIn(nodes: unknown, depth: number): Element[] {
+  if (depth > deepest) throw new Error(`it nests more than ${deepest} elements`);
   return records(nodes).flatMap((node) => {
     const name = Object.keys(node).find((key) => key !== attributesKey);
     if (name === undefined || name.startsWith("#")) return [];
-    return [{ name, attributes: attributesOf(node[attributesKey]), children: elementsIn(node[name]), text: textIn(node[name]) }];
+    return [{ name, attributes: attributesOf(node[attributesKey]), children: elementsIn(node[name], depth + 1), text: textIn(node[name]) }];
   });
 }
 
@@ -74,8 +78,14 @@ const entities: Readonly<Record<string, string>> = { lt: "<", gt: ">", amp: "&",
 function plain(text: string): string {
   return text.replace(/&(?:#(\d+)|#x([0-9a-fA-F]+)|(\w+));/g, (whole, decimal, hex, name) => {
     if (name !== undefined) return entities[name] ?? whole;
-    return String.fromCodePoint(Number.parseInt(decimal ?? hex, decimal === undefined ? 16 : 10));
+    return character(Number.parseInt(decimal ?? hex, decimal === undefined ? 16 : 10));
   });
+}
+
+/** @throws Error for NUL, halves of characters, and what lies beyond the last one. @see XML 1.0, production 2 */
+function character(code: number): string {
+  if (code === 0 || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) throw new Error(`&#${code}; is no character`);
+  return String.fromCodePoint(code);
 }
 
 /** Text for between tags and within quotes. */

@@ -1,0 +1,118 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { isKind } from "../../../provider/errors.js";
+import { readDomain } from "../../../provider/hypervisor/libvirt/domain-xml.js";
+import { type Element, escaped, parseXml, xmlText } from "../../../provider/hypervisor/libvirt/xml.js";
+
+const inWords = (thrown: unknown) => isKind(thrown, "bug") && !/\n|undefined|\[object/.test(String(thrown));
+
+/** What XML 1.0 may hold in texts; blanks at the ends and line breaks are the reader's to normalise. */
+const text = fc
+  .string({ unit: fc.constantFrom(..."<>&\"' ;#xaü€😀]]>--", "&lt;", "&#10;", "&amp;amp;", "<!--", "<![CDATA[") })
+  .map((words) => words.trim());
+const name = fc.stringMatching(/^[a-z][a-z0-9-]{0,8}$/);
+
+const element: fc.Arbitrary<Element> = fc.letrec<{ element: Element }>((tie) => ({
+  element: fc.record({
+    name,
+    attributes: fc.dictionary(name, text, { maxKeys: 3 }),
+    children: fc.oneof({ maxDepth: 4 }, fc.constant([]), fc.array(tie("element"), { maxLength: 3 })),
+    text: fc.constant(""),
+  }),
+})).element;
+
+describe("libvirt's XML", function () {
+  this.timeout(30_000);
+
+  it("comes back from its own text, whatever its attributes hold", () => {
+    fc.assert(
+      fc.property(element, (tree) => assert.deepEqual(plain(parseXml(xmlText(tree), "it")), plain(tree))),
+      { numRuns: 300 },
+    );
+  });
+
+  it("comes back from its own text, whatever stands between its tags", () => {
+    fc.assert(
+      fc.property(text, (words) => assert.equal(parseXml(`<a>${escaped(words)}</a>`, "it").text, words)),
+      { numRuns: 300 },
+    );
+  });
+
+  it("that is anything at all is read, or refused in words", () => {
+    const piece = fc.constantFrom(
+      "<",
+      ">",
+      "/",
+      "a",
+      "b='",
+      "'",
+      '"',
+      "&",
+      "&x;",
+      "&#x110000;",
+      "&#99999999999;",
+      "<a>",
+      "</a>",
+      "<?xml?>",
+      "<!--",
+      "-->",
+      "<![CDATA[",
+      "]]>",
+      " ",
+      "\0",
+      "__proto__",
+      "<constructor/>",
+    );
+    fc.assert(
+      fc.property(fc.oneof(fc.string({ unit: "binary" }), fc.string({ unit: piece })), (words) => {
+        for (const read of [() => parseXml(words, "it"), () => parseXml(`<a>${words}</a>`, "it"), () => readDomain(words)]) {
+          try {
+            read();
+          } catch (thrown) {
+            assert(inWords(thrown), thrown instanceof Error ? (thrown.stack ?? "") : String(thrown));
+          }
+        }
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  const bomb = `${Array.from({ length: 9 }, (_, at) => `<!ENTITY l${at + 1} "${`&l${at};`.repeat(10)}">`).join("")}`;
+  for (const [what, words] of Object.entries({
+    "an entity bomb": `<!DOCTYPE a [<!ENTITY l0 "lol">${bomb}]><a>&l9;</a>`,
+    "a document type": "<!doctype html><a/>",
+    "an external entity": '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/shadow">]><a>&x;</a>',
+    "a document type behind a comment": "<!-- x --><!DOCTYPE a><a/>",
+    "nesting without end": `${"<a>".repeat(200_000)}${"</a>".repeat(200_000)}`,
+    "nesting that never closes": "<a>".repeat(200_000),
+    "a number that is no character": "<a>&#x110000;</a>",
+    "half of a character": "<a b='&#xD800;'/>",
+    "the character NUL": "<a>&#0;</a>",
+    "two roots": "<a/><b/>",
+    nothing: "",
+  })) {
+    it(`is refused in words for ${what}, at once`, () => {
+      const began = performance.now();
+      assert.throws(
+        () => parseXml(words, "the XML of web"),
+        (thrown) => inWords(thrown) && /Unable to read the XML of web/.test(String(thrown)),
+      );
+      assert(performance.now() - began < 5000);
+    });
+  }
+
+  it("does not expand entities that it does not know", () => {
+    assert.equal(parseXml("<a>&l9;&amp;lt;</a>", "it").text, "&l9;&lt;");
+  });
+
+  it("cannot reach the prototypes of objects", () => {
+    const read = parseXml("<a __proto__='x' constructor='y'><__proto__><b/></__proto__></a>", "it");
+    assert.equal(({} as Record<string, unknown>).b, undefined);
+    assert.equal(Object.getPrototypeOf(read.attributes), Object.prototype);
+  });
+});
+
+/** Without the text of elements that have children, which is blanks at most. */
+function plain({ name: tag, attributes, children }: Element): unknown {
+  return { tag, attributes: { ...attributes }, children: children.map(plain) };
+}
