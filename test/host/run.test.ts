@@ -24,6 +24,24 @@ describe("quoting", () => {
     fc.assert(sameWords, { numRuns: 150 });
   });
 
+  // each character that has a byte of its own, and the first of each length in UTF-8, alone and between quotes
+  const characters = Array.from({ length: 255 }, (_, index) => String.fromCodePoint(index + 1)).concat(
+    "\u0800",
+    "\uffff",
+    "\u{10000}",
+    "\u{10ffff}",
+  );
+  const words = characters.flatMap((one) => [one, `${one}${one}`, `'${one}'`, `a${one}`, `-${one}`, `\\${one}`, `$${one}`, `\n${one}\n`]);
+  for (const shell of [["sh"], ["dash"], ["bash"], ["bash", "--posix"], ["busybox", "sh"]] as const) {
+    it(`gives ${shell.join(" ")} every character but NUL as it is, wherever it stands`, () => {
+      const [program, ...options] = shell;
+      const script = scriptText(`for one do printf '%s\\000' "$one"; done`, words);
+      const environment = { ...process.env, LC_ALL: "C" };
+      const answer = execFileSync(program, [...options], { input: script, encoding: "utf8", env: environment });
+      assert.deepEqual(answer.split("\0").slice(0, -1), words);
+    });
+  }
+
   it("refuses a NUL, which no argument can hold", () => {
     assert.throws(() => quote("a\0b"), /holds a NUL character\. Take it out\.$/);
   });
