@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { isKind } from "../../provider/errors.js";
 import { type Diskspec, formatDiskspec, parseDiskspec } from "../../provider/mirrored-snapshot/diskspec.js";
 
 describe("a diskspec", () => {
@@ -36,6 +37,41 @@ describe("a diskspec", () => {
       )
       .map((spec): Diskspec => ({ ...spec }));
     fc.assert(fc.property(specs, (spec) => assert.deepEqual(parseDiskspec(formatDiskspec(spec)), spec)));
+  });
+
+  it("that is any text at all is refused in words, or comes back as what was read", () => {
+    const piece = fc.constantFrom(
+      ",",
+      ",,",
+      "=",
+      "file=",
+      "mirror=",
+      "snapshot=",
+      "driver=",
+      "external",
+      "vda",
+      "/a",
+      "__proto__=",
+      "constructor=",
+      "toString=",
+      " ",
+      "\n",
+      "\0",
+      "ü",
+    );
+    fc.assert(
+      fc.property(fc.oneof(fc.string({ unit: piece }), fc.string({ unit: "binary" })), (words) => {
+        let read: Diskspec;
+        try {
+          read = parseDiskspec(words);
+        } catch (thrown) {
+          assert(isKind(thrown, "user") && /The grammar is/.test(String(thrown)), String(thrown));
+          return;
+        }
+        assert.deepEqual(parseDiskspec(formatDiskspec(read)), read);
+      }),
+      { numRuns: 2000 },
+    );
   });
 
   const wrong: [string, RegExp][] = [
