@@ -6,6 +6,8 @@
  */
 
 import { z } from "zod";
+import { diskKey, fileNames } from "../disk/names.js";
+import { baseName, directoryOf } from "../disk/paths.js";
 import { UserError } from "../errors.js";
 
 const absolute = z.string().startsWith("/");
@@ -60,7 +62,9 @@ export type Part = z.output<typeof part>;
 /** @throws UserError when somebody edited it, or a newer version wrote it */
 export function parseSnapshotManifest(text: string, path: string): SnapshotManifest {
   try {
-    return manifestSchema.parse(JSON.parse(text));
+    const manifest = manifestSchema.parse(JSON.parse(text));
+    if (!fits(manifest, baseName(path))) throw new Error("its names do not fit together");
+    return manifest;
   } catch (cause) {
     throw new UserError(
       `Unable to read the manifest ${path}: it is not as this version of pulumi-livedisk writes it. Nothing was touched. ` +
@@ -68,6 +72,19 @@ export function parseSnapshotManifest(text: string, path: string): SnapshotManif
       { cause },
     );
   }
+}
+
+/** Names say which files may be renamed and removed: one that somebody changed could be that of a file that is not ours. */
+function fits({ domainId, qdev, former, file, mirror, quarantine, current }: SnapshotManifest, fileName: string): boolean {
+  const key = diskKey(domainId, qdev);
+  return (
+    fileName.startsWith(fileNames.manifest(key)) &&
+    quarantine.startsWith(`${file.path}.lm-${key}-`) &&
+    directoryOf(quarantine) === directoryOf(file.path) &&
+    [file.node, mirror.node].every((name) => name.startsWith(`lm-${key}-`)) &&
+    [former.path, file.path, mirror.path].includes(current) &&
+    new Set([former.path, file.path, mirror.path]).size === 3
+  );
 }
 
 export function snapshotManifestText(manifest: SnapshotManifest): string {

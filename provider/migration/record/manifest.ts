@@ -6,7 +6,9 @@
  */
 
 import { z } from "zod";
+import { baseName } from "../../disk/paths.js";
 import { UserError } from "../../errors.js";
+import { misfit } from "./coherence.js";
 
 const identity = z.strictObject({ dev: z.string(), ino: z.string(), sizeBytes: z.int(), modified: z.string() });
 const absolute = z.string().startsWith("/");
@@ -44,6 +46,8 @@ const manifestSchema = z.strictObject({
   destination: z.strictObject({
     /** As the user spelled it. */
     directory: absolute,
+    /** Which directory that is: where its storage is not mounted, another one has its name. */
+    ino: z.string().optional(),
     /** The active image when the move has ended. */
     active: absolute,
     /** What is mirrored onto: with strategy mirror, and where the overlay stays, the active image itself; else the overlay's other half. */
@@ -91,7 +95,10 @@ export type MovedLayer = z.output<typeof movedLayer>;
 /** @throws UserError when somebody edited it, or a newer version wrote it */
 export function parseManifest(text: string, path: string): Manifest {
   try {
-    return manifestSchema.parse(JSON.parse(text));
+    const manifest = manifestSchema.parse(JSON.parse(text));
+    const wrong = misfit(manifest, baseName(path));
+    if (wrong !== undefined) throw new Error(wrong);
+    return manifest;
   } catch (cause) {
     throw new UserError(
       `Unable to read the manifest ${path}: it is not as this version of pulumi-livedisk writes it. Nothing was touched. ` +
