@@ -170,7 +170,7 @@ class Move {
     const told: Run = { ...run, progress: (text) => run.progress(text), say: (severity, text) => run.say(severity, text), stop };
     const site = { ...this.site, run: told };
     try {
-      await this.space.during(seen, () => copyOne(site, one(seen, disk), layer, this.outcome));
+      await this.space.during(seen, () => copyOne(site, written(one(seen, disk)), layer, this.outcome));
     } catch (thrown) {
       if (!this.space.reason) throw thrown; // else the next step undoes
     }

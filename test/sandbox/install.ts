@@ -19,6 +19,10 @@ const needed: Readonly<Record<string, string>> = {
   socat: "socat",
   nc: "netcat-openbsd",
   flock: "util-linux",
+  mount: "mount",
+  "mkfs.ext4": "e2fsprogs",
+  filefrag: "e2fsprogs",
+  "qemu-nbd": "qemu-utils",
   // with the user that its QEMU runs as
   libvirtd: "libvirt-daemon-system",
   virsh: "libvirt-clients",

@@ -6,7 +6,7 @@ import { jobNames } from "../../disk/names.js";
 import { baseName } from "../../disk/paths.js";
 import { impossible } from "../../errors.js";
 import { type FileStat, statFiles } from "../../host/files.js";
-import { layerStates } from "../../image/sidecar.js";
+import { type LayerState, layerStates } from "../../image/sidecar.js";
 import { currentStanding, type Manifest, type MovedLayer, pathOf, type Standing } from "../record/manifest.js";
 import type { Site } from "../site.js";
 import type { Phase } from "./observation.js";
@@ -139,9 +139,15 @@ async function phaseOfLayers({ site, key }: Evidence, layers: readonly MovedLaye
     key,
   );
   // the base first: a copy's own header names the layer below it
-  const missing = layers.findLastIndex((layer, index) => layer.coming === "copy" && states[index]?.state !== "ours");
+  const missing = layers.findLastIndex((layer, index) => layer.coming === "copy" && !isInPlace(site, layer, states[index]));
   const layer = layers[missing];
   return layer ? { phase: "copying", layer } : { phase: "copied" };
+}
+
+/** Finished and ours; with `verify` also compared, and since then as it was. */
+function isInPlace({ options }: Site, { compared }: MovedLayer, state: LayerState | undefined): boolean {
+  if (state?.state !== "ours") return false;
+  return options.verify === "none" || (compared !== undefined && isUnchanged(state.layer, compared));
 }
 
 /** A frozen file whose identity has changed stops everything. */

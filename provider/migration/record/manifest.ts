@@ -24,6 +24,8 @@ const movedLayer = z.strictObject({
   coming: z.enum(["copy", "adopt"]),
   /** Of an adopted layer: what it was when it was compared. */
   adopted: identity.optional(),
+  /** With `verify`: what the copy was when it was found to hold the same as its source. */
+  compared: identity.optional(),
   /** The backing name that the copy's header gets; absent where the source's own stays right. */
   rename: z.strictObject({ name: z.string(), format: z.string() }).optional(),
 });

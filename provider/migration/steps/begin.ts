@@ -104,8 +104,10 @@ async function compareAdopted(site: Bound, { disk, manifest }: Draft): Promise<M
   }
 }
 
-function compareLayers({ host }: Bound, { source, destination, format }: MovedLayer) {
-  return compareImages(host, { path: source, format }, { path: destination, format });
+function compareLayers({ host, options, run }: Bound, { source, destination, format }: MovedLayer) {
+  const reading = options.verify === "full" ? "past-the-cache" : "cached";
+  const watch = { stop: run.stop, stallSeconds: options.stallSeconds };
+  return compareImages(host, { path: source, format }, { path: destination, format }, reading, watch);
 }
 
 async function withIdentities(site: Bound, layers: readonly MovedLayer[]): Promise<MovedLayer[]> {

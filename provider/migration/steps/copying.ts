@@ -1,15 +1,20 @@
 /** Bringing a lower layer: copied on the host, shared with others that stand on it, compared if asked. */
 
 import { messageOf } from "../../errors.js";
+import { statFiles } from "../../host/files.js";
 import { compareImages } from "../../image/compare.js";
 import { copyLayer } from "../../image/copy.js";
+import { leaveLayer } from "../../image/sidecar.js";
 import { bytesText, complaint } from "../complaint.js";
 import type { Outcome } from "../outcome.js";
 import { pace } from "../progress.js";
-import type { MovedLayer } from "../record/manifest.js";
+import type { Manifest, MovedLayer } from "../record/manifest.js";
+import { writeRecords } from "../record/records.js";
 import type { SeenDisk, Site } from "../site.js";
 
-export async function copyOne(site: Site, disk: SeenDisk, layer: MovedLayer, outcome: Outcome): Promise<void> {
+type Written = SeenDisk & { manifest: Manifest };
+
+export async function copyOne(site: Site, disk: Written, layer: MovedLayer, outcome: Outcome): Promise<void> {
   const { host, options, run } = site;
   const told = pace(`${disk.disk} copying`);
   const copied = await copyLayer(host, {
@@ -25,35 +30,47 @@ export async function copyOne(site: Site, disk: SeenDisk, layer: MovedLayer, out
     stallSeconds: options.stallSeconds,
   });
   outcome.copied(disk.disk, copied === "copied" ? layer.identity.sizeBytes : 0);
-  if (options.verify === "full") await compareCopy(site, disk, layer);
+  if (options.verify === "full") await verify(site, disk, layer);
+}
+
+/** Written down once it is done: a run that is cut before leaves a copy that no mirror starts on. */
+async function verify(site: Site, disk: Written, layer: MovedLayer): Promise<void> {
+  const before = await identityOf(site, layer);
+  const verdict = await compareCopy(site, disk, layer);
+  if (verdict !== "same") throw await differing(site, disk, layer, verdict.differs);
+  const { manifest, key } = disk;
+  const compared = (each: MovedLayer) => (each.destination === layer.destination && before ? { ...each, compared: before } : each);
+  await writeRecords(site.host, key, { ...manifest, layers: manifest.layers.map(compared) });
+}
+
+async function identityOf({ host }: Site, { destination }: MovedLayer): Promise<MovedLayer["compared"]> {
+  const [found] = await statFiles(host, [destination], "keep-links");
+  return found && { dev: found.dev, ino: found.ino, sizeBytes: found.sizeBytes, modified: found.modified };
 }
 
 /** What the guest would read from the copy against what it reads from the source. */
-async function compareCopy(site: Site, disk: SeenDisk, layer: MovedLayer): Promise<void> {
-  site.run.progress(`${disk.disk} comparing ${layer.destination}, ${bytesText(layer.identity.sizeBytes)}`);
+async function compareCopy(site: Site, { disk }: SeenDisk, layer: MovedLayer): ReturnType<typeof compareImages> {
+  const { host, options, run } = site;
+  run.progress(`${disk} comparing ${layer.destination}, ${bytesText(layer.identity.sizeBytes)}`);
   const { source, destination, format } = layer;
-  let verdict: Awaited<ReturnType<typeof compareImages>>;
+  const watch = { stop: run.stop, stallSeconds: options.stallSeconds };
   try {
-    verdict = await compareImages(site.host, { path: source, format }, { path: destination, format }, "past-the-cache");
+    return await compareImages(host, { path: source, format }, { path: destination, format }, "past-the-cache", watch);
   } catch (cause) {
     const why = `the copy ${destination} could not be compared with ${source} (${messageOf(cause)})`;
-    throw complaint(site, {
-      verb: "move",
-      disk: disk.disk,
-      why,
-      left: "The guest runs on the source as before.",
-      advice: "Run `pulumi up` again.",
-      cause,
-    });
+    throw complaint(site, { verb: "move", disk, why, left: runsOn, advice: "Run `pulumi up` again.", cause });
   }
-  if (verdict === "same") return;
-  const why = `the copy ${destination} differs from ${source} (${verdict.differs})`;
-  const left = "The guest runs on the source as before.";
-  throw complaint(site, {
-    verb: "move",
-    disk: disk.disk,
-    why,
-    left,
-    advice: "Look for a fault of the destination's storage; `pulumi destroy` undoes the move.",
-  });
+}
+
+const runsOn = "The guest runs on the source as before.";
+
+/** A bad copy does not stay to be taken for a good one, unless the move of another disk stands on it. */
+async function differing(site: Site, { disk, key }: SeenDisk, { source, destination }: MovedLayer, how: string): Promise<Error> {
+  const why = `the copy ${destination} differs from ${source} (${how})`;
+  const fate = await leaveLayer(site.host, destination, key);
+  const left =
+    fate === "removed" ? `${runsOn.slice(0, -1)}, and the copy was removed.` : `${runsOn} The copy stays: another disk's move has it.`;
+  const advice = "Look for a fault of the destination's storage, then run `pulumi up` again: it copies anew.";
+  const shared = "Look for a fault of the destination's storage; `pulumi destroy` the moves that share the copy, then begin again.";
+  return complaint(site, { verb: "move", disk, why, left, advice: fate === "removed" ? advice : shared });
 }
