@@ -44,6 +44,8 @@ describe("the arguments of a StorageMigration", () => {
     assert.equal(inputs.strategy, "mirror");
   });
 
+  const notWithoutRestart =
+    /strategy "snapshot" wants `restartDuringMove: "from-manifest"`: from the freeze to the end of the move a guest that is started by its old command line silently boots an image that lacks/;
   const wrong: [string, Properties, RegExp][] = [
     ["a relative destination", { ...good, destination: "fast" }, /destination must be an absolute path/],
     ["a destination with a line break", { ...good, destination: "/srv/a\nb" }, /destination must not contain a line break/],
@@ -60,6 +62,20 @@ describe("the arguments of a StorageMigration", () => {
     ["a disk twice", { ...good, disks: ["vda", "vda"] }, /names a disk twice/],
     ["a negative speed", { ...good, maxBytesPerSecond: -1 }, /maxBytesPerSecond is a whole number of bytes/],
     ["keep without a link", { ...good, afterwards: "keep" }, /afterwards "keep" wants `link`/],
+    ["strategy snapshot without restartDuringMove", { ...good, strategy: "snapshot" }, notWithoutRestart],
+    [
+      "restartDuringMove with a mirror",
+      { ...good, restartDuringMove: "from-manifest" },
+      /restartDuringMove goes with strategy "snapshot" only/,
+    ],
+    ["another restartDuringMove", { ...good, strategy: "snapshot", restartDuringMove: "yes" }, /restartDuringMove is "from-manifest"/],
+    ["collapse with a mirror", { ...good, collapse: "pull" }, /collapse goes with strategy "snapshot" only/],
+    ["a stall of a moment", { ...good, stallSeconds: 1 }, /stallSeconds is a number of seconds, 10 or more/],
+    ["another onDrift", { ...good, onDrift: "ignore" }, /onDrift is "correct" or "report"/],
+    ["another verify", { ...good, verify: "yes" }, /verify is "none" or "full"/],
+    ["another copyMode", { ...good, copyMode: "foreground" }, /copyMode is "background" or "write-blocking"/],
+    ["another afterwards", { ...good, afterwards: "forget" }, /afterwards is "quarantine", "keep" or "delete"/],
+    ["what a move cannot lose", { ...good, loses: ["writes"] }, /loses names "bitmaps", "internal-snapshots" or "snapshot-metadata"/],
     ["a relative socket", { ...good, domain: { qmp: "web.qmp" } }, /domain.qmp must be an absolute path/],
     ["a domain that is none", { ...good, domain: "web" }, /domain is \{ qmp/],
   ];

@@ -70,7 +70,7 @@ function runTests(files: readonly string[], only: string | undefined): Promise<F
       const { passes = 0, failures = 0, pending = 0 } = runner.stats ?? {};
       resolve({ passed: passes, failed: failures, skipped: pending });
     });
-    runner.on("retry", (test, reason) => console.log(`    once more: ${test.fullTitle()} (${messageOf(reason)})`));
+    runner.on("retry", (test, reason: { message: string }) => console.log(`    once more: ${test.fullTitle()} (${reason.message})`));
   });
 }
 
