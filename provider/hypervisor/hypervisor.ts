@@ -55,6 +55,8 @@ export interface ImageView {
   creation: { format: string; options: Readonly<Record<string, string>> };
   /** Names of dirty bitmaps, persistent or not, that are not ours. */
   dirtyBitmaps: readonly string[];
+  /** Those of them that live in the image itself, not in QEMU's memory alone. */
+  persistentBitmaps: readonly string[];
   internalSnapshots: readonly string[];
   /** Where the next start finds the disk, by the domain's persistent definition; absent where nothing says so. */
   definedAt?: string;

@@ -56,6 +56,7 @@ export const moveOptions = z.strictObject({
   copyMode: z.enum(["background", "write-blocking"], { error: 'copyMode is "background" or "write-blocking"' }).default("background"),
   /**
    * `full`: before the mirror starts, the copied layers are compared with their sources, as a guest would read them, past the page cache.
+   * A copy that differs is removed, and the next `up` copies it anew.
    * @default "none"
    * @throws UserError for any other word; when moving, if a copy differs from its source
    */
@@ -75,7 +76,8 @@ export const moveOptions = z.strictObject({
    */
   link: absolutePath("link").optional(),
   /**
-   * What the move may leave behind, since a mirror does not carry it.
+   * What the move may leave behind, since a mirror does not carry it. Strategy `snapshot` with collapse `commit` carries internal snapshots
+   * and persistent bitmaps; of bitmaps that live in QEMU's memory alone it has to be told too.
    * @default []: a disk that has them is refused
    * @throws UserError for any other word
    */

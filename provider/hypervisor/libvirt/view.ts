@@ -66,6 +66,7 @@ function imageOf(disk: DiskXml, active: FileXml, headers: Headers, said: DomainS
     detectZeroes: disk.detectZeroes,
     creation: { format: active.format, options: header?.options ?? {} },
     dirtyBitmaps: header?.dirtyBitmaps ?? [],
+    persistentBitmaps: header?.dirtyBitmaps ?? [],
     internalSnapshots: header?.internalSnapshots ?? [],
     ...(definedAt === undefined ? {} : { definedAt }),
   };

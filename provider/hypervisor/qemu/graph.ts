@@ -55,8 +55,8 @@ function activeOf(drive: DriveReply, { nodes, graph }: Replies): NodeReply | und
 
 function imageOf(root: NodeReply, active: NodeReply, chain: BackingChain, nodes: readonly NodeReply[]): ImageView {
   const file = nodes.find((node) => node.drv === "file" && node.file === chain[0].path && node.ro === active.ro);
-  const persistent = active.image["format-specific"]?.data?.bitmaps ?? [];
-  const bitmaps = [...persistent, ...(active["dirty-bitmaps"] ?? [])].flatMap(({ name }) => (name === undefined ? [] : [name]));
+  const open = active["dirty-bitmaps"] ?? [];
+  const persistent = [...(active.image["format-specific"]?.data?.bitmaps ?? []), ...open.filter((bitmap) => bitmap.persistent === true)];
   return {
     readOnly: root.ro || active.ro,
     rootNode: root["node-name"],
@@ -69,9 +69,15 @@ function imageOf(root: NodeReply, active: NodeReply, chain: BackingChain, nodes:
     },
     detectZeroes: active.detect_zeroes,
     creation: creationOf(active.image),
-    dirtyBitmaps: [...new Set(bitmaps)],
+    dirtyBitmaps: bitmapNames([...persistent, ...open]),
+    persistentBitmaps: bitmapNames(persistent),
     internalSnapshots: (active.image.snapshots ?? []).map(({ name }) => name),
   };
+}
+
+/** Each once: a persistent one may be told of by the header and by the node. */
+function bitmapNames(bitmaps: readonly { name?: string | undefined }[]): string[] {
+  return [...new Set(bitmaps.flatMap(({ name }) => (name === undefined ? [] : [name])))];
 }
 
 function chainOf(images: readonly ImageReply[], nodes: readonly NodeReply[]): { layers: BackingChain } | { why: string } {

@@ -56,7 +56,7 @@ const node = z.object({
   cache: z.object({ direct: z.boolean(), "no-flush": z.boolean() }),
   image,
   /** A bitmap without a name is a job's own. */
-  "dirty-bitmaps": z.array(z.object({ name: z.string().optional() })).optional(),
+  "dirty-bitmaps": z.array(z.object({ name: z.string().optional(), persistent: z.boolean().optional() })).optional(),
 });
 export type NodeReply = z.output<typeof node>;
 
@@ -96,7 +96,7 @@ export const schema = z.array(
     name: z.string(),
     "meta-type": z.string(),
     "arg-type": z.string().optional(),
-    members: z.array(z.object({ name: z.string().optional() })).optional(),
+    members: z.array(z.object({ name: z.string().optional(), persistent: z.boolean().optional() })).optional(),
   }),
 );
 export type SchemaReply = z.output<typeof schema>;
