@@ -1,5 +1,5 @@
 /**
- * Observe, then one step, until done. This is all there is of a move, of its resuming and of its undoing: a second run finishes
+ * Observe, then one step (or the same one for several disks), until done. This is all there is of a move, of its resuming and of its undoing: a second run finishes
  * what a killed one began, because neither remembers anything.
  */
 
@@ -10,7 +10,7 @@ import { type DiskPlaces, observe, observeNames } from "./look/observe.js";
 import { copyVanished, settleDefinition, startManagedCopy } from "./managed/mirror.js";
 import { switchManaged } from "./managed/switch.js";
 import type { Outcome } from "./outcome.js";
-import { type Goal, nextStep, type Step } from "./plan.js";
+import { type Goal, nextSteps, type Step } from "./plan.js";
 import { Locks } from "./record/lock.js";
 import type { Manifest } from "./record/manifest.js";
 import type { Seen, SeenDisk, Site } from "./site.js";
@@ -84,11 +84,15 @@ class Move {
     for (;;) {
       const seen = await observe(this.site, this.disks);
       await this.space.look(seen);
-      const step = nextStep(this.space.reason ? "withdraw" : this.goal, seen.disks);
+      const [step, ...alike] = nextSteps(this.space.reason ? "withdraw" : this.goal, seen.disks);
       if (step.step === "done") return this.ended(seen);
       if (this.site.run.stop.aborted && step.step !== "let-go" && step.step !== "cancel") throw this.stopped(seen);
       this.watch.see(step, seen);
       await this.take(step, seen);
+      for (const next of alike) {
+        if (next.step === "done" || this.site.run.stop.aborted || this.space.reason) break;
+        await this.take(next, seen);
+      }
     }
   }
 

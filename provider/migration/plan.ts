@@ -64,13 +64,22 @@ const order: readonly Step["step"][] = [
   "done",
 ];
 
+/** Steps of one disk that touch no other: with many disks they are taken in a row, after one look. */
+const rows: readonly Step["step"][] = ["record-destination", "record-frozen", "copy", "start-mirror", "tidy", "clear"];
+
 export function nextStep(goal: Goal, disks: readonly SeenPhase[]): Step {
+  return nextSteps(goal, disks)[0];
+}
+
+/** The next step, and the same one for the disks that need it too and that it does not touch. */
+export function nextSteps(goal: Goal, disks: readonly SeenPhase[]): [Step, ...Step[]] {
   const halfRecorded = endOfHalfRecordedSwitch(disks);
-  if (halfRecorded !== undefined) return halfRecorded;
+  if (halfRecorded !== undefined) return [halfRecorded];
   const steps = disks.map((disk) => stepFor(disk.heading === "elsewhere" ? "withdraw" : goal, disk));
   const first = order.find((name) => steps.some(({ step }) => step === name)) ?? "done";
   const chosen = steps.filter(({ step }) => step === first);
-  return chosen.reduce<Step | undefined>(together, undefined) ?? { step: "done" };
+  const step = chosen.reduce<Step | undefined>(together, undefined) ?? { step: "done" };
+  return [step, ...(rows.includes(first) ? chosen.slice(1) : [])];
 }
 
 /**

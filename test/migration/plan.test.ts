@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { Job } from "../../provider/disk/job.js";
 import type { Phase, PhaseName, SeenPhase } from "../../provider/migration/look/observation.js";
-import { type Goal, nextStep, type Step } from "../../provider/migration/plan.js";
+import { type Goal, nextStep, nextSteps, type Step } from "../../provider/migration/plan.js";
 import type { MovedLayer, Standing } from "../../provider/migration/record/manifest.js";
 
 const job: Job = { id: "lm-00000000-mirror", type: "mirror", status: "running", currentProgress: 0, totalProgress: 1, ioStatus: "ok" };
@@ -146,6 +146,16 @@ describe("the next step of several disks", () => {
   it("copies before any mirror starts, so that guests write twice for a short time only", () => {
     const step = nextStep("arrive", [disk({ phase: "copied" }), disk({ phase: "copying", layer }, "vdb")]);
     assert.equal(step.step, "copy");
+  });
+
+  it("is taken for all in a row where it touches no other disk, after one look", () => {
+    const copied: Phase = { phase: "copied" };
+    assert.deepEqual(nextSteps("arrive", [disk(copied), disk(ready, "vdb"), disk(copied, "vdc")]), [
+      { step: "start-mirror", disk: "vda" },
+      { step: "start-mirror", disk: "vdc" },
+    ]);
+    const ended: Phase = { phase: "ended", job };
+    assert.deepEqual(nextSteps("arrive", [disk(ended), disk(ended, "vdb")]), [{ step: "dismiss", disk: "vda" }]);
   });
 
   it("lets waiting guest I/O go before anything else", () => {
