@@ -18,7 +18,7 @@ import { withPlacesLocked } from "../migration/loop.js";
 import { pace } from "../migration/progress.js";
 import { readSnapshotMark, snapshotLasts } from "../migration/record/snapshot-mark.js";
 import type { Site } from "../migration/site.js";
-import { formerNodes } from "../migration/steps/draft.js";
+import { namedNodes } from "../migration/steps/former-nodes.js";
 import { strangersJobs } from "../migration/steps/preflight.js";
 import { Watch } from "../migration/watch.js";
 import { nextStep, type SeenPull, type Step } from "./plan.js";
@@ -155,7 +155,7 @@ async function start(site: Site, { disk, base = "", looked }: Pulling, between: 
     maxBytesPerSecond: site.options.maxBytesPerSecond,
   });
   const [first, ...rest] = image.chain.slice(1, between.length + 1);
-  return first ? formerNodes(looked.view, { image: { ...image, chain: [first, ...rest] } }) : [];
+  return first ? namedNodes(looked.view, { chain: [first, ...rest] }) : [];
 }
 
 async function checkPull(site: Site, disk: string, { view, key, image, chain }: Looked, layers: number): Promise<void> {

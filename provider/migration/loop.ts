@@ -113,7 +113,7 @@ class Move {
       case "copy":
         return this.copy(seen, step);
       case "start-mirror":
-        return this.startMirror(one(seen, step.disk));
+        return this.startMirror(seen, one(seen, step.disk));
       case "collapse":
         if (this.pulled.has(step.disk)) throw pullFailed(site, one(seen, step.disk));
         if (manifestOf(one(seen, step.disk)).overlay?.collapse === "pull") this.pulled.add(step.disk);
@@ -142,25 +142,25 @@ class Move {
       case "redefine":
         return site.guest.managed?.redefine(one(seen, step.disk).qdev, one(seen, step.disk).active.named);
       case "tidy":
-        return this.tidy(one(seen, step.disk));
+        return this.tidy(seen, one(seen, step.disk));
       case "clear":
-        return clear(site, one(seen, step.disk), manifestOf(one(seen, step.disk)));
+        return clear(site, seen, written(one(seen, step.disk)));
       default:
         return impossible(step);
     }
   }
 
-  private async startMirror(disk: SeenDisk): Promise<void> {
+  private async startMirror(seen: Seen, disk: SeenDisk): Promise<void> {
     const { managed } = this.site.guest;
-    if (!managed) return startMirror(this.site, disk, manifestOf(disk));
+    if (!managed) return startMirror(this.site, seen, disk, manifestOf(disk));
     if (this.copies.has(disk.disk)) throw copyVanished(this.site, disk);
     this.copies.add(disk.disk);
     return startManagedCopy(this.site, managed, disk, manifestOf(disk));
   }
 
-  private async tidy(disk: SeenDisk): Promise<void> {
+  private async tidy(seen: Seen, disk: SeenDisk): Promise<void> {
     await settleDefinition(this.site, disk, manifestOf(disk), this.outcome);
-    await tidy(this.site, disk, manifestOf(disk), this.outcome);
+    await tidy(this.site, seen, written(disk), this.outcome);
   }
 
   private ended(seen: Seen): Seen {

@@ -4,7 +4,7 @@ import { jobNames, nodeNames } from "../disk/names.js";
 import { isKind } from "../errors.js";
 import type { TargetOptions } from "../hypervisor/hypervisor.js";
 import { wordsOf } from "../migration/complaint.js";
-import { formerNodes } from "../migration/steps/draft.js";
+import { namedNodes } from "../migration/steps/former-nodes.js";
 import { clear, copiedNodes } from "./endings.js";
 import { emptyMirror, makeFiles } from "./files.js";
 import { writeSnapshotRecords } from "./records.js";
@@ -77,7 +77,7 @@ export async function startMirror(site: SnapshotSite, { view }: Seen, disk: Reco
   await site.guest.closeNodes([mirror.node, ...copiedNodes(view, key)]);
   await emptyMirror(site, disk);
   manifest.file.node = image.activeNode;
-  manifest.formerNodes = formerNodes(view, disk);
+  manifest.formerNodes = namedNodes(view, image);
   await writeSnapshotRecords(site.host, key, manifest);
   const backing = await borrowedBacking(site, disk);
   await site.guest.openTarget(mirror.node, { ...optionsOf(disk, mirror.path), backing });

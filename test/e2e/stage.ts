@@ -6,7 +6,10 @@ import type { Properties } from "../../provider/lifecycle.js";
 import type { ResourceState } from "../engine/deployment.js";
 import { type OperationOptions, type OperationResult, openEngine } from "../engine/engine.js";
 import type { Style } from "../sandbox/command-line.js";
+import type { DiskOptions } from "../sandbox/disks.js";
+import { type Gate, openGate } from "../sandbox/gate.js";
 import type { Guest } from "../sandbox/guest.js";
+import { HostProxy } from "../sandbox/host-proxy.js";
 import { QmpProxy } from "../sandbox/qmp-proxy.js";
 import { createSandbox, type Sandbox } from "../sandbox/sandbox.js";
 
@@ -26,18 +29,28 @@ export interface StageOptions {
   monitor?: "direct" | "proxied";
   /** How the provider gets its key: as a file's path among the arguments, or in the stack's secret config. @default "file" */
   key?: "file" | "secret";
+  /** What every command passes, to the monitor (then `proxied`) and to the host's shells. Default: none, and shells are sshd's own. */
+  gate?: Gate;
+  /** What else the disk is made of. */
+  disk?: Omit<DiskOptions, "storage" | "through">;
+  /** What the guest rests between two records. */
+  pauseMs?: number;
 }
 
 /** @param name part of the folder's name */
 export async function openStage(name: string, options: StageOptions): Promise<Stage> {
-  const sandbox = await createSandbox(name);
+  const { gate, pauseMs } = options;
+  const hostProxy = gate && (await HostProxy.listen(gate));
+  const sandbox = await createSandbox(name, hostProxy && { sshd: { settings: hostProxy.sshdSettings } });
   try {
+    if (hostProxy !== undefined) sandbox.defer(() => hostProxy.close());
     const folder = path.join(sandbox.folder, "web");
     const link = options.through === "link" ? path.join(folder, "disks") : undefined;
     await mkdir(folder);
     if (link !== undefined) await symlink(path.join(folder, "path1"), link);
-    const disk = { storage: path.join(folder, "path1"), ...(link !== undefined && { through: link }) };
-    const guest = await sandbox.startGuest({ name: "web", disks: [disk], ...(options.style && { style: options.style }) });
+    const disk = { ...options.disk, storage: path.join(folder, "path1"), ...(link !== undefined && { through: link }) };
+    const settings = { ...(options.style && { style: options.style }), ...(pauseMs !== undefined && { pauseMs }) };
+    const guest = await sandbox.startGuest({ name: "web", disks: [disk], ...settings });
     const stage = new Stage(sandbox, guest, options, link);
     await stage.prepare();
     return stage;
@@ -62,8 +75,9 @@ export class Stage implements AsyncDisposable {
   async prepare(): Promise<void> {
     await this.sandbox.storage("web/path3");
     await mkdir(path.join(this.sandbox.folder, "pulumi"));
-    if (this.options.monitor !== "proxied") return;
-    const proxy = await QmpProxy.listen(path.join(this.sandbox.folder, "web/proxy.sock"), this.guest.qmpSocket);
+    const { monitor, gate = openGate } = this.options;
+    if (monitor !== "proxied" && gate === openGate) return;
+    const proxy = await QmpProxy.listen(path.join(this.sandbox.folder, "web/proxy.sock"), this.guest.qmpSocket, gate);
     this.#proxy = proxy;
     this.sandbox.defer(() => proxy.close());
   }

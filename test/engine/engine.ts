@@ -2,7 +2,7 @@
 
 import type { Properties } from "../../provider/lifecycle.js";
 import { findCli, openCli } from "./cli.js";
-import type { DeploymentState } from "./deployment.js";
+import type { DeploymentState, ResourceState } from "./deployment.js";
 import { openHarness } from "./harness.js";
 
 export interface EngineSettings {
@@ -32,6 +32,8 @@ export interface OperationOptions {
   onProviderStarted?(pid: number): void;
   /** Ends the operation as the engine's close does: SIGINT to the provider, and after five seconds SIGKILL. */
   signal?: AbortSignal;
+  /** What an earlier run's program registered, perhaps with other inputs: the harness registers it again, and runs no program. */
+  registered?: readonly ResourceState[];
   env?: Record<string, string>;
 }
 

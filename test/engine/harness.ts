@@ -7,11 +7,11 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { version } from "@pulumi/pulumi/version.js";
 import { deleteResources } from "./deletion.js";
-import { Deployment, readState } from "./deployment.js";
+import { Deployment, type ResourceState, readState } from "./deployment.js";
 import { Display } from "./display.js";
 import type { Engine, EngineSettings, OperationOptions, OperationResult } from "./engine.js";
 import { serveEngineLog } from "./engine-log.js";
-import type { StackName } from "./goal.js";
+import { blankState, type StackName } from "./goal.js";
 import { serveMonitor } from "./monitor.js";
 import { Operation } from "./operation.js";
 import { Program } from "./program.js";
@@ -96,7 +96,9 @@ class Harness {
     if (kind === "refresh") return;
     const steps = new Steps(operation);
     const monitor = await serveMonitor(operation, steps);
-    const status = await this.#runProgram(operation, { monitorAddress: monitor.address, engineAddress }, options);
+    const status = options.registered
+      ? await registerAgain(steps, options.registered)
+      : await this.#runProgram(operation, { monitorAddress: monitor.address, engineAddress }, options);
     await steps.settle();
     monitor.close();
     if (operation.failed.aborted) return;
@@ -158,6 +160,16 @@ class Harness {
       ...(pids.length > 0 && { providerPid: pids.at(-1) ?? 0 }),
     };
   }
+}
+
+/** In the program's place. @returns its exit status */
+async function registerAgain(steps: Steps, resources: readonly ResourceState[]): Promise<number> {
+  for (const { urn, type, inputs, custom, parent } of resources) {
+    const state = { ...blankState(urn, type, inputs), custom, parent };
+    // what fails is shown by the steps themselves
+    await steps.register({ state, deleteBeforeReplace: undefined, replaceOnChanges: [] }).catch(() => undefined);
+  }
+  return 0;
 }
 
 function summaryOf({ parts, changes, failed }: Operation, changed: number): string {

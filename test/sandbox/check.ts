@@ -17,11 +17,14 @@ export interface Check {
   corrupt: number[];
 }
 
+/** `closed`: the guest has ended. `paused`: its QEMU runs, and writes nothing (QMP's `stop` has flushed all images). */
+export type ImageUse = "closed" | "paused";
+
 /**
- * Checks the disk whose active image is `imagePath`. Nobody may write to it meanwhile: stop or kill the guest first.
+ * Checks the disk whose active image is `imagePath`. Nobody may write to it meanwhile: stop, kill or pause the guest first.
  * @throws Error if the guest has called nothing safe (such a check would prove nothing), or the size differs
  */
-export async function checkImage(imagePath: string, disk: GuestDisk): Promise<Check> {
+export async function checkImage(imagePath: string, disk: GuestDisk, use: ImageUse = "closed"): Promise<Check> {
   const acknowledged = disk.acknowledged();
   if (acknowledged.length === 0) throw new Error(`Nothing to check in ${imagePath}: the guest has called no record of ${disk.id} safe.`);
   const folder = await mkdtemp(path.join(os.tmpdir(), "livedisk-check-"));
@@ -29,7 +32,18 @@ export async function checkImage(imagePath: string, disk: GuestDisk): Promise<Ch
     const flat = path.join(folder, "flat.raw");
     const top = (await chainOf(imagePath))[0];
     if (top?.virtualBytes !== disk.virtualBytes) throw new Error(`${imagePath} has ${top?.virtualBytes} bytes, not ${disk.virtualBytes}.`);
-    await run("qemu-img", ["convert", "-f", top.format, "-O", "raw", "-S", "4k", imagePath, flat]);
+    await run("qemu-img", [
+      "convert",
+      ...(use === "paused" ? ["--force-share"] : []),
+      "-f",
+      top.format,
+      "-O",
+      "raw",
+      "-S",
+      "4k",
+      imagePath,
+      flat,
+    ]);
     return { acknowledged: acknowledged.length, ...compare(flat, await dataExtents(flat), disk, latestOfSlots(acknowledged)) };
   } finally {
     await rm(folder, { recursive: true, force: true });

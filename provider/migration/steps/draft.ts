@@ -12,6 +12,7 @@ import { complaint } from "../complaint.js";
 import type { MoveOptions } from "../options.js";
 import type { Manifest, MovedLayer } from "../record/manifest.js";
 import type { SeenDisk, Site } from "../site.js";
+import { namedNodes } from "./former-nodes.js";
 
 /** A layer of the live chain with its place on the host. */
 interface PlacedLayer extends Layer {
@@ -68,7 +69,7 @@ export async function draftMove(site: Site & { destination: string }, view: Gues
     ...optionally("link", await linkAsItIs(site)),
     afterwards: site.options.afterwards,
     quarantine: within(directoryOf(active.place), quarantineName(baseName(active.place), disk.key, now)),
-    formerNodes: formerNodes(view, disk),
+    formerNodes: namedNodes(view, disk.image),
     current: active.place,
   };
   const missing = lower.filter(
@@ -183,17 +184,6 @@ function planOverlay({ collapse = "commit" }: MoveOptions, landing: Landing, { v
     ...optionally("landingBacking", backingAtDestination(landing, 0)),
   };
   return { overlay, target, active: collapse === "commit" ? landed : target, below: { name: baseName(landed), format } };
-}
-
-/** Nodes of the live chain that somebody named, format nodes before the protocol nodes that they stand on. QEMU's own go by themselves. */
-export function formerNodes(view: GuestView, disk: Pick<SeenDisk, "image">): string[] {
-  const rank = new Map(disk.image.chain.map(({ path }, index) => [path, index] as const));
-  const isProtocol = (driver: string) => driver === "file" || driver === "host_device";
-  return view.nodes
-    .filter(({ name, file }) => !name.startsWith("#") && rank.has(file))
-    .map(({ name, file, driver }) => ({ name, weight: 2 * (rank.get(file) ?? 0) + (isProtocol(driver) ? 1 : 0) }))
-    .sort((a, b) => a.weight - b.weight)
-    .map(({ name }) => name);
 }
 
 async function linkAsItIs(site: Site): Promise<{ path: string; before: string } | undefined> {

@@ -10,14 +10,20 @@ import { definitionPath } from "../managed/switch.js";
 import type { Outcome } from "../outcome.js";
 import { currentStanding, type Manifest, pathOf } from "../record/manifest.js";
 import { manifestPaths, removeRecords, writeRecords } from "../record/records.js";
-import type { SeenDisk, Site } from "../site.js";
+import type { Seen, SeenDisk, Site } from "../site.js";
 import { linkMovesIn } from "../switch/turns.js";
+import { closable } from "./former-nodes.js";
 import { removeTarget } from "./mirroring.js";
 
+interface Written extends SeenDisk {
+  manifest: Manifest;
+}
+
 /** After the switch: the former chain is closed, the former image put where it belongs, and nothing of the move stays. */
-export async function tidy(site: Site, disk: SeenDisk, manifest: Manifest, outcome: Outcome): Promise<void> {
+export async function tidy(site: Site, seen: Seen, disk: Written, outcome: Outcome): Promise<void> {
+  const { manifest } = disk;
   if (manifest.link) await pointLink(site, disk, manifest.link, { from: manifest.link.before, to: manifest.destination.directory });
-  const left = await closeFormer(site, disk, manifest, outcome);
+  const left = await closeFormer(site, seen, disk, outcome);
   await putAwayFormerImage(site, manifest, outcome);
   await removeOverlays(site, disk, manifest, left);
   for (const { coming, source, destination } of manifest.layers) {
@@ -29,12 +35,11 @@ export async function tidy(site: Site, disk: SeenDisk, manifest: Manifest, outco
 }
 
 /** Closes what the guest stood on before; names of what QEMU keeps open. */
-async function closeFormer(site: Site, disk: SeenDisk, manifest: Manifest, outcome: Outcome): Promise<string[]> {
-  const { destination, overlay, formerNodes } = manifest;
-  // a QEMU that was started since then has no former chain, and may have given the same names to other nodes
-  if (![destination.node, overlay?.landingNode].includes(disk.image.activeNode)) return [];
+async function closeFormer(site: Site, seen: Seen, disk: Written, outcome: Outcome): Promise<string[]> {
+  if (site.guest.managed) return []; // libvirt closes its nodes itself
+  const { destination, overlay } = disk.manifest;
   const passed = overlay ? [overlay.node, ...(disk.standing === "landing" ? [destination.node] : [])] : [];
-  const kept = await site.guest.closeNodes([...passed, ...formerNodes]);
+  const kept = await site.guest.closeNodes([...passed, ...closable(seen, disk, disk.manifest)]);
   for (const { node, why } of kept) outcome.left(disk.disk, `node ${node}: ${why}`);
   return kept.map(({ node }) => node);
 }
@@ -74,9 +79,11 @@ async function putAwayFormerImage(site: Site, manifest: Manifest, outcome: Outco
 }
 
 /** Before the switch: the source's exact chain, and nothing of ours at the destination. Every line of it may be done twice. */
-export async function clear(site: Site, disk: SeenDisk, manifest: Manifest): Promise<void> {
+export async function clear(site: Site, seen: Seen, disk: Written): Promise<void> {
+  const { manifest } = disk;
   const { destination, overlay } = manifest;
-  await site.guest.closeNodes([destination.node, ...(overlay ? [overlay.landingNode, overlay.node] : [])]);
+  const strange = overlay ? closable(seen, disk, manifest) : [];
+  await site.guest.closeNodes([destination.node, ...(overlay ? [overlay.landingNode, overlay.node] : []), ...strange]);
   await removeTarget(site, disk, manifest);
   for (const { coming, destination: copied } of manifest.layers) {
     if (coming === "copy") await leaveLayer(site.host, copied, disk.key);

@@ -9,6 +9,7 @@ import { complaint } from "../complaint.js";
 import type { Manifest, MovedLayer } from "../record/manifest.js";
 import { writeRecords } from "../record/records.js";
 import type { Seen, SeenDisk, Site } from "../site.js";
+import { withStrangeTop } from "./former-nodes.js";
 import { imageLike, removeTarget } from "./mirroring.js";
 
 interface Written extends SeenDisk {
@@ -78,6 +79,7 @@ export async function collapse(site: Site, seen: Seen, disk: Written): Promise<v
   const speed = { maxBytesPerSecond: site.options.maxBytesPerSecond };
   if (overlayOf(disk).collapse === "commit") {
     const base = nodeAt(seen, disk, 1);
+    await recordStrangeTop(site, seen, disk);
     return site.guest.startCommit(jobNames.commit(key), nodeNames.filter(key), { ...speed, top: image.activeNode, base });
   }
   const below = image.chain[1]?.backingName;
@@ -98,7 +100,14 @@ export async function fold(site: Site, seen: Seen, disk: Written): Promise<void>
   await site.guest.closeNodes([manifest.destination.node, overlayOf(disk).landingNode]);
   await removeTarget(site, disk, manifest);
   const base = nodeAt(seen, disk, 1);
+  await recordStrangeTop(site, seen, disk);
   await site.guest.startCommit(jobNames.commit(key), nodeNames.filter(key), { maxBytesPerSecond: 0, top: image.activeNode, base });
+}
+
+/** Before a commit takes the active image away. */
+async function recordStrangeTop(site: Site, seen: Seen, disk: Written): Promise<void> {
+  const manifest = withStrangeTop(seen, disk, disk.manifest);
+  if (manifest) await writeRecords(site.host, disk.key, manifest);
 }
 
 /** The format node of a layer of the live chain, whoever named it. */

@@ -11,14 +11,16 @@ import { bytesText, complaint } from "../complaint.js";
 import { pace } from "../progress.js";
 import type { Manifest } from "../record/manifest.js";
 import { writeRecords } from "../record/records.js";
-import type { SeenDisk, Site } from "../site.js";
+import type { Seen, SeenDisk, Site } from "../site.js";
+import { namedNodes } from "./former-nodes.js";
 
 /** A fresh target with its copied chain, and the job onto it. What a mirror cut off by QEMU's end left there is made anew. */
-export async function startMirror(site: Site, disk: SeenDisk, manifest: Manifest): Promise<void> {
+export async function startMirror(site: Site, { view }: Seen, disk: SeenDisk, manifest: Manifest): Promise<void> {
   const { node, target, backing } = manifest.destination;
   const { overlay } = manifest;
   await site.guest.closeNodes([node, ...(overlay ? [overlay.landingNode] : [])]);
   await removeTarget(site, disk, manifest);
+  manifest.formerNodes = namedNodes(view, disk.image); // a guest that was started again since the move began has others
   await makeTarget(site, disk, manifest);
   const { image, key } = disk;
   const like = { format: image.creation.format, cache: image.cache, detectZeroes: image.detectZeroes };

@@ -1,0 +1,64 @@
+/**
+ * `npm run faults -- [--all] [--continue] [--seed <number>] [--least <number>] [--workers <number>] [--only <part of a point's title>] [--json]`:
+ * records a whole move of each strategy, breaks moves at the points of it, and looks at all that must hold. See README.md.
+ */
+
+import { parseArgs } from "node:util";
+import { messageOf } from "../../provider/errors.js";
+import { installMissing } from "../sandbox/install.js";
+import { allPoints, type Point, spread, titleOf } from "./points.js";
+import { Progress } from "./progress.js";
+import { recordAll } from "./recording.js";
+import { runPoints } from "./run.js";
+
+const options = {
+  all: { type: "boolean" },
+  continue: { type: "boolean" },
+  seed: { type: "string" },
+  least: { type: "string", default: "200" },
+  workers: { type: "string", default: "2" },
+  only: { type: "string", multiple: true },
+  json: { type: "boolean" },
+} as const;
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({ options });
+  const said = (line: string) => console.log(line);
+  await installMissing({ install: "allow", say: said });
+  const began = performance.now();
+  const progress = values.continue ? Progress.goOn() : Progress.start(await planned(values, said));
+  const points = progress.left();
+  said(`${points.length} points of ${progress.points.length}, ${values.workers} workers`);
+  await runPoints(points, Number(values.workers), { said, done: (point, failure) => progress.note(point, failure) });
+  const { passed, failed } = progress.figures();
+  const seconds = Math.round((performance.now() - began) / 1000) + progress.secondsBefore;
+  progress.spent(seconds);
+  if (values.json) said(JSON.stringify({ points: passed + failed.length, passed, failed, seconds }));
+  else said(`${passed + failed.length} points, ${passed} passed, ${failed.length} failed, ${seconds} s`);
+  return failed.length > 0 || passed === 0 ? 1 : 0;
+}
+
+interface Wanted {
+  all?: boolean | undefined;
+  seed?: string | undefined;
+  least: string;
+  only?: string[] | undefined;
+}
+
+async function planned(
+  { all, seed = String(Date.now() % 1_000_000), least, only = [] }: Wanted,
+  said: (line: string) => void,
+): Promise<Point[]> {
+  const recordings = await recordAll(said);
+  if (!all) said(`seed ${seed}`);
+  const points = all ? allPoints(recordings) : spread(recordings, Number(seed), Number(least));
+  return points.filter((point) => only.every((part) => titleOf(point).includes(part)));
+}
+
+main().then(
+  (status) => process.exit(status),
+  (reason: unknown) => {
+    console.error(messageOf(reason));
+    process.exit(1);
+  },
+);

@@ -1,0 +1,136 @@
+/** Where a move is broken, and how: every pair of a recorded command and a fault, or a seeded spread of them. Pure. */
+
+import type { Passing } from "../sandbox/gate.js";
+import { type Strategy, strategies } from "./strategies.js";
+
+export const faults = ["provider-killed", "ssh-cut", "qmp-cut", "interrupted", "qemu-killed"] as const;
+/** `interrupted`: SIGINT to the provider's process group, as a terminal's Ctrl-C gives it. */
+export type Fault = (typeof faults)[number];
+
+/** `before` the command has arrived, or `after` it was carried out and before its answer is seen. */
+export type Moment = "before" | "after";
+
+export interface Point {
+  strategy: Strategy;
+  /** All questions are one: `poll`. */
+  command: string;
+  /** Which one of that name, counted from 1. */
+  occurrence: number;
+  fault: Fault;
+  moment: Moment;
+  /** What is run after it. */
+  then: "up" | "destroy";
+}
+
+/** Of one whole move: every command in order. */
+export type Recording = readonly Passing[];
+
+/** Of a strategy that was not recorded no point is made. */
+export type Recordings = Readonly<Partial<Record<Strategy, Recording>>>;
+
+export const pollName = "poll";
+
+export function commandName({ road, name, kind }: Passing): string {
+  return kind === "question" ? pollName : `${road} ${name}`;
+}
+
+export function titleOf({ strategy, command, occurrence, fault, moment, then }: Point): string {
+  return `${strategy}: ${fault} ${moment} ${command} #${occurrence}, then ${then}`;
+}
+
+/** Commands of one name that follow one another, questions aside: by their numbers among all of that name. */
+interface Group {
+  command: string;
+  occurrences: number[];
+}
+
+function groupsOf(recording: Recording = []): Group[] {
+  const changes = recording.map(commandName).filter((name) => name !== pollName);
+  const counts = new Map<string, number>();
+  const groups: Group[] = [];
+  for (const command of changes) {
+    const count = 1 + (counts.get(command) ?? 0);
+    counts.set(command, count);
+    if (groups.at(-1)?.command === command) groups.at(-1)?.occurrences.push(count);
+    else groups.push({ command, occurrences: [count] });
+  }
+  const polls = recording.length - changes.length;
+  if (polls === 0) return groups;
+  return [...groups, { command: pollName, occurrences: Array.from({ length: polls }, (_, index) => index + 1) }];
+}
+
+const endings = ["up", "destroy"] as const;
+
+const breaks = faults.flatMap((fault) => [
+  { fault, moment: "before" as const },
+  { fault, moment: "after" as const },
+]);
+
+/** Every command, of the polls the middle one, with every fault before and after it, and either way of going on. */
+export function allPoints(recordings: Recordings): Point[] {
+  return strategies.flatMap((strategy) =>
+    groupsOf(recordings[strategy]).flatMap(({ command, occurrences }) => {
+      const middle = occurrences.slice(occurrences.length / 2, occurrences.length / 2 + 1);
+      return (command === pollName ? middle : occurrences).flatMap((occurrence) =>
+        breaks.flatMap((how) => endings.map((then): Point => ({ strategy, command, occurrence, ...how, then }))),
+      );
+    }),
+  );
+}
+
+/**
+ * Each command and each fault of each strategy at least twice, `up` and `destroy` in turn, at least `least` in all. Commands of one
+ * name in a row count as one, of which chance takes one. The same seed gives the same spread of the same recordings, and a strategy's
+ * points do not hang on the others.
+ */
+export function spread(recordings: Recordings, seed: number, least = 200): Point[] {
+  const spreads = strategies.map((strategy, index) => endlessSpread(strategy, groupsOf(recordings[strategy]), chanceOf(seed + index)));
+  const points = spreads.flatMap((next) => next());
+  for (let round = 0; points.length < least && points.length > 0; round++) {
+    points.push(...(spreads[round % spreads.length]?.() ?? []).slice(0, least - points.length));
+  }
+  return points.sort((a, b) => strategies.indexOf(a.strategy) - strategies.indexOf(b.strategy));
+}
+
+/** Each call: every command at least twice, and every fault. */
+function endlessSpread(strategy: Strategy, groups: readonly Group[], chance: () => number): () => Point[] {
+  const rounds = groups.length === 0 ? 0 : Math.max(2, Math.ceil((2 * breaks.length) / groups.length));
+  const turns = endless(breaks, chance);
+  const inRound = (round: number) =>
+    shuffled([...groups.entries()], chance).map(([index, { command, occurrences }]): Point => {
+      const then = endings[(round + index) % endings.length] ?? "up";
+      return { strategy, command, occurrence: pick(occurrences, chance), ...turns(), then };
+    });
+  return () => Array.from({ length: rounds }, (_, round) => inRound(round)).flat();
+}
+
+/** One after the other, in another order in each round. */
+function endless<T>(all: readonly T[], chance: () => number): () => T {
+  let left: T[] = [];
+  return () => {
+    if (left.length === 0) left = shuffled(all, chance);
+    return left.pop() as T; // never empty: it was just filled
+  };
+}
+
+function pick<T>(all: readonly T[], chance: () => number): T {
+  return all[Math.floor(chance() * all.length)] as T; // within the list: chance is below 1
+}
+
+export function shuffled<T>(all: readonly T[], chance: () => number): T[] {
+  return all
+    .map((one) => ({ one, turn: chance() }))
+    .sort((a, b) => a.turn - b.turn)
+    .map(({ one }) => one);
+}
+
+/** Numbers from 0 to below 1, the same for the same seed. @see https://gist.github.com/tommyettinger/46a874533244883189143505d203312c (mulberry32) */
+export function chanceOf(seed: number): () => number {
+  let state = seed | 0;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
+  };
+}

@@ -1,0 +1,71 @@
+/** How far a run has come, kept in a file, so that one that was cut can go on. */
+
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { UserError } from "../../provider/errors.js";
+import { cacheFolder } from "../sandbox/kernel.js";
+import { type Point, titleOf } from "./points.js";
+import type { Failure } from "./run.js";
+
+interface Kept {
+  points: Point[];
+  /** By a point's place in `points`. */
+  passed: number[];
+  failed: { index: number; failure: Failure }[];
+  seconds: number;
+}
+
+const file = path.join(cacheFolder, "faults", "progress.json");
+
+export class Progress {
+  private constructor(private readonly kept: Kept) {}
+
+  static start(points: Point[]): Progress {
+    const progress = new Progress({ points, passed: [], failed: [], seconds: 0 });
+    progress.#save();
+    return progress;
+  }
+
+  /** @throws UserError if no run has been begun */
+  static goOn(): Progress {
+    if (!existsSync(file)) throw new UserError("Unable to continue: no run has been begun here. Run `npm run faults` without --continue.");
+    return new Progress(JSON.parse(readFileSync(file, "utf8")) as Kept);
+  }
+
+  get points(): readonly Point[] {
+    return this.kept.points;
+  }
+
+  get secondsBefore(): number {
+    return this.kept.seconds;
+  }
+
+  /** What has not been tried. */
+  left(): Point[] {
+    const done = new Set([...this.kept.passed, ...this.kept.failed.map(({ index }) => index)]);
+    return this.kept.points.filter((_, index) => !done.has(index));
+  }
+
+  note(point: Point, failure: Failure | undefined): void {
+    const index = this.kept.points.indexOf(point);
+    if (index < 0) throw new Error(`The point "${titleOf(point)}" is none of this run.`);
+    if (failure === undefined) this.kept.passed.push(index);
+    else this.kept.failed.push({ index, failure });
+    this.#save();
+  }
+
+  spent(seconds: number): void {
+    this.kept.seconds = seconds;
+    this.#save();
+  }
+
+  figures(): { passed: number; failed: Failure[] } {
+    return { passed: this.kept.passed.length, failed: this.kept.failed.map(({ failure }) => failure) };
+  }
+
+  #save(): void {
+    mkdirSync(path.dirname(file), { recursive: true });
+    writeFileSync(`${file}.new`, JSON.stringify(this.kept));
+    renameSync(`${file}.new`, file);
+  }
+}

@@ -1,0 +1,85 @@
+/** Tries many points: a few guests at a time, each moved to and fro until a point fails on it. */
+
+import { copyFile, mkdir, readdir, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { messageOf } from "../../provider/errors.js";
+import { cacheFolder } from "../sandbox/kernel.js";
+import { Arena } from "./arena.js";
+import { type Point, titleOf } from "./points.js";
+import type { Strategy } from "./strategies.js";
+import { type Evidence, NeverThere, tryPoint } from "./trial.js";
+
+export interface Failure extends Point {
+  why: string;
+  /** The folder with what was shown, every command, and the guest's logs. */
+  evidence: string;
+}
+
+export interface RunOptions {
+  said(line: string): void;
+  /** Called after each point. */
+  done(point: Point, failure: Failure | undefined): void;
+}
+
+/** Tries all points, with so many guests at a time. */
+export async function runPoints(points: readonly Point[], workers: number, options: RunOptions): Promise<void> {
+  const left = [...points];
+  const worker = async () => {
+    for (let strategy = left[0]?.strategy; strategy !== undefined; strategy = left[0]?.strategy) {
+      await using arena = await Arena.open(strategy);
+      await runOn(arena, left, options);
+    }
+  };
+  await Promise.all(Array.from({ length: workers }, worker));
+}
+
+/** Takes the points of its strategy out of `left` and tries them, until there is none any more, or one has failed. */
+export async function runOn(arena: Arena, left: Point[], { done, said }: RunOptions): Promise<void> {
+  for (let point = take(left, arena.strategy); point !== undefined; point = take(left, arena.strategy)) {
+    const began = performance.now();
+    const failure = await attempt(arena, point);
+    const seconds = ((performance.now() - began) / 1000).toFixed(1);
+    done(point, failure);
+    said(`${failure === undefined ? "ok  " : "FAIL"} ${seconds} s  ${titleOf(point)}`);
+    if (failure === undefined) continue;
+    said(`     ${failure.why.replaceAll("\n", "\n     ")}\n     see ${failure.evidence}`);
+    return;
+  }
+}
+
+function take(left: Point[], strategy: Strategy): Point | undefined {
+  const index = left.findIndex((point) => point.strategy === strategy);
+  return index < 0 ? undefined : left.splice(index, 1)[0];
+}
+
+/** A command that did not come is waited for once more, on a guest that is like new. */
+async function attempt(arena: Arena, point: Point): Promise<Failure | undefined> {
+  const evidence: Evidence = { outputs: [] };
+  try {
+    await tryPoint(arena, point, evidence).catch(async (reason: unknown) => {
+      if (!(reason instanceof NeverThere)) throw reason;
+      await arena.renew();
+      await tryPoint(arena, point, evidence);
+    });
+    return undefined;
+  } catch (reason) {
+    return { ...point, why: messageOf(reason).slice(0, 2000), evidence: await keep(arena, evidence, reason) };
+  }
+}
+
+async function keep(arena: Arena, { outputs }: Evidence, reason: unknown): Promise<string> {
+  const { stage, trap } = arena;
+  const folder = path.join(cacheFolder, "faults", path.basename(stage.sandbox.folder));
+  await mkdir(folder, { recursive: true });
+  const shown = outputs.map(({ title, text }) => `== ${title}\n${text}\n`).join("\n");
+  await writeFile(path.join(folder, "outputs.txt"), `${reason instanceof Error ? reason.stack : reason}\n\n${shown}`);
+  await writeFile(path.join(folder, "commands.txt"), trap.passed.map(({ road, kind, name }) => `${road} ${kind} ${name}\n`).join(""));
+  await writeFile(path.join(folder, "state.json"), JSON.stringify(await arena.describe(), undefined, 2));
+  for (const name of ["qemu.log", "serial.log"]) await copyFile(path.join(stage.sandbox.folder, "web", name), path.join(folder, name));
+  for (const storage of ["path1", "path2"]) {
+    for (const name of (await readdir(stage.at(storage))).filter((one) => one.includes(".json"))) {
+      await copyFile(stage.at(storage, name), path.join(folder, `${storage}-${name}`));
+    }
+  }
+  return folder;
+}

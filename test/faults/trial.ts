@@ -1,0 +1,87 @@
+/** One point: a move is broken there once, then run again or destroyed, and all that must hold is looked at. */
+
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import path from "node:path";
+import { look } from "../e2e/reality.js";
+import type { OperationResult } from "../engine/engine.js";
+import { chainOf, checkImage } from "../sandbox/check.js";
+import type { Arena, Storage } from "./arena.js";
+import { assertError, assertSettled, assertUndone, assertWhole } from "./expectations.js";
+import type { Point } from "./points.js";
+import { strike } from "./strikes.js";
+
+/** What was shown, for whoever looks for the cause. */
+export interface Evidence {
+  outputs: { title: string; text: string }[];
+}
+
+/** A move that never came to the point: nothing was broken, and nothing is told of it. */
+export class NeverThere extends Error {}
+
+/**
+ * @throws NeverThere if the command did not come
+ * @throws AssertionError or another error if something is not as it must be; the arena is of no more use then
+ */
+export async function tryPoint(arena: Arena, point: Point, evidence: Evidence): Promise<void> {
+  await arena.prepare();
+  const { place: source, other: destination } = arena;
+  const before = await look(arena.stage);
+  const broken = await breakMove(arena, point, evidence);
+  if (point.fault === "qemu-killed") await bootFromCurrent(arena, source, destination, evidence);
+  else await arena.stage.guest.waitForRecords(2, 15);
+  if (!broken.ok && point.fault !== "provider-killed") await assertError(arena, broken);
+  const stands = await placeOfGuest(arena);
+  const after = await arena.run(point.then, point.then === "up" || stands === destination ? destination : source);
+  evidence.outputs.push({ title: `the ${point.then} after it`, text: after.output });
+  assert.ok(after.ok, `the ${point.then} after it failed`);
+  arena.known = point.then === "up" ? "yes" : "no";
+  await arena.stage.guest.waitForRecords(2, 15);
+  const ends = point.then === "up" ? destination : stands;
+  if (ends === source) await assertUndone(arena, before, point);
+  else await assertSettled(arena, { before, source, destination });
+  await assertWhole(arena);
+  await arena.settle(ends);
+}
+
+async function breakMove(arena: Arena, point: Point, evidence: Evidence): Promise<OperationResult> {
+  const { trap } = arena;
+  trap.set({ ...point, strike: (command) => strike(point.fault, arena, command) });
+  const broken = await arena.run("up", arena.other);
+  evidence.outputs.push({ title: "the up that was broken", text: broken.output });
+  if (trap.state === "sprung") return broken;
+  trap.clear();
+  assert.ok(broken.ok, "the up failed before it was broken");
+  await arena.settle(arena.other);
+  throw new NeverThere(`The move is over, and there was no ${point.command} #${point.occurrence}.`);
+}
+
+/** As its administrator would, without Pulumi: from every place that is right, all must be there. */
+async function bootFromCurrent(arena: Arena, source: Storage, destination: Storage, evidence: Evidence): Promise<void> {
+  const { guest, link } = arena.stage;
+  await guest.kill(); // it is dead: only its end is waited for
+  const manifests = await arena.manifests();
+  const images = [...new Set(manifests.map(({ current }) => current))];
+  if (images.length === 0) images.push(await withoutManifest(arena, source, destination));
+  const byLink = arena.strategy === "mirror" && link !== undefined ? path.join(link, "old.qcow2") : undefined;
+  evidence.outputs.push({ title: "where a boot is right", text: [byLink, ...images].join("\n") });
+  for (const image of byLink === undefined ? images : [byLink]) {
+    const { lost, corrupt } = await checkImage(image, guest.disk());
+    assert.deepEqual({ image, lost, corrupt }, { image, lost: [], corrupt: [] });
+  }
+  await guest.boot(byLink === undefined ? arena.bootFrom(images[0] ?? "") : {});
+}
+
+/** The old path before the move, the new one after it: there the old name is gone. */
+async function withoutManifest(arena: Arena, source: Storage, destination: Storage): Promise<string> {
+  const old = arena.stage.at(source, "old.qcow2");
+  if (existsSync(old)) return old;
+  const overlay = arena.strategy === "none" ? await arena.topAt(destination) : undefined;
+  return overlay ?? arena.stage.at(destination, "old.qcow2");
+}
+
+async function placeOfGuest(arena: Arena): Promise<Storage> {
+  const { active } = await look(arena.stage);
+  const [top] = await chainOf(active);
+  return top?.path.startsWith(`${arena.stage.at("path1")}/`) ? "path1" : "path2";
+}
