@@ -57,12 +57,14 @@ async function recordedAt(site: Site, places: readonly DiskPlaces[]): Promise<Ma
   return records.flatMap((found) => (found === undefined ? [] : [found.manifest]));
 }
 
-/** The message repeats where a boot must find each disk. */
+/** The message repeats where a boot must find each disk, and says what to do. */
 function withCurrent(cause: Error, seen: Seen | undefined, recorded: readonly Manifest[]): Error {
-  if (recorded.length === 0 || cause.message.includes("current")) return cause;
-  const places = recorded.map(({ disk, current }) => `${disk} at ${current}`).join(", ");
-  const advice = seen === undefined ? " If the guest does not run, start it from there. Then run `pulumi up` again: it goes on." : "";
-  return Object.assign(cause, { message: `${cause.message} current: ${places}.${advice}` });
+  if (recorded.length === 0) return cause;
+  const { message } = cause;
+  const places = message.includes("current") ? "" : ` current: ${recorded.map(({ disk, current }) => `${disk} at ${current}`).join(", ")}.`;
+  const start = seen === undefined && places !== "" ? " If the guest does not run, start it from there." : "";
+  const again = start !== "" || !/\brun (`pulumi up`|again)/i.test(message) ? " Then run `pulumi up` again: it goes on." : "";
+  return Object.assign(cause, { message: `${message}${places}${start}${again}` });
 }
 
 async function claimAll(site: Site, disks: readonly string[]): Promise<void> {

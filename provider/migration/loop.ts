@@ -51,7 +51,7 @@ export async function withPlacesLocked<T>(
 /** The source's directory first, then the destination's, then those of a move that is under way. */
 async function lockPlaces(site: Site, locks: Locks, places: readonly DiskPlaces[]): Promise<void> {
   for (const { key, disk, directories } of places) {
-    await locks.takeAll(directories, key, (text) => site.run.progress(`${disk} ${text}`), site.run.stop);
+    await locks.takeAll(directories, key, { said: (text) => site.run.progress(`${disk} ${text}`), stop: site.run.stop });
   }
 }
 

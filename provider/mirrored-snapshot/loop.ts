@@ -32,7 +32,7 @@ export async function settleSnapshot(site: SnapshotSite, goal: Goal, outcome: Ou
 /** The active image's directory first. */
 async function lockPlaces(site: SnapshotSite, locks: Locks, disk: Pick<SeenDisk, "disk" | "key" | "active" | "wanted">): Promise<void> {
   const said = (text: string) => site.run.progress(`${disk.disk} ${text}`);
-  await locks.takeAll(await existing(site, placesOf(disk)), disk.key, said, site.run.stop);
+  await locks.takeAll(await existing(site, placesOf(disk)), disk.key, { said, stop: site.run.stop });
 }
 
 /** Real paths of those that are there, each once: one that is missing is the preflight's to refuse. */

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdtemp, readdir, readFile, rm, symlink, utimes, writeFile } from "node:fs/promises";
+import { copyFile, mkdtemp, readdir, readFile, rm, symlink, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { isKind } from "../../provider/errors.js";
@@ -23,7 +23,7 @@ describe("the lock of a disk", function () {
   afterEach(() => rm(folder, { recursive: true }));
 
   const take = (locks: Locks, stop = new AbortController().signal, said: (text: string) => void = () => {}) =>
-    locks.take(folder, key, said, stop);
+    locks.take(folder, key, { said, stop });
   const elsewhere = (): Holder => ({ ...newHolder(), machine: "another machine", name: "runner-7" });
   async function lieThere(holder: object, ageSeconds = 0): Promise<void> {
     await writeFile(file(), `${JSON.stringify(holder)}\n`);
@@ -36,7 +36,7 @@ describe("the lock of a disk", function () {
     const locks = new Locks(host);
     await take(locks);
     await take(locks);
-    assert.deepEqual(JSON.parse(await readFile(file(), "utf8")), locks.holder);
+    assert.deepEqual(JSON.parse(await readFile(file(), "utf8")), { ...locks.holder, places: [file()] });
     await locks.release();
     assert.deepEqual(await readdir(folder), []);
   });
@@ -57,6 +57,19 @@ describe("the lock of a disk", function () {
     const began = performance.now();
     await take(locks);
     assert(performance.now() - began < 5000);
+    await locks.release();
+  });
+
+  it("of a process that is gone, once taken over, takes that one's other locks of the disk with it", async () => {
+    const { pid } = spawnSync("true");
+    const [other, foreign] = ["other", "foreign"].map((name) => path.join(folder, `${name}.lock`));
+    const gone = { ...newHolder(), pid, places: [file(), other, foreign] };
+    await lieThere(gone);
+    await copyFile(file(), other ?? "");
+    await writeFile(foreign ?? "", JSON.stringify(elsewhere()));
+    const locks = new Locks(host);
+    await take(locks);
+    assert.deepEqual((await readdir(folder)).sort(), [path.basename(file()), "foreign.lock"].sort());
     await locks.release();
   });
 

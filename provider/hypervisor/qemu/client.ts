@@ -159,7 +159,7 @@ export class QmpSession {
   }
 
   #lose(what: string, cause?: unknown): void {
-    this.#end(new UnreachableError(`Unable to talk to ${this.monitor}: ${what}`, { cause }));
+    this.#end(new UnreachableError(`Unable to talk to ${this.monitor}: ${what} Run \`pulumi up\` again.`, { cause }));
   }
 
   /** Ends the session, once: everybody who waits learns why. */

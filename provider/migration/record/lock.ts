@@ -26,6 +26,10 @@ const holderSchema = z.object({ run: z.string(), machine: z.string(), pid: z.int
 /** Who holds a lock: this run, on this machine, in this process. */
 export type Holder = z.output<typeof holderSchema>;
 
+/** What a lock says: its holder, and all the locks that it takes for this disk, so that whoever takes over finds the others. */
+const lockSchema = holderSchema.extend({ places: z.array(z.string()).default([]) });
+type Lock = z.output<typeof lockSchema>;
+
 /** `boot id` and `pid namespace`: only inside both does a process id mean the same process. Elsewhere than on Linux nobody is ever "gone". */
 function thisMachine(): string {
   try {
@@ -72,42 +76,53 @@ echo $(($(date +%s) - $(stat -c %Y -- "$1")))
 cat "$1"`;
 
 const beat = `[ "$(cat "$1" 2>/dev/null)" = "$2" ] && touch -c -- "$1"`;
-const release = `exec 9<"\${1%/*}/" && flock 9 && if [ "$(cat "$1" 2>/dev/null)" = "$2" ]; then rm -f -- "$1" && sync -- "\${1%/*}/"; fi`;
+/** All in one, so that a client who is killed leaves all of them or none. Arguments: a lock and its text, and so on. */
+const release = `while [ $# -gt 1 ]; do
+  (exec 9<"\${1%/*}/" && flock 9 && if [ "$(cat "$1" 2>/dev/null)" = "$2" ]; then rm -f -- "$1" && sync -- "\${1%/*}/"; fi)
+  shift 2
+done`;
+
+/** How to wait for a lock: what is said meanwhile, and when to give up. */
+export interface Waiting {
+  said: (text: string) => void;
+  stop: AbortSignal;
+}
 
 /** Locks of one run; takes them in the order asked, gives them back all at once. */
 export class Locks {
-  private readonly held = new Set<string>();
-  private readonly text: string;
+  /** By its path, what each lock says. */
+  private readonly held = new Map<string, string>();
   private timer: NodeJS.Timeout | undefined;
 
   constructor(
     private readonly host: Host,
     readonly holder: Holder = newHolder(),
-  ) {
-    this.text = JSON.stringify(holder);
-  }
+  ) {}
 
   /**
    * Waits for a silent holder to count as gone, at most a minute.
+   * @param others of this disk's locks
    * @throws UserError if another run is alive, or the directory cannot be written to
    */
-  async take(directory: string, key: string, said: (text: string) => void, stop: AbortSignal): Promise<void> {
+  async take(directory: string, key: string, wait: Waiting, others: readonly string[] = [directory]): Promise<void> {
     const path = within(directory, fileNames.lock(key));
     if (this.held.has(path)) return;
+    const mine = JSON.stringify({ ...this.holder, places: others.map((other) => within(other, fileNames.lock(key))) });
     const deadline = performance.now() + 1000 * (silenceSeconds + 2 * heartbeatSeconds);
     for (let former = "", oldest = 0; ; ) {
-      const { text, holder, ageSeconds } = await this.tryTake(path, former);
-      if (text === this.text) return this.keep(path);
-      const state = holderIs(holder);
+      const { text, lock, ageSeconds } = await this.tryTake(path, mine, former);
+      if (text === mine) return this.keep(path, mine);
+      const state = holderIs(lock);
       const beats = ageSeconds < oldest;
-      if (state === "alive" || beats || performance.now() > deadline || stop.aborted) throw this.refused(path, holder);
+      if (state === "alive" || beats || performance.now() > deadline || wait.stop.aborted) throw this.refused(path, lock);
       if (state === "gone" || ageSeconds > silenceSeconds) {
+        await this.giveBack(lock.places.filter((other) => other !== path).map((other) => [other, text]));
         former = text;
         continue;
       }
       oldest = ageSeconds;
-      said(`waits for the lock of a run on ${holder.name} that has been silent for ${ageSeconds} s`);
-      await pause(1, stop);
+      wait.said(`waits for the lock of a run on ${lock.name} that has been silent for ${ageSeconds} s`);
+      await pause(1, wait.stop);
     }
   }
 
@@ -115,18 +130,18 @@ export class Locks {
    * Takes the locks of all places of one disk, the active image's first: every run on this disk comes by that. So another directory
    * that is full, where no lock can be written, keeps nobody from ending what was begun.
    */
-  async takeAll(directories: readonly string[], key: string, said: (text: string) => void, stop: AbortSignal): Promise<void> {
+  async takeAll(directories: readonly string[], key: string, wait: Waiting): Promise<void> {
     for (const [index, directory] of directories.entries()) {
       try {
-        await this.take(directory, key, said, stop);
+        await this.take(directory, key, wait, directories);
       } catch (thrown) {
         if (index === 0 || (await freeBytes(this.host, directory)) > fullBytes) throw thrown;
       }
     }
   }
 
-  private async tryTake(path: string, former: string): Promise<{ text: string; holder: Holder; ageSeconds: number }> {
-    const { exitStatus, stdout, stderr } = await this.host.run(take, [path, this.text, former]);
+  private async tryTake(path: string, mine: string, former: string): Promise<{ text: string; lock: Lock; ageSeconds: number }> {
+    const { exitStatus, stdout, stderr } = await this.host.run(take, [path, mine, former]);
     if (exitStatus !== 0) {
       throw new UserError(
         `Unable to lock ${directoryOf(path)} on ${this.host.name}: ${lastWords(stderr) || `exit status ${exitStatus}`}. ` +
@@ -135,22 +150,22 @@ export class Locks {
     }
     const end = stdout.indexOf("\n");
     const text = stdout.slice(end + 1).trim();
-    const holder = holderSchema.safeParse(jsonOf(text));
-    if (!holder.success)
+    const lock = lockSchema.safeParse(jsonOf(text));
+    if (!lock.success)
       throw new UserError(
         `Unable to read the lock ${path} on ${this.host.name}: it is not as we write it. If no run is under way, remove it.`,
       );
-    return { text, holder: holder.data, ageSeconds: Number(stdout.slice(0, end)) };
+    return { text, lock: lock.data, ageSeconds: Number(stdout.slice(0, end)) };
   }
 
-  private keep(path: string): void {
-    this.held.add(path);
+  private keep(path: string, text: string): void {
+    this.held.set(path, text);
     this.timer ??= setInterval(() => void this.beat(), 1000 * heartbeatSeconds).unref();
   }
 
   private async beat(): Promise<void> {
     // a beat that does not arrive shows in the step that is under way, which talks to the same host
-    await Promise.allSettled([...this.held].map((path) => this.host.run(beat, [path, this.text])));
+    await Promise.allSettled([...this.held].map((lock) => this.host.run(beat, lock)));
   }
 
   private refused(path: string, { name, pid, run }: Holder): UserError {
@@ -164,9 +179,14 @@ export class Locks {
   async release(): Promise<void> {
     clearInterval(this.timer);
     this.timer = undefined;
-    const paths = [...this.held].reverse();
+    const locks = [...this.held];
     this.held.clear();
-    for (const path of paths) await this.host.run(release, [path, this.text]).catch(() => {});
+    await this.giveBack(locks).catch(() => {});
+  }
+
+  /** Only those that still say this. */
+  private async giveBack(locks: readonly (readonly [path: string, text: string])[]): Promise<void> {
+    if (locks.length > 0) await this.host.run(release, locks.flat());
   }
 }
 
