@@ -26,7 +26,7 @@ describe("the seeded spread of points", () => {
       for (const command of new Set(recordings[strategy].map(commandName))) {
         const here = points.filter((point) => point.command === command);
         assert.ok(here.length >= 2, command);
-        assert.equal(new Set(here.map(({ then }) => then)).size, 2, command);
+        assert.equal(new Set(here.map(({ ending }) => ending)).size, 2, command);
       }
       for (const fault of faults) assert.ok(points.filter((point) => point.fault === fault).length >= 2, fault);
     });

@@ -19,7 +19,7 @@ export interface Point {
   fault: Fault;
   moment: Moment;
   /** What is run after it. */
-  then: "up" | "destroy";
+  ending: "up" | "destroy";
 }
 
 /** Of one whole move: every command in order. */
@@ -34,8 +34,8 @@ export function commandName({ road, name, kind }: Passing): string {
   return kind === "question" ? pollName : `${road} ${name}`;
 }
 
-export function titleOf({ strategy, command, occurrence, fault, moment, then }: Point): string {
-  return `${strategy}: ${fault} ${moment} ${command} #${occurrence}, then ${then}`;
+export function titleOf({ strategy, command, occurrence, fault, moment, ending }: Point): string {
+  return `${strategy}: ${fault} ${moment} ${command} #${occurrence}, then ${ending}`;
 }
 
 /** Commands of one name that follow one another, questions aside: by their numbers among all of that name. */
@@ -72,7 +72,7 @@ export function allPoints(recordings: Recordings): Point[] {
     groupsOf(recordings[strategy]).flatMap(({ command, occurrences }) => {
       const middle = occurrences.slice(occurrences.length / 2, occurrences.length / 2 + 1);
       return (command === pollName ? middle : occurrences).flatMap((occurrence) =>
-        breaks.flatMap((how) => endings.map((then): Point => ({ strategy, command, occurrence, ...how, then }))),
+        breaks.flatMap((how) => endings.map((ending): Point => ({ strategy, command, occurrence, ...how, ending }))),
       );
     }),
   );
@@ -98,8 +98,8 @@ function endlessSpread(strategy: Strategy, groups: readonly Group[], chance: () 
   const turns = endless(breaks, chance);
   const inRound = (round: number) =>
     shuffled([...groups.entries()], chance).map(([index, { command, occurrences }]): Point => {
-      const then = endings[(round + index) % endings.length] ?? "up";
-      return { strategy, command, occurrence: pick(occurrences, chance), ...turns(), then };
+      const ending = endings[(round + index) % endings.length] ?? "up";
+      return { strategy, command, occurrence: pick(occurrences, chance), ...turns(), ending };
     });
   return () => Array.from({ length: rounds }, (_, round) => inRound(round)).flat();
 }

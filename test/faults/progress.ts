@@ -15,21 +15,25 @@ interface Kept {
   seconds: number;
 }
 
-const file = path.join(cacheFolder, "faults", "progress.json");
+/** Of the last run. */
+const lastRun = path.join(cacheFolder, "faults", "progress.json");
 
 export class Progress {
-  private constructor(private readonly kept: Kept) {}
+  private constructor(
+    private readonly kept: Kept,
+    private readonly file: string,
+  ) {}
 
-  static start(points: Point[]): Progress {
-    const progress = new Progress({ points, passed: [], failed: [], seconds: 0 });
+  static start(points: Point[], file = lastRun): Progress {
+    const progress = new Progress({ points, passed: [], failed: [], seconds: 0 }, file);
     progress.#save();
     return progress;
   }
 
   /** @throws UserError if no run has been begun */
-  static goOn(): Progress {
+  static goOn(file = lastRun): Progress {
     if (!existsSync(file)) throw new UserError("Unable to continue: no run has been begun here. Run `npm run faults` without --continue.");
-    return new Progress(JSON.parse(readFileSync(file, "utf8")) as Kept);
+    return new Progress(JSON.parse(readFileSync(file, "utf8")) as Kept, file);
   }
 
   get points(): readonly Point[] {
@@ -64,6 +68,7 @@ export class Progress {
   }
 
   #save(): void {
+    const { file } = this;
     mkdirSync(path.dirname(file), { recursive: true });
     writeFileSync(`${file}.new`, JSON.stringify(this.kept));
     renameSync(`${file}.new`, file);
