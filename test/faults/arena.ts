@@ -119,7 +119,10 @@ export class Arena implements AsyncDisposable {
     const top = await operator.activeImage("vda");
     if (path.basename(top) === "old.qcow2") return;
     await commitDown(operator, await realpath(path.join(path.dirname(top), "old.qcow2")));
-    for (const node of await strayNodes(operator)) await operator.execute("blockdev-del", { "node-name": node });
+    // a node may take those with it that it stands on
+    for (let [node] = await strayNodes(operator); node !== undefined; [node] = await strayNodes(operator)) {
+      await operator.execute("blockdev-del", { "node-name": node });
+    }
   }
 
   /** The image at a storage on which no other stands. */

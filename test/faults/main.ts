@@ -42,14 +42,15 @@ interface Wanted {
   all?: boolean | undefined;
   seed?: string | undefined;
   least: string;
+  workers: string;
   only?: string[] | undefined;
 }
 
 async function planned(
-  { all, seed = String(Date.now() % 1_000_000), least, only = [] }: Wanted,
+  { all, seed = String(Date.now() % 1_000_000), least, workers, only = [] }: Wanted,
   said: (line: string) => void,
 ): Promise<Point[]> {
-  const recordings = await recordAll(said);
+  const recordings = await recordAll(Number(workers), said);
   if (!all) said(`seed ${seed}`);
   const points = all ? allPoints(recordings) : spread(recordings, Number(seed), Number(least));
   return points.filter((point) => only.every((part) => titleOf(point).includes(part)));

@@ -14,12 +14,20 @@ export async function recordMove(arena: Arena): Promise<Recording> {
   return recording;
 }
 
-export async function recordAll(said: (line: string) => void): Promise<Record<Strategy, Recording>> {
+/** With so many guests at a time. */
+export async function recordAll(workers: number, said: (line: string) => void): Promise<Record<Strategy, Recording>> {
   const recordings: Partial<Record<Strategy, Recording>> = {};
-  for (const strategy of strategies) {
-    await using arena = await Arena.open(strategy);
-    recordings[strategy] = await recordMove(arena);
-    said(`recorded ${strategy}: ${recordings[strategy].length} commands`);
-  }
-  return recordings as Record<Strategy, Recording>; // each was just set
+  const left = [...strategies];
+  const worker = async () => {
+    for (let strategy = left.shift(); strategy !== undefined; strategy = left.shift()) {
+      await using arena = await Arena.open(strategy);
+      const recording = await recordMove(arena);
+      recordings[strategy] = recording;
+      said(
+        `recorded ${strategy}: ${recording.length} commands, ${recording.filter(({ kind }) => kind === "change").length} of them change something`,
+      );
+    }
+  };
+  await Promise.all(Array.from({ length: workers }, worker));
+  return recordings as Record<Strategy, Recording>; // every one was just recorded
 }
