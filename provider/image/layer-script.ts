@@ -74,14 +74,18 @@ look() {
 }
 `;
 
-/** Prints offset and length of each run of data in file `$1`, holes shorter than `$2` bytes included, then a dot. */
+/**
+ * Prints offset and length of each run of data in file `$1`, holes shorter than `$2` bytes included, then a dot. An answer that does not
+ * tell of the whole file fails: what it leaves out would pass for a hole, and be zeros in the copy.
+ */
 export const MAP_DATA = `
 map_data() {
   command -v qemu-img >/dev/null || { printf 'failed qemu-img is missing: install the package qemu-utils\\n'; return; }
-  { qemu-img map -U -f raw --output=json -- "$1" 2>&1 || printf 'status %s\\n' $?; } | awk -v gap="$2" '
+  { qemu-img map -U -f raw --output=json -- "$1" 2>&1 || printf 'status %s\\n' $?; } | awk -v gap="$2" -v size="$(stat -L -c %s -- "$1")" '
     function number(key) { match($0, "\\"" key "\\": *[0-9]+"); s = substr($0, RSTART, RLENGTH); sub(/.*: */, "", s); return s + 0 }
     function flush() { if (end > 0) printf "%.0f %.0f\\n", start, end - start }
     /"start":/ {
+      told += number("length")
       if ($0 !~ /"data": *true/) next
       at = number("start"); upto = at + number("length")
       if (end > 0 && at - end < gap) { end = upto; next }
@@ -89,7 +93,11 @@ map_data() {
     }
     { words = words " " $0 }
     /^status/ { broken = 1 }
-    END { if (broken) print "failed" words; else { flush(); print "." } }'
+    END {
+      if (broken) print "failed" words
+      else if (size == "" || told < size + 0) printf "failed qemu-img tells of %.0f of %s bytes:%s\\n", told, size, substr(words, 1, 200)
+      else { flush(); print "." }
+    }'
 }
 `;
 

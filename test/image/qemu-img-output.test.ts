@@ -1,0 +1,137 @@
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { isOurs } from "../../provider/errors.js";
+import type { Host } from "../../provider/host/host.js";
+import { scriptText } from "../../provider/host/quoting.js";
+import { MAP_DATA } from "../../provider/image/layer-script.js";
+import { imageInfo } from "../../provider/image/qemu-img.js";
+
+/** A host whose qemu-img says this. */
+function saying(stdout: string, exitStatus = 0, stderr = ""): Host {
+  const silent = () => Promise.reject(new Error("not in this test"));
+  return { name: "db-3", run: async () => ({ exitStatus, stdout, stderr }), open: silent, connectSocket: silent };
+}
+
+const reply = {
+  ...{ filename: "/path1/old.qcow2", format: "qcow2", "virtual-size": 1073741824, "actual-size": 200704, "cluster-size": 65536 },
+  ...{ "backing-filename": "common.qcow2", "full-backing-filename": "/path1/common.qcow2", "backing-filename-format": "qcow2" },
+  snapshots: [{ name: "before", id: "1", "vm-state-size": 0 }],
+  "format-specific": {
+    type: "qcow2",
+    data: {
+      compat: "1.1",
+      "lazy-refcounts": false,
+      "refcount-bits": 16,
+      "extended-l2": false,
+      "compression-type": "zlib",
+      bitmaps: [{ name: "b", flags: ["auto"] }],
+    },
+  },
+  "dirty-flag": false,
+};
+
+async function readsOrSays(text: string): Promise<void> {
+  try {
+    const header = await imageInfo(saying(text), "/path1/old.qcow2");
+    assert.equal(typeof header.format, "string");
+    assert(Number.isInteger(header.virtualBytes) && Number.isInteger(header.allocatedBytes));
+    for (const value of Object.values(header.options)) assert.equal(typeof value, "string");
+  } catch (thrown) {
+    assert(isOurs(thrown) && /Unable to read what qemu-img says of \/path1\/old\.qcow2 on db-3/.test(String(thrown)), String(thrown));
+  }
+}
+
+/** With one value replaced, wherever it stands. */
+function edited(value: unknown, at: number, by: unknown): unknown {
+  let count = 0;
+  return JSON.parse(JSON.stringify(value), (_key, inner) => (count++ === at ? by : inner));
+}
+
+describe("what qemu-img says of an image", function () {
+  this.timeout(30_000);
+
+  it("is read, or is a fault in words, whichever of its values is another", async () => {
+    const any = fc.oneof(fc.jsonValue(), fc.constantFrom<unknown>(null, "", -1, 1.5, 1e300, [], {}, "9".repeat(400)));
+    await fc.assert(
+      fc.asyncProperty(fc.nat(40), any, (at, by) => readsOrSays(JSON.stringify(edited(reply, at, by)))),
+      { numRuns: 1000 },
+    );
+  });
+
+  it("is a fault in words wherever it is cut, and for anything at all", async () => {
+    const text = JSON.stringify(reply, null, 4);
+    await fc.assert(fc.asyncProperty(fc.nat(text.length), (end) => readsOrSays(text.slice(0, end))));
+    await fc.assert(fc.asyncProperty(fc.oneof(fc.string({ unit: "binary" }), fc.json()), readsOrSays), { numRuns: 300 });
+  });
+
+  it("in an error is its last sentence, whatever the file's name puts into it", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.string({ unit: fc.constantFrom("qemu-img: ", "\n", "'", "a", ".", "\t") }), async (name) => {
+        const failed = imageInfo(saying("", 1, `qemu-img: Could not open '${name}': No such file or directory\n`), "/x");
+        await assert.rejects(
+          failed,
+          (thrown: Error) => isOurs(thrown) && !thrown.message.includes("\n") && thrown.message.includes("No such file"),
+        );
+      }),
+    );
+  });
+});
+
+describe("the map of an image's data", function () {
+  this.timeout(60_000);
+  const folder = mkdtempSync(join(tmpdir(), "livedisk-map-"));
+  after(() => rmSync(folder, { recursive: true }));
+
+  /** What the host's script makes of an answer of qemu-img's, in a real sh. */
+  function mapped(text: string, fileBytes: number): string[] {
+    writeFileSync(join(folder, "file"), "");
+    truncateSync(join(folder, "file"), fileBytes);
+    writeFileSync(join(folder, "answer"), text);
+    writeFileSync(join(folder, "qemu-img"), `#!/bin/sh\ncat "${join(folder, "answer")}"\n`, { mode: 0o755 });
+    const env = { ...process.env, PATH: `${folder}:${process.env.PATH}` };
+    return execFileSync("sh", ["-c", scriptText(`${MAP_DATA}\nmap_data "$1" 4096`, [join(folder, "file")])], { encoding: "utf8", env })
+      .trimEnd()
+      .split("\n");
+  }
+
+  const runs = fc.array(fc.record({ length: fc.integer({ min: 1, max: 1e6 }), data: fc.boolean() }), { maxLength: 5 });
+
+  const told = (extents: { length: number; data: boolean }[]) => {
+    let start = 0;
+    const lines = extents.map(({ length, data }) => {
+      const line = `{ "start": ${start}, "length": ${length}, "depth": 0, "present": true, "zero": ${!data}, "data": ${data}}`;
+      start += length;
+      return line;
+    });
+    return { text: `[${lines.join(",\n")}]\n`, bytes: start };
+  };
+
+  it("is where its data is, holes that are short included, if it tells of the whole file", () => {
+    fc.assert(
+      fc.property(runs, (extents) => {
+        const { text, bytes } = told(extents);
+        const lines = mapped(text, bytes);
+        assert.equal(lines.pop(), ".");
+        const covered = lines.map((line) => line.split(" ").map(Number)).reduce((sum, [, length = 0]) => sum + length, 0);
+        const data = extents.reduce((sum, { length, data }) => sum + (data ? length : 0), 0);
+        assert(covered >= data && covered <= bytes);
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  it("fails in words when it leaves out a part of the file: that would be zeros in the copy", () => {
+    fc.assert(
+      fc.property(runs, fc.integer({ min: 1, max: 1e6 }), (extents, more) => {
+        const { text, bytes } = told(extents);
+        assert.match(mapped(text, bytes + more).join("\n"), /^failed qemu-img tells of \d+ of \d+ bytes/m);
+      }),
+      { numRuns: 20 },
+    );
+    for (const answer of ["", "[]\n", "garbage\n", '{"data": true}\n']) assert.match(mapped(answer, 512).join("\n"), /^failed /);
+  });
+});
