@@ -44,6 +44,22 @@ describe("the arguments of a StorageMigration", () => {
     assert.equal(inputs.strategy, "mirror");
   });
 
+  it("get the defaults also beside a value that is not known yet, and are told what is wrong beside it", () => {
+    const { inputs, failures } = checkArguments(storageMigrationArgs, {
+      ...good,
+      host: { address: unknown, user: "" },
+      disks: [unknown, 7],
+    });
+    assert.deepEqual(inputs.host, { address: unknown, user: "" });
+    assert.deepEqual(
+      failures.map(({ property }) => property),
+      ["host.user", "disks.1"],
+    );
+    const right = checkArguments(storageMigrationArgs, { ...good, host: { address: unknown, user: "root" }, domain: { libvirt: unknown } });
+    assert.deepEqual(right.inputs.host, { address: unknown, port: 22, user: "root", privilege: "user" });
+    assert.deepEqual(right.inputs.domain, { libvirt: unknown, uri: "qemu:///system" });
+  });
+
   const notWithoutRestart =
     /strategy "snapshot" wants `restartDuringMove: "from-manifest"`: from the freeze to the end of the move a guest that is started by its old command line silently boots an image that lacks/;
   const wrong: [string, Properties, RegExp][] = [

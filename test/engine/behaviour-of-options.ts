@@ -76,6 +76,22 @@ export function optionsBehaviour(prefer: EngineKind): void {
       assert.ok(existsSync(stack.reality("web")));
     });
 
+    it("renames by an alias without doing anything", async () => {
+      const made = await stack.engine.up(stack.options(web("/path1")));
+      const renamed = [{ name: "root", args: { name: "web", storage: "/path1" }, options: { aliases: [{ name: "web" }] } }];
+      const up = await stack.engine.up(stack.options(renamed, { expectNoChanges: true }));
+      assert.ok(up.ok, up.output);
+      assert.deepEqual([stored(up, "root")?.id, stored(up, "web")], [stored(made, "web")?.id, undefined]);
+    });
+
+    it("goes on with a state that was put in its place", async () => {
+      const made = await stack.engine.up(stack.options(web("/path1")));
+      assert.ok((await stack.engine.up(stack.options(web("/path2")))).ok);
+      await stack.engine.importState(made.state);
+      const preview = await stack.engine.preview(stack.options(web("/path2")));
+      assert.deepEqual(changed(preview.refreshed), [["web", "update", ["storage"]]]);
+    });
+
     it("gets a resource that somebody else made, and refuses one that is not there", async () => {
       writeFileSync(stack.reality("other"), "/path7");
       const get = [{ name: "web", args: { name: "other" }, get: stack.reality("other") }];

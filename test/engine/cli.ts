@@ -10,6 +10,7 @@ import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { type CliEvents, followEvents } from "./cli-events.js";
 import { exportedState } from "./cli-state.js";
+import type { DeploymentState } from "./deployment.js";
 import type { Engine, EngineSettings, OperationOptions, OperationResult } from "./engine.js";
 import { type Project, projectTextFor, readProject } from "./project.js";
 import { watchProviders } from "./provider-watch.js";
@@ -46,6 +47,7 @@ export async function openCli(found: { program: string; version: string }, setti
     up: (options = {}) => cli.run("up", options),
     refresh: (options = {}) => cli.run("refresh", options),
     destroy: (options = {}) => cli.run("destroy", options),
+    importState: (state) => cli.importState(state),
   };
 }
 
@@ -69,8 +71,9 @@ class Cli {
     for (const name of ["project", "backend", "home"]) mkdirSync(join(workFolder, name), { recursive: true });
     writeFileSync(join(this.#folder, "Pulumi.yaml"), projectTextFor(this.project));
     if (!existsSync(join(this.#folder, `Pulumi.${this.#stack}.yaml`))) await this.#ask(["stack", "init", this.#stack]);
-    for (const [key, value] of Object.entries(config)) await this.#ask(["config", "set", "--stack", this.#stack, key, value]);
-    for (const [key, value] of Object.entries(secrets)) await this.#ask(["config", "set", "--secret", "--stack", this.#stack, key, value]);
+    for (const [key, value] of Object.entries(config)) await this.#ask(["config", "set", "--stack", this.#stack, "--", key, value]);
+    for (const [key, value] of Object.entries(secrets))
+      await this.#ask(["config", "set", "--secret", "--stack", this.#stack, "--", key, value]);
   }
 
   async run(kind: Kind, options: OperationOptions): Promise<OperationResult> {
@@ -101,6 +104,12 @@ class Cli {
     return this.#result({ exitStatus: Number(status ?? 255), lines, events: await events.finish(), pids });
   }
 
+  async importState(state: DeploymentState): Promise<void> {
+    const file = join(this.settings.workFolder, "import.json");
+    writeFileSync(file, JSON.stringify(state));
+    await this.#ask(["stack", "import", "--stack", this.#stack, "--file", file]);
+  }
+
   #argumentsFor(kind: Kind, eventLog: string, options: OperationOptions): string[] {
     return [
       ...[kind, "--stack", this.#stack, "--non-interactive", "--color", "never", "--diff", "--event-log", eventLog],
@@ -125,7 +134,7 @@ class Cli {
   }
 
   async #ask(args: string[]): Promise<string> {
-    const { stdout } = await promisify(execFile)(this.program, [...args, "--non-interactive"], {
+    const { stdout } = await promisify(execFile)(this.program, ["--non-interactive", ...args], {
       cwd: this.#folder,
       env: this.#environment(),
       maxBuffer: 64 << 20,

@@ -69,6 +69,14 @@ export class Deployment {
     return this.resources.find((resource) => resource.urn === urn && !resource.delete);
   }
 
+  /** Gives the first living resource among `aliases` the name `urn`, unless another one has it. */
+  rename(aliases: readonly string[], urn: string): void {
+    const old = this.find(urn) ? undefined : aliases.map((alias) => this.find(alias)).find((found) => found !== undefined);
+    if (old === undefined) return;
+    for (const other of this.dependents(old)) other.dependencies = other.dependencies.map((name) => (name === old.urn ? urn : name));
+    old.urn = urn;
+  }
+
   /** Puts `resource` in the place of the living one of its name. */
   put(resource: ResourceState): void {
     const at = this.resources.findIndex((other) => other.urn === resource.urn && !other.delete);

@@ -72,6 +72,8 @@ export interface Engine {
   up(options?: OperationOptions): Promise<OperationResult>;
   refresh(options?: OperationOptions): Promise<OperationResult>;
   destroy(options?: OperationOptions): Promise<OperationResult>;
+  /** Puts `state` in the place of the stack's, as `pulumi stack import` does. */
+  importState(state: DeploymentState): Promise<void>;
 }
 
 export async function openEngine(settings: EngineSettings): Promise<Engine> {

@@ -8,6 +8,8 @@ import { fromStruct } from "./wire.js";
 export interface Goal {
   /** What becomes of the state, with neither id nor outputs yet. */
   state: ResourceState;
+  /** Names that the resource had before. */
+  aliases: string[];
   deleteBeforeReplace: boolean | undefined;
   replaceOnChanges: string[];
 }
@@ -43,6 +45,7 @@ export function goalOf(names: StackName, request: RegisterResourceRequest): Goal
       ignoreChanges: request.getIgnorechangesList(),
       additionalSecretOutputs: request.getAdditionalsecretoutputsList(),
     },
+    aliases: request.getAliasurnsList(),
     deleteBeforeReplace: request.getDeletebeforereplacedefined() ? request.getDeletebeforereplace() : undefined,
     replaceOnChanges: request.getReplaceonchangesList(),
   };

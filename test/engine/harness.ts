@@ -3,11 +3,11 @@
  * a state file. Its results are "harness", not the engine; `reference` for each rule is pulumi/pulumi pkg/resource/deploy.
  */
 
-import { mkdirSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { version } from "@pulumi/pulumi/version.js";
 import { deleteResources } from "./deletion.js";
-import { Deployment, type ResourceState, readState } from "./deployment.js";
+import { Deployment, type DeploymentState, type ResourceState, readState } from "./deployment.js";
 import { Display } from "./display.js";
 import type { Engine, EngineSettings, OperationOptions, OperationResult } from "./engine.js";
 import { serveEngineLog } from "./engine-log.js";
@@ -32,6 +32,7 @@ export function openHarness(settings: EngineSettings): Engine {
     up: (options = {}) => harness.run("up", options),
     refresh: (options = {}) => harness.run("refresh", options),
     destroy: (options = {}) => harness.run("destroy", options),
+    importState: async (state) => harness.importState(state),
   };
 }
 
@@ -63,6 +64,10 @@ class Harness {
       engineLog.close();
     }
     return this.#result(kind, operation, options, pids);
+  }
+
+  importState(state: DeploymentState): void {
+    writeFileSync(this.#stateFile, JSON.stringify(state));
   }
 
   #operation(kind: Kind, display: Display, engineAddress: string, options: OperationOptions, pids: number[]): Operation {

@@ -61,6 +61,7 @@ export class Steps {
   async #decide(goal: Goal): Promise<Decision> {
     if (this.operation.failed.aborted) throw new Refused();
     this.operation.assignProvider(goal.state);
+    this.operation.deployment.rename(goal.aliases, goal.state.urn);
     this.operation.seen.add(goal.state.urn);
     const decision = await decide(this.operation, goal);
     if (this.operation.failed.aborted) throw new Refused();

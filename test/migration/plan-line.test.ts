@@ -46,6 +46,12 @@ describe("the plan of a StorageMigration", () => {
       "vda: 1 layer, 64 MiB, from /slow/old (/pool/base stays) to /fast, live: mirror the active one, switch, tidy",
     ],
     [
+      "keepBase, which stays",
+      at,
+      { ...at, destination: "/fast", keepBase: "/slow/common" },
+      "vda: 1 layer, 64 MiB, from /slow/old (/slow/common stays) to /fast, live: mirror the active one, switch, tidy",
+    ],
+    [
       "collapse pull, verified, the old image deleted",
       at,
       { ...at, destination: "/fast", ...byOverlay, collapse: "pull", verify: "full", afterwards: "delete" },
