@@ -172,7 +172,7 @@ async function registerAgain(steps: Steps, resources: readonly ResourceState[]):
   for (const { urn, type, inputs, custom, parent } of resources) {
     const state = { ...blankState(urn, type, inputs), custom, parent };
     // what fails is shown by the steps themselves
-    await steps.register({ state, deleteBeforeReplace: undefined, replaceOnChanges: [] }).catch(() => undefined);
+    await steps.register({ state, aliases: [], deleteBeforeReplace: undefined, replaceOnChanges: [] }).catch(() => undefined);
   }
   return 0;
 }
