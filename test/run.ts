@@ -22,11 +22,11 @@ async function main(): Promise<number> {
   const options = { "no-install": { type: "boolean" }, only: { type: "string" }, qemu: { type: "string" } } as const;
   const { values, positionals } = parseArgs({ options, allowPositionals: true });
   const install: InstallOptions = { install: values["no-install"] === true ? "refuse" : "allow", say: (line) => console.log(line) };
-  const files = testFiles(__dirname).filter((file) => positionals.length === 0 || positionals.some((part) => file.includes(part)));
+  const files = testFiles(__dirname).filter((file) => positionals.length === 0 || positionals.some((part) => nameOf(file).includes(part)));
   try {
     if (values.qemu !== undefined) chooseReleases(values.qemu);
     await installMissing(install);
-    await prepareReleases(install, files.some((file) => file.includes("libvirt")) ? "needed" : "unused");
+    await prepareReleases(install, files.some((file) => nameOf(file).includes("libvirt")) ? "needed" : "unused");
     for (const release of chosenReleases()) console.log(`Guests run on QEMU ${await qemuVersion(release)}, ${where[release]}.`);
   } catch (reason) {
     console.error(messageOf(reason));
@@ -43,6 +43,11 @@ function testFiles(folder: string): string[] {
   const files = compiled.filter((file) => existsSync(path.join(folder, "../../test", file.replace(/\.js$/, ".ts"))));
   const turn = (file: string) => lateFolders.indexOf(file.split(path.sep)[0] ?? "");
   return files.sort((a, b) => turn(a) - turn(b) || a.localeCompare(b)).map((file) => path.join(folder, file));
+}
+
+/** As `test/e2e/move.test.js`: where the repository lies is no part of it. */
+function nameOf(file: string): string {
+  return path.join("test", path.relative(__dirname, file));
 }
 
 interface Figures {

@@ -39,8 +39,13 @@ export const fileNames = {
   probe: (key: DiskKey) => `lm-${key}.probe`,
   /** The target before it has its own name. */
   newborn: (key: DiskKey) => `lm-${key}.new`,
-  /** The overlay of strategy snapshot, at both sides. */
-  overlay: (key: DiskKey) => `lm-${key}.overlay.qcow2`,
+  /** The overlay of strategy snapshot, at both sides. One that collapse `none` has left is a layer now: the next has another name. */
+  overlay: (key: DiskKey, layers: readonly string[]) => {
+    const name = (turn: number) => `lm-${key}.overlay${turn === 1 ? "" : `-${turn}`}.qcow2`;
+    let turn = 1;
+    while (layers.includes(name(turn))) turn++;
+    return name(turn);
+  },
   /** The copied former image where it is to be pulled away. */
   passing: (name: string, key: DiskKey) => `lm-${key}.${name}`,
   /** The link as it shall be after the switch, and as it was before. */

@@ -173,11 +173,15 @@ function planOverlay({ collapse = "commit" }: MoveOptions, landing: Landing, { v
   const { place, format } = at(landing.chain, 0);
   const name = baseName(place);
   const there = (file: string) => within(landing.destination, file);
+  const overlayName = fileNames.overlay(
+    disk.key,
+    landing.chain.map(({ path }) => baseName(path)),
+  );
   const landed = there(collapse === "pull" ? fileNames.passing(name, disk.key) : name);
-  const target = there(collapse === "pull" ? name : fileNames.overlay(disk.key));
+  const target = there(collapse === "pull" ? name : overlayName);
   const overlay = {
     collapse,
-    path: within(directoryOf(place), fileNames.overlay(disk.key)),
+    path: within(directoryOf(place), overlayName),
     node: nodeNames.overlay(disk.key),
     landing: landed,
     landingNode: freeName(view, nodeNames.landings(disk.key)),
