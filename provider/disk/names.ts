@@ -40,7 +40,7 @@ export const fileNames = {
   /** The target before it has its own name. */
   newborn: (key: DiskKey) => `lm-${key}.new`,
   /** The overlay of strategy snapshot, at both sides. One that collapse `none` has left is a layer now: the next has another name. */
-  overlay: (key: DiskKey, layers: readonly string[]) => {
+  overlay: (key: DiskKey, layers: readonly string[] = []) => {
     const name = (turn: number) => `lm-${key}.overlay${turn === 1 ? "" : `-${turn}`}.qcow2`;
     let turn = 1;
     while (layers.includes(name(turn))) turn++;
@@ -69,4 +69,9 @@ export function standInNames(quarantine: string): { empty: string; link: string 
 /** Whether a node or job name is one that we gave, for any disk. */
 export function isOurName(name: string): boolean {
   return /^lm-[0-9a-f]{8}-/.test(name);
+}
+
+/** Whether a file name is one that {@link fileNames.overlay} gives. */
+export function isOverlayName(key: DiskKey, name: string): boolean {
+  return name.startsWith(`lm-${key}.overlay`) && /^.{11}\.overlay(-([2-9]|[1-9]\d+))?\.qcow2$/.test(name);
 }

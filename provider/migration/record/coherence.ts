@@ -3,7 +3,7 @@
  * changed could be that of a file that is not ours. Pure.
  */
 
-import { diskKey, fileNames, nodeNames } from "../../disk/names.js";
+import { diskKey, fileNames, isOverlayName, nodeNames } from "../../disk/names.js";
 import { baseName, directoryOf, within } from "../../disk/paths.js";
 
 /** What of a manifest are names. */
@@ -29,13 +29,16 @@ export function misfit(manifest: Names, fileName: string): string | undefined {
   const nodes = [destination.node, ...(overlay ? [overlay.node, overlay.landingNode] : [])];
   const landsRight = (layer: { source: string; destination: string }) =>
     layer.destination === there(baseName(layer.source)) || layer.destination === overlay?.landing;
+  // what is to be removed is never a layer of the disk, whatever its name
+  const layerPaths = [source.active, ...layers.map((layer) => layer.source)];
+  const isOverlay = (path: string) => directoryOf(path) === home && isOverlayName(key, baseName(path)) && !layerPaths.includes(path);
   const rules: readonly (readonly [what: string, holds: boolean])[] = [
     ["it is of another disk", fileName.startsWith(fileNames.manifest(key))],
     ["its active image lands elsewhere", [there(name), destination.target].includes(destination.active)],
-    ["its target lands elsewhere", [there(name), there(fileNames.overlay(key))].includes(destination.target)],
+    ["its target lands elsewhere", [name, ...(overlay ? [baseName(overlay.path)] : [])].map(there).includes(destination.target)],
     ["a layer lands elsewhere", layers.every(landsRight)],
     ["two layers land under one name", new Set(layers.map((layer) => layer.destination)).size === layers.length],
-    ["its overlay is not named as ours are", !overlay || overlay.path === within(home, fileNames.overlay(key))],
+    ["its overlay is not named as ours are", !overlay || isOverlay(overlay.path)],
     ["its copied image lands elsewhere", !overlay || [there(name), there(fileNames.passing(name, key))].includes(overlay.landing)],
     ["its quarantine is not named as ours are", quarantine.startsWith(`${source.active}.lm-${key}-`) && directoryOf(quarantine) === home],
     ["its nodes are not named as ours are", nodes.every((node) => ours.includes(node))],
