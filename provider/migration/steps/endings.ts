@@ -59,9 +59,10 @@ async function removeOverlays(site: Site, disk: SeenDisk, manifest: Manifest, op
   if (overlay.collapse === "pull") await leaveLayer(site.host, overlay.landing, disk.key);
 }
 
+/** Of one that a run was about to make when it was cut only the name is recorded, which nobody else gives. */
 async function removeOverlay(site: Site, { path, made }: NonNullable<Manifest["overlay"]>): Promise<void> {
   const [there] = await statFiles(site.host, [path], "keep-links");
-  if (there && made && isFile(there, made)) await removeFile(site.host, path);
+  if (there && (!made || isFile(there, made))) await removeFile(site.host, path);
 }
 
 /** The switch renamed it. If QEMU ended in the middle of the switch, it still has its old name: nobody has it open, so it is renamed now. */

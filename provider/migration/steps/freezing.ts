@@ -38,6 +38,12 @@ export async function freeze(site: Site, disks: readonly Written[]): Promise<voi
 async function makeOverlay(site: Site, disk: Written): Promise<void> {
   const { manifest, key } = disk;
   const overlay = overlayOf(disk);
+  if (overlay.made) {
+    // `current` may name it already
+    delete overlay.made;
+    manifest.current = manifest.source.active;
+    await writeRecords(site.host, key, manifest);
+  }
   await site.guest.closeNodes([overlay.node]);
   await removeFile(site.host, overlay.path);
   const backing = { name: baseName(manifest.source.active), format: disk.image.creation.format };
