@@ -21,16 +21,34 @@ export interface RunOptions {
   done(point: Point, failure: Failure | undefined): void;
 }
 
-/** Tries all points, with so many guests at a time. */
+/** Tries all points, with so many guests at a time, of different strategies as long as there are. */
 export async function runPoints(points: readonly Point[], workers: number, options: RunOptions): Promise<void> {
   const left = [...points];
+  const busy: Strategy[] = [];
   const worker = async () => {
-    for (let strategy = left[0]?.strategy; strategy !== undefined; strategy = left[0]?.strategy) {
-      await using arena = await Arena.open(strategy);
-      await runOn(arena, left, options);
+    for (let strategy = nextStrategy(left, busy); strategy !== undefined; strategy = nextStrategy(left, busy)) {
+      busy.push(strategy);
+      await onNewGuest(strategy, left, options);
+      busy.splice(busy.indexOf(strategy), 1);
     }
   };
   await Promise.all(Array.from({ length: workers }, worker));
+}
+
+function nextStrategy(left: readonly Point[], busy: readonly Strategy[]): Strategy | undefined {
+  return (left.find(({ strategy }) => !busy.includes(strategy)) ?? left[0])?.strategy;
+}
+
+/** A guest that does not come up on a busy machine has nothing to do with a fault: another one is booted, twice at most. */
+async function onNewGuest(strategy: Strategy, left: Point[], options: RunOptions, again = 2): Promise<void> {
+  try {
+    await using arena = await Arena.open(strategy);
+    await runOn(arena, left, options);
+  } catch (reason) {
+    if (again === 0) throw reason;
+    options.said(`once more: ${messageOf(reason)}`);
+    await onNewGuest(strategy, left, options, again - 1);
+  }
 }
 
 /** Takes the points of its strategy out of `left` and tries them, until there is none any more, or one has failed. */

@@ -181,7 +181,8 @@ export class Guest implements AsyncDisposable {
     const inFolder = (name: string) => path.join(folder, name).replaceAll(",", ",,");
     const first = 1 + Math.max(0, ...this.#written().map((disk) => this.acknowledged(disk.id)));
     const names = this.#written().map((disk) => disk.guestName);
-    const append = `console=ttyS0 quiet panic=-1 livedisk.disks=${names.join(",")} livedisk.first=${first} livedisk.pause=${pauseMs * 1000}`;
+    // no_timer_check: on a busy machine an emulated timer is late, and the kernel would give it up with a panic
+    const append = `console=ttyS0 quiet panic=-1 no_timer_check livedisk.disks=${names.join(",")} livedisk.first=${first} livedisk.pause=${pauseMs * 1000}`;
     return [
       ...["-M", "q35,accel=tcg", "-m", "256", "-nodefaults", "-display", "none", "-no-reboot"],
       ...["-kernel", path.join(folder, "vmlinuz"), "-initrd", path.join(folder, "initramfs.gz"), "-append", append],
