@@ -1,7 +1,7 @@
 /** `DomainDisk` in the provider process: parse, converge, tell. */
 
 import { z } from "zod";
-import { argumentsOf, changedArguments, checkArguments, isUnknown, settingsIn, surelyDiffer } from "../arguments.js";
+import { changedArguments, checkArguments, isUnknown, settingsIn, surelyDiffer } from "../arguments.js";
 import { directoryOf } from "../disk/paths.js";
 import { messageOf } from "../errors.js";
 import { isManaged, placeChanged } from "../hypervisor/address.js";
@@ -38,8 +38,8 @@ export const domainDisk: Lifecycle = {
   },
 
   async read(id, outputs, run) {
-    const inputs = argumentsOf(domainDiskArgs, outputs);
-    const settings = settingsIn(domainDiskArgs, inputs);
+    const settings = settingsIn(domainDiskArgs, outputs);
+    const inputs: Properties = { ...settings }; // with the defaults of what an older version did not know
     const site = await siteOf(settings, run);
     try {
       const seen = await observe({ ...site, guest: site.guest.forReport ?? site.guest }, [settings.disk]);

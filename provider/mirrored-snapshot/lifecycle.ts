@@ -33,8 +33,9 @@ export const mirroredSnapshot: Lifecycle = {
   },
 
   async read(id, outputs, run) {
-    const inputs = argumentsOf(mirroredSnapshotArgs, outputs);
-    const site = await siteOf(settingsIn(mirroredSnapshotArgs, inputs), run);
+    const settings = settingsIn(mirroredSnapshotArgs, outputs);
+    const inputs: Properties = { ...settings }; // with the defaults of what an older version did not know
+    const site = await siteOf(settings, run);
     try {
       return { id, inputs, outputs: { ...inputs, ...outputsOf(site, await observe(site)) } };
     } catch (thrown) {

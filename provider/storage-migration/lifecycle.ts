@@ -38,8 +38,8 @@ export const storageMigration: Lifecycle = {
   },
 
   async read(id, outputs, run) {
-    const inputs = argumentsOf(storageMigrationArgs, outputs);
-    const settings = settingsIn(storageMigrationArgs, inputs);
+    const settings = settingsIn(storageMigrationArgs, outputs);
+    const inputs: Properties = { ...settings }; // with the defaults of what an older version did not know
     const site = await siteOf(settings, run);
     const known = movesIn(outputs);
     try {

@@ -70,7 +70,7 @@ export function placeOf(sandbox: Sandbox, guest: Guest): Properties {
 /** What was changed of our resources, or in a preview would be: name, operation and properties. */
 export function changesOf(changes: readonly Change[]): [string, Change["op"], string[]][] {
   const ours = changes.filter(({ op, type }) => type.startsWith("livedisk:") && op !== "same" && op !== "read");
-  return ours.map(({ name, op, changedProperties }) => [name, op, changedProperties]);
+  return ours.map(({ name, op, changedProperties }) => [name, op, changedProperties.filter((key) => !key.startsWith("__"))]);
 }
 
 /** What previews and updates said that they would do, without amounts. */
