@@ -51,6 +51,11 @@ export class Sandbox implements AsyncDisposable {
     return { address: "127.0.0.1", port, user, identityFile, hostKey: hostKeyFingerprint };
   }
 
+  /** The text of the key by which {@link host} signs in. */
+  privateKey(): Promise<string> {
+    return readFile(this.sshd.identityFile, "utf8");
+  }
+
   /** A storage folder, made if it is not there; {@link leftovers} looks into it. */
   async storage(name: string): Promise<string> {
     const folder = path.join(this.folder, name);
