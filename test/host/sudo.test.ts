@@ -3,7 +3,6 @@ import { execFileSync } from "node:child_process";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { findProgram, installMissing } from "../sandbox/install.js";
 import { asNobody, failure, host, overSsh, scratch, undoLater } from "./hosts.js";
 
 function mayUseSudo(): boolean {
@@ -17,10 +16,6 @@ function mayUseSudo(): boolean {
 
 describe("a host with privilege sudo", function () {
   overSsh(this);
-  before(async function () {
-    this.timeout(300_000);
-    if (findProgram("sudo") === undefined) await installMissing({ install: "allow", say: () => {} }, ["sudo"]);
-  });
 
   it("runs commands and conversations through sudo, and reaches sockets without a forwarding", async function () {
     if (!mayUseSudo()) this.skip();

@@ -26,6 +26,7 @@ const needed: Readonly<Record<string, string>> = {
   // with the user that its QEMU runs as
   libvirtd: "libvirt-daemon-system",
   virsh: "libvirt-clients",
+  sudo: "sudo",
 };
 
 /** Daemons and their like are not always in a user's PATH. */

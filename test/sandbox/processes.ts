@@ -1,6 +1,7 @@
 /** Processes that the tests have started. None outlives the test run, not even after Ctrl-C. */
 
 import type { ChildProcess } from "node:child_process";
+import { readdir, readFile } from "node:fs/promises";
 
 const running = new Map<number, string>();
 let guarded: "yes" | "no" = "no";
@@ -53,4 +54,25 @@ function killQuietly(pid: number): void {
   } catch {
     // It has ended meanwhile, which is what is wanted; this process is ending too.
   }
+}
+
+export interface Process {
+  pid: number;
+  parent: number;
+  command: string;
+}
+
+/** What that process has started, and what that has started; nearest first. */
+export async function descendants(root: number): Promise<Process[]> {
+  const all = (await Promise.all((await readdir("/proc")).filter((name) => /^\d+$/.test(name)).map(readProcess))).filter(
+    (found) => found !== undefined,
+  );
+  const below = (parent: number): Process[] => all.filter((one) => one.parent === parent).flatMap((child) => [child, ...below(child.pid)]);
+  return below(root);
+}
+
+async function readProcess(pid: string): Promise<Process | undefined> {
+  const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
+  const [, command, state, parent] = /^\d+ \((.*)\) (\S) (\d+) /s.exec(stat) ?? [];
+  return command === undefined || state === "Z" ? undefined : { pid: Number(pid), parent: Number(parent), command };
 }

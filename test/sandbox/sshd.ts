@@ -1,14 +1,14 @@
 /** A real sshd on loopback, with keys and a configuration of its own; nothing of the machine's own sshd or of ~/.ssh is read or changed. */
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdir, open, readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, open, readFile, writeFile } from "node:fs/promises";
 import { createConnection, createServer } from "node:net";
 import { userInfo } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { run } from "./command.js";
 import { findProgram } from "./install.js";
-import { mourn, watchOver } from "./processes.js";
+import { descendants, mourn, watchOver } from "./processes.js";
 
 export interface SshdOptions {
   /** An existing folder of its own. Keys that are already in it are used again, so that a server can come back. */
@@ -19,11 +19,15 @@ export interface SshdOptions {
   hostKeyTypes?: readonly ("ed25519" | "ecdsa" | "rsa")[];
   /** sshd_config keywords that win over ours: `{ MaxSessions: "2", AllowStreamLocalForwarding: "no", ForceCommand: "…" }`. */
   settings?: Readonly<Record<string, string>>;
+  /** Another user of the machine who may sign in instead; root starts the server then. */
+  user?: string;
+  /** A program with arguments that ends by running what follows them in its own place: stands before the server's command line. */
+  through?: readonly string[];
 }
 
 export interface Sshd {
   port: number;
-  /** Who may sign in: the user that runs the tests. */
+  /** Who may sign in: unless the options say otherwise, the user that runs the tests. */
   user: string;
   identityFile: string;
   /** Another key that may sign in; protected by {@link passphrase}. */
@@ -55,13 +59,14 @@ export async function startSshd(options: SshdOptions): Promise<Sshd> {
   await writeFile(configuration, sshdConfiguration(options, port, keys.hostKeys));
   const logFile = join(options.folder, "sshd.log");
   const log = await open(logFile, "a");
-  const server = watchOver(spawn(sshd, ["-D", "-e", "-f", configuration], { stdio: ["ignore", log.fd, log.fd] }), `sshd on port ${port}`);
+  const [program = sshd, ...args] = [...(options.through ?? []), sshd, "-D", "-e", "-f", configuration];
+  const server = watchOver(spawn(program, args, { stdio: ["ignore", log.fd, log.fd] }), `sshd on port ${port}`);
   await log.close();
   await waitUntilListening(server, port, logFile);
   const pid = server.pid ?? 0;
   return {
     port,
-    user: userInfo().username,
+    user: options.user ?? userInfo().username,
     identityFile: keys.identityFile,
     encryptedIdentityFile: keys.encryptedIdentityFile,
     passphrase,
@@ -162,26 +167,6 @@ function answers(port: number): Promise<"yes" | "no"> {
       resolve(answer);
     }
   });
-}
-
-interface Process {
-  pid: number;
-  parent: number;
-  command: string;
-}
-
-async function descendants(root: number): Promise<Process[]> {
-  const all = (await Promise.all((await readdir("/proc")).filter((name) => /^\d+$/.test(name)).map(readProcess))).filter(
-    (found) => found !== undefined,
-  );
-  const below = (parent: number): Process[] => all.filter((one) => one.parent === parent).flatMap((child) => [child, ...below(child.pid)]);
-  return below(root);
-}
-
-async function readProcess(pid: string): Promise<Process | undefined> {
-  const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
-  const [, command, state, parent] = /^\d+ \((.*)\) (\S) (\d+) /s.exec(stat) ?? [];
-  return command === undefined || state === "Z" ? undefined : { pid: Number(pid), parent: Number(parent), command };
 }
 
 async function stop(server: ChildProcess): Promise<void> {

@@ -1,0 +1,80 @@
+import assert from "node:assert/strict";
+import { chmod, mkdir, stat } from "node:fs/promises";
+import path from "node:path";
+import { connectHost } from "../../provider/host/connection.js";
+import { hostArgs } from "../../provider/host/target.js";
+import { run } from "../sandbox/command.js";
+import { type DiskOptions, makeImages, planDisks } from "../sandbox/disks.js";
+import { onStage, type Stage } from "../storage-migration/stage.js";
+import { type Account, qemu, startSshdFor } from "./accounts.js";
+
+/** The rules that SECURITY.md gives, word for word. */
+const asQemusUser = "Defaults:deploy runas_default=vm\ndeploy ALL=(vm) NOPASSWD: /usr/bin/sh\n";
+const asRoot = "deploy ALL=(root) NOPASSWD: /usr/bin/sh\n";
+
+describe("an account that may do no more than SECURITY.md says", function () {
+  this.timeout(120_000);
+  before(function () {
+    if (process.getuid?.() !== 0) this.skip(); // accounts, namespaces and a QEMU of another user are root's to make
+  });
+  const stage = onStage({
+    sandboxName: "privileges",
+    // the monitor's socket is for user and group
+    command: ["sh", "-c", `umask 007; exec setpriv --reuid=${qemu.id} --regid=${qemu.id} --clear-groups qemu-system-x86_64 "$@"`, "qemu"],
+    disks: ownedByQemu,
+  });
+
+  it("moves a disk as QEMU's own user", () => moves(stage(), { user: "vm" }, "path2"));
+
+  it("moves a disk as a member of QEMU's group, by a key that may open neither forwardings nor terminals", () =>
+    moves(stage(), { user: "deploy", group: "member", keyOptions: "restrict" }, "path1"));
+
+  it("moves a disk by a sudo rule for QEMU's user, and cannot become root", async () => {
+    const account: Account = { user: "deploy", sudoers: asQemusUser };
+    await moves(stage(), account, "path2", "sudo");
+    const host = await reached(stage(), account, "not-root");
+    const { exitStatus } = await (await connectHost(hostArgs.parse(host), {})).run("sudo -n -u root sh -c true");
+    assert.notEqual(exitStatus, 0);
+  });
+
+  it("moves a disk by a sudo rule for sh as root, and its files stay QEMU's", async () => {
+    await moves(stage(), { user: "deploy", sudoers: asRoot }, "path1", "sudo");
+    const { uid, gid } = await stat(stage().at("path1/old.qcow2"));
+    assert.deepEqual({ uid, gid }, { uid: qemu.id, gid: qemu.id });
+  });
+
+  it("is refused in words, with nothing touched, where a right is missing", async () => {
+    const host = await reached(stage(), { user: "deploy" }, "nobody");
+    const message = await stage().refuses({ host, destination: stage().at("path2") });
+    assert.match(message, /may not open it|may not use it/);
+  });
+
+  it("has lost nothing of what the guest wrote meanwhile", async () => {
+    await stage().guest.stop();
+    await stage().holdsAll(stage().at("path1/old.qcow2"));
+  });
+});
+
+/** Directories and images as SECURITY.md wants them: QEMU's, its group writes, what is made there belongs to the group. */
+async function ownedByQemu(at: (...names: string[]) => string): Promise<DiskOptions[]> {
+  const disks = [{ storage: at("path1"), virtualMiB: 128 }];
+  for (const disk of planDisks(disks)) await makeImages(disk);
+  await mkdir(at("path2"));
+  await run("chown", ["-R", `${qemu.id}:${qemu.id}`, at()]);
+  await run("chmod", ["-R", "u=rwX,g=rwXs,o=", at()]);
+  await chmod(path.dirname(at()), 0o711);
+  return disks;
+}
+
+async function moves(stage: Stage, account: Account, storage: string, privilege: "user" | "sudo" = "user"): Promise<void> {
+  const host = { ...(await reached(stage, account, `sshd-${storage}-${privilege}`)), privilege };
+  const { vda } = await stage.moves({ host, destination: stage.at(storage), afterwards: "delete" });
+  assert.equal(vda?.bootPath, stage.at(storage, "old.qcow2"));
+  assert.equal(await stage.operator.activeImage("vda"), stage.at(storage, "old.qcow2"));
+  await stage.guest.waitForRecords(5);
+}
+
+async function reached(stage: Stage, account: Account, name: string) {
+  const { port, user, identityFile, hostKeyFingerprint } = await startSshdFor(account, stage.sandbox, name);
+  return { address: "127.0.0.1", port, user, identityFile, hostKey: hostKeyFingerprint };
+}
