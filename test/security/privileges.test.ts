@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { chmod, mkdir, stat } from "node:fs/promises";
+import { chmod, mkdir, readFile, stat } from "node:fs/promises";
 import path from "node:path";
 import { connectHost } from "../../provider/host/connection.js";
 import { hostArgs } from "../../provider/host/target.js";
@@ -8,7 +8,7 @@ import { type DiskOptions, makeImages, planDisks } from "../sandbox/disks.js";
 import { onStage, type Stage } from "../storage-migration/stage.js";
 import { type Account, qemu, startSshdFor } from "./accounts.js";
 
-/** The rules that SECURITY.md gives, word for word. */
+/** As SECURITY.md has them, word for word. */
 const asQemusUser = "Defaults:deploy runas_default=vm\ndeploy ALL=(vm) NOPASSWD: /usr/bin/sh\n";
 const asRoot = "deploy ALL=(root) NOPASSWD: /usr/bin/sh\n";
 
@@ -47,6 +47,11 @@ describe("an account that may do no more than SECURITY.md says", function () {
     const host = await reached(stage(), { user: "deploy" }, "nobody");
     const message = await stage().refuses({ host, destination: stage().at("path2") });
     assert.match(message, /may not open it|may not use it/);
+  });
+
+  it("has rules that SECURITY.md gives in these very words", async () => {
+    const text = await readFile(path.resolve(__dirname, "../../../SECURITY.md"), "utf8");
+    for (const rule of [asQemusUser, asRoot, "restrict ssh-ed25519", "chmod -R g+rwX", "umask 007"]) assert(text.includes(rule), rule);
   });
 
   it("has lost nothing of what the guest wrote meanwhile", async () => {
