@@ -6,7 +6,7 @@ import { openStage, type Stage } from "../e2e/stage.js";
 import { type Checkout, type Ended, Runner } from "./checkout.js";
 
 describe("examples/drift", function () {
-  this.timeout(300_000);
+  this.timeout(600_000);
 
   it("tells by one cron line's exit status and text of a disk that was moved by hand, and is silent once it is back", async () => {
     await using stage = await openStage("drift", { kind: "StorageMigration" });

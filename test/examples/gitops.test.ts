@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { cpSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { cutPlaces } from "../e2e/cuts.js";
 import { assertNothingLost, assertSettledAt, assertWritesOn, look } from "../e2e/reality.js";
@@ -8,7 +10,7 @@ import { until } from "../sandbox/command.js";
 import { type Checkout, type Ended, endJob, Runner } from "./checkout.js";
 
 describe("examples/gitops", function () {
-  this.timeout(300_000);
+  this.timeout(600_000);
 
   it("shows the plan on a merge request, moves after it, and needs neither a terminal nor a key in the repository", async () => {
     await using stage = await openStage("gitops", { kind: "StorageMigration", through: "link" });
@@ -28,12 +30,15 @@ describe("examples/gitops", function () {
   });
 
   it("refuses in words what it was not told", async () => {
-    await using stage = await openStage("gitops", { kind: "StorageMigration" });
-    const pipeline = await Pipeline.open(stage);
-    const checkout = pipeline.checkOut("path1");
-    const unnamed = await checkout.run("./pipeline.sh", ["up"], { PULUMI_STACK: "" });
-    assert.match(unnamed.output, /PULUMI_STACK: name the stack, such as prod/);
-    assert.deepEqual(await checkout.run("./pipeline.sh", ["destroy"]), { status: 64, output: "usage: pipeline.sh preview|up\n" });
+    const folder = await mkdtemp(path.join(tmpdir(), "livedisk-gitops-"));
+    try {
+      const checkout = (await Runner.make(folder, { PULUMI_STACK: "prod" })).checkOut("gitops", "job");
+      const unnamed = await checkout.run("./pipeline.sh", ["up"], { PULUMI_STACK: "" });
+      assert.match(unnamed.output, /PULUMI_STACK: name the stack, such as prod/);
+      assert.deepEqual(await checkout.run("./pipeline.sh", ["destroy"]), { status: 64, output: "usage: pipeline.sh preview|up\n" });
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 
   it("finishes from another checkout the move of a runner that was ended by SIGTERM and SIGKILL", async () => {

@@ -14,7 +14,7 @@ const ids = ["vda", "vdb", "vdc"];
 const env = { PULUMI_NODEJS_TRANSPILE_ONLY: "true" };
 
 describe("examples/multi-disk", function () {
-  this.timeout(300_000);
+  this.timeout(600_000);
 
   it("moves three disks in one operation, or none of them when the run is killed between two of their switches", async () => {
     await using stage = await threeDisks();

@@ -3,7 +3,7 @@ import { isLevel, levelsOf, type Sample } from "./levels.js";
 import { soak } from "./soak.js";
 
 describe("a soak", function () {
-  this.timeout(300_000);
+  this.timeout(600_000);
 
   it("of five moves and two with quarantine loses nothing, leaves one image a disk and move, and nothing adds up", async () => {
     const figures = await soak({ moves: 5, quarantineMoves: 2, movesBetweenChecks: 3, onProgress: (line) => console.log(`      ${line}`) });
