@@ -7,7 +7,7 @@ import path from "node:path";
 import { until } from "./command.js";
 import { diskArguments, type OtherImages, type Style } from "./command-line.js";
 import { type Disk, type DiskOptions, makeImages, planDisks } from "./disks.js";
-import { writeInitramfs } from "./initramfs.js";
+import { type Writer, writeInitramfs } from "./initramfs.js";
 import { guestKernel } from "./kernel.js";
 import { mourn, watchOver } from "./processes.js";
 import { qemuCommand } from "./qemu.js";
@@ -29,6 +29,8 @@ export interface GuestOptions {
   command?: readonly string[];
   /** What the guest rests between two records. @default 10 */
   pauseMs?: number;
+  /** @default "shell" */
+  writer?: Writer;
 }
 
 /** A disk of a running or stopped guest, with what a check of its images must know. */
@@ -43,7 +45,7 @@ export async function startGuest(options: GuestOptions): Promise<Guest> {
   const disks = planDisks(options.disks ?? [{ storage: path.join(folder, "path1") }]);
   for (const disk of disks) await makeImages(disk);
   await copyFile((await guestKernel()).image, path.join(folder, "vmlinuz"));
-  await writeInitramfs(path.join(folder, "initramfs.gz"));
+  await writeInitramfs(path.join(folder, "initramfs.gz"), options.writer);
   const guest = new Guest(options, disks);
   await guest.boot();
   return guest;
@@ -89,10 +91,15 @@ export class Guest implements AsyncDisposable {
     return this.#records(this.disk(id).guestName).at(-1)?.sequence ?? 0;
   }
 
-  /** The longest that one record of the disk took, in the guest's own time (in steps of 10 ms), among those after number `after`. */
-  longestWriteMs(id = "vda", after = 0): number {
+  /** How long each record of the disk took, in the guest's own time, among those after number `after`. */
+  writesMs(id = "vda", after = 0): number[] {
     const later = this.#records(this.disk(id).guestName).filter((record) => record.sequence > after);
-    return Math.max(0, ...later.map((record) => record.durationMs));
+    return later.map((record) => record.durationMs);
+  }
+
+  /** The longest of them. */
+  longestWriteMs(id = "vda", after = 0): number {
+    return Math.max(0, ...this.writesMs(id, after));
   }
 
   /** Waits until every disk that the guest writes to has so many more safe records than now. */

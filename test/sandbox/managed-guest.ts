@@ -5,7 +5,7 @@ import path from "node:path";
 import { until } from "./command.js";
 import { type Disk, type DiskOptions, makeImages, planDisks } from "./disks.js";
 import type { GuestDisk } from "./guest.js";
-import { writeInitramfs } from "./initramfs.js";
+import { type Writer, writeInitramfs } from "./initramfs.js";
 import { guestKernel } from "./kernel.js";
 import type { Libvirtd } from "./libvirtd.js";
 import { SerialLog } from "./serial.js";
@@ -15,6 +15,8 @@ export interface ManagedGuestOptions {
   name?: string;
   /** Default: one disk of two layers in `<folder>/path1`. */
   disks?: (at: (...names: string[]) => string) => DiskOptions[];
+  /** @default "shell" */
+  writer?: Writer;
   /** More of a disk's XML, by its id. */
   diskXml?: Readonly<Record<string, string>>;
 }
@@ -48,7 +50,7 @@ export class ManagedGuest {
     const disks = planDisks(options.disks?.(at) ?? [{ storage: at("path1") }]);
     for (const disk of disks) await makeImages(disk);
     await copyFile((await guestKernel()).image, at("vmlinuz"));
-    await writeInitramfs(at("initramfs.gz"));
+    await writeInitramfs(at("initramfs.gz"), options.writer);
     const guest = new ManagedGuest(libvirtd, name, folder, disks, options);
     await guest.define();
     await guest.boot();
@@ -82,6 +84,12 @@ export class ManagedGuest {
       () => `The guest did not come up: ${this.#serial.textSince(mark).slice(-500)}`,
     );
     await this.waitForRecords(1);
+  }
+
+  /** How long each record of the disk took, in the guest's own time, among those after number `after`. */
+  writesMs(id = "vda", after = 0): number[] {
+    const later = this.#serial.acknowledged(this.disk(id).guestName).filter((record) => record.sequence > after);
+    return later.map((record) => record.durationMs);
   }
 
   /** As a power cut. */

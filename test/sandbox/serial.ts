@@ -53,14 +53,14 @@ export class SerialLog {
   }
 
   #take(line: string): void {
-    const record = /^W (\S+) (\d+) (\d+)cs$/.exec(line);
+    const record = /^W (\S+) (\d+) (\d+)(cs|us)$/.exec(line);
     if (record === null) {
       this.#text += `${line}\n`;
       return;
     }
-    const [, guestName = "", sequence, centiseconds] = record;
+    const [, guestName = "", sequence, duration, unit] = record;
     const list = this.#records.get(guestName) ?? [];
-    list.push({ sequence: Number(sequence), durationMs: Number(centiseconds) * 10 });
+    list.push({ sequence: Number(sequence), durationMs: Number(duration) * (unit === "cs" ? 10 : 0.001) });
     this.#records.set(guestName, list);
   }
 }
