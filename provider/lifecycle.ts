@@ -15,6 +15,11 @@ export interface Run {
   stop: AbortSignal;
   /** From the stack's secret config or the explicit Provider; never in a resource's properties. */
   credentials: Credentials;
+  /**
+   * How many moves of one host run side by side.
+   * @default 2
+   */
+  movesPerHost?: number;
   /** Names the resource in messages and owns its disks in this process. Empty where the program did not send it. */
   urn: string;
 }

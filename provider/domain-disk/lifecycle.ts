@@ -10,6 +10,7 @@ import { gone, type Lifecycle, type Properties, type Run, Unfinished } from "../
 import { converge, guestIsSilent, HalfWay, release } from "../migration/converge.js";
 import type { PhaseName } from "../migration/look/observation.js";
 import { observe } from "../migration/look/observe.js";
+import { observeForReport } from "../migration/look/shared-look.js";
 import { openSite } from "../migration/open.js";
 import { defaultMoveOptions } from "../migration/options.js";
 import { chainAfter, endingLine, planLine } from "../migration/plan-line.js";
@@ -42,10 +43,10 @@ export const domainDisk: Lifecycle = {
     const inputs: Properties = { ...settings }; // with the defaults of what an older version did not know
     const site = await siteOf(settings, run);
     try {
-      const seen = await observe({ ...site, guest: site.guest.forReport ?? site.guest }, [settings.disk]);
+      const seen = await observeForReport(site, [settings.disk]);
       const strayed = seen.disks.find((disk) => disk.seen.phase === "idle");
       const place = strayed ? { storage: strayed.active.directory } : {};
-      return { id, inputs: { ...inputs, ...place, ...(await baseAsItIs(site, settings)) }, outputs: outputsOf(site, seen) };
+      return { id, inputs: { ...inputs, ...place, ...(await baseAsItIs(site, settings, seen)) }, outputs: outputsOf(site, seen) };
     } catch (thrown) {
       if (thrown instanceof DomainMissing) {
         const seen = await seenElsewhere(site, outputs, placesOf(settings, outputs));
@@ -133,9 +134,9 @@ async function withBase(site: Site, { disk, base }: DomainDiskSettings, settled:
 }
 
 /** The layer that is right below the active image, where it is not the declared one. */
-async function baseAsItIs(site: Site, { disk, base }: DomainDiskSettings): Promise<Properties> {
-  if (base === undefined || site.guest.managed) return {};
-  const { is, found } = await observeBase(site, disk, base);
+async function baseAsItIs(site: Site, { base }: DomainDiskSettings, { disks: [disk] }: Seen): Promise<Properties> {
+  if (base === undefined || site.guest.managed || !disk) return {};
+  const { is, found } = await observeBase(site.host, disk, base);
   return is === "declared" ? {} : { base: found };
 }
 

@@ -9,6 +9,7 @@ import { type DiskKey, diskKey, jobNames, nodeNames } from "../disk/names.js";
 import { baseName, directoryOf, within } from "../disk/paths.js";
 import { impossible } from "../errors.js";
 import { freeBytes, realPath, statFiles } from "../host/files.js";
+import type { Host } from "../host/host.js";
 import type { GuestView, ImageView } from "../hypervisor/hypervisor.js";
 import { findDisk } from "../hypervisor/qemu/find.js";
 import { imageInfo } from "../image/qemu-img.js";
@@ -17,7 +18,7 @@ import { imageOf } from "../migration/look/places.js";
 import { withPlacesLocked } from "../migration/loop.js";
 import { pace } from "../migration/progress.js";
 import { readSnapshotMark, snapshotLasts } from "../migration/record/snapshot-mark.js";
-import type { Site } from "../migration/site.js";
+import type { SeenDisk, Site } from "../migration/site.js";
 import { namedNodes } from "../migration/steps/former-nodes.js";
 import { strangersJobs } from "../migration/steps/preflight.js";
 import { Watch } from "../migration/watch.js";
@@ -35,12 +36,14 @@ interface Looked {
 
 /** Whether the layer right below the active image is the declared one; and which it is. */
 export async function observeBase(
-  site: Site,
-  disk: string,
+  host: Host,
+  { image, active }: Pick<SeenDisk, "image" | "active">,
   base: string,
 ): Promise<{ is: "declared" | "another"; found: string | undefined }> {
-  const { chain, seen } = await look(site, disk, base);
-  return { is: seen.phase === "settled" ? "declared" : "another", found: chain[1] };
+  const below = image.chain[1] && within(directoryOf(active.named), image.chain[1].path);
+  if (below === undefined || below === base) return { is: below === base ? "declared" : "another", found: below };
+  const [wanted, layer] = await statFiles(host, [base, below], "follow");
+  return { is: wanted && layer && sameFile(wanted, layer) ? "declared" : "another", found: below };
 }
 
 /** Whether a pull of ours is under way, so that the resource must be remembered. */

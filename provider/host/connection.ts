@@ -4,7 +4,7 @@ import type { Duplex } from "node:stream";
 import { UnreachableError } from "../errors.js";
 import { ScriptConversation } from "./conversation.js";
 import type { Conversation, Credentials, Finished, Host, RunOptions } from "./host.js";
-import { awake, type Connected } from "./pool.js";
+import { awake, type Connected, poolKey } from "./pool.js";
 import { type Account, ScriptSession } from "./script-session.js";
 import { Shell } from "./shell.js";
 import { connectSocket, type SocketRoad } from "./socket.js";
@@ -12,18 +12,33 @@ import { type HostArgs, hostName } from "./target.js";
 
 export { closeAllHosts } from "./pool.js";
 
+export interface ConnectOptions {
+  /** Gives up waiting for the connection, not the connection itself: others may wait for it too. */
+  stop?: AbortSignal;
+  /**
+   * How many sessions it may have at a time, the shell among them; of several who say so, the largest number counts.
+   * @default 4
+   */
+  sessionsAtMost?: number;
+}
+
 /**
  * A connected host. When the connection breaks, what waits for it fails at once, and the next question connects anew.
  * The connection is closed after a minute of silence and does not keep the process alive.
- * @param stop gives up waiting for the connection, not the connection itself: others may wait for it too
  * @throws UserError if the host key or the credentials are refused
  * @throws UnreachableError if the host does not answer
  */
-export async function connectHost(target: HostArgs, credentials: Credentials, stop?: AbortSignal): Promise<Host> {
-  const host = new PooledHost(target, () => awake(target, credentials));
-  await unlessStopped(awake(target, credentials), host.name, stop);
+export async function connectHost(target: HostArgs, credentials: Credentials, options: ConnectOptions = {}): Promise<Host> {
+  const key = `${target.privilege} ${poolKey(target, credentials)}`;
+  const host = hosts.get(key) ?? new PooledHost(target, () => awake(target, credentials));
+  hosts.set(key, host);
+  const connected = await unlessStopped(awake(target, credentials), host.name, options.stop);
+  connected.sessions.allow(options.sessionsAtMost);
   return host;
 }
+
+/** By who signs in where, and how: all who mean the same get the same one, so that they can share what they ask of it. */
+const hosts = new Map<string, PooledHost>();
 
 class PooledHost implements Host {
   readonly name: string;

@@ -50,7 +50,7 @@ export async function closeAllHosts(): Promise<void> {
 }
 
 /** Who signs in where, and how. Secrets are in it as a hash only. */
-function poolKey({ jump, ...target }: PooledArgs, { privateKey, passphrase, password }: Credentials): string {
+export function poolKey({ jump, ...target }: PooledArgs, { privateKey, passphrase, password }: Credentials): string {
   const keys = [target, ...(jump ? [jump] : [])].map((one) => [
     hostIdentity(one),
     one.user,

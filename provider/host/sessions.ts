@@ -1,17 +1,18 @@
-/** Sessions on one connection: sshd allows a few (MaxSessions), we take at most four. Forwarded sockets do not count (design 3.8). */
+/** Sessions on one connection: sshd allows a few (MaxSessions), we take at most four unless more are allowed. Forwarded sockets do not count (design 3.8). */
 
 import { setTimeout as pause } from "node:timers/promises";
 import type { ClientChannel } from "ssh2";
 import { UnreachableError, UserError } from "../errors.js";
 import { refusal, type SshConnection } from "./ssh-connection.js";
 
-const sessionsAtMost = 4;
+const usuallyAtMost = 4;
 const waitSeconds = 60;
 /** sshd frees a session only when its program has ended, of which it tells us nothing: so after a refusal we ask again. */
 const retryMs = 250;
 
 export class Sessions {
   private taken = 0;
+  private atMost = usuallyAtMost;
   private everOpened: "yes" | "no" = "no";
   /** The one in front asks, the others stand behind it. */
   private line: Promise<void> = Promise.resolve();
@@ -20,6 +21,11 @@ export class Sessions {
 
   get open(): number {
     return this.taken;
+  }
+
+  /** Lets more be open at a time than usual; sshd may still refuse them. */
+  allow(atMost = usuallyAtMost): void {
+    this.atMost = Math.max(this.atMost, atMost);
   }
 
   /** @throws UnreachableError if no session comes free in 60 s */
@@ -35,7 +41,7 @@ export class Sessions {
         ({ resolve }) => void before.then(resolve),
       );
       for (;;) {
-        const channel = this.taken < sessionsAtMost ? await this.attempt(command) : undefined;
+        const channel = this.taken < this.atMost ? await this.attempt(command) : undefined;
         if (channel) return channel;
         if (Date.now() > deadline) throw this.tooFew();
         await pause(retryMs);

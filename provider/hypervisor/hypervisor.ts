@@ -177,8 +177,8 @@ export interface Guest {
   /** Commands and arguments of the monitor that a move needs and this guest's QEMU does not have; empty when all are there. */
   missingFeatures(): Promise<readonly string[]>;
 
-  /** The disk whose device has this serial number, by its qdev. One question a device: ask only when no name fits. */
-  findBySerial(serial: string): Promise<string | undefined>;
+  /** The serial numbers of devices, in the order of their qdevs. One question a device: ask only when no name fits. */
+  serials(qdevs: readonly string[]): Promise<readonly (string | undefined)[]>;
 
   /** The guest's process, or undefined where the host does not let us see it (another user's). */
   process(): Promise<GuestProcess | undefined>;

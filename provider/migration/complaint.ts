@@ -1,8 +1,9 @@
 /** One phrase for all refusals: unable to + what, which disk, which host: why. What is left as it was. What to do. */
 
 import { messageOf, UserError } from "../errors.js";
+import type { Host } from "../host/host.js";
+import type { Guest } from "../hypervisor/hypervisor.js";
 import { QmpRefusal } from "../hypervisor/qemu/refusal.js";
-import type { Site } from "./site.js";
 
 export interface Complaint {
   /** `move`, `undo the move of`, … */
@@ -17,7 +18,7 @@ export interface Complaint {
 }
 
 export function complaint(
-  site: Pick<Site, "host" | "guest">,
+  site: { host: Pick<Host, "name">; guest: Pick<Guest, "name"> },
   { verb, disk, why, left = "Nothing was touched.", advice, cause }: Complaint,
 ): UserError {
   const sentence = `Unable to ${verb} ${disk} of ${site.guest.name} on ${site.host.name}: ${why}. ${left} ${advice}`;

@@ -7,12 +7,14 @@ import { BugError, impossible, isKind, UserError } from "../errors.js";
 import type { Run } from "../lifecycle.js";
 import { complaint } from "./complaint.js";
 import { type DiskPlaces, observe, observeNames } from "./look/observe.js";
+import { endSharedLook } from "./look/shared-look.js";
 import { copyVanished, settleDefinition, startManagedCopy } from "./managed/mirror.js";
 import { switchManaged } from "./managed/switch.js";
 import type { Outcome } from "./outcome.js";
 import { type Goal, nextSteps, type Step } from "./plan.js";
 import { Locks } from "./record/lock.js";
 import type { Manifest } from "./record/manifest.js";
+import { Place } from "./side-by-side.js";
 import type { Seen, SeenDisk, Site } from "./site.js";
 import { begin, recordDestination } from "./steps/begin.js";
 import { copyOne } from "./steps/copying.js";
@@ -38,6 +40,7 @@ export async function withPlacesLocked<T>(
   disks: readonly string[],
   work: (places: readonly DiskPlaces[]) => Promise<T>,
 ): Promise<T> {
+  endSharedLook(site.host);
   const locks = new Locks(site.host);
   try {
     const places = await observeNames(site, disks);
@@ -55,10 +58,14 @@ async function lockPlaces(site: Site, locks: Locks, places: readonly DiskPlaces[
   }
 }
 
+/** Steps that bring load onto the host's storage, or begin what will: they wait for their turn. What lets a guest go on never waits. */
+const loading: ReadonlySet<Step["step"]> = new Set(["begin", "copy", "start-mirror", "collapse", "fold"]);
+
 class Move {
   private readonly teller = new JobTeller();
   private readonly watch: Watch;
   private readonly space: SourceSpace;
+  private readonly place: Place;
   /** Jobs that were let go on after an error: a second error of the same kind is told. */
   private readonly continued = new Set<string>();
   /** Disks of which this run has started a job or seen it at work, and not cancelled it: its end is ours to tell. */
@@ -78,15 +85,27 @@ class Move {
   ) {
     this.watch = new Watch(site.options.stallSeconds);
     this.space = new SourceSpace(site);
+    this.place = new Place(site.host.name, site.run.movesPerHost);
   }
 
   async run(): Promise<Seen> {
+    try {
+      return await this.untilDone();
+    } finally {
+      this.place.leave();
+    }
+  }
+
+  private async untilDone(): Promise<Seen> {
     for (;;) {
       const seen = await observe(this.site, this.disks);
       await this.space.look(seen);
       const [step, ...alike] = nextSteps(this.space.reason ? "withdraw" : this.goal, seen.disks);
       if (step.step === "done") return this.ended(seen);
       if (this.site.run.stop.aborted && step.step !== "let-go" && step.step !== "cancel") throw this.stopped(seen);
+      const turn = loading.has(step.step) ? await this.place.take(this.disks.join(", "), this.site.run) : "at once";
+      if (turn === "stopped") throw this.stopped(seen);
+      if (turn === "waited") continue; // what was seen is old by now
       this.watch.see(step, seen);
       await this.take(step, seen);
       for (const next of alike) {

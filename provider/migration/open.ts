@@ -7,6 +7,7 @@ import { openGuest as openManagedGuest } from "../hypervisor/libvirt/guest.js";
 import { openGuest } from "../hypervisor/qemu/guest.js";
 import type { Run } from "../lifecycle.js";
 import type { MoveOptions } from "./options.js";
+import { defaultMovesPerHost } from "./side-by-side.js";
 import type { Site } from "./site.js";
 
 export interface Place {
@@ -16,8 +17,13 @@ export interface Place {
   destination?: string | undefined;
 }
 
+/** A move has one while it copies, and one in its switch; the shell that all share is one more. */
+function sessionsFor(movesPerHost = defaultMovesPerHost): number {
+  return movesPerHost + 2;
+}
+
 export async function openSite({ host, domain, options, destination }: Place, run: Run): Promise<Site> {
-  const connected = await connectHost(host, run.credentials, run.stop);
+  const connected = await connectHost(host, run.credentials, { stop: run.stop, sessionsAtMost: sessionsFor(run.movesPerHost) });
   const guest = "qmp" in domain ? openGuest(connected, domain) : openManagedGuest(connected, domain);
   return { host: connected, guest, run, options, ...(destination === undefined ? {} : { destination }) };
 }

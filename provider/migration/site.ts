@@ -17,6 +17,11 @@ export interface Site {
   destination?: string;
 }
 
+/** What a look asks of a site. */
+export interface Viewpoint extends Pick<Site, "host" | "destination" | "options"> {
+  guest: Pick<Guest, "name" | "managed" | "look" | "serials" | "process">;
+}
+
 /** One disk with all that was seen of it. */
 export interface SeenDisk extends SeenPhase {
   key: DiskKey;

@@ -4,6 +4,7 @@ import type { Job } from "../disk/job.js";
 import { jobNames } from "../disk/names.js";
 import { BugError, impossible, UserError } from "../errors.js";
 import { realPath, statFiles } from "../host/files.js";
+import { endSharedLook } from "../migration/look/shared-look.js";
 import type { Outcome } from "../migration/outcome.js";
 import { Locks } from "../migration/record/lock.js";
 import { JobTeller } from "../migration/steps/mirroring.js";
@@ -20,6 +21,7 @@ import { startMirror, takeSnapshot } from "./taking.js";
 
 /** Brings the snapshot to what `goal` says, with its places locked. */
 export async function settleSnapshot(site: SnapshotSite, goal: Goal, outcome: Outcome): Promise<Seen> {
+  endSharedLook(site.host);
   const locks = new Locks(site.host);
   try {
     for (const disk of (await find(site)).found) await lockPlaces(site, locks, disk);

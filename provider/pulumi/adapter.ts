@@ -2,12 +2,11 @@
 
 import type { dynamic } from "@pulumi/pulumi";
 import { UserError } from "../errors.js";
-import type { Credentials } from "../host/host.js";
 import { gone, type Lifecycle, type Properties, type Run, Unfinished } from "../lifecycle.js";
-import { readCredentials } from "./credentials.js";
 import { asError, isExpected } from "./guard.js";
 import { hiddenOf, urnOf, visibleOf } from "./hidden.js";
 import { ResourceLog } from "./progress.js";
+import { type Config, readCredentials, readMovesPerHost } from "./settings.js";
 import { toState } from "./state.js";
 import { providerProcess, type Surroundings } from "./surroundings.js";
 
@@ -22,7 +21,7 @@ export function adapt(lifecycle: Lifecycle, surroundings: Surroundings = provide
 }
 
 class Adapter implements dynamic.ResourceProvider {
-  #credentials: Credentials = {};
+  #config: Config = { get: () => undefined };
   /** What diff has said of each resource: a refresh asks it once more before the program does. */
   readonly #toldPlans = new Set<string>();
 
@@ -33,7 +32,7 @@ class Adapter implements dynamic.ResourceProvider {
 
   // Nothing is awaited: the SDK uses the provider for a second call before the first one's configure is done.
   configure = async (request: dynamic.ConfigureRequest): Promise<void> => {
-    this.#credentials = readCredentials(request.config);
+    this.#config = request.config;
   };
 
   check = async (olds: Properties, news: Properties): Promise<dynamic.CheckResult> => {
@@ -85,13 +84,19 @@ class Adapter implements dynamic.ResourceProvider {
     return { ...run, say };
   }
 
+  /** @throws UserError if a setting is none */
+  #settings(): Pick<Run, "credentials" | "movesPerHost"> {
+    const movesPerHost = readMovesPerHost(this.#config);
+    return { credentials: readCredentials(this.#config), ...(movesPerHost !== undefined && { movesPerHost }) };
+  }
+
   async #call<T>(method: string, bag: Properties, work: (run: Run) => Promise<T>): Promise<T> {
     const log = new ResourceLog(this.surroundings.sink, urnOf(bag));
     const call = { name: callName(method, log.urn), stallSeconds: stallSecondsOf(bag) };
     try {
       return await this.surroundings.calls.answer(call, async ({ advance, abandoned }) => {
         const stop = AbortSignal.any([this.surroundings.stop, abandoned]);
-        return work({ ...linesOf(log, advance), stop, credentials: this.#credentials, urn: log.urn });
+        return work({ ...linesOf(log, advance), ...this.#settings(), stop, urn: log.urn });
       });
     } catch (thrown) {
       throw toAnswer(method, bag, thrown);

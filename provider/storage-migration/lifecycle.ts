@@ -9,6 +9,7 @@ import { DomainMissing, GuestNotRunning, shutOff } from "../hypervisor/hyperviso
 import { gone, type Lifecycle, type Properties, type Run, Unfinished } from "../lifecycle.js";
 import { allImages, converge, guestIsSilent, HalfWay, release } from "../migration/converge.js";
 import { observe } from "../migration/look/observe.js";
+import { observeForReport } from "../migration/look/shared-look.js";
 import { openSite } from "../migration/open.js";
 import { defaultMoveOptions, moveOptions } from "../migration/options.js";
 import type { Outcome } from "../migration/outcome.js";
@@ -44,7 +45,7 @@ export const storageMigration: Lifecycle = {
     const known = movesIn(outputs);
     try {
       const disks = Object.keys(known).length > 0 ? Object.keys(known) : (settings.disks ?? (await allImages(site)));
-      return reconciled(site, id, inputs, await observe({ ...site, guest: site.guest.forReport ?? site.guest }, disks), known);
+      return reconciled(site, id, inputs, await observeForReport(site, disks), known);
     } catch (thrown) {
       if (thrown instanceof DomainMissing) {
         const seen = await seenElsewhere(site, outputs, placesOf(settings, known));

@@ -76,7 +76,7 @@ describe("a connection", function () {
     const address = silent.address();
     assert(address !== null && typeof address === "object");
     const stop = new AbortController();
-    const connecting = connectHost(argsFor({ ...(await sshd()), port: address.port }), {}, stop.signal);
+    const connecting = connectHost(argsFor({ ...(await sshd()), port: address.port }), {}, { stop: stop.signal });
     stop.abort();
     assert.match((await failure("unreachable", connecting)).message, /the run was stopped/);
   });

@@ -68,13 +68,9 @@ class LibvirtGuest implements Guest {
     return []; // libvirt asks its QEMU itself, and refuses in words
   }
 
-  async findBySerial(serial: string): Promise<string | undefined> {
+  async serials(qdevs: readonly string[]): Promise<readonly (string | undefined)[]> {
     const { live } = await this.#see();
-    const found = live.disks.filter((disk) => disk.serial === serial).map(({ target }) => target);
-    if (found.length <= 1) return found[0];
-    throw new UserError(
-      `Unable to tell which disk of ${this.name} has the serial number "${serial}": ${found.join(" and ")} do. Name one of these.`,
-    );
+    return qdevs.map((qdev) => live.disks.find(({ target }) => target === qdev)?.serial);
   }
 
   /** libvirt itself says which file is active, and by its full path: so nobody has to look into the process. */

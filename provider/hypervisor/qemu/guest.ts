@@ -30,7 +30,7 @@ import {
   reopenOptions,
   targetOptions,
 } from "./node-options.js";
-import { processBehind } from "./proc.js";
+import { pidBehind, processNow } from "./proc.js";
 import { QmpRefusal } from "./refusal.js";
 import { oncePerSession } from "./remember.js";
 import * as replies from "./replies.js";
@@ -41,6 +41,7 @@ export function openGuest(host: Host, address: { qmp: string }): Guest {
   return new QemuGuest({ host, socket: address.qmp });
 }
 
+const pids = new WeakMap<QmpSession, number>();
 const missing = new WeakMap<QmpSession, Promise<readonly string[]>>();
 
 class QemuGuest implements Guest {
@@ -85,19 +86,14 @@ class QemuGuest implements Guest {
     );
   }
 
-  process(): Promise<GuestProcess | undefined> {
-    return processBehind(this.way);
+  async process(): Promise<GuestProcess | undefined> {
+    const known = this.#channel?.isOpen ? this.#use(async (session) => pids.get(session) ?? (await this.#findProcess(session))) : undefined;
+    const pid = await (known ?? pidBehind(this.way));
+    return pid === undefined ? undefined : processNow(this.way, pid);
   }
 
-  async findBySerial(serial: string): Promise<string | undefined> {
-    const drives = await this.#ask("query-block", replies.drives);
-    const qdevs = drives.flatMap(({ qdev }) => (qdev === undefined ? [] : [qdev]));
-    const serials = await Promise.all(qdevs.map((qdev) => this.#serialOf(qdev)));
-    const found = qdevs.filter((_, index) => serials[index] === serial);
-    if (found.length <= 1) return found[0];
-    throw new UserError(
-      `Unable to tell which disk of ${this.name} has the serial number "${serial}": ${found.join(" and ")} do. Name one of these.`,
-    );
+  serials(qdevs: readonly string[]): Promise<readonly (string | undefined)[]> {
+    return Promise.all(qdevs.map((qdev) => this.#serialOf(qdev)));
   }
 
   async probe(node: string, path: string, cache: TargetOptions["cache"]): Promise<void> {
@@ -210,6 +206,13 @@ class QemuGuest implements Guest {
   async #has(node: string): Promise<boolean> {
     const nodes = await this.#ask("query-named-block-nodes", replies.nodes, { flat: true });
     return nodes.some((each) => each["node-name"] === node);
+  }
+
+  /** What this account may not see, another one may. */
+  async #findProcess(session: QmpSession): Promise<number | undefined> {
+    const pid = await pidBehind(this.way);
+    if (pid !== undefined) pids.set(session, pid);
+    return pid;
   }
 
   /** A device without such a property, like a floppy drive, has none. */

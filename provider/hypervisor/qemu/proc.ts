@@ -4,11 +4,11 @@ import type { GuestProcess } from "../hypervisor.js";
 import type { Way } from "./sessions.js";
 
 /**
- * One round trip. /proc/net/unix names a socket as its owner bound it, perhaps relative to its folder or seen from its own root: so the
+ * One round trip; it looks through all processes of the host. /proc/net/unix names a socket as its owner bound it, perhaps relative to its folder or seen from its own root: so the
  * name only narrows the search, and the socket's device and inode, looked up as that process sees it, decide.
  * Debian's awk is an old mawk: no /x{7}/. Flags 00010000 are __SO_ACCEPTCON: it listens. A regular file's mode begins with 8 and has four hex digits.
  */
-const script = `
+const search = `
 real=$(readlink -f -- "$1") && wanted=$(stat -L -c %d:%i -- "$real") || exit 0
 ls -l /proc/[0-9]*/fd 2>/dev/null | name=\${real##*/} awk '
   NR == FNR && $4 == "00010000" {
@@ -24,20 +24,27 @@ ls -l /proc/[0-9]*/fd 2>/dev/null | name=\${real##*/} awk '
   case $bound in /*) seen=/proc/$pid/root$bound ;; *) seen=/proc/$pid/cwd/$bound ;; esac
   [ "$(stat -L -c %d:%i -- "$seen" 2>/dev/null)" = "$wanted" ] || continue
   case $(readlink "/proc/$pid/exe") in *qemu* | *kvm*) ;; *) continue ;; esac
-  cwd=$(readlink "/proc/$pid/cwd") || continue
-  printf 'pid %s\\ncwd %s\\n' "$pid" "$cwd"
-  stat -L -c '%f %d:%i' "/proc/$pid/fd/"* 2>/dev/null | sed -n 's/^8... /file /p'
+  echo "$pid"
   break
 done`;
 
-/** Undefined where the host hides it: another user's process, or another PID namespace. */
-export async function processBehind({ host, socket }: Way): Promise<GuestProcess | undefined> {
-  const { stdout } = await host.run(script, [socket]);
+/** Undefined where the host hides it: another user's process, or another PID namespace. It is the same as long as a session with its monitor lasts. */
+export async function pidBehind({ host, socket }: Way): Promise<number | undefined> {
+  const { stdout } = await host.run(search, [socket]);
+  return stdout === "" ? undefined : Number(stdout);
+}
+
+const look = `
+cwd=$(readlink "/proc/$1/cwd") || exit 0
+printf 'cwd %s\\n' "$cwd"
+stat -L -c '%f %d:%i' "/proc/$1/fd/"* 2>/dev/null | sed -n 's/^8... /file /p'`;
+
+/** What the process has open now; undefined where it has ended, or the host hides that. */
+export async function processNow({ host }: Way, pid: number): Promise<GuestProcess | undefined> {
+  const { stdout } = await host.run(look, [String(pid)]);
   const lines = stdout.split("\n").map((line) => ({ word: line.split(" ", 1)[0], rest: line.slice(line.indexOf(" ") + 1) }));
-  const first = (word: string) => lines.find((line) => line.word === word)?.rest;
-  const pid = first("pid");
-  const workingDirectory = first("cwd");
-  if (pid === undefined || workingDirectory === undefined) return undefined;
-  const openFiles = new Set(lines.filter((line) => line.word === "file").map((line) => line.rest));
-  return { pid: Number(pid), workingDirectory, openFiles };
+  const workingDirectory = lines.find(({ word }) => word === "cwd")?.rest;
+  if (workingDirectory === undefined) return undefined;
+  const openFiles = new Set(lines.filter(({ word }) => word === "file").map(({ rest }) => rest));
+  return { pid, workingDirectory, openFiles };
 }

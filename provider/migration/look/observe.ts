@@ -8,13 +8,13 @@ import { findDisk } from "../../hypervisor/qemu/find.js";
 import type { Manifest } from "../record/manifest.js";
 import { type Records, readRecords } from "../record/records.js";
 import { readSnapshotMark, snapshotLasts } from "../record/snapshot-mark.js";
-import type { Seen, SeenDisk, Site } from "../site.js";
+import type { Seen, SeenDisk, Viewpoint } from "../site.js";
 import type { Phase } from "./observation.js";
 import { phaseOf } from "./phases.js";
 import { imageOf, sameDirectory } from "./places.js";
 
 /** Looks at the guest and at the files of the named disks. */
-export async function observe(site: Site, disks: readonly string[]): Promise<Seen> {
+export async function observe(site: Viewpoint, disks: readonly string[]): Promise<Seen> {
   const looked = await look(site, disks);
   const seen: SeenDisk[] = [];
   for (const place of looked.found) seen.push(await observeDisk(site, looked, place));
@@ -28,7 +28,7 @@ export interface DiskPlaces {
   directories: string[];
 }
 
-export async function observeNames(site: Site, disks: readonly string[]): Promise<DiskPlaces[]> {
+export async function observeNames(site: Viewpoint, disks: readonly string[]): Promise<DiskPlaces[]> {
   const { found } = await look(site, disks);
   const places = [];
   for (const { disk, key, directory } of found) {
@@ -57,7 +57,7 @@ interface Look {
   found: FoundDisk[];
 }
 
-async function look(site: Site, disks: readonly string[]): Promise<Look> {
+async function look(site: Viewpoint, disks: readonly string[]): Promise<Look> {
   const view = await site.guest.look();
   let asked: Promise<GuestProcess | undefined> | undefined;
   const process = () => {
@@ -77,7 +77,7 @@ async function look(site: Site, disks: readonly string[]): Promise<Look> {
 }
 
 /** Real paths of those that are there, each once: a destination that is missing is the preflight's to refuse. */
-async function existing(site: Site, directories: readonly string[]): Promise<string[]> {
+async function existing(site: Viewpoint, directories: readonly string[]): Promise<string[]> {
   const stats = await statFiles(site.host, directories, "follow");
   const real: string[] = [];
   for (const [index, directory] of directories.entries()) {
@@ -86,11 +86,11 @@ async function existing(site: Site, directories: readonly string[]): Promise<str
   return [...new Set(real)];
 }
 
-function recordsOf(site: Site, key: DiskKey, directory: string): Promise<Records | undefined> {
+function recordsOf(site: Viewpoint, key: DiskKey, directory: string): Promise<Records | undefined> {
   return readRecords(site.host, key, [directory, ...(site.destination === undefined ? [] : [site.destination])]);
 }
 
-async function observeDisk(site: Site, { view, process }: Look, place: FoundDisk): Promise<SeenDisk> {
+async function observeDisk(site: Viewpoint, { view, process }: Look, place: FoundDisk): Promise<SeenDisk> {
   const { disk, key, qdev, image, named, directory } = place;
   const records = await recordsOf(site, key, directory);
   const base = { disk, key, qdev, image, active: { named, directory }, ...(records && { manifest: records.manifest }) };
@@ -99,7 +99,7 @@ async function observeDisk(site: Site, { view, process }: Look, place: FoundDisk
   return { ...base, heading, ...(await phaseOf({ site, view, process, image, named, key, records })) };
 }
 
-async function withoutRecords(site: Site, { key, directory, named, image }: FoundDisk): Promise<Phase> {
+async function withoutRecords(site: Viewpoint, { key, directory, named, image }: FoundDisk): Promise<Phase> {
   if (site.destination === undefined) return { phase: "settled" };
   if ((await sameDirectory(site, directory, site.destination)) === "same") {
     const { definedAt = named } = image;
@@ -109,7 +109,7 @@ async function withoutRecords(site: Site, { key, directory, named, image }: Foun
   return mark ? { phase: "snapshotted", why: snapshotLasts(mark) } : { phase: "idle" };
 }
 
-async function headingOf(site: Site, manifest: Manifest): Promise<"wanted" | "elsewhere"> {
+async function headingOf(site: Viewpoint, manifest: Manifest): Promise<"wanted" | "elsewhere"> {
   if (site.destination === undefined) return "wanted";
   return (await sameDirectory(site, manifest.destination.directory, site.destination)) === "same" ? "wanted" : "elsewhere";
 }

@@ -8,7 +8,7 @@ import { impossible } from "../../errors.js";
 import { type FileStat, statFiles } from "../../host/files.js";
 import { type LayerState, layerStates } from "../../image/sidecar.js";
 import { currentStanding, type Manifest, type MovedLayer, pathOf, type Standing } from "../record/manifest.js";
-import type { Site } from "../site.js";
+import type { Viewpoint } from "../site.js";
 import type { Phase } from "./observation.js";
 import { type Evidence, type FilesNow, filesNow, standingOf } from "./standing.js";
 
@@ -145,13 +145,13 @@ async function phaseOfLayers({ site, key }: Evidence, layers: readonly MovedLaye
 }
 
 /** Finished and ours; with `verify` also compared, and since then as it was. */
-function isInPlace({ options }: Site, { compared }: MovedLayer, state: LayerState | undefined): boolean {
+function isInPlace({ options }: Viewpoint, { compared }: MovedLayer, state: LayerState | undefined): boolean {
   if (state?.state !== "ours") return false;
   return options.verify === "none" || (compared !== undefined && isUnchanged(state.layer, compared));
 }
 
 /** A frozen file whose identity has changed stops everything. */
-async function changedLayer(site: Site, layers: readonly MovedLayer[]): Promise<string | undefined> {
+async function changedLayer(site: Viewpoint, layers: readonly MovedLayer[]): Promise<string | undefined> {
   const stats = (paths: string[]) => statFiles(site.host, paths, "follow");
   const sources = await stats(layers.map(({ source }) => source));
   const destinations = await stats(layers.map(({ destination }) => destination));

@@ -4,17 +4,17 @@ import { sameFile } from "../../disk/chain.js";
 import { statFiles } from "../../host/files.js";
 import type { DiskView, ImageView } from "../../hypervisor/hypervisor.js";
 import { complaint } from "../complaint.js";
-import type { Site } from "../site.js";
+import type { Viewpoint } from "../site.js";
 
 /** The image in a drive, or a sentence. */
-export function imageOf(site: Site, disk: string, found: DiskView): ImageView {
+export function imageOf(site: Viewpoint, disk: string, found: DiskView): ImageView {
   if (found.medium.kind === "image") return found.medium;
   const why = found.medium.kind === "none" ? "its drive is empty" : found.medium.why;
   throw complaint(site, { verb: "look after", disk, why, advice: "Name a disk whose chain is made of local qcow2 or raw files." });
 }
 
 /** Directories are the same if (dev, ino) are; the spelling does not matter. */
-export async function sameDirectory(site: Site, one: string, other: string): Promise<"same" | "different"> {
+export async function sameDirectory(site: Viewpoint, one: string, other: string): Promise<"same" | "different"> {
   if (one === other) return "same";
   const [a, b] = await statFiles(site.host, [one, other], "follow");
   return a && b && sameFile(a, b) ? "same" : "different";

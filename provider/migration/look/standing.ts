@@ -6,11 +6,11 @@ import { type FileStat, statFiles } from "../../host/files.js";
 import type { GuestProcess, GuestView, ImageView } from "../../hypervisor/hypervisor.js";
 import { type Manifest, pathOf, type Standing } from "../record/manifest.js";
 import type { Records } from "../record/records.js";
-import type { Site } from "../site.js";
+import type { Viewpoint } from "../site.js";
 
 /** All that one look has shown of a disk whose move is written down. */
 export interface Evidence {
-  site: Site;
+  site: Viewpoint;
   view: GuestView;
   process: () => Promise<GuestProcess | undefined>;
   image: ImageView;

@@ -6,6 +6,7 @@ import { UserError } from "../../errors.js";
 import { readSmallFile, removeFile, writeFileAtomically } from "../../host/files.js";
 import type { Host } from "../../host/host.js";
 import { type Manifest, manifestText, parseManifest, switchesWritten } from "./manifest.js";
+import { readManifestText } from "./manifest-text.js";
 import { isSnapshotText } from "./snapshot-mark.js";
 
 /** What the two sides say together. */
@@ -26,7 +27,7 @@ export function manifestPaths(manifest: Manifest, key: DiskKey): { source: strin
  */
 export async function readRecords(host: Host, key: DiskKey, directories: readonly string[]): Promise<Records | undefined> {
   for (const directory of new Set(directories)) {
-    const found = await readManifest(host, within(directory, fileNames.manifest(key)));
+    const found = await readManifest(host, key, directory);
     if (found) return bothSides(host, key, found);
   }
   return undefined;
@@ -34,7 +35,8 @@ export async function readRecords(host: Host, key: DiskKey, directories: readonl
 
 async function bothSides(host: Host, key: DiskKey, found: Manifest): Promise<Records> {
   const paths = manifestPaths(found, key);
-  const [source, destination] = await Promise.all([readManifest(host, paths.source), readManifest(host, paths.destination)]);
+  const sides = [paths.source, paths.destination].map((path) => readManifest(host, key, directoryOf(path)));
+  const [source, destination] = await Promise.all(sides);
   if (source && destination) {
     refuseStrangers(source, destination, paths);
     return { manifest: switchesWritten(source) <= switchesWritten(destination) ? source : destination, sides: "both" };
@@ -50,9 +52,10 @@ function refuseStrangers(source: Manifest, destination: Manifest, paths: { sourc
   );
 }
 
-async function readManifest(host: Host, path: string): Promise<Manifest | undefined> {
-  const text = await readSmallFile(host, path);
+async function readManifest(host: Host, key: DiskKey, directory: string): Promise<Manifest | undefined> {
+  const text = await readManifestText(host, key, directory);
   if (text === undefined || isSnapshotText(text)) return undefined;
+  const path = within(directory, fileNames.manifest(key));
   try {
     return parseManifest(text, path);
   } catch (unreadable) {

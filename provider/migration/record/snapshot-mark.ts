@@ -3,8 +3,8 @@
 import { z } from "zod";
 import { type DiskKey, fileNames } from "../../disk/names.js";
 import { within } from "../../disk/paths.js";
-import { readSmallFile } from "../../host/files.js";
 import type { Host } from "../../host/host.js";
+import { readManifestText } from "./manifest-text.js";
 
 /** What a move must know of it. */
 export interface SnapshotMark {
@@ -23,7 +23,7 @@ export function isSnapshotText(text: string): boolean {
 export async function readSnapshotMark(host: Host, key: DiskKey, directories: readonly string[]): Promise<SnapshotMark | undefined> {
   for (const directory of new Set(directories)) {
     const path = within(directory, fileNames.manifest(key));
-    const text = await readSmallFile(host, path);
+    const text = await readManifestText(host, key, directory);
     if (text !== undefined && isSnapshotText(text)) return markOf(text) ?? { file: path, mirror: path };
   }
   return undefined;

@@ -40,7 +40,7 @@ describe("a domain of libvirt's", function () {
       assert.equal(image.detectZeroes, "unmap");
       assert.equal(image.creation.options.cluster_size, "4096");
       assert.equal(image.definedAt, top);
-      assert.equal(await guest.findBySerial("S1"), "vda");
+      assert.deepEqual(await guest.serials(["vda"]), ["S1"]);
       assert.deepEqual(view.jobs, []);
     });
   }

@@ -4,6 +4,7 @@ import { domainDisk } from "../../../provider/domain-disk/lifecycle.js";
 import { closeAllHosts } from "../../../provider/host/connection.js";
 import { gone } from "../../../provider/lifecycle.js";
 import { run } from "../../sandbox/command.js";
+import { fewAtATime } from "../../sandbox/turns.js";
 import { Recorder } from "../../storage-migration/stage.js";
 import { Bench, diskXml } from "./bench.js";
 
@@ -49,17 +50,6 @@ describe("the disks of 200 domains, 20 of them running", function () {
       assert(roundTrips <= (5 * domains) / 100, `${roundTrips} round trips`);
     });
 });
-
-/** As an engine does it: the next one begins when one has ended. */
-async function fewAtATime<T, R>(most: number, all: readonly T[], work: (one: T) => Promise<R>): Promise<R[]> {
-  const results: R[] = [];
-  const waiting = [...all.entries()];
-  const worker = async () => {
-    for (let next = waiting.shift(); next; next = waiting.shift()) results[next[0]] = await work(next[1]);
-  };
-  await Promise.all(Array.from({ length: most }, worker));
-  return results;
-}
 
 async function define(bench: Bench, names: readonly string[]): Promise<void> {
   await bench.image("many/base.qcow2");

@@ -1,0 +1,37 @@
+/** What the provider's shell on the host is given, written down on its way: counts round trips from outside. */
+
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
+
+export class ShellLog {
+  private constructor(private readonly file: string) {}
+
+  static async open(): Promise<ShellLog> {
+    const log = new ShellLog(path.join(await mkdtemp(path.join(os.tmpdir(), "livedisk-shell-")), "log"));
+    await log.forget();
+    return log;
+  }
+
+  /** For an sshd's configuration: every session's input is copied into the log. */
+  get settings(): Record<string, string> {
+    return { ForceCommand: `echo session >>${this.file}; tee -a ${this.file} | sh -c "$SSH_ORIGINAL_COMMAND"` };
+  }
+
+  async forget(): Promise<void> {
+    await writeFile(this.file, "");
+  }
+
+  /** Sessions begun, and commands given to a shell that stays open: each ends in a token that is printed after it. */
+  async count(): Promise<{ sessions: number; runs: number }> {
+    const text = await readFile(this.file, "utf8");
+    return {
+      sessions: text.match(/^session$/gm)?.length ?? 0,
+      runs: text.match(/; printf '\\n%s %s\\n' [0-9a-f]{32} \$\?;/g)?.length ?? 0,
+    };
+  }
+
+  async remove(): Promise<void> {
+    await rm(path.dirname(this.file), { recursive: true, force: true });
+  }
+}
