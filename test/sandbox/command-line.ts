@@ -26,10 +26,13 @@ interface Images {
   root: string;
 }
 
+const drivers = { "virtio-blk": ["virtio-blk-pci"], "virtio-scsi": ["scsi-hd", "bus=scsi0.0"], nvme: ["nvme"] };
+
 function device(disk: Disk, root: string): string {
-  const parts = disk.bus === "virtio-blk" ? ["virtio-blk-pci"] : ["scsi-hd", "bus=scsi0.0"];
-  parts.push(`drive=${root}`, `id=${disk.id}`);
-  if (disk.options.serial !== undefined) parts.push(`serial=${disk.options.serial}`);
+  const parts = [...drivers[disk.bus], `drive=${root}`, `id=${disk.id}`];
+  // an nvme device does not start without one
+  const { serial = disk.bus === "nvme" ? disk.id : undefined } = disk.options;
+  if (serial !== undefined) parts.push(`serial=${serial}`);
   if (disk.iothread === "own") parts.push(`iothread=${disk.id}-io`);
   return [...parts, ...(disk.options.deviceOptions ?? [])].join(",");
 }
@@ -38,6 +41,7 @@ function drive(disk: Disk, other: string | undefined): Images {
   const file = (other ?? named(disk)[0]?.path ?? "").replaceAll(",", ",,");
   const parts = [`file=${file}`, `format=${named(disk)[0]?.format}`, "if=none", `id=drive-${disk.id}`, "discard=unmap"];
   if (disk.access === "read-only") parts.push("read-only=on");
+  if (disk.options.copyOnRead === "on") parts.push("copy-on-read=on");
   if (disk.options.maxBytesPerSecond !== undefined) parts.push(`throttling.bps-total=${disk.options.maxBytesPerSecond}`);
   return { args: ["-drive", parts.join(",")], root: `drive-${disk.id}` };
 }
@@ -51,12 +55,31 @@ function blockdevs(disk: Disk, other: string | undefined): Images {
     const format = { driver: layer.format, "node-name": layer.node, file: file["node-name"], "read-only": readOnly, discard: "unmap" };
     return [...blockdev(file), ...blockdev(layer.backing === undefined ? format : { ...format, backing: layer.backing })];
   });
-  const root = layers[0]?.node ?? "";
-  if (disk.options.maxBytesPerSecond === undefined) return { args, root };
-  const group = `${disk.id}-limits`;
-  const filter = { driver: "throttle", "node-name": `${disk.id}-throttle`, "throttle-group": group, file: root };
-  const object = ["-object", `throttle-group,id=${group},x-bps-total=${disk.options.maxBytesPerSecond}`];
-  return { args: [...args, ...object, ...blockdev(filter)], root: filter["node-name"] };
+  return filters(disk).reduce<Images>(
+    (below, { objects, ...filter }) => ({
+      args: [...below.args, ...objects, ...blockdev({ ...filter, file: below.root })],
+      root: filter["node-name"],
+    }),
+    { args, root: layers[0]?.node ?? "" },
+  );
+}
+
+interface FilterNode {
+  /** What it needs to be there before. */
+  objects: string[];
+  driver: string;
+  "node-name": string;
+  "throttle-group"?: string;
+}
+
+/** Above the active image, the lowest first. */
+function filters({ id, options }: Disk): FilterNode[] {
+  const found: FilterNode[] = [];
+  if (options.copyOnRead === "on") found.push({ objects: [], driver: "copy-on-read", "node-name": `${id}-cor` });
+  if (options.maxBytesPerSecond === undefined) return found;
+  const group = `${id}-limits`;
+  const objects = ["-object", `throttle-group,id=${group},x-bps-total=${options.maxBytesPerSecond}`];
+  return [...found, { objects, driver: "throttle", "node-name": `${id}-throttle`, "throttle-group": group }];
 }
 
 function blockdev(options: Record<string, unknown>): string[] {

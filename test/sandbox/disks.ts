@@ -21,6 +21,8 @@ export interface LayerOptions {
   format?: "qcow2" | "raw";
   /** What it holds. Default: nothing. */
   fill?: Fill;
+  /** How that is written. @default "plain" */
+  clusters?: "plain" | "compressed";
   /** Default: the disk's `storage`. */
   folder?: string;
   /** How its header names the layer below. @default "relative" */
@@ -28,6 +30,8 @@ export interface LayerOptions {
   /** For `qemu-img create -o`. */
   creationOptions?: string;
 }
+
+export type Bus = "virtio-blk" | "virtio-scsi" | "nvme";
 
 export interface DiskOptions {
   /** Device id. Default: `vda`, `vdb`, … by its place. */
@@ -40,10 +44,14 @@ export interface DiskOptions {
   virtualMiB?: number;
   /** A link to `storage` by which the command line names the images. */
   through?: string;
-  /** @default "virtio-blk" */
-  bus?: "virtio-blk" | "virtio-scsi";
+  /** Of `nvme` one disk a guest: its kernel numbers several in any order. @default "virtio-blk" */
+  bus?: Bus;
   /** The guest writes to the disk only if it may. @default "read-write" */
   access?: "read-write" | "read-only";
+  /** `idle`: the guest may write to it, and does not. @default "records" */
+  writes?: "records" | "idle";
+  /** Copies what the guest reads from below into the active image: a filter node with style `blockdev`, a drive option with `drive`. @default "off" */
+  copyOnRead?: "on" | "off";
   serial?: string;
   /** A throttle with this limit: a filter node with style `blockdev`, drive options with `drive`. */
   maxBytesPerSecond?: number;
@@ -70,8 +78,16 @@ export const oneLayer = (file = "disk.qcow2"): LayerOptions[] => [{ file, fill: 
 
 export const rawImage = (file = "disk.raw"): LayerOptions[] => [{ file, format: "raw", fill: { byte: 0x11, fromMiB: 4, lengthMiB: 60 } }];
 
+/** So many layers, each over a part of the one below. */
+export function chainOfLayers(count: number, prefix: string): LayerOptions[] {
+  return Array.from({ length: count }, (_, index) => ({
+    file: `${prefix}${index + 1}.qcow2`,
+    fill: { byte: 0x11 + index, fromMiB: 2 * index, lengthMiB: 4 },
+  }));
+}
+
 /** A disk with every default filled in. */
-export interface Disk extends Required<Pick<DiskOptions, "id" | "storage" | "layers" | "bus" | "access" | "iothread">> {
+export interface Disk extends Required<Pick<DiskOptions, "id" | "storage" | "layers" | "bus" | "access" | "writes" | "iothread">> {
   options: DiskOptions;
   /** The name that the kernel in the guest gives it. */
   guestName: string;
@@ -84,21 +100,27 @@ export interface Disk extends Required<Pick<DiskOptions, "id" | "storage" | "lay
 
 /** Fills in the defaults of all disks of one guest. */
 export function planDisks(all: readonly DiskOptions[]): Disk[] {
-  const letters = { "virtio-blk": 0, "virtio-scsi": 0 };
+  const names = { "virtio-blk": 0, "virtio-scsi": 0, nvme: 0 };
   return all.map((options, index) => {
     const bus = options.bus ?? "virtio-blk";
     const id = options.id ?? `vd${letter(index)}`;
     const layers = options.layers ?? twoLayers(index === 0 ? "" : `${id}-`);
-    const guestName = `${bus === "virtio-blk" ? "vd" : "sd"}${letter(letters[bus]++)}`;
+    const guestName = nameInGuest(bus, names[bus]++);
     return {
       ...{ id, guestName, bus, layers, options, storage: options.storage },
       access: options.access ?? "read-write",
+      writes: options.writes ?? (options.access === "read-only" ? "idle" : "records"),
       iothread: options.iothread ?? "shared",
       virtualBytes: (options.virtualMiB ?? 1024) * mebibyte,
       chain: layers.map((layer) => path.join(layer.folder ?? options.storage, layer.file)).reverse(),
       fills: layers.flatMap((layer) => layer.fill ?? []),
     };
   });
+}
+
+function nameInGuest(bus: Bus, index: number): string {
+  if (bus === "nvme") return `nvme${index}n1`;
+  return `${bus === "virtio-blk" ? "vd" : "sd"}${letter(index)}`;
 }
 
 function letter(index: number): string {
@@ -129,5 +151,6 @@ async function makeImage(image: Named, layer: LayerOptions, below: Named | undef
   await run("qemu-img", [...args, image.path, String(virtualBytes)]);
   if (layer.fill === undefined) return;
   const { byte, fromMiB, lengthMiB } = layer.fill;
-  await run("qemu-io", ["-f", image.format, "-c", `write -q -P ${byte} ${fromMiB}M ${lengthMiB}M`, image.path]);
+  const how = layer.clusters === "compressed" ? "-c " : "";
+  await run("qemu-io", ["-f", image.format, "-c", `write -q ${how}-P ${byte} ${fromMiB}M ${lengthMiB}M`, image.path]);
 }

@@ -165,7 +165,7 @@ export class Guest implements AsyncDisposable {
   }
 
   #written(): GuestDisk[] {
-    return this.disks.filter((disk) => disk.access === "read-write");
+    return this.disks.filter((disk) => disk.writes === "records");
   }
 
   #mustRun(): void {

@@ -1,0 +1,117 @@
+/** What the other arguments mean with `strategy: "snapshot"`: `link`, `afterwards`, `keepBase`, `loses`, `collapse`, `copyMode`. */
+
+import assert from "node:assert/strict";
+import { mkdir, readdir, readlink, symlink } from "node:fs/promises";
+import type { Properties } from "../../provider/lifecycle.js";
+import { chainOf } from "../sandbox/check.js";
+import { run } from "../sandbox/command.js";
+import { oneLayer, threeLayers } from "../sandbox/disks.js";
+import { onStage } from "./stage.js";
+
+interface Node {
+  ro: boolean;
+  drv: string;
+  file: string;
+  "dirty-bitmaps"?: { name: string; recording: boolean; count: number }[];
+}
+
+const nameOf = ({ name }: { name: string }) => name;
+
+describe("a move by an overlay", function () {
+  this.timeout(180_000);
+  const stage = onStage({
+    disks: async (at) => {
+      await symlink("path1", at("disks"));
+      for (const folder of ["path0", "path4"]) await mkdir(at(folder));
+      await run("qemu-img", ["create", "-q", "-f", "qcow2", at("path0", "marked.qcow2"), "1G"]);
+      await run("qemu-img", ["snapshot", "-c", "before the upgrade", at("path0", "marked.qcow2")]);
+      return [
+        { storage: at("path1"), through: at("disks") },
+        { storage: at("path1"), id: "vdb", layers: oneLayer("data.qcow2"), through: at("disks") },
+        { storage: at("path0"), id: "vdc", layers: threeLayers("keep-") },
+        { storage: at("path0"), id: "vdd", layers: [{ file: "marked.qcow2" }] },
+      ];
+    },
+  });
+  const byOverlay = (different: Properties = {}) => ({ strategy: "snapshot", restartDuringMove: "from-manifest", ...different });
+  const behindLink = (different: Properties) => byOverlay({ disks: ["vda", "vdb"], link: stage().at("disks"), ...different });
+  const path2 = (...names: string[]) => stage().at("path2", ...names);
+  /** Not behind the link: what lies there would have to move with it. */
+  const path4 = (...names: string[]) => stage().at("path4", ...names);
+
+  it("leaves keepBase where it is, and names it by its full path", async () => {
+    const keepBase = stage().at("path0", "keep-base.qcow2");
+    const { vdc } = await stage().moves(byOverlay({ disks: ["vdc"], destination: path4(), keepBase, copyMode: "write-blocking" }));
+    assert.equal(vdc?.phase, "settled");
+    const chain = await chainOf(vdc.bootPath);
+    assert.deepEqual(
+      chain.map(({ path }) => path),
+      [path4("keep-top.qcow2"), path4("keep-middle.qcow2"), keepBase],
+    );
+    assert.deepEqual(
+      chain.map(({ backingName }) => backingName),
+      ["keep-middle.qcow2", keepBase, undefined],
+    );
+  });
+
+  it("moves all disks behind a link, and keeps the old images by their names, if asked", async () => {
+    const moves = await stage().moves(behindLink({ afterwards: "keep", verify: "full" }));
+    assert.deepEqual(
+      Object.values(moves).map(({ phase, bootPath }) => [phase, bootPath]),
+      [
+        ["settled", stage().at("disks", "old.qcow2")],
+        ["settled", stage().at("disks", "data.qcow2")],
+      ],
+    );
+    assert.equal(await readlink(stage().at("disks")), path2());
+    assert.deepEqual((await readdir(stage().at("path1"))).sort(), ["common.qcow2", "data.qcow2", "old.qcow2"]);
+    assert.match(moves.vda?.left?.join("\n") ?? "", /path1\/old\.qcow2: the image that was active before/);
+    await stage().guest.waitForRecords(10);
+  });
+
+  const bitmaps = async () => {
+    const nodes = (await stage().operator.execute("query-named-block-nodes", { flat: true })) as Node[];
+    const active = nodes.find(({ ro, drv, file }) => !ro && drv === "qcow2" && file.endsWith("/marked.qcow2"));
+    return (active?.["dirty-bitmaps"] ?? []).map(({ name, recording, count }) => ({ name, recording, count }));
+  };
+
+  it("is refused for bitmaps that live in QEMU's memory alone, and with another collapse for whatever lives in the image", async () => {
+    const add = (name: string, persistent: "yes" | "no") =>
+      stage().operator.execute("block-dirty-bitmap-add", { node: "vdd-marked", name, persistent: persistent === "yes" });
+    await add("weekly", "yes");
+    const pull = byOverlay({ disks: ["vdd"], collapse: "pull" });
+    assert.match(await stage().refuses(pull), /collapse "pull" does not carry its dirty bitmaps \(weekly\)\. Nothing was touched/);
+    const lost = { ...pull, loses: ["bitmaps"] };
+    assert.match(await stage().refuses(lost), /collapse "pull" does not carry its internal snapshots \(before the upgrade\)/);
+    await add("fleeting", "no");
+    const message = await stage().refuses(byOverlay({ disks: ["vdd"] }));
+    assert.match(message, /an image does not carry its dirty bitmaps \(fleeting\)\. Nothing was touched\. Add "bitmaps" to `loses`/);
+    await stage().operator.execute("block-dirty-bitmap-remove", { node: "vdd-marked", name: "fleeting" });
+  });
+
+  it("carries persistent bitmaps, which go on recording, and internal snapshots with collapse commit", async () => {
+    const [before] = await bitmaps();
+    assert(before);
+    const { vdd } = await stage().moves(byOverlay({ disks: ["vdd"], destination: path4() }));
+    assert.equal(vdd?.phase, "settled");
+    await stage().guest.waitForRecords(10);
+    const [after] = await bitmaps();
+    assert.deepEqual([after?.name, after?.recording], ["weekly", true]);
+    assert(after && after.count > before.count, `${after?.count} bytes are marked, before the move it were ${before.count}`);
+  });
+
+  it("has every acknowledged write, also after a boot by the same command line", async () => {
+    await stage().guest.waitForRecords(10);
+    await stage().guest.stop();
+    const others = { vdc: path4("keep-top.qcow2"), vdd: path4("marked.qcow2") };
+    await stage().guest.boot(others);
+    await stage().guest.waitForRecords(10);
+    await stage().guest.stop();
+    await stage().holdsAll(path2("old.qcow2"), "vda");
+    await stage().holdsAll(path2("data.qcow2"), "vdb");
+    for (const [id, image] of Object.entries(others)) await stage().holdsAll(image, id);
+    await run("qemu-img", ["check", "-q", path4("marked.qcow2")]);
+    const info = JSON.parse(await run("qemu-img", ["info", "--output=json", path4("marked.qcow2")]));
+    assert.deepEqual([info.snapshots.map(nameOf), info["format-specific"].data.bitmaps.map(nameOf)], [["before the upgrade"], ["weekly"]]);
+  });
+});
