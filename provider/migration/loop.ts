@@ -20,8 +20,9 @@ import { begin, recordDestination } from "./steps/begin.js";
 import { copyOne } from "./steps/copying.js";
 import { clear, setBack, tidy } from "./steps/endings.js";
 import { collapse, fold, freeze, pullFailed, recordFrozen } from "./steps/freezing.js";
-import { continueJob, dismissJob, JobTeller, stalledAgain, startMirror } from "./steps/mirroring.js";
+import { checkRoom, dismissJob, JobTeller, stalledAgain, startMirror } from "./steps/mirroring.js";
 import { SourceSpace } from "./steps/source-space.js";
+import { checkLanded } from "./switch/landed.js";
 import { finalize, switchDisks } from "./switch/switch.js";
 import { collapsedTurn, foldedTurn, linkMovesIn, linkTurn, pivotTurn } from "./switch/turns.js";
 import { Watch } from "./watch.js";
@@ -66,8 +67,10 @@ class Move {
   private readonly watch: Watch;
   private readonly space: SourceSpace;
   private readonly place: Place;
-  /** Jobs that were let go on after an error: a second error of the same kind is told. */
+  /** Disks whose job was let go on after an error: a second error of the same kind is told. */
   private readonly continued = new Set<string>();
+  /** Of these, whose mirror an earlier run has left waiting: if it cannot go on, it starts anew, once. */
+  private readonly inherited = new Set<string>();
   /** Disks of which this run has started a job or seen it at work, and not cancelled it: its end is ours to tell. */
   private readonly watched = new Set<string>();
 
@@ -144,6 +147,7 @@ class Move {
       case "wait":
         return this.wait(of(seen, step.disks));
       case "pivot":
+        await checkLanded(site, of(seen, step.disks).map(written));
         if (site.guest.managed) return switchManaged(site, site.guest.managed, seen, of(seen, step.disks).map(written), outcome);
         return this.switch(of(seen, step.disks), pivotTurn, "pivot");
       case "switch-collapsed":
@@ -235,9 +239,14 @@ class Move {
 
   private async continueOnce(disk: SeenDisk): Promise<void> {
     if (disk.seen.phase !== "stalled") return;
-    if (this.continued.has(disk.disk)) throw stalledAgain(this.site, disk, disk.seen.job);
+    const { job } = disk.seen;
+    await checkRoom(this.site, disk, job);
+    // QEMU lets no flush of a file succeed once one has failed (page_cache_inconsistent in block/file-posix.c, 7.2): a new target helps
+    if (this.continued.has(disk.disk) && this.inherited.delete(disk.disk)) return this.cancel([disk]);
+    if (this.continued.has(disk.disk)) throw stalledAgain(this.site, disk, job);
     this.continued.add(disk.disk);
-    await continueJob(this.site, disk, disk.seen.job);
+    if (!this.watched.has(disk.disk) && job.type === "mirror") this.inherited.add(disk.disk);
+    await this.site.guest.resume(job.id);
   }
 
   private async cancel(disks: readonly SeenDisk[]): Promise<void> {

@@ -153,6 +153,8 @@ function stepFor(goal: Goal, { disk, standing, seen }: SeenPhase): Step {
       return { step: "clear", disk };
     case "switched":
       return { step: "tidy", disk };
+    case "astray":
+      return either({ step: "stop", disk, why: seen.why }, back);
     case "contradiction":
       return { step: "stop", disk, why: seen.why };
     default:

@@ -1,7 +1,7 @@
 /** The chain on which a mirror will stand after the pivot: found through its own header, and compared with what it is a copy of. */
 
 import { isDeepStrictEqual } from "node:util";
-import { sameFile } from "../disk/chain.js";
+import { isFile, sameFile } from "../disk/chain.js";
 import { directoryOf, within } from "../disk/paths.js";
 import { type FileStat, realPath, statFiles } from "../host/files.js";
 import { compareImages } from "../image/compare.js";
@@ -36,8 +36,15 @@ export async function checkCopiedChain(site: SnapshotSite, disk: RecordedDisk): 
   return chain;
 }
 
-/** Nobody has written to a copy since it was compared. */
+/** Nobody has written to a copy since it was compared, and by the mirror's name a boot will find the mirror. */
 export async function checkUntouched(site: SnapshotSite, disk: RecordedDisk, { layers, identities }: CopiedChain): Promise<void> {
+  const { mirror } = disk.manifest;
+  const [there] = await statFiles(site.host, [mirror.path], "follow");
+  if (!there || !mirror.is || !isFile(there, mirror.is))
+    throw refused(site, disk)(
+      `${mirror.path} is not the file any more that the guest's writes go to`,
+      "Put it back under its name, then run again.",
+    );
   const now = await identitiesOf(site, layers);
   const changed = layers.findIndex((_, index) => !isDeepStrictEqual(now[index], identities[index]));
   if (changed >= 0) throw refused(site, disk)(`somebody writes to ${layers[changed]?.path}`, "Let the copy end, then run again.");

@@ -95,6 +95,19 @@ const table: { [name in PhaseName]: Row[] } = {
   ended: [{ seen: { phase: "ended", job }, arrive: { step: "dismiss", disk: "vda" }, withdraw: { step: "dismiss", disk: "vda" } }],
   "not-let-go": [{ seen: { phase: "not-let-go" }, arrive: { step: "set-back", disk: "vda" }, withdraw: { step: "set-back", disk: "vda" } }],
   switched: [{ seen: { phase: "switched" }, arrive: { step: "tidy", disk: "vda" }, withdraw: { step: "tidy", disk: "vda" } }],
+  astray: [
+    {
+      seen: { phase: "astray", why: "it is not mounted" },
+      arrive: { step: "stop", disk: "vda", why: "it is not mounted" },
+      withdraw: { step: "clear", disk: "vda" },
+    },
+    on(
+      "overlay",
+      { phase: "astray", why: "it is not mounted" },
+      { step: "stop", disk: "vda", why: "it is not mounted" },
+      { step: "fold", disk: "vda" },
+    ),
+  ],
   contradiction: [
     {
       seen: { phase: "contradiction", why: "both were written to" },

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { copyFile, open, readdir, rm, unlink } from "node:fs/promises";
+import { copyFile, open, readdir, rename, rm, unlink } from "node:fs/promises";
 import { domainDisk } from "../../provider/domain-disk/lifecycle.js";
 import { type Properties, Unfinished } from "../../provider/lifecycle.js";
 import { storageMigration } from "../../provider/storage-migration/lifecycle.js";
@@ -91,6 +91,19 @@ describe("while a mirrored snapshot lasts", function () {
   const guest = () => ({ host: stage().sandbox.host, domain: { qmp: stage().guest.qmpSocket } });
   before(async () => {
     outputs = (await makeSnapshot(snapshotArguments(stage()))).outputs;
+  });
+
+  it("a pivot is refused for a mirror whose name another file has by now", async () => {
+    await copyLayers(stage());
+    const [mirror, aside] = [stage().at("path2/new.qcow2"), stage().at("path2/aside")];
+    await rename(mirror, aside);
+    await copyFile(aside, mirror);
+    assert.match(
+      (await refused(endSnapshot(outputs, "pivot"))).message,
+      /new\.qcow2 is not the file any more that the guest's writes go to/,
+    );
+    await rename(aside, mirror);
+    for (const layer of ["old.qcow2", "common.qcow2"]) await unlink(stage().at("path2", layer));
   });
 
   it("a second snapshot of the disk is refused", async () => {

@@ -47,6 +47,8 @@ export type Phase =
   | { phase: "folded" }
   /** The guest runs where it shall; what is left is tidying. */
   | { phase: "switched" }
+  /** Before the switch, with no job: the destination is another directory than when the move began, as where its storage is not mounted. */
+  | { phase: "astray"; why: string }
   /** What the host shows cannot come from our steps: stop, and say what was found. */
   | { phase: "contradiction"; why: string };
 

@@ -71,10 +71,22 @@ export function phaseOfMirror(job: Job, current: "source" | "destination") {
 
 async function phaseAtRest(evidence: Evidence, standing: Standing, now: FilesNow): Promise<Phase> {
   const { manifest } = evidence.records;
+  const other = await otherDirectory(evidence.site, manifest);
+  if (other && (standing === "former" || standing === "overlay")) return { phase: "astray", why: other };
   if (manifest.overlay) return phaseOfSnapshot(evidence, manifest.overlay, standing, now);
   if (standing === "target") return { phase: "switched" };
   if (evidence.records.sides === "source") return { phase: "recorded" };
   return phaseOfLayers(evidence, manifest.layers);
+}
+
+/** Where the destination's storage is not mounted, nothing may be copied into what lies below. */
+async function otherDirectory({ host }: Site, { destination: { directory, ino } }: Manifest): Promise<string | undefined> {
+  const [there] = await statFiles(host, [directory], "follow");
+  if (ino === undefined || there?.ino === ino) return undefined;
+  return (
+    `${directory} is ${there ? "another directory than" : "not there, but was"} when the move began. Mount its storage again. ` +
+    "If that is gone for good, destroy the resource, which undoes the move at the source"
+  );
 }
 
 type Overlay = NonNullable<Manifest["overlay"]>;

@@ -128,16 +128,22 @@ export class Locks {
 
   /**
    * Takes the locks of all places of one disk, the active image's first: every run on this disk comes by that. So another directory
-   * that is full, where no lock can be written, keeps nobody from ending what was begun.
+   * that is full, or that has turned read-only in the middle of a move, where no lock can be written, keeps nobody from ending what was begun.
    */
   async takeAll(directories: readonly string[], key: string, wait: Waiting): Promise<void> {
     for (const [index, directory] of directories.entries()) {
       try {
         await this.take(directory, key, wait, directories);
       } catch (thrown) {
-        if (index === 0 || (await freeBytes(this.host, directory)) > fullBytes) throw thrown;
+        if (index === 0 || !(await this.takesNoLock(directory, directories[0] ?? directory, key))) throw thrown;
       }
     }
+  }
+
+  private async takesNoLock(directory: string, home: string, key: string): Promise<boolean> {
+    if ((await freeBytes(this.host, directory)) <= fullBytes) return true;
+    const { exitStatus } = await this.host.run('[ -e "$2" ] && [ ! -w "$1" ]', [directory, within(home, fileNames.manifest(key))]);
+    return exitStatus === 0;
   }
 
   private async tryTake(path: string, mine: string, former: string): Promise<{ text: string; lock: Lock; ageSeconds: number }> {

@@ -59,6 +59,7 @@ export async function draftMove(site: Site & { destination: string }, view: Gues
     source: { active: active.place, dev: active.identity.dev, ino: active.identity.ino },
     destination: {
       directory: destination,
+      ...optionally("ino", (await statFiles(site.host, [destination], "follow"))[0]?.ino),
       active: overlay?.active ?? moved,
       target: overlay?.target ?? moved,
       node: freeName(view, nodeNames.targets(disk.key)),

@@ -73,16 +73,15 @@ function newborn(disk: SeenDisk, manifest: Manifest): string {
   return within(manifest.destination.directory, fileNames.newborn(disk.key));
 }
 
-/** Lets a job go on that an error stopped, if there is room again. */
-export async function continueJob(site: Site, disk: SeenDisk, job: Job): Promise<void> {
+/** Whether a job that an error stopped has room again to go on. @throws UserError that says how much is missing */
+export async function checkRoom(site: Site, disk: SeenDisk, job: Job): Promise<void> {
   const directory = disk.manifest?.destination.directory ?? site.destination;
   const missing = job.totalProgress - job.currentProgress;
   const free = directory === undefined ? 0 : await freeBytes(site.host, directory);
   if (job.ioStatus === "nospace" && free < Math.max(missing, 1)) {
-    const why = `${directory} is full: ${bytesText(missing)} are still to be written, ${bytesText(free)} are free`;
-    throw waiting(site, disk, why, "Free space, then run `pulumi up` again: it goes on where it stopped.");
+    const why = `${directory} is full: ${bytesText(missing)} are still to be written, ${bytesText(free)} are free: free at least ${bytesText(Math.max(missing, 1) - free)}`;
+    throw waiting(site, disk, why, "Then run `pulumi up` again: it goes on where it stopped.");
   }
-  await site.guest.resume(job.id);
 }
 
 /** The job stopped again right after it was let go on. */
