@@ -58,11 +58,11 @@ export class SmallFileSystem {
 
   /** Takes all room but so much. */
   async fill(leaveMiB: number): Promise<void> {
-    await run("fallocate", ["-l", `${Math.max(1, (await this.freeMiB()) - leaveMiB)}M`, this.ballast]);
+    await fill(this.place, leaveMiB);
   }
 
   async free(): Promise<void> {
-    await rm(this.ballast, { force: true });
+    await rm(path.join(this.place, "ballast"), { force: true });
   }
 
   /** tmpfs: gives it another size. */
@@ -82,8 +82,7 @@ export class SmallFileSystem {
 
   /** ext4: the disk below has no block left that was not written before, as a thin volume: writes come back from the disk as errors. */
   async failBelow(leaveMiB: number): Promise<void> {
-    const free = Number((await run("stat", ["-f", "-c", "%a", this.backing])).trim()) * 4096;
-    await run("fallocate", ["-l", String(Math.max(4096, free - leaveMiB * 2 ** 20)), path.join(this.backing, "ballast")]);
+    await fill(this.backing, leaveMiB);
   }
 
   async mendBelow(): Promise<void> {
@@ -93,13 +92,20 @@ export class SmallFileSystem {
   private get image(): string {
     return path.join(this.backing, "disk.img");
   }
+}
 
-  private get ballast(): string {
-    return path.join(this.place, "ballast");
-  }
-
-  private async freeMiB(): Promise<number> {
-    const [blocks = 0, bytes = 0] = (await run("stat", ["-f", "-c", "%a %S", this.place])).trim().split(" ").map(Number);
-    return Math.floor((blocks * bytes) / 2 ** 20);
+/** Whoever else writes there takes some of the room meanwhile: then it is tried again with what is left. */
+async function fill(folder: string, leaveMiB: number): Promise<void> {
+  const size = async () => {
+    const [blocks = 0, bytes = 0] = (await run("stat", ["-f", "-c", "%a %S", folder])).trim().split(" ").map(Number);
+    return Math.floor((blocks * bytes) / 2 ** 20) - leaveMiB;
+  };
+  for (let tries = 1; ; tries++) {
+    try {
+      return void (await run("fallocate", ["-l", `${Math.max(1, await size())}M`, path.join(folder, "ballast")]));
+    } catch (full) {
+      await rm(path.join(folder, "ballast"), { force: true });
+      if (tries === 20) throw full;
+    }
   }
 }

@@ -23,6 +23,7 @@ const needed: Readonly<Record<string, string>> = {
   "mkfs.ext4": "e2fsprogs",
   filefrag: "e2fsprogs",
   "qemu-nbd": "qemu-utils",
+  ip: "iproute2",
   // with the user that its QEMU runs as
   libvirtd: "libvirt-daemon-system",
   virsh: "libvirt-clients",

@@ -13,7 +13,7 @@ import type { OtherImages } from "../sandbox/command-line.js";
 import type { DiskOptions } from "../sandbox/disks.js";
 import type { Guest, GuestOptions } from "../sandbox/guest.js";
 import { Operator } from "../sandbox/operator.js";
-import { createSandbox, type Sandbox } from "../sandbox/sandbox.js";
+import { createSandbox, type Sandbox, type SandboxOptions } from "../sandbox/sandbox.js";
 import { snapshotOf } from "./snapshot.js";
 
 /** A run that remembers what it was told. */
@@ -59,6 +59,8 @@ export interface StageOptions extends Omit<GuestOptions, "folder" | "disks"> {
   sandboxName?: string;
   /** The guest's folder. */
   name?: string;
+  /** Of the sandbox's sshd. */
+  sshd?: SandboxOptions["sshd"];
   /** Makes what the guest needs and names its disks; `at` is a path in the guest's folder, where `path1` is made. */
   disks?: (at: (...names: string[]) => string) => Promise<DiskOptions[]> | DiskOptions[];
 }
@@ -72,8 +74,8 @@ export class Stage implements AsyncDisposable {
     readonly folder: string,
   ) {}
 
-  static async open({ sandboxName = "stage", name = "web", disks, ...rest }: StageOptions = {}): Promise<Stage> {
-    const sandbox = await createSandbox(sandboxName);
+  static async open({ sandboxName = "stage", name = "web", disks, sshd, ...rest }: StageOptions = {}): Promise<Stage> {
+    const sandbox = await createSandbox(sandboxName, sshd && { sshd });
     try {
       const folder = path.join(sandbox.folder, name);
       await mkdir(path.join(folder, "path1"), { recursive: true });

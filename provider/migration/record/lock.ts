@@ -142,7 +142,10 @@ export class Locks {
 
   private async takesNoLock(directory: string, home: string, key: string): Promise<boolean> {
     if ((await freeBytes(this.host, directory)) <= fullBytes) return true;
-    const { exitStatus } = await this.host.run('[ -e "$2" ] && [ ! -w "$1" ]', [directory, within(home, fileNames.manifest(key))]);
+    // tried, since access(2) does not know of a file system that has turned read-only by an error of its own (ext4, Linux 6.18)
+    const script = `[ -e "$2" ] || exit 1; new=$(mktemp "$1.XXXXXX" 2>/dev/null) || exit 0; rm -f -- "$new"; exit 1`;
+    const paths = [directory, home].map((place, index) => within(place, index === 0 ? fileNames.lock(key) : fileNames.manifest(key)));
+    const { exitStatus } = await this.host.run(script, paths);
     return exitStatus === 0;
   }
 

@@ -1,0 +1,48 @@
+/** A run in a process of its own, as every `up` is one: its locks are those of a process that ends. */
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import path from "node:path";
+import type { Properties } from "../../provider/lifecycle.js";
+import { mourn, watchOver } from "../sandbox/processes.js";
+
+const program = path.resolve(__dirname, "../hypervisor/libvirt/run-alone.js");
+
+export class Runner {
+  #text = "";
+  readonly #child: ChildProcess;
+  /** How it ended: what it said last, if it failed. */
+  readonly ending: Promise<{ failed: "no" } | { failed: "yes"; message: string }>;
+
+  /** A create of a StorageMigration; `before`: words before the command line, such as `ip netns exec …`. */
+  constructor(settings: Properties, before: readonly string[] = []) {
+    const [command = "", ...words] = [...before, process.execPath, program, JSON.stringify(settings)];
+    this.#child = watchOver(spawn(command, words, { stdio: ["ignore", "pipe", "inherit"] }), "a runner");
+    this.#child.stdout?.on("data", (piece) => (this.#text += piece));
+    this.ending = once(this.#child, "close").then(([status]) =>
+      status === 0 ? { failed: "no" as const } : { failed: "yes" as const, message: this.lines.at(-1) ?? "" },
+    );
+  }
+
+  get lines(): string[] {
+    return this.#text.split("\n").filter((line) => line !== "");
+  }
+
+  get isOver(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+
+  /** Until it says so, or is over. */
+  async says(what: RegExp): Promise<void> {
+    while (!this.isOver && !this.lines.some((line) => what.test(line))) await new Promise((wake) => setTimeout(wake, 10));
+  }
+
+  /** As a machine that hangs: its connection stays, and says nothing. */
+  hang(): void {
+    this.#child.kill("SIGSTOP");
+  }
+
+  kill(): Promise<void> {
+    return mourn(this.#child, "SIGKILL");
+  }
+}
