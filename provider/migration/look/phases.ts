@@ -80,7 +80,7 @@ async function phaseAtRest(evidence: Evidence, standing: Standing, now: FilesNow
 }
 
 /** Where the destination's storage is not mounted, nothing may be copied into what lies below. */
-async function otherDirectory({ host }: Site, { destination: { directory, ino } }: Manifest): Promise<string | undefined> {
+async function otherDirectory({ host }: Viewpoint, { destination: { directory, ino } }: Manifest): Promise<string | undefined> {
   const [there] = await statFiles(host, [directory], "follow");
   if (ino === undefined || there?.ino === ino) return undefined;
   return (
