@@ -49,6 +49,7 @@ export async function withPlacesLocked<T>(
     return await work(places);
   } finally {
     await locks.release();
+    endSharedLook(site.host); // one that was begun meanwhile may have seen a disk half-way
   }
 }
 

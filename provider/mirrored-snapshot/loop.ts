@@ -28,6 +28,7 @@ export async function settleSnapshot(site: SnapshotSite, goal: Goal, outcome: Ou
     return await new Settling(site, goal, outcome).run();
   } finally {
     await locks.release();
+    endSharedLook(site.host);
   }
 }
 

@@ -27,7 +27,7 @@ export async function observeForReport(site: Site, disks: readonly string[]): Pr
   return seen.disks.some(({ manifest }) => manifest !== undefined) ? observe(site, disks) : seen;
 }
 
-/** Called by whoever is about to change something. */
+/** Called by whoever is about to change something, and again when it is done. */
 export function endSharedLook(host: Host): void {
   looks.delete(host);
 }
