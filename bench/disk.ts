@@ -1,0 +1,68 @@
+/** The disk that the benchmarks move, and what its files cost to copy by the tools that are there anyway. */
+
+import { mkdir, rm } from "node:fs/promises";
+import path from "node:path";
+import { chainOf } from "../test/sandbox/check.js";
+import { run } from "../test/sandbox/command.js";
+import type { LayerOptions } from "../test/sandbox/disks.js";
+import type { Size } from "./size.js";
+
+/** 8 GiB virtual, 4 GiB allocated in three layers that do not cover each other: flattened it is as large. */
+const layerMiB = { full: [2000, 1200, 896], tiny: [16, 8, 8] } as const;
+export const virtualMiB = { full: 8192, tiny: 64 } as const;
+
+export function threeLayersOf(size: Size): LayerOptions[] {
+  let fromMiB = 0;
+  return layerMiB[size].map((lengthMiB, index) => {
+    const fill = { byte: 0x11 * (index + 1), fromMiB, lengthMiB };
+    fromMiB += lengthMiB;
+    return { file: ["base.qcow2", "middle.qcow2", "top.qcow2"][index] ?? "", fill };
+  });
+}
+
+/** Files of a chain, the active one first. */
+export async function filesOf(active: string): Promise<string[]> {
+  return (await chainOf(active)).map((layer) => path.resolve(layer.path));
+}
+
+/** Neither side finds the other's reads in the page cache, nor its own. */
+export async function forgetCached(files: readonly string[]): Promise<void> {
+  for (const file of files) {
+    await run("sync", [file]);
+    await run("dd", [`if=${file}`, "iflag=nocache", "count=0", "status=none"]);
+  }
+}
+
+const panel: Readonly<Record<string, (from: string, to: string) => [string, string[]]>> = {
+  "cp --sparse=always": (from, to) => ["cp", ["--sparse=always", from, to]],
+  "dd oflag=direct": (from, to) => ["dd", [`if=${from}`, `of=${to}`, "bs=16M", "oflag=direct", "status=none"]],
+  "qemu-img convert -m 16 -W": (from, to) => ["qemu-img", ["convert", "-U", "-m", "16", "-W", "-f", "raw", "-O", "raw", from, to]],
+};
+
+/** Seconds that each of the panel needs to copy the files into the folder, synced; the folder is gone afterwards. */
+export async function copyByPanel(files: readonly string[], folder: string): Promise<Map<string, number>> {
+  const seconds = new Map<string, number>();
+  for (const [name, command] of Object.entries(panel)) {
+    await forgetCached(files);
+    await mkdir(folder, { recursive: true });
+    seconds.set(
+      name,
+      await timed(async () => {
+        for (const file of files) {
+          const copy = path.join(folder, path.basename(file));
+          const [program, args] = command(file, copy);
+          await run(program, args, { timeoutSeconds: 600 });
+          await run("sync", [copy]);
+        }
+      }),
+    );
+    await rm(folder, { recursive: true });
+  }
+  return seconds;
+}
+
+export async function timed(work: () => Promise<unknown>): Promise<number> {
+  const began = performance.now();
+  await work();
+  return (performance.now() - began) / 1000;
+}

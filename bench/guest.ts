@@ -1,0 +1,176 @@
+/** What the guest feels: how long each of its writes takes, by its own clock, with and without a move. */
+
+import { mkdir, rm } from "node:fs/promises";
+import path from "node:path";
+import { closeAllHosts } from "../provider/host/connection.js";
+import type { Properties } from "../provider/lifecycle.js";
+import { storageMigration } from "../provider/storage-migration/lifecycle.js";
+import type { Guest } from "../test/sandbox/guest.js";
+import { Libvirtd } from "../test/sandbox/libvirtd.js";
+import { ManagedGuest } from "../test/sandbox/managed-guest.js";
+import { Operator } from "../test/sandbox/operator.js";
+import { createSandbox, type Sandbox } from "../test/sandbox/sandbox.js";
+import { created, Recorder } from "../test/storage-migration/stage.js";
+import { copyByPanel, filesOf, threeLayersOf, virtualMiB } from "./disk.js";
+import { type Figure, percentile, ratios } from "./figures.js";
+import type { Benchmark, Size } from "./size.js";
+
+const sizes = { full: { rounds: 3, idleRecords: 1000 }, tiny: { rounds: 1, idleRecords: 20 } } as const;
+
+export const guest: Benchmark = {
+  about: "write latency in the guest: idle, in a move at half and at full speed, and in a virsh blockcopy",
+  async run(size, say) {
+    const sandbox = await createSandbox("guest");
+    try {
+      return await measure(size, sandbox, say);
+    } finally {
+      await closeAllHosts();
+      await sandbox.dispose();
+    }
+  },
+};
+
+/** Latencies in milliseconds, by what went on meanwhile; one list a round. */
+class Latencies {
+  readonly #lists = new Map<string, number[][]>();
+
+  add(what: string, values: readonly number[]): void {
+    this.#lists.set(what, [...(this.#lists.get(what) ?? []), [...values]]);
+  }
+
+  p(what: string, share: number): number[] {
+    return (this.#lists.get(what) ?? []).map((values) => percentile(values, share));
+  }
+
+  figures(): Figure[] {
+    return [...this.#lists].flatMap(([what, rounds]): Figure[] => {
+      const known = rounds.filter((values) => values.length > 0);
+      if (known.length === 0) return [];
+      const count = known.reduce((sum, values) => sum + values.length, 0);
+      return [0.5, 0.99, 1].map((share) => ({
+        what: `${what}: ${share === 1 ? "longest write" : `p${100 * share}`}`,
+        unit: "ms",
+        values: known.map((values) => percentile(values, share)),
+        ...(share === 0.5 && { note: `${count} writes` }),
+      }));
+    });
+  }
+}
+
+async function measure(size: Size, sandbox: Sandbox, say: (line: string) => void): Promise<Figure[]> {
+  const { rounds, idleRecords } = sizes[size];
+  say("making the disks and starting the guests");
+  const storage = path.join(sandbox.folder, "web", "path1");
+  const disk = { storage, layers: threeLayersOf(size), virtualMiB: virtualMiB[size] };
+  const web = await sandbox.startGuest({ name: "web", disks: [disk], writer: "measuring" });
+  const bytesPerSecond = await panelSpeed(web, sandbox);
+  const latencies = new Latencies();
+  const pauses: number[] = [];
+  for (let round = 1; round <= rounds; round++) {
+    say(`round ${round} of ${rounds}`);
+    latencies.add("idle", await during(web, () => web.waitForRecords(idleRecords, 300)));
+    for (const [how, maxBytesPerSecond] of [
+      ["half speed", Math.floor(bytesPerSecond / 2)],
+      ["full speed", 0],
+    ] as const) {
+      const pauseMs = await moved(
+        { sandbox, web, latencies, how, folder: `to-${round}-${maxBytesPerSecond === 0 ? "full" : "half"}` },
+        maxBytesPerSecond,
+      );
+      pauses.push(pauseMs);
+    }
+  }
+  await web.kill();
+  await blockcopied(size, sandbox, { latencies, say });
+  const p99 = (what: string) => latencies.p(what, 0.99);
+  return [
+    ...latencies.figures(),
+    { what: "pauseMs", unit: "ms", values: pauses, wanted: { atMost: 20 } },
+    {
+      what: "p99 at half speed against idle",
+      unit: "times",
+      values: ratios(p99("move at half speed"), p99("idle")),
+      wanted: { atMost: 1.5 },
+    },
+    {
+      what: "p99 at full speed against virsh blockcopy's",
+      unit: "times",
+      values: ratios(p99("move at full speed"), p99("virsh blockcopy")),
+      wanted: { atMost: 1 },
+    },
+  ];
+}
+
+/** What the guest's writes took while something went on. */
+async function during(web: Pick<Guest, "acknowledged" | "writesMs">, work: () => Promise<unknown>): Promise<number[]> {
+  const before = web.acknowledged();
+  await work();
+  return web.writesMs("vda", before);
+}
+
+async function panelSpeed(web: Guest, sandbox: Sandbox): Promise<number> {
+  const files = await filesOf(await activeImage(web));
+  const panel = await copyByPanel(files, path.join(sandbox.folder, "panel"));
+  const bytes = web.disk().fills.reduce((sum, { lengthMiB }) => sum + lengthMiB * 2 ** 20, 0);
+  return bytes / Math.min(...panel.values());
+}
+
+async function activeImage(web: Guest): Promise<string> {
+  await using operator = await Operator.connect(web.operatorSocket);
+  return await operator.activeImage("vda");
+}
+
+interface Moving {
+  sandbox: Sandbox;
+  web: Guest;
+  latencies: Latencies;
+  how: string;
+  folder: string;
+}
+
+/** Tells the phases apart by the run's own lines of progress. */
+async function moved({ sandbox, web, latencies, how, folder }: Moving, maxBytesPerSecond: number): Promise<number> {
+  const before = await activeImage(web);
+  const destination = path.join(sandbox.folder, "web", folder);
+  await mkdir(destination);
+  const args: Properties = { host: sandbox.host, domain: { qmp: web.qmpSocket }, disks: ["vda"], destination, maxBytesPerSecond };
+  const started = web.acknowledged();
+  const marks: { phase: string; at: number }[] = [];
+  const recorder = new Recorder();
+  recorder.progress = (text) => {
+    const phase = /^vda (copying|mirroring|ready)/.exec(text)?.[1];
+    if (phase !== undefined && marks.at(-1)?.phase !== phase) marks.push({ phase, at: web.acknowledged() });
+  };
+  const { outputs } = await created(storageMigration, args, recorder);
+  const ended = web.acknowledged();
+  latencies.add(`move at ${how}`, within(web, started, ended));
+  for (const [index, { phase, at }] of marks.entries()) latencies.add(`${phase} at ${how}`, within(web, at, marks[index + 1]?.at ?? ended));
+  await rm(path.dirname(before), { recursive: true });
+  return (outputs.moves as Record<string, { pauseMs?: number }>).vda?.pauseMs ?? Number.NaN;
+}
+
+function within(web: Guest, from: number, to: number): number[] {
+  return web.writesMs("vda", from).slice(0, to - from);
+}
+
+async function blockcopied(
+  size: Size,
+  sandbox: Sandbox,
+  { latencies, say }: { latencies: Latencies; say(line: string): void },
+): Promise<void> {
+  say("virsh blockcopy");
+  const libvirtd = await Libvirtd.start(sandbox);
+  const disks = (at: (...names: string[]) => string) => [
+    { storage: at("path1"), layers: threeLayersOf(size), virtualMiB: virtualMiB[size] },
+  ];
+  const managed = await ManagedGuest.start(libvirtd, sandbox.folder, { name: "managed", disks, writer: "measuring" });
+  for (let round = 1; round <= sizes[size].rounds; round++) {
+    const before = (await libvirtd.sourceOf("managed", "vda", "live")) ?? "";
+    const files = await filesOf(before);
+    const last = managed.disk().acknowledged().at(-1) ?? 0;
+    const flags = ["--format", "qcow2", "--transient-job", "--wait", "--pivot"];
+    await libvirtd.virsh("blockcopy", "managed", "vda", managed.at(`path2/copy-${round}.qcow2`), ...flags);
+    latencies.add("virsh blockcopy", managed.writesMs("vda", last));
+    for (const file of files) await rm(file);
+  }
+}
