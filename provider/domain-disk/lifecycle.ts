@@ -135,7 +135,7 @@ async function withBase(site: Site, { disk, base }: DomainDiskSettings, settled:
 
 /** The layer that is right below the active image, where it is not the declared one. */
 async function baseAsItIs(site: Site, { base }: DomainDiskSettings, { disks: [disk] }: Seen): Promise<Properties> {
-  if (base === undefined || site.guest.managed || !disk) return {};
+  if (base === undefined || !disk) return {};
   const { is, found } = await observeBase(site.host, disk, base);
   return is === "declared" ? {} : { base: found };
 }

@@ -22,12 +22,14 @@ import type { SeenDisk, Site } from "../migration/site.js";
 import { namedNodes } from "../migration/steps/former-nodes.js";
 import { strangersJobs } from "../migration/steps/preflight.js";
 import { Watch } from "../migration/watch.js";
+import { checkManagedPull, startManagedPull } from "./managed-pull.js";
 import { nextStep, type SeenPull, type Step } from "./plan.js";
 
 /** What one look shows of the disk. */
 interface Looked {
   view: GuestView;
   key: DiskKey;
+  qdev: string;
   image: ImageView;
   /** Paths of the chain, as QEMU names them made absolute. */
   chain: readonly [string, ...string[]];
@@ -53,21 +55,9 @@ export async function isPulling(site: Site, disk: string): Promise<boolean> {
 
 /** Brings `base` right below the active image; without one, ends a pull that was begun. */
 export async function settleBase(site: Site, disk: string, base: string | undefined): Promise<void> {
-  if (site.guest.managed) return refuseManaged(site, disk, base);
   const first = await look(site, disk, base);
   if (first.seen.phase === "settled") return;
   await withPlacesLocked(site, [disk], () => pullUntilDone(site, disk, base));
-}
-
-function refuseManaged(site: Site, disk: string, base: string | undefined): void {
-  if (base === undefined) return;
-  const advice = "Use `virsh blockpull --base`, or leave `base` out.";
-  throw complaint(site, {
-    verb: "pull up",
-    disk,
-    why: "libvirt manages the guest, and `base` is for guests with a QMP socket of their own",
-    advice,
-  });
 }
 
 async function pullUntilDone(site: Site, disk: string, base: string | undefined): Promise<void> {
@@ -118,14 +108,16 @@ async function take(site: Site, pulling: Pulling, step: Exclude<Step, { step: "d
 }
 
 async function look(site: Site, disk: string, base: string | undefined): Promise<Looked> {
-  const view = await site.guest.look();
-  const device = await findDisk(site.guest, view, disk);
-  const image = imageOf(site, disk, device);
+  const looked = await site.guest.look();
+  const device = await findDisk(site.guest, looked, disk);
+  const { managed } = site.guest;
+  const view = managed ? await managed.lookForPull(device.qdev) : looked;
+  const image = imageOf(site, disk, managed ? await findDisk(site.guest, view, device.qdev) : device);
   const process = await site.guest.process();
   const active = within(process?.workingDirectory ?? "/", image.chain[0].path);
   const below = image.chain.slice(1).map(({ path }) => within(directoryOf(active), path));
   const key = diskKey(view.domainId, device.qdev);
-  const found: Omit<Looked, "seen"> = { view, key, image, chain: [active, ...below] };
+  const found: Omit<Looked, "seen"> = { view, key, qdev: device.qdev, image, chain: [active, ...below] };
   return { ...found, seen: await phaseOf(site, found, base) };
 }
 
@@ -146,11 +138,17 @@ async function phaseOf(site: Site, { view, key, chain }: Omit<Looked, "seen">, b
 async function start(site: Site, { disk, base = "", looked }: Pulling, between: readonly string[]): Promise<readonly string[]> {
   const { key, image, chain } = looked;
   await checkPull(site, disk, looked, between.length);
+  site.run.say("info", `${disk}: pulling ${between.join(", ")} up into ${chain[0]}, which then stands on ${base}.`);
+  const { managed } = site.guest;
+  if (managed) {
+    const layer = image.chain[between.length + 1]?.path;
+    await startManagedPull(site, managed, { disk, qdev: looked.qdev, layer, refuse: refusal(site, disk) });
+    return [];
+  }
   const nodes = await site.guest.layerNodes(image.activeNode);
   const node = nodes[between.length + 1];
   if (node === undefined)
     throw refusal(site, disk)(`QEMU does not tell which of its nodes ${base} is`, "Restart the guest, then run `pulumi up` again.");
-  site.run.say("info", `${disk}: pulling ${between.join(", ")} up into ${chain[0]}, which then stands on ${base}.`);
   await site.guest.startPull(jobNames.blockpull(key), nodeNames.filter(key), {
     top: image.activeNode,
     base: node,
@@ -161,8 +159,9 @@ async function start(site: Site, { disk, base = "", looked }: Pulling, between: 
   return first ? namedNodes(looked.view, { chain: [first, ...rest] }) : [];
 }
 
-async function checkPull(site: Site, disk: string, { view, key, image, chain }: Looked, layers: number): Promise<void> {
+async function checkPull(site: Site, disk: string, { view, key, qdev, image, chain }: Looked, layers: number): Promise<void> {
   const refuse = refusal(site, disk);
+  if (site.guest.managed) await checkManagedPull(site.guest.managed, view, { qdev, refuse });
   const mark = await readSnapshotMark(site.host, key, [await realPath(site.host, directoryOf(chain[0]))]);
   if (mark) throw refuse(snapshotLasts(mark), "Then run `pulumi up` again.");
   if (image.readOnly) throw refuse("it is read-only", "Nothing can be pulled into a read-only image: leave `base` out.");
@@ -186,6 +185,7 @@ async function nameOf(site: Site, active: string, base: string): Promise<string>
 
 /** Layers that were pulled up, and that somebody had named: they stay open after they were let go. What a disk still stands on cannot be closed. */
 async function closeLeftOpen(site: Site, { view, key, image }: Looked, pulled: readonly string[]): Promise<void> {
+  if (site.guest.managed) return; // libvirt opens and closes them
   const used = new Set(await site.guest.layerNodes(image.activeNode));
   const ours = view.nodes.map(({ name }) => name).filter((name) => name.startsWith(`lm-${key}-`) && !name.endsWith("-file"));
   await site.guest.closeNodes([...pulled, ...ours].filter((name) => !used.has(name)));
@@ -210,5 +210,6 @@ function stalled(site: Site, disk: string, { seen, chain }: Looked): Error {
 
 function refusal(site: Site, disk: string) {
   const left = "The guest runs on, and no write is lost.";
-  return (why: string, advice: string) => complaint(site, { verb: "pull up the layers of", disk, why, left, advice });
+  return (why: string, advice: string, cause?: unknown) =>
+    complaint(site, { verb: "pull up the layers of", disk, why, left, advice, cause });
 }

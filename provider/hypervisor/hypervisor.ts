@@ -101,11 +101,15 @@ export interface CollapseOptions {
   maxBytesPerSecond: number;
 }
 
-/** The target of a copy that libvirt makes, with the whole chain below it. */
-export interface CopyTarget {
+/** An image as a definition names it. */
+export interface ImageFile {
   path: string;
   format: string;
-  below: readonly { path: string; format: string }[];
+}
+
+/** The target of a copy that libvirt makes, with the whole chain below it. */
+export interface CopyTarget extends ImageFile {
+  below: readonly ImageFile[];
 }
 
 /** What of a disk, or of its domain, a move would break or leave behind. */
@@ -133,11 +137,26 @@ export interface ManagedGuest {
    */
   startCopy(disk: string, target: CopyTarget, options: Pick<MirrorOptions, "copyMode" | "maxBytesPerSecond">): Promise<void>;
 
+  /** Puts an overlay that is there already on top of each disk, all at one point in time, all or none; other disks stay as they are. */
+  freeze(overlays: readonly { disk: string; path: string }[]): Promise<void>;
+
+  /** An active commit of `top` down into `base`, both by path: ends in `ready`, and by its pivot. Always with both (design 3.3). */
+  startCommit(disk: string, layers: { top: string; base: string }, maxBytesPerSecond: number): Promise<void>;
+
+  /**
+   * What lies between the active image and `base` (a path) goes up into it; absent: all that is below it. The job ends by itself, and leaves no error.
+   * @returns how the active image's header names what it stands on afterwards: libvirt keeps a name relative only where it has read it as one
+   */
+  startPull(disk: string, base: string | undefined, maxBytesPerSecond: number): Promise<"relative" | "absolute">;
+
+  /** A look that tells of a pull on this disk, too: no XML does. The chain is never older than the answer that there is none. */
+  lookForPull(disk: string): Promise<GuestView>;
+
   /** The persistent definition of one disk with another source and all else as it is, for `virsh update-device --config`. */
-  definitionAt(disk: string, path: string): Promise<string | undefined>;
+  definitionAt(disk: string, source: ImageFile): Promise<string | undefined>;
 
   /** Makes the persistent definition of one disk name another source. */
-  redefine(disk: string, path: string): Promise<void>;
+  redefine(disk: string, source: ImageFile): Promise<void>;
 
   /** What the domain with this UUID is called now. */
   nameOf(uuid: string): Promise<string | undefined>;

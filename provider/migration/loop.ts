@@ -8,8 +8,9 @@ import type { Run } from "../lifecycle.js";
 import { complaint } from "./complaint.js";
 import { type DiskPlaces, observe, observeNames } from "./look/observe.js";
 import { endSharedLook } from "./look/shared-look.js";
+import { collapseManaged, foldManaged, freezeManaged } from "./managed/freezing.js";
 import { copyVanished, settleDefinition, startManagedCopy } from "./managed/mirror.js";
-import { switchManaged } from "./managed/switch.js";
+import { awaitSwitch, type ManagedTurn, switchManaged } from "./managed/switch.js";
 import type { Outcome } from "./outcome.js";
 import { type Goal, nextSteps, type Step } from "./plan.js";
 import { Locks } from "./record/lock.js";
@@ -46,6 +47,7 @@ export async function withPlacesLocked<T>(
   try {
     const places = await observeNames(site, disks);
     await lockPlaces(site, locks, places);
+    await awaitSwitch(site, places);
     return await work(places);
   } finally {
     await locks.release();
@@ -120,7 +122,8 @@ class Move {
   }
 
   private async take(step: Exclude<Step, { step: "done" }>, seen: Seen): Promise<void> {
-    const { site, outcome } = this;
+    const { site } = this;
+    const { managed } = site.guest;
     if (step.step === "start-mirror" || step.step === "collapse" || step.step === "fold") this.watched.add(step.disk);
     switch (step.step) {
       case "stop":
@@ -130,7 +133,7 @@ class Move {
       case "record-destination":
         return recordDestination(site, one(seen, step.disk), manifestOf(one(seen, step.disk)));
       case "freeze":
-        return freeze(site, of(seen, step.disks).map(written));
+        return managed ? freezeManaged(site, managed, of(seen, step.disks).map(written)) : freeze(site, of(seen, step.disks).map(written));
       case "record-frozen":
         return recordFrozen(site, written(one(seen, step.disk)));
       case "copy":
@@ -140,21 +143,22 @@ class Move {
       case "collapse":
         if (this.pulled.has(step.disk)) throw pullFailed(site, one(seen, step.disk));
         if (manifestOf(one(seen, step.disk)).overlay?.collapse === "pull") this.pulled.add(step.disk);
-        return collapse(site, seen, written(one(seen, step.disk)));
+        return managed
+          ? collapseManaged(site, managed, written(one(seen, step.disk)))
+          : collapse(site, seen, written(one(seen, step.disk)));
       case "fold":
-        return fold(site, seen, written(one(seen, step.disk)));
+        return managed ? foldManaged(site, managed, written(one(seen, step.disk))) : fold(site, seen, written(one(seen, step.disk)));
       case "continue":
         return this.continueOnce(one(seen, step.disk));
       case "wait":
         return this.wait(of(seen, step.disks));
       case "pivot":
         await checkLanded(site, of(seen, step.disks).map(written));
-        if (site.guest.managed) return switchManaged(site, site.guest.managed, seen, of(seen, step.disks).map(written), outcome);
-        return this.switch(of(seen, step.disks), pivotTurn, "pivot");
+        return managed ? this.switchManaged(seen, step.disks, "target") : this.switch(of(seen, step.disks), pivotTurn, "pivot");
       case "switch-collapsed":
-        return this.switch(of(seen, step.disks), collapsedTurn, "collapse");
+        return managed ? this.switchManaged(seen, step.disks, "landing") : this.switch(of(seen, step.disks), collapsedTurn, "collapse");
       case "switch-folded":
-        return this.switch(of(seen, step.disks), foldedTurn, "none");
+        return managed ? this.switchManaged(seen, step.disks, "former") : this.switch(of(seen, step.disks), foldedTurn, "none");
       case "let-go":
         return finalize(site, jobsOf(of(seen, step.disks)));
       case "cancel":
@@ -164,7 +168,7 @@ class Move {
       case "set-back":
         return setBack(site, one(seen, step.disk), manifestOf(one(seen, step.disk)));
       case "redefine":
-        return site.guest.managed?.redefine(one(seen, step.disk).qdev, one(seen, step.disk).active.named);
+        return managed?.redefine(one(seen, step.disk).qdev, one(seen, step.disk).image.chain[0]);
       case "tidy":
         return this.tidy(seen, one(seen, step.disk));
       case "clear":
@@ -210,6 +214,11 @@ class Move {
     const turns = await Promise.all(disks.map((disk) => turnOf(this.site, disk, manifestOf(disk))));
     const manifest = manifestOf(first);
     await switchDisks(this.site, turns, linkMovesIn(manifest) === linkIn ? linkTurn(first, manifest) : undefined, this.outcome);
+  }
+
+  private async switchManaged(seen: Seen, disks: readonly string[], to: ManagedTurn): Promise<void> {
+    const { managed } = this.site.guest;
+    if (managed) await switchManaged({ site: this.site, managed, seen, outcome: this.outcome }, of(seen, disks).map(written), to);
   }
 
   private bound(): Site & { destination: string } {

@@ -29,7 +29,8 @@ export const moveOptions = z.strictObject({
    * With strategy `snapshot` on plain QMP: `from-manifest` says that whoever starts the guest again during the move starts it from
    * `current` in the manifest beside its image (the error of a cut run and the outputs repeat it). Its old command line would
    * silently boot an image that lacks what was written since the freeze.
-   * @default none: strategy `snapshot` is refused
+   * A guest that libvirt manages is always started from where its disk is: its definition is changed before each step that changes that.
+   * @default none: strategy `snapshot` is refused on plain QMP
    * @throws UserError with strategy `mirror`, where the old command line stays right until the switch
    */
   restartDuringMove: z.enum(["from-manifest"], { error: 'restartDuringMove is "from-manifest"' }).optional(),

@@ -42,12 +42,12 @@ export type Step =
 const order: readonly Step["step"][] = [
   "let-go",
   "stop",
+  "redefine",
   "set-back",
   "dismiss",
   "tidy",
   "cancel",
   "clear",
-  "redefine",
   "begin",
   "record-destination",
   "freeze",
@@ -100,8 +100,10 @@ function together(sum: Step | undefined, next: Step): Step {
   return "disks" in sum && "disks" in next ? { ...sum, disks: [...sum.disks, ...next.disks] } : sum;
 }
 
-function stepFor(goal: Goal, { disk, standing, seen }: SeenPhase): Step {
+function stepFor(goal: Goal, { disk, standing, definition, seen }: SeenPhase): Step {
   const disks = [disk];
+  // before all else: a guest that ends now must be started from where it was
+  if (definition === "behind" && seen.phase !== "contradiction") return { step: "redefine", disk };
   const either = (arriving: Step, withdrawing: Step) => (goal === "arrive" ? arriving : withdrawing);
   // what the guest wrote to an overlay goes down into the former image before anything is removed
   const back: Step = standing === "overlay" ? { step: "fold", disk } : { step: "clear", disk };

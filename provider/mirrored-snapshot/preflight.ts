@@ -12,15 +12,21 @@ import { refusal, type SeenDisk, type SnapshotSite } from "./site.js";
 
 const verb = "take a mirrored snapshot of";
 
-/** libvirt holds the monitor, and its own mirror onto a file whose chain is not there yet loses writes (design 3.5). */
+/**
+ * The proposal mirrors before the copy, and lets the mirror stand on the copy at the pivot. libvirt has no command for that:
+ * `blockcopy --shallow --reuse-external` is refused as long as the mirror's backing file is not there (9.0), opens it with no backing at
+ * all where it is, and loses writes with --synchronous-writes (design 3.5); `blockcopy --xml` onto the *source's* chain is safe, but writes
+ * that chain into the mirror's header, and nothing lets the mirror stand on the copy later. Its own order is copy first.
+ */
 export function checkHypervisor(site: SnapshotSite): void {
   if (!site.guest.managed) return;
-  const advice = "Use a StorageMigration: it copies first, which libvirt can do without losing a write.";
+  const advice =
+    'Use a StorageMigration with strategy "snapshot": the same snapshot, but copied first and mirrored then, which libvirt does without losing a write.';
   throw refusal(
     site,
     verb,
     site.disks.map(({ disk }) => disk).join(", "),
-  )("libvirt manages the guest, and has no mirrored snapshot", advice);
+  )("libvirt manages the guest, and cannot let a mirror stand on layers that are copied after it was begun", advice);
 }
 
 /** What of the disk itself, or of the places, forbids the snapshot. */

@@ -62,7 +62,7 @@ export const storageMigrationArgs = whole
     path: ["restartDuringMove"],
     error: 'restartDuringMove goes with strategy "snapshot" only: with a mirror the old command line stays right until the switch',
   })
-  .refine(({ strategy, restartDuringMove }) => strategy === "mirror" || restartDuringMove !== undefined, {
+  .refine(({ strategy, restartDuringMove, domain }) => strategy === "mirror" || restartDuringMove !== undefined || "libvirt" in domain, {
     path: ["restartDuringMove"],
     error:
       'strategy "snapshot" wants `restartDuringMove: "from-manifest"`: from the freeze to the end of the move a guest that is started by its old command line ' +
@@ -80,7 +80,8 @@ export type StorageMigrationArgs = { [K in keyof Omit<Written, OfSnapshot>]: pul
   | {
       strategy: pulumi.Input<"snapshot">;
       collapse?: pulumi.Input<"commit" | "pull" | "none">;
-      restartDuringMove: pulumi.Input<"from-manifest">;
+      /** Wanted for `domain.qmp`; libvirt keeps its definition right by itself. */
+      restartDuringMove?: pulumi.Input<"from-manifest">;
     }
 );
 

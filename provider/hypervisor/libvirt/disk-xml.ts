@@ -1,6 +1,6 @@
 /** XML that we give to libvirt. Pure. */
 
-import type { CopyTarget } from "../hypervisor.js";
+import type { CopyTarget, ImageFile } from "../hypervisor.js";
 import type { DomainXml } from "./domain-xml.js";
 import { type Element, escaped, xmlText } from "./xml.js";
 
@@ -23,10 +23,11 @@ function chainXml([layer, ...rest]: CopyTarget["below"]): string {
  * The definition of one disk with another source, and all else as it stands. What the definition says of the layers below goes with
  * the old source: the new one's headers, or libvirt itself, say it.
  */
-export function diskXmlAt(domain: DomainXml, target: string, path: string): string | undefined {
+export function diskXmlAt(domain: DomainXml, target: string, { path, format }: ImageFile): string | undefined {
   const disk = domain.disks.find((each) => each.target === target);
   if (disk?.source.kind !== "file") return undefined;
   const children = disk.element.children.filter(({ name }) => name !== "backingStore" && name !== "mirror");
-  const moved = (element: Element): Element => ({ ...element, attributes: { ...element.attributes, file: path } });
-  return `${xmlText({ ...disk.element, children: children.map((each) => (each.name === "source" ? moved(each) : each)) })}\n`;
+  const changed: Readonly<Record<string, Readonly<Record<string, string>>>> = { source: { file: path }, driver: { type: format } };
+  const moved = (element: Element): Element => ({ ...element, attributes: { ...element.attributes, ...changed[element.name] } });
+  return `${xmlText({ ...disk.element, children: children.map(moved) })}\n`;
 }

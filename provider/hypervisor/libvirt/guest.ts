@@ -6,6 +6,7 @@ import { diskKey, jobNames } from "../../disk/names.js";
 import { BugError, UserError } from "../../errors.js";
 import type { Host } from "../../host/host.js";
 import type { ChainsView, Guest, GuestProcess, GuestView, ManagedGuest } from "../hypervisor.js";
+import type { DiskXml, DomainXml } from "./domain-xml.js";
 import { type DomainSeen, see } from "./look.js";
 import { seeForReport } from "./look-ahead.js";
 import { openManaged } from "./managed.js";
@@ -21,6 +22,11 @@ export function openGuest(host: Host, address: { libvirt: string; uri: string })
 /** libvirt holds the monitor: the loop chooses other steps for its guests, which are in {@link ManagedGuest}. */
 const notLibvirts = (): Promise<never> =>
   Promise.reject(new BugError("A step of a QMP monitor was asked of a guest that libvirt manages."));
+
+/** libvirt has at most one job a disk. */
+function diskOfJob({ uuid, disks }: DomainXml, jobId: string): DiskXml | undefined {
+  return disks.find(({ target }) => Object.values(jobNames).some((name) => name(diskKey(uuid, target)) === jobId));
+}
 
 class LibvirtGuest implements Guest {
   readonly name: string;
@@ -92,13 +98,16 @@ class LibvirtGuest implements Guest {
   /** Synchronous, as virsh does it without `--async`: when it is answered, the copy is gone. @see virsh(1), blockjob */
   async cancel(jobId: string): Promise<void> {
     const { live } = await this.#see();
-    const disk = live.disks.find(({ target }) => jobNames.mirror(diskKey(live.uuid, target)) === jobId);
-    if (disk?.mirror) await this.#do(`end the copy of ${disk.target}`, command("blockjob --abort", live.uuid, disk.target));
+    const disk = diskOfJob(live, jobId);
+    if (!disk) return;
+    const { jobs } = await this.managed.lookForPull(disk.target);
+    if (jobs.some(({ id }) => id === jobId))
+      await this.#do(`end the job on ${disk.target}`, command("blockjob --abort", live.uuid, disk.target));
   }
 
   async setSpeed(jobId: string, maxBytesPerSecond: number): Promise<void> {
     const { live } = await this.#see();
-    const disk = live.disks.find(({ target }) => jobNames.mirror(diskKey(live.uuid, target)) === jobId);
+    const disk = diskOfJob(live, jobId);
     if (disk) await this.#do("change the speed", command(`blockjob --bytes --bandwidth ${maxBytesPerSecond}`, live.uuid, disk.target));
   }
 

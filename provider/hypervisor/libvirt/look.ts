@@ -6,6 +6,7 @@ import { type Headers, type NamedImage, readHeaders } from "../../image/headers.
 import { DomainMissing, type GuestView } from "../hypervisor.js";
 import { type DomainXml, readDomain } from "./domain-xml.js";
 import { readStats } from "./domstats.js";
+import { type Progress, progressIn } from "./progress.js";
 import { type DomainSaid, viewOf } from "./view.js";
 import type { Virsh } from "./virsh.js";
 import type { Reply } from "./virsh-session.js";
@@ -158,16 +159,15 @@ function joined(layers: readonly Headers[]): Headers {
 }
 
 /** Asked only where a copy is under way. By UUID, then by the disk's target. */
-async function progressOf(virsh: Virsh, told: readonly Told[]): Promise<Map<string, Map<string, { cur: number; end: number }>>> {
+async function progressOf(virsh: Virsh, told: readonly Told[]): Promise<Map<string, Map<string, Progress>>> {
   const copies = told.flatMap(({ live }) => live.disks.flatMap(({ target, mirror }) => (mirror ? [{ uuid: live.uuid, target }] : [])));
-  const found = new Map<string, Map<string, { cur: number; end: number }>>();
+  const found = new Map<string, Map<string, Progress>>();
   if (copies.length === 0) return found;
   const replies = await virsh.ask(copies.map(({ uuid, target }) => command("blockjob --raw", uuid, target)));
   for (const [index, { uuid, target }] of copies.entries()) {
     const reply = replies[index];
-    const number = (key: string) => Number(new RegExp(`^ *${key}=(\\d+)$`, "m").exec(reply && "text" in reply ? reply.text : "")?.[1] ?? 0);
-    const ofDomain = found.get(uuid) ?? new Map<string, { cur: number; end: number }>();
-    found.set(uuid, ofDomain.set(target, { cur: number("cur"), end: number("end") }));
+    const ofDomain = found.get(uuid) ?? new Map<string, Progress>();
+    found.set(uuid, ofDomain.set(target, progressIn(reply && "text" in reply ? reply.text : "")));
   }
   return found;
 }

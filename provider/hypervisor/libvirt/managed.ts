@@ -1,11 +1,14 @@
 /** The steps that only a guest of libvirt's has. */
 
+import type { Job } from "../../disk/job.js";
+import { diskKey, jobNames } from "../../disk/names.js";
 import { UserError } from "../../errors.js";
 import type { Host } from "../../host/host.js";
-import type { Burdens, CopyTarget, ManagedGuest, MirrorOptions } from "../hypervisor.js";
+import type { Burdens, CopyTarget, GuestView, ImageFile, ManagedGuest, MirrorOptions } from "../hypervisor.js";
 import { copyTargetXml, diskXmlAt } from "./disk-xml.js";
 import { readDomain } from "./domain-xml.js";
 import { allDomains, type DomainSeen } from "./look.js";
+import { progressIn } from "./progress.js";
 import type { Virsh } from "./virsh.js";
 import type { Reply } from "./virsh-session.js";
 import { command } from "./words.js";
@@ -56,22 +59,72 @@ class Managed implements ManagedGuest {
       ...(target.below.length > 0 ? ["--shallow"] : []),
       "--transient-job",
       ...(options.copyMode === "write-blocking" ? ["--synchronous-writes"] : []),
-      ...(options.maxBytesPerSecond > 0 ? [`--bytes --bandwidth ${options.maxBytesPerSecond}`] : []),
     ];
-    await this.#withFile(`start the copy of ${disk}`, copyTargetXml(target), (file) =>
-      command(`blockcopy ${flags.join(" ")}`, live.uuid, disk, "--xml", file),
-    );
+    const line = `blockcopy ${flags.join(" ")}${speedOf(options.maxBytesPerSecond)}`;
+    await this.#withFile(`start the copy of ${disk}`, copyTargetXml(target), (file) => command(line, live.uuid, disk, "--xml", file));
   }
 
-  async definitionAt(disk: string, path: string): Promise<string | undefined> {
+  /**
+   * One transaction over the disks that are named; libvirt would put an overlay of its own making on every other (`snapshot=no`).
+   * --no-metadata: it is no snapshot that anybody could revert to. --reuse-external: the overlay's header is ours, its name for what it
+   * stands on relative; that is safe here, since an overlay gets its backing in the very transaction in which it takes writes (design 3.5
+   * is about mirrors).
+   */
+  async freeze(overlays: readonly { disk: string; path: string }[]): Promise<void> {
+    const { live } = await this.see();
+    const specs = live.disks.map(({ target }) => {
+      const overlay = overlays.find(({ disk }) => disk === target);
+      if (!overlay) return `${target},snapshot=no`;
+      return `${target},snapshot=external,driver=qcow2,stype=file,file=${overlay.path.replaceAll(",", ",,")}`;
+    });
+    const snapshot = "snapshot-create-as --disk-only --atomic --no-metadata --reuse-external";
+    const names = overlays.map(({ disk }) => disk).join(", ");
+    await this.#do(`freeze ${names}`, command(snapshot, live.uuid, ...specs.flatMap((spec) => ["--diskspec", spec])));
+  }
+
+  /**
+   * Never without --base and --top: bare, `blockcommit --active` goes down to the very bottom of the chain, and would write this disk
+   * into the base that other disks share (virDomainBlockCommit(), base NULL; design 3.3). Never with --pivot: that is the switch's to do.
+   */
+  async startCommit(disk: string, { top, base }: { top: string; base: string }, maxBytesPerSecond: number): Promise<void> {
+    const { live } = await this.see();
+    const commit = `blockcommit --active${speedOf(maxBytesPerSecond)}`;
+    await this.#do(`start the commit of ${disk}`, command(commit, live.uuid, disk, "--base", base, "--top", top));
+  }
+
+  /** --keep-relative is refused wherever libvirt has named the layer below by its full path itself, as after every copy of its own. */
+  async startPull(disk: string, base: string | undefined, maxBytesPerSecond: number): Promise<"relative" | "absolute"> {
+    const { live } = await this.see();
+    const pull = `blockpull${speedOf(maxBytesPerSecond)}`;
+    const downTo = base === undefined ? [] : ["--base", base]; // where nothing stays below, there is no base to name
+    if (base !== undefined) {
+      const [kept] = await (await this.virsh()).ask([command(`${pull} --keep-relative`, live.uuid, disk, ...downTo)]);
+      if (kept && "text" in kept) return "relative";
+    }
+    await this.#do(`start the pull of ${disk}`, command(pull, live.uuid, disk, ...downTo));
+    return "absolute";
+  }
+
+  async lookForPull(disk: string): Promise<GuestView> {
+    const { live, view } = await this.see();
+    if (live.active === "no") return view;
+    const text = await this.#do(`look at the jobs of ${disk}`, command("blockjob --raw", live.uuid, disk));
+    if (!/^ *type=Block Pull$/m.test(text)) return (await this.see()).view; // one that has ended in between shows in the chain
+    const id = jobNames.blockpull(diskKey(live.uuid, disk));
+    const { cur, end } = progressIn(text);
+    const job: Job = { id, type: "stream", status: "running", currentProgress: cur, totalProgress: end, ioStatus: "ok" };
+    return { ...view, jobs: [...view.jobs, job] };
+  }
+
+  async definitionAt(disk: string, source: ImageFile): Promise<string | undefined> {
     const { live } = await this.see();
     const [reply] = await (await this.virsh()).ask([command("dumpxml --inactive", live.uuid)]);
-    return reply && "text" in reply ? diskXmlAt(readDomain(reply.text), disk, path) : undefined;
+    return reply && "text" in reply ? diskXmlAt(readDomain(reply.text), disk, source) : undefined;
   }
 
-  async redefine(disk: string, path: string): Promise<void> {
+  async redefine(disk: string, source: ImageFile): Promise<void> {
     const { live } = await this.see();
-    const text = await this.definitionAt(disk, path);
+    const text = await this.definitionAt(disk, source);
     if (text === undefined)
       throw this.#refused(`redefine ${disk}`, "its persistent definition has no such disk with a file", await this.virsh());
     await this.#withFile(`redefine ${disk}`, text, (file) => command("update-device --config", live.uuid, file));
@@ -86,16 +139,27 @@ class Managed implements ManagedGuest {
     const virsh = await this.virsh();
     const file = await writeTemporary(virsh.host, text);
     try {
-      const [reply] = await virsh.ask([line(file)]);
-      if (!reply || "refused" in reply) throw this.#refused(what, `libvirt answers "${reply?.refused}"`, virsh);
+      await this.#do(what, line(file));
     } finally {
       await virsh.host.run('rm -f -- "$1"', [file]);
     }
   }
 
+  /** @returns what libvirt says @throws UserError with its words where it refuses */
+  async #do(what: string, line: string): Promise<string> {
+    const virsh = await this.virsh();
+    const [reply] = await virsh.ask([line]);
+    if (reply && "text" in reply) return reply.text;
+    throw this.#refused(what, `libvirt answers "${reply?.refused}"`, virsh);
+  }
+
   #refused(what: string, why: string, { host }: Virsh): UserError {
     return new UserError(`Unable to ${what} on ${host.name}: ${why}.`);
   }
+}
+
+function speedOf(maxBytesPerSecond: number): string {
+  return maxBytesPerSecond > 0 ? ` --bytes --bandwidth ${maxBytesPerSecond}` : "";
 }
 
 async function writeTemporary(host: Host, text: string): Promise<string> {

@@ -8,6 +8,7 @@ import type { ImageHeader } from "../../image/qemu-img.js";
 import { type DiskView, type GuestView, type ImageView, shutOff } from "../hypervisor.js";
 import type { DiskXml, DomainXml, FileXml } from "./domain-xml.js";
 import type { DomainStats } from "./domstats.js";
+import type { Progress } from "./progress.js";
 
 /** All that was asked about one domain. */
 export interface DomainSaid {
@@ -19,7 +20,7 @@ export interface DomainSaid {
   /** By path of the active image: its own header and those below it, as far as they were read; or why not. */
   headers: ReadonlyMap<string, Headers>;
   /** By the disk's target: how far its copy is. */
-  progress: ReadonlyMap<string, { cur: number; end: number }>;
+  progress: ReadonlyMap<string, Progress>;
 }
 
 export function viewOf(said: DomainSaid): GuestView {
@@ -90,16 +91,18 @@ function definedPath(target: string, persistent: DomainXml | undefined): string 
 }
 
 /**
- * A copy has the name that ours would have, and says onto which file it goes: only who has the manifest knows whether that is ours.
+ * A copy or an active commit has the name that ours would have, and says onto which file it goes: only who has the manifest knows
+ * whether that is ours. A pull is not told in the XML ({@link ManagedGuest.lookForPull}).
  * It waits for nobody at its end: libvirt's jobs end with their pivot or abort, and vanish.
  */
 function jobOf({ target, mirror }: DiskXml, { live, progress }: DomainSaid): Job[] {
-  if (mirror?.job !== "copy") return [];
+  const kind = mirror && kinds[mirror.job];
+  if (!kind) return [];
   const { cur = 0, end = 0 } = progress.get(target) ?? {};
   return [
     {
-      id: jobNames.mirror(diskKey(live.uuid, target)),
-      type: "mirror",
+      id: kind.id(diskKey(live.uuid, target)),
+      type: kind.type,
       status: statusOf(mirror.ready),
       currentProgress: cur,
       totalProgress: end,
@@ -108,6 +111,12 @@ function jobOf({ target, mirror }: DiskXml, { live, progress }: DomainSaid): Job
     },
   ];
 }
+
+/** @see libvirt, virDomainBlockJob: what else has a mirror there (block dirty bitmaps, migrations) is nobody's of ours */
+const kinds: Readonly<Record<string, { id: (key: string) => string; type: string }>> = {
+  copy: { id: jobNames.mirror, type: "mirror" },
+  "active-commit": { id: jobNames.commit, type: "commit" },
+};
 
 /** @see libvirt, virDomainDiskMirrorState: none, yes, abort, pivot */
 function statusOf(ready: string): JobStatus {

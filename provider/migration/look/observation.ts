@@ -60,6 +60,8 @@ export interface SeenPhase {
   disk: string;
   /** Whether the move that is under way goes where the disk is wanted now, or somewhere that is wanted no more. */
   heading: "wanted" | "elsewhere";
+  /** `behind`: the persistent definition names another image of this very move than the one that takes the guest's writes. Absent: it is right, or there is none. */
+  definition?: "behind";
   /** What takes the guest's writes, of the images that the move's manifest names; `former` when nothing was begun. */
   standing: Standing;
   seen: Phase;

@@ -95,8 +95,25 @@ async function observeDisk(site: Viewpoint, { view, process }: Look, place: Foun
   const records = await recordsOf(site, key, directory);
   const base = { disk, key, qdev, image, active: { named, directory }, ...(records && { manifest: records.manifest }) };
   if (!records) return { ...base, heading: "wanted", standing: "former", seen: await withoutRecords(site, place) };
-  const heading = await headingOf(site, records.manifest);
-  return { ...base, heading, ...(await phaseOf({ site, view, process, image, named, key, records })) };
+  const { manifest } = records;
+  const heading = await headingOf(site, manifest);
+  const definition = definitionBehind(manifest, image, named) ? ({ definition: "behind" } as const) : {};
+  const { managed } = site.guest;
+  if (!managed || manifest.overlay?.collapse !== "pull")
+    return { ...base, heading, ...definition, ...(await phaseOf({ site, view, process, image, named, key, records })) };
+  const now = await managed.lookForPull(qdev);
+  const chain = imageOf(site, disk, await findDisk(site.guest, now, qdev));
+  return {
+    ...{ ...base, image: chain, heading, ...definition },
+    ...(await phaseOf({ site, view: now, process, image: chain, named, key, records })),
+  };
+}
+
+/** What somebody else wrote into the definition is mended at the end of the move, as drift. */
+function definitionBehind(manifest: Manifest, { definedAt }: ImageView, named: string): boolean {
+  const { source, destination, overlay } = manifest;
+  const ours = [source.active, destination.target, overlay?.path, overlay?.landing];
+  return definedAt !== undefined && definedAt !== named && ours.includes(definedAt);
 }
 
 async function withoutRecords(site: Viewpoint, { key, directory, named, image }: FoundDisk): Promise<Phase> {

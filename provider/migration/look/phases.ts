@@ -18,8 +18,9 @@ export async function phaseOf(evidence: Evidence): Promise<{ standing: Standing;
   const standing = await standingOf(evidence, now);
   if (standing === "elsewhere") return { standing: "former", seen: { phase: "contradiction", why: strayed(evidence, records.manifest) } };
   const ours: string[] = Object.values(jobNames).map((name) => name(key));
-  const { target: onto } = records.manifest.destination;
-  const job = view.jobs.find(({ id, target = onto }) => ours.includes(id) && target === onto);
+  const { source, destination, overlay } = records.manifest;
+  const ends = [destination.target, ...(overlay ? [overlay.landing, source.active] : [])];
+  const job = view.jobs.find(({ id, target = destination.target }) => ours.includes(id) && ends.includes(target));
   const runs = job !== undefined && job.status !== "concluded";
   if (runs) return { standing, seen: phaseOfJob(evidence, job, standing) };
   // set back before the ended job is looked at: the guest writes where it is, and a boot must find that

@@ -73,14 +73,20 @@ export function copyVanished(site: Site, disk: SeenDisk): Error {
   });
 }
 
-/** After the switch: the next start must find the disk too, whatever became of the switch's own end. What libvirt leaves is told. */
+/** How the active image would name what it stands on, if that were ours to write. */
+function wantedName({ destination, overlay }: Manifest): string | undefined {
+  return (overlay && overlay.collapse !== "none" ? overlay.landingBacking : destination.backing)?.name;
+}
+
+/** After the last switch: the next start must find the disk too, whatever became of the switch's own end. What libvirt leaves is told. */
 export async function settleDefinition({ guest }: Site, disk: SeenDisk, manifest: Manifest, outcome: Outcome): Promise<void> {
   const { managed } = guest;
   if (!managed) return;
-  const { target, backing } = manifest.destination;
-  const { definedAt } = disk.image;
-  if (definedAt !== undefined && definedAt !== target) await managed.redefine(disk.qdev, target);
-  const below = manifest.layers[0]?.destination ?? disk.image.chain[1]?.path;
-  if (backing && below) outcome.left(disk.disk, `${target} names ${below} by its full path: libvirt writes no relative names`);
+  const { definedAt, chain } = disk.image;
+  const [active] = chain;
+  if (definedAt !== undefined && definedAt !== active.path) await managed.redefine(disk.qdev, active);
+  const name = active.backingName;
+  if (name?.startsWith("/") && !wantedName(manifest)?.startsWith("/"))
+    outcome.left(disk.disk, `${active.path} names ${name} by its full path: libvirt writes no relative names`);
   for (const file of (await managed.burdens(disk.qdev)).staying) outcome.left(disk.disk, file);
 }

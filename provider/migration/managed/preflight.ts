@@ -11,13 +11,16 @@ export async function checkManaged(site: Site, seen: Seen, disk: SeenDisk): Prom
   const refuse = (why: string, advice: string) => complaint(site, { verb: "move", disk: disk.disk, why, advice });
   const { loses, strategy } = site.options;
   if (seen.view.status === shutOff) throw refuse("its domain is shut off", "Start it: only the disks of running guests are moved.");
-  if (strategy !== "mirror") throw refuse(`strategy "${strategy}" is not there for guests of libvirt's`, 'Use strategy "mirror".');
   const burdens = await managed.burdens(disk.qdev);
   const [forbidden] = burdens.forbids;
   if (forbidden !== undefined) throw refuse(forbidden, "Take that out of its definition, or leave the disk where it is.");
   const jobs = [...burdens.jobs, ...seen.view.jobs.flatMap(({ target }) => (target === undefined ? [] : [`a copy onto ${target}`]))];
   if (burdens.jobs.length > 0)
     throw refuse(`somebody else's job runs on it (${jobs.join(", ")})`, "Let it end, or cancel it, then run again.");
+  if (burdens.checkpoints.length > 0 && strategy === "snapshot") {
+    const why = `its domain has checkpoints (${burdens.checkpoints.join(", ")}), which strategy "snapshot" does not carry through its commit or pull`;
+    throw refuse(why, 'Delete them (`virsh checkpoint-delete`), or use strategy "mirror" with `loses`.');
+  }
   if (burdens.checkpoints.length > 0 && !loses.includes("bitmaps")) {
     const why = `its domain has checkpoints (${burdens.checkpoints.join(", ")}), whose bitmaps a mirror does not carry`;
     throw refuse(why, 'Add "bitmaps" to `loses` if the next backup may be a full one.');

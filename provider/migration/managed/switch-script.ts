@@ -3,12 +3,15 @@
  * killed or disconnected in the switch changes nothing about how it ends.
  *
  * Arguments: libvirt's URI, the domain's UUID, `running` or `paused`; then for every disk its target (`vda`), the two manifests, the
- * active image, its quarantine name, the mirror's target, and a file with its persistent definition at the destination (or nothing).
- * Beside each manifest lie `.next`, what it shall say, and `.back`, what it says now.
+ * image that goes stale, its quarantine name (or nothing: it keeps its name), the image that the job ends on, and a file with its
+ * persistent definition there (or nothing).
+ * Beside each manifest lie `.next`, what it shall say, and `.back`, what it says now; beside the first `.turn`, which is locked as long
+ * as the script runs: so that a later run does not act before it is over.
  *
  * It says `armed`; understands `go`; answers `switched <ms>` or `failed <ms> <words>`. The guest's writes wait while it is suspended:
  * until it is let go again, the source and the target hold the same. If that takes 10 s, the watchdog lets it go where it is, and
- * no pivot is begun after that.
+ * no pivot is begun after that. If libvirtd ends meanwhile, nobody can let the guest go, and nobody but libvirtd knows whether its
+ * pivot happened: then the script waits for it, looks, and only then puts the records right and lets the guest go.
  */
 
 export const managedSwitchScript = `
@@ -18,13 +21,25 @@ shift 3
 LC_ALL=C.UTF-8 COLUMNS=65000 TERM=dumb INPUTRC=/dev/null
 export LC_ALL COLUMNS TERM INPUTRC
 unset LANGUAGE
-room=$(mktemp -d) && mkfifo "$room/in" "$room/out" || exit 1
-virsh -q -c "$uri" <"$room/in" >"$room/out" 2>&1 &
-exec 7>"$room/in" 8<"$room/out"
+room=$(mktemp -d) && mkfifo "$room/in" "$room/out" "$room/held" || exit 1
+exec 6<>"$room/held"
+talk() {
+  virsh -q -c "$uri" <"$room/in" >"$room/out" 2>&1 6>&- &
+  exec 7>"$room/in" 8<"$room/out"
+}
+# as long as this script lives, whatever becomes of it, each lock is held by a cat that waits for what is never said
+hold() {
+  while [ $# -gt 0 ]; do
+    flock "$2.turn" cat "$room/held" 6>&- 7>&- 8<&- </dev/null >/dev/null 2>&1 &
+    shift 7
+  done
+}
+hold "$@"
+talk
 
 # one command of virsh; sets words to what libvirt refuses it with, and path to the source that it lists for disk $2
 ask() {
-  printf '%s\\necho livedisk-over\\n\\n' "$1" >&7
+  printf '%s\\necho livedisk-over\\n\\n' "$1" 2>/dev/null >&7
   words= path=
   while IFS= read -r line <&8; do
     case $line in
@@ -34,6 +49,32 @@ ask() {
     esac
   done
   words="virsh ended"
+  return 1
+}
+
+# whether libvirtd answers, if need be after 20 minutes
+answers() {
+  tries=0
+  while ! ask hostname; do
+    case $words in *"virsh ended") talk ;; esac
+    [ $tries -lt 600 ] || return 1
+    tries=$((tries + 1))
+    mkdir "$room/down" 2>/dev/null
+    sleep 2
+  done
+  rmdir "$room/down" 2>/dev/null
+  return 0
+}
+# what a command that only looks or lets go says; asked again if libvirtd was not there. A libvirtd that comes back knows where disk $2
+# is only when it has found out about the jobs that ended meanwhile: a question about jobs waits for that (qemuProcessReconnect(), 9.0)
+insist() {
+  ask "$@" && return
+  said_first=$words
+  if answers; then
+    [ $# -lt 2 ] || ask "blockjob --raw '$domain' '$2'"
+    ask "$@" && return
+  fi
+  words=$said_first
   return 1
 }
 
@@ -76,15 +117,15 @@ set_back() {
 pivot() {
   if ! mkdir "$room/turn-$1" 2>/dev/null || [ -d "$room/over" ]; then failed="$failed $1: it took too long, the guest was let go before;"; set_back "$@"; return; fi
   ask "blockjob --pivot '$domain' '$1'"; refused=$words
-  ask "domblklist '$domain'" "$1"
+  if ! insist "domblklist '$domain'" "$1"; then failed="$failed $1:$refused; libvirt does not say where it is:$words;"; return; fi
   if [ "$path" != "$6" ]; then failed="$failed $1:$refused;"; set_back "$@"; return; fi
   if [ -n "$7" ]; then
-    ask "domblklist --inactive '$domain'" "$1"
+    insist "domblklist --inactive '$domain'" "$1"
     if [ "$path" != "$6" ]; then
       ask "update-device --config '$domain' '$7'" || failed="$failed the persistent definition of $1:$words;"
     fi
   fi
-  [ -e "$5" ] || mv -n -T -- "$4" "$5"
+  [ -z "$5" ] || [ -e "$5" ] || mv -n -T -- "$4" "$5"
 }
 
 ask "dominfo '$domain'" || { echo "failed 0 $words"; rm -rf -- "$room"; exit 0; }
@@ -93,7 +134,8 @@ IFS= read -r word || word=
 [ "$word" = go ] || { rm -rf -- "$room"; exit 0; }
 began=$(now) failed=
 (trap - TERM; trap 'kill $nap; exit' TERM; sleep 10 & nap=$!; wait $nap
-  mkdir "$room/over" 2>/dev/null; [ "$was" != running ] || timeout 60 virsh -q -c "$uri" resume "$domain") </dev/null >/dev/null 2>&1 7>&- 8<&- &
+  while [ -d "$room/down" ] && kill -0 $$; do sleep 1; done # the script itself waits for libvirtd, and is not stuck
+  mkdir "$room/over" 2>/dev/null; [ "$was" != running ] || timeout 60 virsh -q -c "$uri" resume "$domain") </dev/null >/dev/null 2>&1 6>&- 7>&- 8<&- &
 dog=$!
 if [ "$was" = running ]; then ask "suspend '$domain'" || end failed "$words"; fi
 if [ -d "$room/over" ] || ! said=$(record "$@" 2>&1 && settle "$@" 2>&1); then
@@ -109,6 +151,6 @@ else
   done
   settle "$@" 2>/dev/null
 fi
-if [ "$was" = running ]; then ask "resume '$domain'" || failed="$failed it could not be resumed:$words;"; fi
+if [ "$was" = running ]; then insist "resume '$domain'" || failed="$failed it could not be resumed:$words;"; fi
 if [ -z "$failed" ]; then end switched; else end failed "$failed"; fi
 `;

@@ -1,32 +1,43 @@
-/** The switch of a guest that libvirt manages: suspend, write `current` down, pivot, look at the definition, resume (design 3.4). */
+/** The switches of a guest that libvirt manages: suspend, write `current` down, pivot, look at the definition, resume (design 3.4). */
 
+import { type DiskKey, fileNames } from "../../disk/names.js";
+import { within } from "../../disk/paths.js";
 import { writeFileAtomically } from "../../host/files.js";
 import type { ManagedGuest } from "../../hypervisor/hypervisor.js";
 import { complaint } from "../complaint.js";
 import type { Outcome } from "../outcome.js";
-import { type Manifest, manifestText } from "../record/manifest.js";
+import { type Manifest, manifestText, pathOf, type Standing } from "../record/manifest.js";
 import { manifestPaths } from "../record/records.js";
 import type { Seen, SeenDisk, Site } from "../site.js";
+import { committedTo } from "../switch/turns.js";
 import { managedSwitchScript } from "./switch-script.js";
 
 type Switching = SeenDisk & { manifest: Manifest };
 
+/** Where a switch goes: a copy's pivot to the `target`, a commit's to the `landing`, or on the way back to the `former` image. */
+export type ManagedTurn = Exclude<Standing, "overlay">;
+
 /** Longer than the script may take by itself: its own watchdog, and a pivot that libvirt is busy with. */
 const answerSeconds = 120;
+
+export interface ManagedSwitch {
+  site: Site;
+  managed: ManagedGuest;
+  seen: Seen;
+  outcome: Outcome;
+}
 
 /**
  * Several disks pivot one after the other while the guest is suspended. libvirt cannot do it for all or none: if one refuses, the
  * others have moved, nothing is lost, and the next run goes on with that one.
  */
 export async function switchManaged(
-  site: Site,
-  managed: ManagedGuest,
-  seen: Seen,
+  { site, managed, seen, outcome }: ManagedSwitch,
   disks: readonly Switching[],
-  outcome: Outcome,
+  to: ManagedTurn,
 ): Promise<void> {
   const perDisk: string[] = [];
-  for (const disk of disks) perDisk.push(...(await prepare(site, managed, disk)));
+  for (const disk of disks) perDisk.push(...(await prepare(site, managed, disk, to)));
   const was = seen.view.status === "paused" ? "paused" : "running";
   const script = await site.host.open(managedSwitchScript, [managed.uri, seen.view.domainId, was, ...perDisk]);
   try {
@@ -44,22 +55,68 @@ export async function switchManaged(
 }
 
 /** Everything slow comes before the guest is suspended. */
-async function prepare({ host }: Site, managed: ManagedGuest, { key, qdev, image, manifest }: Switching): Promise<string[]> {
-  const { source, destination, quarantine } = manifest;
+async function prepare({ host }: Site, managed: ManagedGuest, disk: Switching, to: ManagedTurn): Promise<string[]> {
+  const { key, qdev, image, manifest } = disk;
+  const path = pathOf(manifest, to);
   const paths = manifestPaths(manifest, key);
-  for (const path of Object.values(paths)) {
-    await writeFileAtomically(host, `${path}.back`, manifestText(manifest));
-    await writeFileAtomically(host, `${path}.next`, manifestText({ ...manifest, current: destination.target }));
+  for (const record of Object.values(paths)) {
+    await writeFileAtomically(host, `${record}.back`, manifestText(manifest));
+    await writeFileAtomically(host, `${record}.next`, manifestText({ ...after(manifest, to), current: path }));
   }
-  const definition = image.definedAt === undefined ? undefined : await managed.definitionAt(qdev, destination.target);
+  await writeFileAtomically(host, turnPath(paths.source), "");
+  const source = { path, format: formatOf(disk, to) };
+  const definition = image.definedAt === undefined ? undefined : await managed.definitionAt(qdev, source);
   const definitionFile = definition === undefined ? "" : definitionPath(paths.source);
   if (definition !== undefined) await writeFileAtomically(host, definitionFile, definition);
-  return [qdev, paths.source, paths.destination, source.active, quarantine, destination.target, definitionFile];
+  const quarantine = to === "target" ? manifest.quarantine : ""; // a commit leaves no image behind that was active under its own name
+  return [qdev, paths.source, paths.destination, manifest.source.active, quarantine, path, definitionFile];
+}
+
+/** What is true once the guest is there, but for `current`. */
+function after(manifest: Manifest, to: ManagedTurn): Manifest {
+  switch (to) {
+    case "target":
+      return manifest;
+    case "landing":
+      return committedTo(manifest, "destination");
+    case "former":
+      return committedTo(manifest, "source");
+  }
+}
+
+/** A target is like the active image that was mirrored onto it; what is committed into is the layer right below. */
+function formatOf({ image }: Switching, to: ManagedTurn): string {
+  const [active, below] = image.chain;
+  return to === "target" ? active.format : (below ?? active).format;
 }
 
 /** Beside the manifest, as long as the switch lasts. */
 export function definitionPath(manifestPath: string): string {
   return `${manifestPath}.xml`;
+}
+
+/** Beside the source's manifest: locked by the host as long as a switch lasts. */
+export function turnPath(manifestPath: string): string {
+  return `${manifestPath}.turn`;
+}
+
+/**
+ * A switch whose run was killed ends by itself; until then nothing that is seen lasts.
+ * @throws UserError if it has not ended after a minute, as when libvirtd is down
+ */
+export async function awaitSwitch(
+  site: Site,
+  places: readonly { key: DiskKey; disk: string; directories: readonly string[] }[],
+): Promise<void> {
+  if (!site.guest.managed) return;
+  for (const { key, disk, directories } of places) {
+    const turns = directories.map((directory) => turnPath(within(directory, fileNames.manifest(key))));
+    const { exitStatus } = await site.host.run('for turn do [ ! -e "$turn" ] || flock -w 60 -- "$turn" true || exit; done', turns);
+    if (exitStatus === 0) continue;
+    const why = "the switch that an earlier run began is not over: the host waits for libvirtd, or libvirtd for the guest's storage";
+    const left = "It ends by itself, and lets the guest go on.";
+    throw complaint(site, { verb: "go on with the move of", disk, why, left, advice: "Look at libvirtd there, then run again." });
+  }
 }
 
 function refused(site: Site, disks: readonly Switching[], why: string): Error {

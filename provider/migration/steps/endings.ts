@@ -6,7 +6,7 @@ import { baseName, within } from "../../disk/paths.js";
 import { removeFile, renameWithoutReplacing, statFiles } from "../../host/files.js";
 import { makeSymlink, readLink, replaceLink } from "../../host/links.js";
 import { keepLayer, leaveLayer } from "../../image/sidecar.js";
-import { definitionPath } from "../managed/switch.js";
+import { definitionPath, turnPath } from "../managed/switch.js";
 import type { Outcome } from "../outcome.js";
 import { currentStanding, type Manifest, pathOf } from "../record/manifest.js";
 import { manifestPaths, removeRecords, writeRecords } from "../record/records.js";
@@ -137,7 +137,7 @@ async function pointLink(
 async function removeScaffold(site: Site, disk: SeenDisk, manifest: Manifest): Promise<void> {
   await site.guest.closeNodes([nodeNames.probe(disk.key), ...manifest.layers.map((_, index) => nodeNames.held(disk.key, index + 1))]);
   const { source, destination } = manifestPaths(manifest, disk.key);
-  const small = [...[source, destination].flatMap((path) => [`${path}.next`, `${path}.back`]), definitionPath(source)];
+  const small = [...[source, destination].flatMap((path) => [`${path}.next`, `${path}.back`]), definitionPath(source), turnPath(source)];
   const links = manifest.link ? [fileNames.linkNext(manifest.link.path, disk.key), fileNames.linkBack(manifest.link.path, disk.key)] : [];
   const { directory } = manifest.destination;
   const made = [fileNames.probe(disk.key), fileNames.newborn(disk.key)].map((name) => within(directory, name));

@@ -12,7 +12,7 @@ import type { Seen, SeenDisk, Site } from "../site.js";
 import { withStrangeTop } from "./former-nodes.js";
 import { imageLike, removeTarget } from "./mirroring.js";
 
-interface Written extends SeenDisk {
+export interface Written extends SeenDisk {
   manifest: Manifest;
 }
 
@@ -35,7 +35,7 @@ export async function freeze(site: Site, disks: readonly Written[]): Promise<voi
 }
 
 /** Made anew each time: what an earlier run left there is empty, or the observation would have said so. */
-async function makeOverlay(site: Site, disk: Written): Promise<void> {
+export async function makeOverlay(site: Site, disk: Written): Promise<void> {
   const { manifest, key } = disk;
   const overlay = overlayOf(disk);
   if (overlay.made) {

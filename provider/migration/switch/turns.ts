@@ -28,7 +28,7 @@ export function foldedTurn(site: Site, disk: SeenDisk, manifest: Manifest): Prom
 }
 
 /** The manifest after the switch, but for `current`. */
-function committedTo(manifest: Manifest, committed: "source" | "destination"): Manifest {
+export function committedTo(manifest: Manifest, committed: "source" | "destination"): Manifest {
   if (!manifest.overlay) throw new BugError("A commit was chosen for a move without an overlay.");
   return { ...manifest, overlay: { ...manifest.overlay, committed } };
 }
