@@ -130,6 +130,13 @@ describe("the next step of one disk", () => {
     }
   }
 
+  it("puts a definition right that is behind, before the move goes on or is undone", () => {
+    for (const goal of ["arrive", "withdraw"] as const) {
+      const behind = { ...disk({ phase: "copying", layer }, "vda", "wanted", "overlay"), definition: "behind" } as const;
+      assert.deepEqual(nextStep(goal, [behind]), { step: "redefine", disk: "vda" });
+    }
+  });
+
   it("undoes a move that heads where the disk is wanted no more", () => {
     assert.deepEqual(nextStep("arrive", [disk({ phase: "ready", job }, "vda", "elsewhere")]), { step: "cancel", disks: ["vda"] });
   });

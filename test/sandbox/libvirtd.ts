@@ -6,7 +6,7 @@
 
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { chmod, copyFile, mkdir, open, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { appendFile, chmod, copyFile, mkdir, open, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { run, until } from "./command.js";
 import { findProgram } from "./install.js";
@@ -35,8 +35,14 @@ if [ -c /dev/kvm ]; then
   [ -c "$folder/kvm" ] || mknod -m 666 "$folder/kvm" c $(stat -c '0x%t 0x%T' /dev/kvm)
   mount --bind "$folder/kvm" /dev/kvm
 fi
-virtlogd --daemon --config "$folder/virtlogd.conf" --pid-file "$folder/virtlogd.pid"
+# the one that guests write their logs through goes on when libvirtd alone was killed
+[ -d "/proc/$(cat "$folder/virtlogd.pid" 2>/dev/null)/fd" ] || virtlogd --daemon --config "$folder/virtlogd.conf" --pid-file "$folder/virtlogd.pid"
 exec libvirtd --config "$folder/libvirtd.conf" --pid-file "$folder/libvirtd.pid"`;
+
+export interface LibvirtdOptions {
+  /** Lines for the end of qemu.conf. */
+  qemuConf?: string;
+}
 
 export class Libvirtd {
   #forget: (() => void)[] = [];
@@ -44,10 +50,11 @@ export class Libvirtd {
   private constructor(readonly folder: string) {}
 
   /** Starts it in the sandbox, which ends it. Guests that are still there are destroyed then. */
-  static async start(sandbox: Sandbox): Promise<Libvirtd> {
+  static async start(sandbox: Sandbox, { qemuConf = "" }: LibvirtdOptions = {}): Promise<Libvirtd> {
     if (process.getuid?.() !== 0) throw new Error("A libvirtd of the tests' own (qemu:///system) needs root.");
     const libvirtd = new Libvirtd(path.join(sandbox.folder, "libvirt"));
     await libvirtd.#makeFolders(sandbox.folder);
+    await appendFile(path.join(libvirtd.folder, "etc/qemu.conf"), `\n${qemuConf}\n`);
     sandbox.defer(() => libvirtd.#end());
     await libvirtd.launch();
     return libvirtd;
@@ -124,6 +131,22 @@ export class Libvirtd {
     for (const forget of this.#forget.splice(0)) forget(); // their numbers may be somebody else's from now on
   }
 
+  /** Kills libvirtd itself, as a crash would; guests and their log daemon go on. {@link launch} starts it again. */
+  async kill(): Promise<void> {
+    const pid = Number(await readFile(path.join(this.folder, "libvirtd.pid"), "utf8"));
+    process.kill(pid, "SIGKILL");
+    const gone = () => (existsSync(`/proc/${pid}/exe`) ? undefined : true);
+    await until(20, gone, () => `libvirtd ${pid} did not end.`);
+    for (const forget of this.#forget.splice(0)) forget();
+  }
+
+  /** Kills a guest's QEMU, as a crash would, and waits until libvirtd has seen it. */
+  async killGuest(domain: string): Promise<void> {
+    process.kill(Number(await readFile(path.join(this.folder, "run/qemu", `${domain}.pid`), "utf8")), "SIGKILL");
+    const seen = async () => ((await this.virsh("domstate", domain)).trim() === "shut off" ? true : undefined);
+    await until(30, seen, () => `libvirtd does not see that ${domain} has ended.`);
+  }
+
   async #end(): Promise<void> {
     const running = (await this.virsh("list", "--uuid").catch(() => "")).split("\n").filter((line) => line.trim() !== "");
     for (const uuid of running) await this.virsh("destroy", uuid.trim()).catch(() => undefined);
@@ -137,6 +160,8 @@ function quoted(words: readonly string[]): string {
 
 /** A `virsh` that writes down all that it is told, arguments and lines, then does it. */
 export class VirshLog {
+  readonly #before: string[] = [];
+
   private constructor(private readonly folder: string) {}
 
   /** In a folder that is there. */
@@ -145,8 +170,12 @@ export class VirshLog {
     // trixie's has its own mount namespace: quoted for the script
     const real = chosenRelease() === "host" ? quoted([findProgram("virsh") ?? "virsh"]) : quoted([...libvirtCommand(), "virsh"]);
     const isTalk = `case "$*" in "-q -c qemu:"*) [ $# -eq 3 ] ;; *) false ;; esac`;
-    const delay = `while IFS= read -r line; do case $line in *--pivot*) [ ! -e '${folder}/slow' ] || sleep "$(cat '${folder}/slow')" ;; esac; printf '%s\\n' "$line"; done`;
-    const script = `#!/bin/sh\nprintf '%s\\n' "$*" >>'${log}'\nif ${isTalk}; then tee -a '${log}' | ${delay} | ${real} "$@"; else exec ${real} "$@"; fi\n`;
+    const slow = `if read -r seconds what <'${folder}/slow'; then case $line in *"$what"*) sleep "$seconds" ;; esac; fi 2>/dev/null`;
+    const delay = `while IFS= read -r line; do ${slow}; printf '%s\\n' "$line"; done`;
+    // its end is virsh's own end, not that of who listens in
+    const listen = `exec 3<&0; mkfifo '${folder}/in.'$$; { tee -a '${log}' <&3 3<&- | ${delay} 3<&- >'${folder}/in.'$$; } >/dev/null 2>&1 &`;
+    const talk = `${listen} exec ${real} "$@" <'${folder}/in.'$$ 3<&-`;
+    const script = `#!/bin/sh\nprintf '%s\\n' "$*" >>'${log}'\nif ${isTalk}; then ${talk}; else exec ${real} "$@"; fi\n`;
     await writeFile(path.join(folder, "virsh"), script, { mode: 0o755 });
     return new VirshLog(folder);
   }
@@ -157,15 +186,26 @@ export class VirshLog {
   }
 
   /** Lets every pivot wait so long before it is sent; 0 ends that. */
-  async delayPivots(seconds: number): Promise<void> {
+  delayPivots(seconds: number): Promise<void> {
+    return this.delay("--pivot", seconds);
+  }
+
+  /** Lets every command that says this wait so long after it is written down and before it is sent; 0 ends that. */
+  async delay(what: string, seconds: number): Promise<void> {
     const file = path.join(this.folder, "slow");
-    if (seconds > 0) await writeFile(file, String(seconds));
+    if (seconds > 0) await writeFile(file, `${seconds} ${what}\n`);
     else await rm(file, { force: true });
   }
 
-  /** What is counted from now on. */
+  /** What is counted from now on. A virsh that is open goes on writing to the same file. */
   async forget(): Promise<void> {
-    await rm(path.join(this.folder, "virsh.log"), { force: true });
+    this.#before.push(...(await this.sent()));
+    await writeFile(path.join(this.folder, "virsh.log"), "");
+  }
+
+  /** Every command, also those before {@link forget}. */
+  async everSent(): Promise<string[]> {
+    return [...this.#before, ...(await this.sent())];
   }
 
   /** How often a virsh was started, and how often one was written to and answered: the provider ends every write with tokens of its own. */

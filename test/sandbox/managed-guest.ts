@@ -79,7 +79,7 @@ export class ManagedGuest {
     const mark = this.#serial.mark();
     await this.libvirtd.virsh("start", this.name);
     await until(
-      90,
+      180, // on a busy machine
       () => (this.#serial.textSince(mark).includes("READY") ? true : undefined),
       () => `The guest did not come up: ${this.#serial.textSince(mark).slice(-500)}`,
     );

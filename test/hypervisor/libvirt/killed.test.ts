@@ -1,12 +1,11 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
-import { readdir, readFile } from "node:fs/promises";
-import path from "node:path";
+import { readdir } from "node:fs/promises";
 import type { Properties } from "../../../provider/lifecycle.js";
 import { storageMigration } from "../../../provider/storage-migration/lifecycle.js";
 import { until } from "../../sandbox/command.js";
-import { mourn, watchOver } from "../../sandbox/processes.js";
+import { mourn } from "../../sandbox/processes.js";
 import { created, Recorder } from "../../storage-migration/stage.js";
+import { manifestsIn, struck } from "./alone.js";
 import { LibvirtStage } from "./stage.js";
 
 /** Where a run is killed, and how it is known to be there. */
@@ -70,27 +69,8 @@ describe("a run through libvirt that is killed", function () {
 });
 
 async function killedAt(stage: LibvirtStage, news: Properties, isThere: (lines: string) => Promise<boolean>): Promise<void> {
-  const file = path.join(__dirname, "run-alone.js");
-  const child: ChildProcess = watchOver(
-    spawn(process.execPath, [file, JSON.stringify(news)], { stdio: ["ignore", "pipe", "inherit"] }),
-    "a run",
-  );
-  let lines = "";
-  child.stdout?.on("data", (piece: Buffer) => {
-    lines += piece.toString();
-  });
-  const there = async () => {
-    assert.equal(child.exitCode, null, `It ended before it was killed: ${lines}`);
-    return (await isThere(lines)) ? true : undefined;
-  };
-  await until(60, there, () => `The run did not come so far: ${lines}`);
-  await mourn(child, "SIGKILL");
-  assert(await manifestIn(stage), "it had begun");
-}
-
-async function manifestIn(stage: LibvirtStage): Promise<string | undefined> {
-  const name = (await readdir(stage.at("path1"))).find((each) => each.endsWith(".manifest.json"));
-  return name && readFile(stage.at("path1", name), "utf8");
+  await struck({ news, isThere, strike: (run) => mourn(run, "SIGKILL") });
+  assert.equal((await manifestsIn(stage.at("path1"))).length, 1, "it had begun");
 }
 
 /** The host ends by itself what was begun in the switch. */

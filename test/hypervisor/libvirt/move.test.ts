@@ -9,6 +9,8 @@ describe("a move of a guest that libvirt manages", function () {
   it("would be found out if it sent what loses data", () => {
     const lost = ["blockcopy d vda --xml f --shallow --reuse-external --synchronous-writes", "blockcommit d vda --active --pivot"];
     assert.equal(unsafeIn(lost).length, 2);
+    assert.equal(unsafeIn(["blockpull 'd' 'vda'"], ["vdb"]).length, 1);
+    assert.deepEqual(unsafeIn(["blockpull 'd' 'vdb'"], ["vdb"]), []);
     assert.deepEqual(unsafeIn(["blockcopy d vda --xml f --shallow --transient-job", "blockcommit d vda --base b --top t"]), []);
   });
 

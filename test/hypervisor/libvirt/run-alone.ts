@@ -1,4 +1,4 @@
-/** A create in a process of its own, so that it can be killed: `run-alone.js <arguments as JSON>`. Says each line of progress. */
+/** A create or delete in a process of its own, so that it can be killed: `run-alone.js create|delete <arguments as JSON>`. Says each line of progress. */
 
 import type { Run } from "../../../provider/lifecycle.js";
 import { storageMigration } from "../../../provider/storage-migration/lifecycle.js";
@@ -12,8 +12,10 @@ const run: Run = {
   urn: "",
 };
 
-const { inputs } = storageMigration.check({}, JSON.parse(process.argv[2] ?? "{}"));
-storageMigration.create(inputs, run).then(
+const [, , verb, args = "{}"] = process.argv;
+const { inputs } = storageMigration.check({}, JSON.parse(args));
+const going: Promise<unknown> = verb === "delete" ? storageMigration.delete("id", inputs, run) : storageMigration.create(inputs, run);
+going.then(
   () => process.exit(0),
   (reason) => {
     said(String(reason));

@@ -18,6 +18,10 @@ describe("a guest of libvirt's with several disks", function () {
 
     await virsh("checkpoint-create-as", "web", "since");
     assert.match(await refusal(storageMigration, wanted), /its domain has checkpoints \(since\).*"bitmaps" to `loses`/);
+    assert.match(
+      await refusal(storageMigration, { ...wanted, strategy: "snapshot", loses: ["bitmaps"] }),
+      /its domain has checkpoints \(since\).*use strategy "mirror"/,
+    );
     await virsh("checkpoint-delete", "web", "since");
     assert.match(await refusal(storageMigration, { ...wanted, link: "/x" }).catch(String), /link is for guests with a command line/);
 

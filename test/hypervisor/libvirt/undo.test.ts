@@ -1,10 +1,9 @@
 import assert from "node:assert/strict";
 import { readdir, stat } from "node:fs/promises";
-import { type Properties, Unfinished } from "../../../provider/lifecycle.js";
 import { storageMigration } from "../../../provider/storage-migration/lifecycle.js";
-import { until } from "../../sandbox/command.js";
-import { created, Recorder } from "../../storage-migration/stage.js";
+import { Recorder } from "../../storage-migration/stage.js";
 import { LibvirtStage } from "./stage.js";
+import { stoppedAt } from "./stopped.js";
 
 describe("a move through libvirt that is given up", function () {
   this.timeout(240_000);
@@ -51,26 +50,4 @@ async function picture(stage: LibvirtStage) {
     source: names.map((name, index) => [name, stats[index]?.ino, stats[index]?.uid]),
     destination: await readdir(stage.at("path2")),
   };
-}
-
-/** What the state remembers of a run that was stopped as soon as it said this. */
-async function stoppedAt(word: string, stage: LibvirtStage, different: Properties, before?: Properties): Promise<Properties> {
-  const run = new Recorder();
-  const news = { ...stage.arguments, ...different };
-  const going = before
-    ? storageMigration.update("id", before, storageMigration.check({}, news).inputs, run)
-    : created(storageMigration, news, run);
-  const ended = going.then(
-    () => assert.fail("It ended before it was stopped."),
-    (reason: unknown) => reason,
-  );
-  await until(
-    60,
-    () => (run.lines.some((line) => line.includes(word)) ? true : undefined),
-    () => `Nothing says "${word}": ${run.lines.join("; ")}`,
-  );
-  run.ask();
-  const thrown = await ended;
-  assert(thrown instanceof Unfinished, String(thrown));
-  return thrown.outputs;
 }

@@ -1,0 +1,23 @@
+import assert from "node:assert/strict";
+import { readdir, stat } from "node:fs/promises";
+import { LibvirtStage } from "./stage.js";
+
+/** Owner and mode of every image in a folder. */
+async function ownersIn(stage: LibvirtStage, folder: string): Promise<Record<string, string>> {
+  const names = await readdir(stage.at(folder));
+  const stats = await Promise.all(names.map((name) => stat(stage.at(folder, name))));
+  return Object.fromEntries(stats.map(({ uid, mode }, index) => [names[index], `${uid} ${(mode & 0o777).toString(8)}`]));
+}
+
+describe("images that a move through libvirt makes", function () {
+  this.timeout(240_000);
+
+  it("belong to libvirt's user where libvirt labels them (dynamic_ownership), and start again after that", async () => {
+    await using stage = await LibvirtStage.open({ qemuConf: "dynamic_ownership = 1" });
+    const running = await ownersIn(stage, "path1");
+    await stage.moves({ strategy: "snapshot" });
+    const old = stage.at("path2/old.qcow2");
+    assert.deepEqual(await ownersIn(stage, "path2"), running);
+    await stage.survivesRestart(old);
+  });
+});

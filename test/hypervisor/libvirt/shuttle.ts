@@ -1,0 +1,141 @@
+/** One guest of libvirt's whose disk goes to and fro, each time with a fault in the middle. */
+
+import assert from "node:assert/strict";
+import type { ChildProcess } from "node:child_process";
+import { readdir } from "node:fs/promises";
+import type { Properties } from "../../../provider/lifecycle.js";
+import { storageMigration } from "../../../provider/storage-migration/lifecycle.js";
+import { until } from "../../sandbox/command.js";
+import { mourn } from "../../sandbox/processes.js";
+import { created, Recorder } from "../../storage-migration/stage.js";
+import { type Struck, struck } from "./alone.js";
+import { LibvirtStage } from "./stage.js";
+
+export type Fault = "the run is killed" | "its SSH connection is cut" | "QEMU is killed" | "libvirtd is killed";
+
+/** Where a run is struck: what it has said, or where the guest is. */
+export type Moment = (shuttle: Shuttle, lines: string) => Promise<boolean>;
+
+/** Slow enough to be met in the middle. */
+const slow = { maxBytesPerSecond: 8 << 20 };
+
+/** `delays`: what virsh is told three seconds late, so that there is time to look. */
+export const moments: Readonly<Record<MomentName, { settings?: Properties; delays?: string; isThere: Moment }>> = {
+  "the copy": { settings: slow, isThere: async (_, lines) => lines.includes("copying") },
+  "the mirror": { settings: slow, isThere: async (_, lines) => lines.includes("mirroring") },
+  "the freeze": {
+    delays: "snapshot-create-as",
+    async isThere({ stage }) {
+      const { live, inactive } = await stage.places();
+      return /overlay\.qcow2$/.test(String(inactive)) && /old\.qcow2$/.test(String(live));
+    },
+  },
+  "the switch": { delays: "--pivot", isThere: ({ stage }) => isPaused(stage) },
+  "the collapse": {
+    delays: "blockcommit",
+    isThere: async ({ stage }) => (await stage.virshLog.sent()).some((line) => line.startsWith("blockcommit")),
+  },
+  "the switch of the collapse": {
+    delays: "--pivot",
+    isThere: async ({ stage, to }) => (await isPaused(stage)) && String((await stage.places()).live).startsWith(stage.at(to, "lm-")),
+  },
+};
+
+export type MomentName = "the copy" | "the mirror" | "the freeze" | "the switch" | "the collapse" | "the switch of the collapse";
+
+export class Shuttle implements AsyncDisposable {
+  from = "path1";
+  to = "path2";
+
+  private constructor(
+    readonly stage: LibvirtStage,
+    private readonly different: Properties,
+  ) {}
+
+  static async open(different: Properties = {}): Promise<Shuttle> {
+    return new Shuttle(await LibvirtStage.open(), { afterwards: "delete", ...different });
+  }
+
+  arguments(more: Properties = {}): Properties {
+    return { ...this.stage.arguments, ...this.different, destination: this.stage.at(this.to), ...more };
+  }
+
+  /** A move that is struck, and then ended by `after`. The guest writes on all the time, and comes back from its definition with every record. */
+  async goes(moment: MomentName, fault: Fault, after: "up" | "destroy"): Promise<void> {
+    const { stage } = this;
+    const { settings = {}, delays = "", isThere } = moments[moment];
+    await this.begins();
+    await stage.virshLog.forget();
+    await stage.virshLog.delay(delays, delays === "" ? 0 : 3);
+    await this.struck(fault, { news: this.arguments(settings), isThere: (lines) => isThere(this, lines) });
+    await stage.virshLog.delay(delays, 0);
+    // the next run may come before a switch has ended by itself
+    if (fault !== "the run is killed" || delays !== "--pivot") await this.runsWhereItIsDefined();
+    await this.ends(after);
+  }
+
+  /** From wherever the scenario before has left the disk. */
+  private async begins(): Promise<void> {
+    const { stage } = this;
+    if ((await stage.guest.state()) === "shut off") await stage.guest.boot();
+    const { live } = await stage.places();
+    if (live?.startsWith(stage.at(this.to))) [this.from, this.to] = [this.to, this.from];
+  }
+
+  async struck(fault: Fault, run: Omit<Struck, "strike" | "mend">): Promise<void> {
+    const { stage } = this;
+    const strikes: Record<Fault, Pick<Struck, "strike" | "mend">> = {
+      "the run is killed": { strike: (child: ChildProcess) => mourn(child, "SIGKILL") },
+      "its SSH connection is cut": {
+        strike: async () => {
+          for (const pid of await stage.sandbox.sshd.sessionPids()) process.kill(pid, "SIGKILL");
+        },
+      },
+      "QEMU is killed": { strike: () => stage.libvirtd.killGuest(stage.guest.name) },
+      "libvirtd is killed": { strike: () => stage.libvirtd.kill(), mend: () => stage.libvirtd.launch() },
+    };
+    await struck({ ...run, ...strikes[fault] });
+  }
+
+  /** By itself: a switch that was cut ends on the host, and the next start finds what the guest has written. */
+  async runsWhereItIsDefined(): Promise<void> {
+    const { stage } = this;
+    if ((await stage.guest.state()) === "shut off") await stage.guest.boot();
+    await until(
+      30,
+      async () => ((await stage.guest.state()) === "running" ? true : undefined),
+      () => "The guest is suspended still.",
+    );
+    const { live, inactive } = await stage.places();
+    assert.equal(inactive, live);
+    await stage.guest.waitForRecords(5);
+  }
+
+  private async ends(after: "up" | "destroy"): Promise<void> {
+    const { stage, from, to } = this;
+    if (after === "up") await created(storageMigration, this.arguments());
+    else await storageMigration.delete("id", storageMigration.check({}, this.arguments()).inputs, new Recorder());
+    const { live } = await stage.places();
+    const active = stage.at(live?.startsWith(stage.at(to)) ? to : from, "old.qcow2");
+    if (after === "up") assert.equal(active, stage.at(to, "old.qcow2"));
+    assert.deepEqual(await stage.places(), { live: active, inactive: active });
+    assert.deepEqual(await this.strangersIn("path1"), []);
+    assert.deepEqual(await this.strangersIn("path2"), []);
+    await stage.guest.waitForRecords(5);
+    await stage.guest.destroy();
+    await stage.holdsAll(active);
+  }
+
+  /** A lower layer that other disks may stand on stays where it is. */
+  private async strangersIn(folder: string): Promise<string[]> {
+    return (await readdir(this.stage.at(folder))).filter((name) => name !== "common.qcow2" && name !== "old.qcow2");
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stage[Symbol.asyncDispose]();
+  }
+}
+
+async function isPaused(stage: LibvirtStage): Promise<boolean> {
+  return (await stage.guest.state()) === "paused";
+}
