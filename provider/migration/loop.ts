@@ -5,6 +5,7 @@
 
 import { BugError, impossible, isKind, UserError } from "../errors.js";
 import type { Run } from "../lifecycle.js";
+import { jobsOf, manifestOf, of, one, written } from "./chosen.js";
 import { complaint } from "./complaint.js";
 import { type DiskPlaces, observe, observeNames } from "./look/observe.js";
 import { endSharedLook } from "./look/shared-look.js";
@@ -14,7 +15,6 @@ import { awaitSwitch, type ManagedTurn, switchManaged } from "./managed/switch.j
 import type { Outcome } from "./outcome.js";
 import { type Goal, nextSteps, type Step } from "./plan.js";
 import { Locks } from "./record/lock.js";
-import type { Manifest } from "./record/manifest.js";
 import { Place } from "./side-by-side.js";
 import type { Seen, SeenDisk, Site } from "./site.js";
 import { begin, recordDestination } from "./steps/begin.js";
@@ -279,28 +279,4 @@ class Move {
       `Stopped as asked, between two steps: the guest runs on, ${current}. Nothing is lost: run \`pulumi up\` again and it goes on, or \`pulumi destroy\` to undo it.`,
     );
   }
-}
-
-function one(seen: Seen, disk: string): SeenDisk {
-  const found = seen.disks.find((candidate) => candidate.disk === disk);
-  if (!found) throw new BugError(`A step was chosen for ${disk}, which was not observed.`);
-  return found;
-}
-
-function of(seen: Seen, disks: readonly string[]): SeenDisk[] {
-  return disks.map((disk) => one(seen, disk));
-}
-
-function manifestOf({ disk, manifest }: SeenDisk): Manifest {
-  if (!manifest) throw new BugError(`A step was chosen for ${disk} that needs its manifest.`);
-  return manifest;
-}
-
-function written(disk: SeenDisk): SeenDisk & { manifest: Manifest } {
-  return { ...disk, manifest: manifestOf(disk) };
-}
-
-/** The jobs that the disks' phases tell of. */
-function jobsOf(disks: readonly SeenDisk[]): { jobId: string }[] {
-  return disks.flatMap(({ seen }) => ("job" in seen ? [{ jobId: seen.job.id }] : []));
 }
