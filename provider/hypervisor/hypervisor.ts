@@ -199,6 +199,9 @@ export interface Guest {
   /** The serial numbers of devices, in the order of their qdevs. One question a device: ask only when no name fits. */
   serials(qdevs: readonly string[]): Promise<readonly (string | undefined)[]>;
 
+  /** QEMU's name of a device's type (`virtio-blk-pci`, `nvme-ns`); undefined where the hypervisor does not tell. @see QEMU QMP reference, qom-get */
+  deviceType(qdev: string): Promise<string | undefined>;
+
   /** The guest's process, or undefined where the host does not let us see it (another user's). */
   process(): Promise<GuestProcess | undefined>;
 

@@ -5,6 +5,7 @@ import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { truncate, writeFile } from "node:fs/promises";
 import { run, until } from "../sandbox/command.js";
+import { rawImage } from "../sandbox/disks.js";
 import { watchOver } from "../sandbox/processes.js";
 import { onStage } from "./stage.js";
 
@@ -18,16 +19,18 @@ const asFile = (filename: string) => ({ driver: "file", filename });
 
 describe("a disk whose image is no local qcow2 or raw file", function () {
   this.timeout(120_000);
-  this.retries(5); // qemu-img gives up on LUKS where its measure of the machine comes out as nothing, as it does on a busy one
+  // qemu-img gives up on LUKS where its measure of the machine comes out as nothing, or measures for ever, as it does on a busy one
+  this.retries(5);
   const stage = onStage({ disks: (at) => [{ storage: at("path1"), bus: "virtio-scsi" }] });
   before(() => stage().operator.execute("object-add", { "qom-type": "secret", id: "phrase", data: "abc" }));
-  const secret = ["--object", "secret,id=phrase,data=abc"];
+  const encrypt = (...args: string[]) =>
+    run("qemu-img", ["create", "-q", "--object", "secret,id=phrase,data=abc", ...args], { timeoutSeconds: 15 });
 
   const kinds: Record<string, Kind> = {
     "in LUKS": {
       async make(file) {
         const options = "key-secret=phrase,iter-time=10";
-        await run("qemu-img", ["create", "-q", ...secret, "-f", "luks", "-o", options, file, "8M"]);
+        await encrypt("-f", "luks", "-o", options, file, "8M");
         return { driver: "luks", "key-secret": "phrase", file: asFile(file) };
       },
       why: /it is encrypted/,
@@ -35,7 +38,7 @@ describe("a disk whose image is no local qcow2 or raw file", function () {
     "an encrypted qcow2": {
       async make(file) {
         const options = "encrypt.format=luks,encrypt.key-secret=phrase,encrypt.iter-time=10";
-        await run("qemu-img", ["create", "-q", ...secret, "-f", "qcow2", "-o", options, file, "8M"]);
+        await encrypt("-f", "qcow2", "-o", options, file, "8M");
         return { driver: "qcow2", encrypt: { format: "luks", "key-secret": "phrase" }, file: asFile(file) };
       },
       why: /it is encrypted/,
@@ -117,5 +120,18 @@ describe("a disk whose image is no local qcow2 or raw file", function () {
     await stage().guest.waitForRecords(10);
     await stage().guest.stop();
     await stage().holdsAll(stage().at("path2", "old.qcow2"));
+  });
+});
+
+describe("a raw image of an emulated nvme drive", function () {
+  this.timeout(120_000);
+  const stage = onStage({ disks: (at) => [{ storage: at("path1"), bus: "nvme", layers: rawImage() }] });
+  const why =
+    /it is a raw image of an emulated nvme drive.*Nothing was touched\. Give it to the guest as virtio-blk or virtio-scsi, or as a qcow2\.$/;
+
+  it("is refused, since QEMU would end in the switch", async () => assert.match(await stage().refuses({}), why));
+
+  it("is refused for an overlay that would be committed into it", async () => {
+    assert.match(await stage().refuses({ strategy: "snapshot", restartDuringMove: "from-manifest" }), why);
   });
 });

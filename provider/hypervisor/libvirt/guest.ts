@@ -74,6 +74,11 @@ class LibvirtGuest implements Guest {
     return []; // libvirt asks its QEMU itself, and refuses in words
   }
 
+  /** libvirt's guests have no emulated nvme drives (9.0: a disk's bus), of which this is asked. */
+  async deviceType(): Promise<undefined> {
+    return undefined;
+  }
+
   async serials(qdevs: readonly string[]): Promise<readonly (string | undefined)[]> {
     const { live } = await this.#see();
     return qdevs.map((qdev) => live.disks.find(({ target }) => target === qdev)?.serial);

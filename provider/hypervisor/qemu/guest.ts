@@ -93,7 +93,11 @@ class QemuGuest implements Guest {
   }
 
   serials(qdevs: readonly string[]): Promise<readonly (string | undefined)[]> {
-    return Promise.all(qdevs.map((qdev) => this.#serialOf(qdev)));
+    return Promise.all(qdevs.map((qdev) => this.#propertyOf(qdev, "serial")));
+  }
+
+  deviceType(qdev: string): Promise<string | undefined> {
+    return this.#propertyOf(qdev, "type");
   }
 
   async probe(node: string, path: string, cache: TargetOptions["cache"]): Promise<void> {
@@ -215,10 +219,10 @@ class QemuGuest implements Guest {
     return pid;
   }
 
-  /** A device without such a property, like a floppy drive, has none. */
-  async #serialOf(qdev: string): Promise<string | undefined> {
+  /** Not every device has every property: a floppy drive has no serial. */
+  async #propertyOf(qdev: string, property: string): Promise<string | undefined> {
     try {
-      return await this.#ask("qom-get", replies.text, { path: qdev, property: "serial" });
+      return await this.#ask("qom-get", replies.text, { path: qdev, property });
     } catch (refusal) {
       if (refusal instanceof QmpRefusal) return undefined;
       throw refusal;

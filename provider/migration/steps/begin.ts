@@ -12,7 +12,7 @@ import type { Manifest, MovedLayer } from "../record/manifest.js";
 import { removeRecords, writeDestinationRecord, writeSourceRecord } from "../record/records.js";
 import type { Seen, SeenDisk, Site } from "../site.js";
 import { type Draft, draftMove } from "./draft.js";
-import { checkActiveFile, checkActiveName, checkDestination, checkDisk, checkFeatures, checkLink } from "./preflight.js";
+import { checkActiveFile, checkActiveName, checkDestination, checkDevice, checkDisk, checkFeatures, checkLink } from "./preflight.js";
 
 type Bound = Site & { destination: string };
 
@@ -24,6 +24,7 @@ export async function begin(site: Bound, seen: Seen, disks: readonly SeenDisk[])
   for (const disk of disks) await checkManaged(site, seen, disk);
   for (const disk of disks) {
     checkDisk(site, seen.view, disk);
+    await checkDevice(site, disk);
     await checkDestination(site, disk);
     await checkActiveFile(site, disk);
     await checkActiveName(site, disk);

@@ -40,6 +40,23 @@ export function checkDisk(site: Site, view: GuestView, disk: SeenDisk): void {
 }
 
 /**
+ * A guest's request that waits in the switch goes on at the raw target before QEMU has let that be written to, where the disk is an
+ * emulated nvme: bdrv_co_write_req_prepare() ends QEMU (seen each time on 7.2.22, with -drive and -blockdev; never with qcow2, whose
+ * file may be written to at all times).
+ */
+export async function checkDevice(site: Site, { disk, qdev, image }: SeenDisk): Promise<void> {
+  const { strategy, collapse = "commit" } = site.options;
+  const ontoRaw = image.chain[0].format === "raw" && (strategy === "mirror" || collapse === "commit");
+  if (!ontoRaw || !(await site.guest.deviceType(qdev))?.startsWith("nvme")) return;
+  throw complaint(site, {
+    verb: "move",
+    disk,
+    why: "it is a raw image of an emulated nvme drive, and QEMU ends when the guest writes in the switch of one",
+    advice: "Give it to the guest as virtio-blk or virtio-scsi, or as a qcow2.",
+  });
+}
+
+/**
  * What of the image does not come along. Where the image itself is copied, and the overlay is written down into that copy, all comes
  * along that lives in it; its bitmaps are stored at the freeze, and record what the commit writes (measured on QEMU 7.2).
  */
