@@ -38,25 +38,19 @@ export function titleOf({ strategy, command, occurrence, fault, moment, ending }
   return `${strategy}: ${fault} ${moment} ${command} #${occurrence}, then ${ending}`;
 }
 
-/** Commands of one name that follow one another, questions aside: by their numbers among all of that name. */
+/** Commands of one name, by their numbers. */
 interface Group {
   command: string;
   occurrences: number[];
 }
 
 function groupsOf(recording: Recording = []): Group[] {
-  const changes = recording.map(commandName).filter((name) => name !== pollName);
-  const counts = new Map<string, number>();
-  const groups: Group[] = [];
-  for (const command of changes) {
-    const count = 1 + (counts.get(command) ?? 0);
-    counts.set(command, count);
-    if (groups.at(-1)?.command === command) groups.at(-1)?.occurrences.push(count);
-    else groups.push({ command, occurrences: [count] });
+  const groups = new Map<string, number[]>();
+  for (const command of recording.map(commandName)) {
+    const occurrences = groups.get(command) ?? [];
+    groups.set(command, [...occurrences, occurrences.length + 1]);
   }
-  const polls = recording.length - changes.length;
-  if (polls === 0) return groups;
-  return [...groups, { command: pollName, occurrences: Array.from({ length: polls }, (_, index) => index + 1) }];
+  return [...groups].map(([command, occurrences]) => ({ command, occurrences }));
 }
 
 const endings = ["up", "destroy"] as const;
@@ -79,8 +73,8 @@ export function allPoints(recordings: Recordings): Point[] {
 }
 
 /**
- * Each command and each fault of each strategy at least twice, `up` and `destroy` in turn, at least `least` in all. Commands of one
- * name in a row count as one, of which chance takes one. The same seed gives the same spread of the same recordings, and a strategy's
+ * Each command and each fault of each strategy at least twice, `up` and `destroy` in turn, at least `least` in all. Of commands of one
+ * name, which are given again and again in a move, chance takes one each time. The same seed gives the same spread of the same recordings, and a strategy's
  * points do not hang on the others.
  */
 export function spread(recordings: Recordings, seed: number, least = 200): Point[] {

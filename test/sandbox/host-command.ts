@@ -76,9 +76,9 @@ function unquoted(word: string): string {
   return word.slice(1, -1).replaceAll(`'\\''`, "'");
 }
 
-/** What changes nothing on the host, whatever it is told: recognized by what such scripts do not hold. */
+/** What scripts hold that change something on the host. A lock's heartbeat (`touch -c`) comes at any time, as questions do. */
 const changing =
-  /\b(mv|rm|ln|mktemp|touch|chmod|chown|cp|truncate|mkdir|setfattr)\b|qemu-img (create|rebase|amend)|(^|[^0-9&])>>?[^&/ ]|>"\$|\bdd\b.*\bof=/m;
+  /\b(mv|rm|ln|mktemp|touch(?! -c)|chmod|chown|cp|truncate|mkdir|setfattr)\b|qemu-img (create|rebase|amend)|(^|[^0-9&])>>?[^&/ ]|>"\$|\bdd\b.*\bof=/m;
 
 /** Lines that only ask, or only say that we are still there. */
 const asking = /^(still|look|map|partial|probe)\b/;
