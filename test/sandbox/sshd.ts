@@ -97,7 +97,7 @@ async function makeKeys({ folder, hostKeyTypes = ["ed25519"] }: SshdOptions) {
 
 async function makeKey(file: string, type: string, phrase: string): Promise<void> {
   const existing = await readFile(file).catch(() => undefined);
-  if (existing === undefined) await run("ssh-keygen", ["-q", "-t", type, "-N", phrase, "-C", "livedisk-test", "-f", file]);
+  if (existing === undefined) await run("ssh-keygen", ["-q", "-a", "1", "-t", type, "-N", phrase, "-C", "livedisk-test", "-f", file]);
 }
 
 async function fingerprint(file: string): Promise<string> {

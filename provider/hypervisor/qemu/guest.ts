@@ -222,7 +222,7 @@ class QemuGuest implements Guest {
   /** Not every device has every property: a floppy drive has no serial. */
   async #propertyOf(qdev: string, property: string): Promise<string | undefined> {
     try {
-      return await this.#ask("qom-get", replies.text, { path: qdev, property });
+      return await this.#ask("qom-get", replies.text, { path: qomPath(qdev), property });
     } catch (refusal) {
       if (refusal instanceof QmpRefusal) return undefined;
       throw refusal;
@@ -250,6 +250,11 @@ class QemuGuest implements Guest {
     this.#channel = await this.#reaching;
     return this.#channel;
   }
+}
+
+/** Of a device with an id, query-block tells that: an nvme drive's namespace has the drive's own, so it alone is no path (7.2). */
+function qomPath(qdev: string): string {
+  return qdev.startsWith("/") ? qdev : `/machine/peripheral/${qdev}`;
 }
 
 async function nextWord(session: QmpSession, timeoutSeconds: number): Promise<void> {
