@@ -16,7 +16,7 @@ export class Runner {
 
   /** A create of a StorageMigration; `before`: words before the command line, such as `ip netns exec …`. */
   constructor(settings: Properties, before: readonly string[] = []) {
-    const [command = "", ...words] = [...before, process.execPath, program, JSON.stringify(settings)];
+    const [command = "", ...words] = [...before, process.execPath, program, "create", JSON.stringify(settings)];
     this.#child = watchOver(spawn(command, words, { stdio: ["ignore", "pipe", "inherit"] }), "a runner");
     this.#child.stdout?.on("data", (piece) => (this.#text += piece));
     this.ending = once(this.#child, "close").then(([status]) =>
