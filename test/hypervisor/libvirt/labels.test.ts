@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readdir, stat } from "node:fs/promises";
+import { chmod, chown, readdir, stat } from "node:fs/promises";
 import { LibvirtStage } from "./stage.js";
 
 /** Owner and mode of every image in a folder. */
@@ -19,5 +19,22 @@ describe("images that a move through libvirt makes", function () {
     const old = stage.at("path2/old.qcow2");
     assert.deepEqual(await ownersIn(stage, "path2"), running);
     await stage.survivesRestart(old);
+  });
+
+  it("have the source's owner and mode where nobody labels them", async () => {
+    await using stage = await LibvirtStage.open({ qemuConf: 'dynamic_ownership = 0\nuser = "root"\ngroup = "root"' });
+    for (const name of await readdir(stage.at("path1"))) {
+      await chown(stage.at("path1", name), 1234, 1234);
+      await chmod(stage.at("path1", name), 0o600);
+    }
+    const running = await ownersIn(stage, "path1");
+    for (const [strategy, to] of [
+      ["mirror", "path2"],
+      ["snapshot", "path1"],
+    ] as const) {
+      await stage.moves({ strategy, destination: stage.at(to), afterwards: "delete" });
+      assert.deepEqual(await ownersIn(stage, to), running);
+    }
+    await stage.survivesRestart(stage.at("path1/old.qcow2"));
   });
 });
