@@ -3,8 +3,9 @@
 import { baseName } from "../disk/paths.js";
 import { isKind, messageOf, UserError } from "../errors.js";
 import { findDisk } from "../hypervisor/qemu/find.js";
+import { withPlacesLocked } from "./locked.js";
 import { type DiskPlaces, observe } from "./look/observe.js";
-import { moveDisks, withPlacesLocked } from "./loop.js";
+import { moveDisks } from "./loop.js";
 import { Outcome } from "./outcome.js";
 import type { Goal } from "./plan.js";
 import { claim, disclaim } from "./record/claims.js";

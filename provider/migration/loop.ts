@@ -1,20 +1,18 @@
 /**
- * Observe, then one step (or the same one for several disks), until done. This is all there is of a move, of its resuming and of its undoing: a second run finishes
- * what a killed one began, because neither remembers anything.
+ * Observe, then one step (or the same one for several disks), until done. This is all there is of a move, of its resuming and of
+ * its undoing: a second run finishes what a killed one began, because neither remembers anything.
  */
 
 import { BugError, impossible, isKind, UserError } from "../errors.js";
 import type { Run } from "../lifecycle.js";
 import { jobsOf, manifestOf, of, one, written } from "./chosen.js";
 import { complaint } from "./complaint.js";
-import { type DiskPlaces, observe, observeNames } from "./look/observe.js";
-import { endSharedLook } from "./look/shared-look.js";
+import { observe } from "./look/observe.js";
 import { collapseManaged, foldManaged, freezeManaged } from "./managed/freezing.js";
 import { copyVanished, settleDefinition, startManagedCopy } from "./managed/mirror.js";
-import { awaitSwitch, type ManagedTurn, switchManaged } from "./managed/switch.js";
+import { type ManagedTurn, switchManaged } from "./managed/switch.js";
 import type { Outcome } from "./outcome.js";
 import { type Goal, nextSteps, type Step } from "./plan.js";
-import { Locks } from "./record/lock.js";
 import { Place } from "./side-by-side.js";
 import type { Seen, SeenDisk, Site } from "./site.js";
 import { begin, recordDestination } from "./steps/begin.js";
@@ -31,35 +29,6 @@ import { Watch } from "./watch.js";
 /** Brings the disks where they are wanted (`arrive`), or brings to an end what was begun (`withdraw`). Needs the places locked. */
 export function moveDisks(site: Site, disks: readonly string[], goal: Goal, outcome: Outcome): Promise<Seen> {
   return new Move(site, disks, goal, outcome).run();
-}
-
-/**
- * Does `work` while no other run may touch these disks' places.
- * @throws UserError if another run holds a lock, or a disk or a manifest is not as it must be: then `work` was not begun
- */
-export async function withPlacesLocked<T>(
-  site: Site,
-  disks: readonly string[],
-  work: (places: readonly DiskPlaces[]) => Promise<T>,
-): Promise<T> {
-  endSharedLook(site.host);
-  const locks = new Locks(site.host);
-  try {
-    const places = await observeNames(site, disks);
-    await lockPlaces(site, locks, places);
-    await awaitSwitch(site, places);
-    return await work(places);
-  } finally {
-    await locks.release();
-    endSharedLook(site.host); // one that was begun meanwhile may have seen a disk half-way
-  }
-}
-
-/** The source's directory first, then the destination's, then those of a move that is under way. */
-async function lockPlaces(site: Site, locks: Locks, places: readonly DiskPlaces[]): Promise<void> {
-  for (const { key, disk, directories } of places) {
-    await locks.takeAll(directories, key, { said: (text) => site.run.progress(`${disk} ${text}`), stop: site.run.stop });
-  }
 }
 
 /** Steps that bring load onto the host's storage, or begin what will: they wait for their turn. What lets a guest go on never waits. */

@@ -81,7 +81,8 @@ function fits({ domainId, qdev, former, file, mirror, quarantine, current }: Sna
     fileName.startsWith(fileNames.manifest(key)) &&
     quarantine.startsWith(`${file.path}.lm-${key}-`) &&
     directoryOf(quarantine) === directoryOf(file.path) &&
-    [file.node, mirror.node].every((name) => name.startsWith(`lm-${key}-`)) &&
+    // the overlay's node is whoever's who started the guest again: a mirror that was lost begins anew from that
+    mirror.node.startsWith(`lm-${key}-`) &&
     [former.path, file.path, mirror.path].includes(current) &&
     new Set([former.path, file.path, mirror.path]).size === 3
   );
