@@ -1,6 +1,7 @@
 /** What QEMU, sshd and the provider hold, by other roads than the provider's: the guest's second monitor, /proc, the file system. */
 
 import { readdir, readFile } from "node:fs/promises";
+import { until } from "../sandbox/command.js";
 import type { Guest } from "../sandbox/guest.js";
 import type { Operator } from "../sandbox/operator.js";
 import { descendants } from "../sandbox/processes.js";
@@ -17,7 +18,10 @@ export interface Sampled {
   storages: readonly string[];
 }
 
+/** Taken as soon as the provider has let go of the monitor, which it keeps for a moment in case more is to be asked. */
 export async function takeSample({ guest, operator, sshd, provider, storages }: Sampled): Promise<Sample> {
+  const isFree = async () => ((await clientsOf(guest.qmpSocket)) === 0 ? true : undefined);
+  await until(30, isFree, () => `The provider holds the monitor ${guest.qmpSocket} although nothing is under way.`);
   const nodes = (await operator.execute("query-named-block-nodes", { flat: true })) as unknown[];
   const jobs = (await operator.execute("query-jobs")) as unknown[];
   const served = [sshd.pid, ...(await descendants(sshd.pid)).map(({ pid }) => pid)];
@@ -34,6 +38,12 @@ export async function takeSample({ guest, operator, sshd, provider, storages }: 
     providerThreads: (await readdir(`/proc/${provider}/task`)).length,
     providerBytes: await residentBytes(provider),
   };
+}
+
+/** An accepted connection has the listening socket's name and is in state 3 (SS_CONNECTED); see unix_seq_show() in Linux, net/unix/af_unix.c. */
+async function clientsOf(socket: string): Promise<number> {
+  const lines = (await readFile("/proc/net/unix", "utf8")).split("\n");
+  return lines.filter((line) => line.endsWith(` ${socket}`) && line.split(" ")[5] === "03").length;
 }
 
 async function sumOf<T>(all: readonly T[], measure: (one: T) => Promise<number>): Promise<number> {
