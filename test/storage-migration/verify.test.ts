@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { Unfinished } from "../../provider/lifecycle.js";
-import { FileSystem } from "../sandbox/file-system.js";
+import { RottingStorage } from "../sandbox/rotting-storage.js";
 import { assertSentence, onStage, Recorder, stopAt } from "./stage.js";
 
 /** Inside the data of common.qcow2: its first 64 MiB hold 0x11. */
@@ -26,9 +26,9 @@ describe("a copy that is verified", function () {
   this.timeout(180_000);
   const stage = onStage();
   const copy = () => stage().at("fast", "common.qcow2");
-  let storage: FileSystem;
+  let storage: RottingStorage;
   before(async () => {
-    storage = await FileSystem.mount(stage().at("fast"), 512);
+    storage = await RottingStorage.mount(stage().at("fast"), 512);
     stage().sandbox.defer(async () => {
       await stage().guest.kill();
       await storage[Symbol.asyncDispose]();

@@ -7,7 +7,7 @@ import { run } from "./command.js";
 
 const blockBytes = 4096;
 
-export class FileSystem implements AsyncDisposable {
+export class RottingStorage implements AsyncDisposable {
   private constructor(
     /** Where it is mounted. */
     readonly path: string,
@@ -15,14 +15,14 @@ export class FileSystem implements AsyncDisposable {
   ) {}
 
   /** Makes an ext4 of so many MiB and mounts it at `path`. Needs root. */
-  static async mount(path: string, sizeMiB: number): Promise<FileSystem> {
+  static async mount(path: string, sizeMiB: number): Promise<RottingStorage> {
     const image = `${path}.ext4`;
     await writeFile(image, "");
     await truncate(image, sizeMiB * 2 ** 20);
     await run("mkfs.ext4", ["-q", "-F", "-b", String(blockBytes), "-m", "0", image]);
     await mkdir(path, { recursive: true });
     await run("mount", ["-o", "loop", image, path]);
-    return new FileSystem(path, image);
+    return new RottingStorage(path, image);
   }
 
   /** Changes one byte of a file on the storage, while the page cache goes on saying what it was. At once: it is called between two steps. */
