@@ -3,8 +3,8 @@
 import { baseName } from "../disk/paths.js";
 import { isKind, messageOf, UserError } from "../errors.js";
 import { findDisk } from "../hypervisor/qemu/find.js";
-import { withPlacesLocked } from "./locked.js";
-import { type DiskPlaces, observe } from "./look/observe.js";
+import { type HeldPlaces, withPlacesLocked } from "./locked.js";
+import { observe } from "./look/observe.js";
 import { moveDisks } from "./loop.js";
 import { Outcome } from "./outcome.js";
 import type { Goal } from "./plan.js";
@@ -38,11 +38,11 @@ export async function converge(site: Site, disks: readonly string[], goal: Goal)
   return withPlacesLocked(site, disks, (places) => underLock(site, places, goal));
 }
 
-async function underLock(site: Site, places: readonly DiskPlaces[], goal: Goal): Promise<Converged> {
-  const disks = places.map(({ disk }) => disk);
+async function underLock(site: Site, places: HeldPlaces, goal: Goal): Promise<Converged> {
+  const { disks } = places;
   const outcome = new Outcome();
   try {
-    return { seen: await moveDisks(site, disks, goal, outcome), outcome };
+    return { seen: await moveDisks(site, places, goal, outcome), outcome };
   } catch (thrown) {
     const cause = thrown instanceof Error ? thrown : new Error(messageOf(thrown));
     const seen = await observe(site, disks).catch(() => undefined);
@@ -53,8 +53,8 @@ async function underLock(site: Site, places: readonly DiskPlaces[], goal: Goal):
   }
 }
 
-async function recordedAt(site: Site, places: readonly DiskPlaces[]): Promise<Manifest[]> {
-  const records = await Promise.all(places.map(({ key, directories }) => readRecords(site.host, key, directories)));
+async function recordedAt(site: Site, { all }: HeldPlaces): Promise<Manifest[]> {
+  const records = await Promise.all(all.map(({ key, directories }) => readRecords(site.host, key, directories)));
   return records.flatMap((found) => (found === undefined ? [] : [found.manifest]));
 }
 

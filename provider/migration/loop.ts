@@ -7,6 +7,7 @@ import { BugError, impossible, isKind, UserError } from "../errors.js";
 import type { Run } from "../lifecycle.js";
 import { jobsOf, manifestOf, of, one, written } from "./chosen.js";
 import { complaint } from "./complaint.js";
+import type { HeldPlaces } from "./locked.js";
 import { observe } from "./look/observe.js";
 import { collapseManaged, foldManaged, freezeManaged } from "./managed/freezing.js";
 import { copyVanished, settleDefinition, startManagedCopy } from "./managed/mirror.js";
@@ -26,13 +27,18 @@ import { finalize, switchDisks } from "./switch/switch.js";
 import { collapsedTurn, foldedTurn, linkMovesIn, linkTurn, pivotTurn } from "./switch/turns.js";
 import { Watch } from "./watch.js";
 
-/** Brings the disks where they are wanted (`arrive`), or brings to an end what was begun (`withdraw`). Needs the places locked. */
-export function moveDisks(site: Site, disks: readonly string[], goal: Goal, outcome: Outcome): Promise<Seen> {
-  return new Move(site, disks, goal, outcome).run();
+/** Brings the disks where they are wanted (`arrive`), or brings to an end what was begun (`withdraw`). Holds the places of all of them. */
+export function moveDisks(site: Site, places: HeldPlaces, goal: Goal, outcome: Outcome): Promise<Seen> {
+  return new Move(site, places, goal, outcome).run();
 }
 
 /** Steps that bring load onto the host's storage, or begin what will: they wait for their turn. What lets a guest go on never waits. */
 const loading: ReadonlySet<Step["step"]> = new Set(["begin", "copy", "start-mirror", "collapse", "fold"]);
+
+function disksOf(step: Step): string[] {
+  if ("disks" in step) return step.disks;
+  return "disk" in step ? [step.disk] : [];
+}
 
 class Move {
   private readonly teller = new JobTeller();
@@ -54,7 +60,7 @@ class Move {
 
   constructor(
     private readonly site: Site,
-    private readonly disks: readonly string[],
+    private readonly places: HeldPlaces,
     private readonly goal: Goal,
     private readonly outcome: Outcome,
   ) {
@@ -73,12 +79,13 @@ class Move {
 
   private async untilDone(): Promise<Seen> {
     for (;;) {
-      const seen = await observe(this.site, this.disks);
+      const seen = await observe(this.site, this.places.disks);
       await this.space.look(seen);
-      const [step, ...alike] = nextSteps(this.space.reason ? "withdraw" : this.goal, seen.disks);
+      const [step, ...alike] = nextSteps(this.heading, seen.disks);
       if (step.step === "done") return this.ended(seen);
+      if (await this.places.takeBack([step, ...alike].flatMap(disksOf))) continue; // a disk that was done is not
       if (this.site.run.stop.aborted && step.step !== "let-go" && step.step !== "cancel") throw this.stopped(seen);
-      const turn = loading.has(step.step) ? await this.place.take(this.disks.join(", "), this.site.run) : "at once";
+      const turn = loading.has(step.step) ? await this.place.take(this.places.disks.join(", "), this.site.run) : "at once";
       if (turn === "stopped") throw this.stopped(seen);
       if (turn === "waited") continue; // what was seen is old by now
       this.watch.see(step, seen);
@@ -88,6 +95,16 @@ class Move {
         await this.take(next, seen);
       }
     }
+  }
+
+  private get heading(): Goal {
+    return this.space.reason ? "withdraw" : this.goal;
+  }
+
+  /** How the last manifest of a disk with which nothing is to be done any more is removed. */
+  private lastOf(seen: Seen, disk: string): (manifest: string) => Promise<void> {
+    const { key } = one(seen, disk);
+    return (manifest) => this.places.giveBackWith(manifest, key);
   }
 
   private async take(step: Exclude<Step, { step: "done" }>, seen: Seen): Promise<void> {
@@ -141,7 +158,7 @@ class Move {
       case "tidy":
         return this.tidy(seen, one(seen, step.disk));
       case "clear":
-        return clear(site, seen, written(one(seen, step.disk)));
+        return clear(site, seen, written(one(seen, step.disk)), this.heading === "withdraw" ? this.lastOf(seen, step.disk) : undefined);
       default:
         return impossible(step);
     }
@@ -157,7 +174,8 @@ class Move {
 
   private async tidy(seen: Seen, disk: SeenDisk): Promise<void> {
     await settleDefinition(this.site, disk, manifestOf(disk), this.outcome);
-    await tidy(this.site, seen, written(disk), this.outcome);
+    const isLast = this.heading === "withdraw" || disk.heading === "wanted";
+    await tidy(this.site, seen, written(disk), this.outcome, isLast ? this.lastOf(seen, disk.disk) : undefined);
   }
 
   private ended(seen: Seen): Seen {

@@ -1,9 +1,10 @@
-/** What a preview shows is what `up` does, then nothing is left to do, and `destroy` ends as it promises. */
+/** For each resource: what a preview shows is what `up` does, then nothing is left to do, and `destroy` ends as it promises. */
 
 import assert from "node:assert/strict";
 import { mkdir, readdir, realpath } from "node:fs/promises";
 import path from "node:path";
 import type { Properties } from "../../provider/lifecycle.js";
+import { run } from "../sandbox/command.js";
 import type { DiskOptions, LayerOptions } from "../sandbox/disks.js";
 import { Stage } from "../storage-migration/stage.js";
 import { changesOf, type Declared, DeclaredStack, placeOf, plansIn } from "./declared.js";
@@ -28,6 +29,7 @@ interface Row {
 const small = (file: string, byte: number): LayerOptions => ({ file, fill: { byte, fromMiB: byte % 8, lengthMiB: 8 } });
 const layers = (disk: string, names: readonly string[]): LayerOptions[] =>
   names.map((name, index) => small(`${disk}-${name}`, 17 * (index + 1)));
+const snapshot = { strategy: "snapshot", restartDuringMove: "from-manifest" };
 
 const rows: Row[] = [
   {
@@ -42,6 +44,77 @@ const rows: Row[] = [
       ["path1/vda-old", "path1/vda-common"],
       ["path2/vda-old", "path2/vda-common"],
       ["path2/vda-old", "path2/vda-common"],
+    ],
+  },
+  {
+    ...{ kind: "DomainDisk", what: "with base", disk: "vdb" },
+    first: (at) => ({ disk: "vdb", base: at("path1/vdb-middle") }),
+    next: (at) => ({ disk: "vdb", base: at("path1/vdb-base") }),
+    changed: ["base"],
+    plan: (at) => [
+      `plan: vdb: pull ${at("path1/vdb-middle")} up into ${at("path1/vdb-top")}, which then stands on ${at("path1/vdb-base")}, live`,
+    ],
+    chains: [
+      ["path1/vdb-top", "path1/vdb-middle", "path1/vdb-base"],
+      ["path1/vdb-top", "path1/vdb-base"],
+      ["path1/vdb-top", "path1/vdb-base"],
+    ],
+  },
+  {
+    ...{ kind: "StorageMigration", what: "with strategy mirror, a base that stays, verified", disk: "vdc" },
+    first: (at) => ({ disks: ["vdc"], destination: at("path1"), verify: "full", keepBase: at("path1/vdc-base") }),
+    next: (at) => ({ disks: ["vdc"], destination: at("path2"), verify: "full", keepBase: at("path1/vdc-base") }),
+    changed: ["destination"],
+    plan: (at) => [
+      `plan: vdc: 2 layers, … MiB, from ${at("path1/vdc-top")} (${at("path1/vdc-base")} stays) to ${at("path2")}, live: copy the lower layers that are not there yet, ` +
+        "compare the copies with their sources, mirror the active one, switch, tidy",
+    ],
+    chains: [
+      ["path1/vdc-top", "path1/vdc-middle", "path1/vdc-base"],
+      ["path2/vdc-top", "path2/vdc-middle", "path1/vdc-base"],
+      ["path2/vdc-top", "path2/vdc-middle", "path1/vdc-base"],
+    ],
+  },
+  {
+    ...{ kind: "StorageMigration", what: "with strategy snapshot", disk: "vdd" },
+    first: (at) => ({ disks: ["vdd"], destination: at("path1"), ...snapshot, collapse: "none" }),
+    next: (at) => ({ disks: ["vdd"], destination: at("path2"), ...snapshot, collapse: "commit" }),
+    changed: ["collapse", "destination"],
+    plan: (at) => [
+      `plan: vdd: 2 layers, … MiB, from ${at("path1/vdd-old")} to ${at("path2")}, live: freeze all under overlays at once, copy all layers, ` +
+        "mirror the overlay, switch, commit the overlay down, tidy",
+    ],
+    chains: [
+      ["path1/vdd-old", "path1/vdd-common"],
+      ["path2/vdd-old", "path2/vdd-common"],
+      ["path2/vdd-old", "path2/vdd-common"],
+    ],
+  },
+  {
+    ...{ kind: "MirroredSnapshot", what: "ended by a pivot", disk: "vde" },
+    first: (at) => ({ disks: [{ disk: "vde", file: at("path1/vde-overlay"), mirror: at("path2/vde-new") }] }),
+    next: (at) => ({ disks: [{ disk: "vde", file: at("path1/vde-overlay"), mirror: at("path2/vde-new") }], onDelete: "pivot" }),
+    meanwhile: (at) => run("cp", ["--sparse=always", at("path1/vde-old"), at("path1/vde-common"), at("path2")]),
+    changed: ["onDelete"],
+    plan: (at) => [
+      `plan: vde: deleting it will compare the copies, then let the guest run on ${at("path2/vde-new")}, and rename ${at("path1/vde-overlay")}`,
+    ],
+    chains: [
+      ["path1/vde-overlay", "path1/vde-old", "path1/vde-common"],
+      ["path1/vde-overlay", "path1/vde-old", "path1/vde-common"],
+      ["path2/vde-new", "path2/vde-old", "path2/vde-common"],
+    ],
+  },
+  {
+    ...{ kind: "MirroredSnapshot", what: "ended by an abort", disk: "vdf" },
+    first: (at) => ({ disks: [{ disk: "vdf", file: at("path1/vdf-overlay"), mirror: at("path2/vdf-new") }], onDelete: "pivot" }),
+    next: (at) => ({ disks: [{ disk: "vdf", file: at("path1/vdf-overlay"), mirror: at("path2/vdf-new") }], onDelete: "abort" }),
+    changed: ["onDelete"],
+    plan: (at) => [`plan: vdf: deleting it will drop ${at("path2/vdf-new")} and leave the guest on ${at("path1/vdf-overlay")}`],
+    chains: [
+      ["path1/vdf-overlay", "path1/vdf-old", "path1/vdf-common"],
+      ["path1/vdf-overlay", "path1/vdf-old", "path1/vdf-common"],
+      ["path1/vdf-overlay", "path1/vdf-old", "path1/vdf-common"],
     ],
   },
 ];
@@ -115,13 +188,13 @@ describe("the life of a resource, as an engine sees it", function () {
     assert.deepEqual(plansIn(preview), []);
   }
 
-  /** By the guest's second monitor. */
+  /** By the guest's second monitor; a mirror's filter has its image's name, too. */
   async function chainOf(disk: string): Promise<string[]> {
     const blocks = (await stage.operator.execute("query-block")) as { qdev?: string; inserted?: { image: Image } }[];
     const paths: string[] = [];
     let image = blocks.find(({ qdev }) => qdev?.includes(`/${disk}/`))?.inserted?.image;
     for (; image !== undefined; image = image["backing-image"]) paths.push(await placeIn(image.filename));
-    return paths;
+    return paths.filter((name, index) => name !== paths[index - 1]);
   }
 
   async function placeIn(name: string): Promise<string> {

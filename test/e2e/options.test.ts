@@ -109,6 +109,45 @@ describe("what a program asks for a disk", function () {
     await stack("renamed").must("destroy", []);
   });
 
+  for (const [order, options] of [
+    ["new one first", {}],
+    ["old one first", { deleteBeforeReplace: true }],
+  ] as const) {
+    it(`replaces a resource by one of another disk, the ${order}, and touches neither`, async () => {
+      const before = [await stage.operator.activeImage("vda"), await stage.operator.activeImage("vdb")];
+      await stack("replaced").must("up", [adopted("vda", { options })]);
+      const preview = await stack("replaced").must("preview", [adopted("vdb", { options })]);
+      assert.deepEqual(changesOf(preview.changes).at(-1), ["web", "replace", ["disk"]]);
+      const up = await stack("replaced").must("up", [adopted("vdb", { options })]);
+      assert.deepEqual(stored(up, "web")?.outputs.bootPath, before[1]);
+      await stack("replaced").must("destroy", []);
+      assert.deepEqual([await stage.operator.activeImage("vda"), await stage.operator.activeImage("vdb")], before);
+    });
+  }
+
+  it("takes a host and a destination that only the update will tell: previewed as unknown, nothing replaced", async () => {
+    const echo = (name: string, value: unknown): Declared => ({ kind: "Echo", name, args: { value } });
+    const program = (destination: string, port = stage.sandbox.host.port) => [
+      echo("address", "127.0.0.1"),
+      echo("place", destination),
+      migration("=place.said", {
+        args: { ...place(), host: { ...stage.sandbox.host, port, address: "=address.said" }, disks: ["vda"], destination: "=place.said" },
+      }),
+    ];
+    const ours = (changes: ReturnType<typeof changesOf>) => changes.filter(([name]) => name === "web");
+    const first = await stack("unknown").must("preview", program(stage.at("path1")));
+    assert.deepEqual(ours(changesOf(first.changes)), [["web", "create", []]]);
+    await stack("unknown").must("up", program(stage.at("path1")));
+    const preview = await stack("unknown").must("preview", program(stage.at("path2")));
+    assert.deepEqual([ours(changesOf(preview.changes)), plansIn(preview)], [[["web", "update", ["destination"]]], []]);
+    assert.equal(await storageOf("vda"), "path1");
+    const up = await stack("unknown").must("up", program(stage.at("path2")));
+    assert.deepEqual([ours(changesOf(up.changes)), await storageOf("vda")], [[["web", "update", ["destination"]]], "path2"]);
+    assert.equal(plansIn(up).length, 1);
+    await stack("unknown").must("preview", program(stage.at("path2")), { expectNoChanges: true });
+    await stack("unknown").must("destroy", []);
+  });
+
   it("has lost no write after all that", async () => {
     await stage.guest.waitForRecords(5);
     const images = [await stage.operator.activeImage("vda"), await stage.operator.activeImage("vdb")];

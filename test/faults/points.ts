@@ -60,6 +60,9 @@ const breaks = faults.flatMap((fault) => [
   { fault, moment: "after" as const },
 ]);
 
+/** Polls that come in every move: how many there are hangs on how long its waits are. */
+const surely = (occurrences: readonly number[]) => occurrences.slice(0, Math.ceil(occurrences.length / 2));
+
 /** Every command, of the polls the middle one, with every fault before and after it, and either way of going on. */
 export function allPoints(recordings: Recordings): Point[] {
   return strategies.flatMap((strategy) =>
@@ -93,7 +96,7 @@ function endlessSpread(strategy: Strategy, groups: readonly Group[], chance: () 
   const inRound = (round: number) =>
     shuffled([...groups.entries()], chance).map(([index, { command, occurrences }]): Point => {
       const ending = endings[(round + index) % endings.length] ?? "up";
-      return { strategy, command, occurrence: pick(occurrences, chance), ...turns(), ending };
+      return { strategy, command, occurrence: pick(command === pollName ? surely(occurrences) : occurrences, chance), ...turns(), ending };
     });
   return () => Array.from({ length: rounds }, (_, round) => inRound(round)).flat();
 }

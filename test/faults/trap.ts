@@ -17,6 +17,8 @@ export class Trap implements Gate {
   #bait: Bait | undefined;
   #left = 0;
   #state: "idle" | "set" | "sprung" = "idle";
+  /** While the fault is being made: what comes by now comes after it, on whichever road. */
+  #striking: Promise<Verdict> | undefined;
 
   get state(): "idle" | "set" | "sprung" {
     return this.#state;
@@ -37,11 +39,17 @@ export class Trap implements Gate {
 
   async before(command: Passing): Promise<Verdict> {
     this.passed.push(command);
+    if (this.#striking) return this.#striking;
     if (this.#state !== "set" || this.#bait?.command !== commandName(command) || --this.#left > 0) return "forward";
     this.#state = "sprung";
     if (this.#bait.moment === "after") return "withhold";
-    const fate = await this.#bait.strike(command);
-    return fate === "goes on" ? "forward" : fate === "lost" ? "drop" : "cut";
+    const { strike } = this.#bait;
+    this.#striking = strike(command).then((fate) => (fate === "goes on" ? "forward" : fate === "lost" ? "drop" : "cut"));
+    try {
+      return await this.#striking;
+    } finally {
+      this.#striking = undefined;
+    }
   }
 
   async answered(command: Passing): Promise<"release" | "drop"> {

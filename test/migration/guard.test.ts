@@ -157,7 +157,7 @@ describe("the switch's guard", function () {
   it("cancels when its input ends in a switch that is not written down", async () => {
     await using scene = await Scene.set();
     const guard = await scene.arm();
-    guard.send("begin");
+    await begin(guard);
     await scene.complete();
     guard.abandon();
     assert.deepEqual(await scene.nodesOnce("concluded", 10), atSource);
@@ -167,7 +167,7 @@ describe("the switch's guard", function () {
   it("lets the guest go on at the destination when its input ends in a switch that is written down", async () => {
     await using scene = await Scene.set();
     const guard = await scene.arm();
-    guard.send("begin");
+    await begin(guard);
     await scene.complete();
     guard.send("record");
     assert.equal(await guard.next(5), "recorded");
@@ -190,7 +190,7 @@ describe("the switch's guard", function () {
     it(`sets everything back when ${what}`, async () => {
       await using scene = await Scene.set();
       const guard = await scene.arm();
-      guard.send("begin");
+      await begin(guard);
       await scene.complete();
       await spoil(scene);
       guard.send("record");
@@ -204,8 +204,8 @@ describe("the switch's guard", function () {
   }
 
   for (const [what, words, nodes] of [
-    ["cancels", ["begin"], atSource],
-    ["finishes", ["begin", "record"], atTarget],
+    ["cancels", [["begin", "begun"]], atSource],
+    ["finishes", Object.entries({ begin: "begun", record: "recorded" }), atTarget],
   ] as const) {
     it(`ends a silent client's sshd after 5 s, and then ${what} the switch alone, on the monitor that came free`, async () => {
       await using scene = await Scene.set();
@@ -214,8 +214,10 @@ describe("the switch's guard", function () {
       await new Promise((resolve) => monitor.once("data", resolve)); // the greeting: it is ours
       const guard = await scene.arm();
       await scene.complete();
-      for (const word of words) guard.send(word);
-      if (words.length === 2) assert.equal(await guard.next(5), "recorded");
+      for (const [word, answer] of words) {
+        guard.send(word);
+        assert.equal(await guard.next(5), answer);
+      }
       const began = performance.now();
       const lost = assert.rejects(guard.next(20), /ended|broke/);
       assert.deepEqual(await scene.nodesOnce("concluded", 15), nodes);
@@ -228,7 +230,7 @@ describe("the switch's guard", function () {
   it("ends nobody's sshd once the client has spoken, however fast", async () => {
     await using scene = await Scene.set();
     const guard = await scene.arm();
-    guard.send("begin");
+    await begin(guard);
     for (let count = 0; count < 50; count++) guard.send("still");
     guard.send("end");
     assert.equal((await guard.end()).exitStatus, 0);
@@ -254,7 +256,7 @@ describe("the switch's guard", function () {
     if (!existsSync(bin.at("nc"))) this.skip();
     await using scene = await Scene.set({ settings: { SetEnv: `PATH=${bin.folder}` } });
     const guard = await scene.arm("nc");
-    guard.send("begin");
+    await begin(guard);
     await scene.complete();
     guard.abandon();
     assert.deepEqual(await scene.nodesOnce("concluded", 20), atSource);
@@ -264,7 +266,7 @@ describe("the switch's guard", function () {
     it(`finds the monitor ${socket}`, async () => {
       await using scene = await Scene.set({ socket });
       const guard = await scene.arm();
-      guard.send("begin");
+      await begin(guard);
       await scene.complete();
       guard.send("record");
       assert.equal(await guard.next(5), "recorded");
@@ -273,3 +275,9 @@ describe("the switch's guard", function () {
     });
   }
 });
+
+/** From here on the end of its input ends the switch. */
+async function begin(guard: Conversation): Promise<void> {
+  guard.send("begin");
+  assert.equal(await guard.next(5), "begun");
+}

@@ -50,6 +50,19 @@ describe("the lock of a disk", function () {
     assert.deepEqual(await readdir(folder), []);
   });
 
+  it("goes with the last manifest in one command, and no other lock does", async () => {
+    const locks = new Locks(host);
+    await take(locks);
+    await locks.take(folder, "ffffffff", { said: () => {}, stop: new AbortController().signal });
+    const manifest = path.join(folder, "manifest");
+    await writeFile(manifest, "{}");
+    await locks.releaseWith(manifest, key);
+    assert.deepEqual(await readdir(folder), ["lm-ffffffff.lock"]);
+    assert.deepEqual([locks.has(key), locks.has("ffffffff")], [false, true]);
+    await locks.release();
+    assert.deepEqual(await readdir(folder), []);
+  });
+
   it("of a process of this machine that is gone is taken over at once", async () => {
     const { pid } = spawnSync("true");
     await lieThere({ ...newHolder(), pid });

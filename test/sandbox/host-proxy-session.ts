@@ -51,9 +51,14 @@ function ask(question: Question): Promise<string> {
   });
 }
 
+/** After a line that was lost nothing more arrives, as on any stream. */
+let lost = false;
+
 async function pass({ bytes, answer, ...command }: CutCommand): Promise<void> {
+  if (lost) return;
   const verdict = await ask({ ask: "before", command });
-  if (verdict === "drop" || verdict === "cut") return;
+  lost = verdict === "drop" || verdict === "cut";
+  if (lost) return;
   if (verdict === "forward") return void shell.stdin.write(bytes);
   withheld = [];
   shell.stdin.write(bytes);

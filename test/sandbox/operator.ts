@@ -79,7 +79,7 @@ export class Operator implements AsyncDisposable {
     const block = blocks.find((one) => one.device === device || one.qdev === device || (one.qdev ?? "").includes(`/${device}/`));
     if (block?.inserted === undefined) throw new Error(`The guest has no image in ${device}: ${JSON.stringify(blocks)}`);
     const { filename } = block.inserted.image;
-    return filename.startsWith("json:") ? JSON.parse(filename.slice(5)).file.filename : filename;
+    return filename.startsWith("json:") ? fileIn(JSON.parse(filename.slice(5))) : filename;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -105,4 +105,14 @@ export class Operator implements AsyncDisposable {
     if (reply.event !== undefined) this.events.push(reply);
     else this.#waiting.shift()?.resolve(reply);
   }
+}
+
+interface Described {
+  filename?: string;
+  file?: Described;
+}
+
+/** Below a format, and below the filter of a job that may stand on it. */
+function fileIn({ filename, file }: Described): string {
+  return filename ?? (file === undefined ? "" : fileIn(file));
 }

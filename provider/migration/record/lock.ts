@@ -9,7 +9,7 @@ import { readFileSync, readlinkSync } from "node:fs";
 import { hostname } from "node:os";
 import { z } from "zod";
 import { fileNames } from "../../disk/names.js";
-import { directoryOf, within } from "../../disk/paths.js";
+import { baseName, directoryOf, within } from "../../disk/paths.js";
 import { UserError } from "../../errors.js";
 import { freeBytes } from "../../host/files.js";
 import type { Host } from "../../host/host.js";
@@ -81,6 +81,11 @@ const release = `while [ $# -gt 1 ]; do
   (exec 9<"\${1%/*}/" && flock 9 && if [ "$(cat "$1" 2>/dev/null)" = "$2" ]; then rm -f -- "$1" && sync -- "\${1%/*}/"; fi)
   shift 2
 done`;
+
+/** {@link release} after the file in the first argument is gone: whoever is cut leaves both, or neither. */
+const releaseWith = `rm -f -- "$1" && sync -- "\${1%/*}/" || exit 1
+shift
+${release}`;
 
 /** How to wait for a lock: what is said meanwhile, and when to give up. */
 export interface Waiting {
@@ -182,6 +187,21 @@ export class Locks {
       `Unable to move a disk on ${this.host.name}: another run is at it (${run}, process ${pid} on ${name}; its lock is ${path}). ` +
         "Nothing was touched. Let it end, then run `pulumi up` again.",
     );
+  }
+
+  /**
+   * The end of a disk's move: its last manifest goes together with its locks, so that a run which is killed right then leaves neither.
+   */
+  async releaseWith(manifest: string, key: string): Promise<void> {
+    const mine = [...this.held].filter(([path]) => baseName(path) === fileNames.lock(key));
+    const { exitStatus, stderr } = await this.host.run(releaseWith, [manifest, ...mine.flat()]);
+    if (exitStatus !== 0) throw new UserError(`Unable to remove ${manifest} on ${this.host.name}: ${lastWords(stderr)}. Run again.`);
+    for (const [path] of mine) this.held.delete(path);
+  }
+
+  /** Whether this disk's places are held. */
+  has(key: string): boolean {
+    return [...this.held.keys()].some((path) => baseName(path) === fileNames.lock(key));
   }
 
   /** Gives all back. What cannot be given back is left to its silence. */

@@ -80,11 +80,18 @@ export async function writeRecords(host: Host, key: DiskKey, manifest: Manifest)
   await writeDestinationRecord(host, key, manifest);
 }
 
-/** Takes the manifests away; the one beside the active image goes last, so that it is found as long as there is anything to do. */
-export async function removeRecords(host: Host, key: DiskKey, manifest: Manifest, active: "source" | "destination"): Promise<void> {
+/**
+ * Takes the manifests away; the one beside the active image goes last, so that it is found as long as there is anything to do.
+ * @param removeLast how that one goes
+ */
+export async function removeRecords(
+  host: Host,
+  key: DiskKey,
+  manifest: Manifest,
+  active: "source" | "destination",
+  removeLast = (path: string) => removeFile(host, path),
+): Promise<void> {
   const paths = manifestPaths(manifest, key);
-  const last = paths[active];
-  const first = active === "source" ? paths.destination : paths.source;
-  await removeFile(host, first);
-  await removeFile(host, last);
+  await removeFile(host, active === "source" ? paths.destination : paths.source);
+  await removeLast(paths[active]);
 }

@@ -3,7 +3,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { fileNames, nodeNames } from "../../disk/names.js";
 import { within } from "../../disk/paths.js";
-import { messageOf } from "../../errors.js";
+import { isKind, messageOf } from "../../errors.js";
 import { createExclusively, freeBytes, removeFile, statFiles, takeOver } from "../../host/files.js";
 import { compareImages } from "../../image/compare.js";
 import { bytesText, complaint, wordsOf } from "../complaint.js";
@@ -125,15 +125,23 @@ async function withIdentities(site: Bound, layers: readonly MovedLayer[]): Promi
   });
 }
 
-/** The source's manifest, and the proof that QEMU itself may write at the destination; without that proof nothing of it stays. */
+/**
+ * The source's manifest, and the proof that QEMU itself may write at the destination; where that is refused nothing of it stays. A cut
+ * connection leaves it open whether QEMU has the probe open: then the manifest stays, by which the next run finds it.
+ */
 async function record(site: Bound, { disk, manifest }: Draft): Promise<void> {
   await writeSourceRecord(site.host, disk.key, manifest);
   try {
     await probe(site, disk, manifest);
   } catch (cause) {
-    await removeRecords(site.host, disk.key, manifest, "source");
+    if (!isCut(cause)) await removeRecords(site.host, disk.key, manifest, "source");
     throw cause;
   }
+}
+
+/** Nobody has refused anything: what was asked may have been done. */
+function isCut(cause: unknown): boolean {
+  return isKind(cause, "unreachable") || isKind(cause, "outcome-unknown");
 }
 
 async function probe(site: Bound, disk: SeenDisk, manifest: Manifest): Promise<void> {
@@ -151,12 +159,14 @@ async function probe(site: Bound, disk: SeenDisk, manifest: Manifest): Promise<v
     await createExclusively(site.host, path, " ".repeat(4096));
     await takeOver(site.host, manifest.source.active, path);
   } catch (cause) {
+    if (isCut(cause)) throw cause;
     await removeFile(site.host, path);
     throw refuse(`nothing can be created in ${site.destination} (${wordsOf(cause)})`, cause);
   }
   try {
     await site.guest.probe(nodeNames.probe(disk.key), path, disk.image.cache);
   } catch (cause) {
+    if (isCut(cause)) throw cause;
     throw refuse(`its QEMU cannot open a file in ${site.destination} (${wordsOf(cause)})`, cause);
   } finally {
     await removeFile(site.host, path);

@@ -19,8 +19,11 @@ interface Written extends SeenDisk {
   manifest: Manifest;
 }
 
+/** How the last of a move's records goes: with the locks, where nothing is to be done after it. */
+type RemoveLast = (manifest: string) => Promise<void>;
+
 /** After the switch: the former chain is closed, the former image put where it belongs, and nothing of the move stays. */
-export async function tidy(site: Site, seen: Seen, disk: Written, outcome: Outcome): Promise<void> {
+export async function tidy(site: Site, seen: Seen, disk: Written, outcome: Outcome, removeLast?: RemoveLast): Promise<void> {
   const { manifest } = disk;
   if (manifest.link) await pointLink(site, disk, manifest.link, { from: manifest.link.before, to: manifest.destination.directory });
   const left = await closeFormer(site, seen, disk, outcome);
@@ -31,7 +34,7 @@ export async function tidy(site: Site, seen: Seen, disk: Written, outcome: Outco
     if (source !== manifest.source.active) outcome.left(disk.disk, `${source}: other disks may stand on it`);
   }
   await removeScaffold(site, disk, manifest);
-  await removeRecords(site.host, disk.key, manifest, "destination");
+  await removeRecords(site.host, disk.key, manifest, "destination", removeLast);
 }
 
 /** Closes what the guest stood on before; names of what QEMU keeps open. */
@@ -80,7 +83,7 @@ async function putAwayFormerImage(site: Site, manifest: Manifest, outcome: Outco
 }
 
 /** Before the switch: the source's exact chain, and nothing of ours at the destination. Every line of it may be done twice. */
-export async function clear(site: Site, seen: Seen, disk: Written): Promise<void> {
+export async function clear(site: Site, seen: Seen, disk: Written, removeLast?: RemoveLast): Promise<void> {
   const { manifest } = disk;
   const { destination, overlay } = manifest;
   const strange = overlay ? closable(seen, disk, manifest) : [];
@@ -92,7 +95,7 @@ export async function clear(site: Site, seen: Seen, disk: Written): Promise<void
   // committed down, or never written to: the observation has made sure of one of the two
   if (overlay) await removeOverlay(site, overlay);
   await removeScaffold(site, disk, manifest);
-  await removeRecords(site.host, disk.key, manifest, "source");
+  await removeRecords(site.host, disk.key, manifest, "source", removeLast);
 }
 
 /**

@@ -7,8 +7,8 @@
  * the target. Beside each manifest lie `.next`, what it shall say but for the target's size and time at its end, and `.back`,
  * what it says now; beside a quarantine name perhaps `.link`, which takes the image's old name.
  *
- * It says `armed <tool>`; understands `begin`, `still`, `record`, `end`; answers `record` with `recorded`, or with `failed …`
- * after setting everything back. At the end of its input in a begun switch it lets the guest go on by itself: job-finalize
+ * It says `armed <tool>`; understands `begin`, `still`, `record`, `end`; answers `begin` with `begun`, `record` with `recorded`, or with
+ * `failed …` after setting everything back. At the end of its input in a begun switch it lets the guest go on by itself: job-finalize
  * where `current` is written for all disks, else job-cancel. After 5 s of silence in a begun switch it ends the sshd process
  * that serves us, so that the monitor comes free and its own input ends.
  */
@@ -131,10 +131,10 @@ begun=no current=source
 echo "armed $tool"
 while IFS= read -r word; do
   case $word in
-    begin) begun=yes; watch yes ;;
+    begin) begun=yes; watch yes; echo begun ;;
     still) watch yes ;;
     record)
-      watch yes
+      begun=yes; watch yes # whoever writes it down has begun it: then the end of the input must let the guest go on
       if words=$(record "$@" 2>&1); then current=destination; echo recorded
       else set_back "$@"; echo "failed $(printf %s "$words" | tr '\\n' ' ')"; fi ;;
     end) watch no; exit 0 ;;

@@ -8,6 +8,7 @@
 import type { Job } from "../../disk/job.js";
 import { type DiskKey, standInNames } from "../../disk/names.js";
 import { baseName } from "../../disk/paths.js";
+import { BugError } from "../../errors.js";
 import { createExclusively, takeOver, writeFileAtomically } from "../../host/files.js";
 import type { Conversation } from "../../host/host.js";
 import { makeSymlink } from "../../host/links.js";
@@ -71,7 +72,10 @@ export async function switchDisks(site: Site, turns: readonly Turn[], link: Link
 
 async function underGuard(site: Site, turns: readonly Turn[], outcome: Outcome, guard: Conversation): Promise<void> {
   try {
+    // only a guard that has begun lets the guest go on if we cannot: before that no job may come to its end
     guard.send("begin");
+    const begun = await guard.next(guardSilenceSeconds);
+    if (begun !== "begun") throw new BugError(`The switch's guard answers "${begun}" to its begin.`);
     const began = performance.now();
     await becomePending(site, turns, guard);
     guard.send("record");
