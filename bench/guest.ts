@@ -62,7 +62,7 @@ async function measure(size: Size, sandbox: Sandbox, say: (line: string) => void
   say("making the disks and starting the guests");
   const storage = path.join(sandbox.folder, "web", "path1");
   const disk = { storage, layers: threeLayersOf(size), virtualMiB: virtualMiB[size] };
-  const web = await sandbox.startGuest({ name: "web", disks: [disk], writer: "measuring" });
+  const web = await sandbox.startGuest({ name: "web", disks: [disk] });
   const bytesPerSecond = await panelSpeed(web, sandbox);
   const latencies = new Latencies();
   const pauses: number[] = [];
@@ -163,7 +163,7 @@ async function blockcopied(
   const disks = (at: (...names: string[]) => string) => [
     { storage: at("path1"), layers: threeLayersOf(size), virtualMiB: virtualMiB[size] },
   ];
-  const managed = await ManagedGuest.start(libvirtd, sandbox.folder, { name: "managed", disks, writer: "measuring" });
+  const managed = await ManagedGuest.start(libvirtd, sandbox.folder, { name: "managed", disks });
   for (let round = 1; round <= sizes[size].rounds; round++) {
     const before = (await libvirtd.sourceOf("managed", "vda", "live")) ?? "";
     const files = await filesOf(before);

@@ -106,7 +106,7 @@ class Movable {
 
   static async start(sandbox: Sandbox, name: string, size: Size): Promise<Movable> {
     const disk = { storage: path.join(sandbox.folder, name, "path1"), layers: threeLayersOf(size), virtualMiB: virtualMiB[size] };
-    const guest = await sandbox.startGuest({ name, disks: [disk], writer: "measuring" });
+    const guest = await sandbox.startGuest({ name, disks: [disk] });
     const operator = await Operator.connect(guest.operatorSocket);
     sandbox.defer(() => operator.close());
     return new Movable(sandbox, name, operator, guest.qmpSocket, virtualMiB[size] * 2 ** 20);
@@ -159,7 +159,7 @@ class Managed {
     const disks = (at: (...names: string[]) => string) => [
       { storage: at("path1"), layers: threeLayersOf(size), virtualMiB: virtualMiB[size] },
     ];
-    return new Managed(libvirtd, await ManagedGuest.start(libvirtd, sandbox.folder, { name: "managed", disks, writer: "measuring" }));
+    return new Managed(libvirtd, await ManagedGuest.start(libvirtd, sandbox.folder, { name: "managed", disks }));
   }
 
   async blockcopy(round: number): Promise<number> {

@@ -31,7 +31,7 @@ export async function movedByReflink(size: Size, say: (line: string) => void): P
     await run("mount", ["-o", "loop", image, folder]);
     sandbox.defer(() => run("umount", [folder]));
     const disk = { storage: path.join(folder, "path1"), layers: threeLayersOf(size), virtualMiB: virtualMiB[size] };
-    const guest = await sandbox.startGuest({ name: "web", disks: [disk], writer: "measuring" });
+    const guest = await sandbox.startGuest({ name: "web", disks: [disk] });
     const values: number[] = [];
     for (let round = 0; round < rounds[size]; round++) {
       const destination = path.join(folder, `to-${round}`);

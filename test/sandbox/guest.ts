@@ -7,7 +7,7 @@ import path from "node:path";
 import { until } from "./command.js";
 import { diskArguments, type OtherImages, type Style } from "./command-line.js";
 import { type Disk, type DiskOptions, makeImages, planDisks } from "./disks.js";
-import { type Writer, writeInitramfs } from "./initramfs.js";
+import { writeInitramfs } from "./initramfs.js";
 import { guestKernel } from "./kernel.js";
 import { mourn, watchOver } from "./processes.js";
 import { qemuCommand } from "./qemu.js";
@@ -27,10 +27,8 @@ export interface GuestOptions {
   extraArguments?: readonly string[];
   /** Default: the QEMU that was chosen for this run (qemu.ts). Another one must see `folder` under the same path. */
   command?: readonly string[];
-  /** What the guest rests between two records. @default 10 */
+  /** What the guest rests between two records. @default 20 */
   pauseMs?: number;
-  /** @default "shell" */
-  writer?: Writer;
 }
 
 /** A disk of a running or stopped guest, with what a check of its images must know. */
@@ -45,7 +43,7 @@ export async function startGuest(options: GuestOptions): Promise<Guest> {
   const disks = planDisks(options.disks ?? [{ storage: path.join(folder, "path1") }]);
   for (const disk of disks) await makeImages(disk);
   await copyFile((await guestKernel()).image, path.join(folder, "vmlinuz"));
-  await writeInitramfs(path.join(folder, "initramfs.gz"), options.writer);
+  await writeInitramfs(path.join(folder, "initramfs.gz"));
   const guest = new Guest(options, disks);
   await guest.boot();
   return guest;
@@ -184,12 +182,12 @@ export class Guest implements AsyncDisposable {
   }
 
   #arguments(others: OtherImages): string[] {
-    const { folder, style = "blockdev", pauseMs = 10 } = this.options;
+    const { folder, style = "blockdev", pauseMs = 20 } = this.options;
     const inFolder = (name: string) => path.join(folder, name).replaceAll(",", ",,");
     const first = 1 + Math.max(0, ...this.#written().map((disk) => this.acknowledged(disk.id)));
     const names = this.#written().map((disk) => disk.guestName);
     // no_timer_check: on a busy machine an emulated timer is late, and the kernel would give it up with a panic
-    const append = `console=ttyS0 quiet panic=-1 no_timer_check livedisk.disks=${names.join(",")} livedisk.first=${first} livedisk.pause=${pauseMs * 1000}`;
+    const append = `console=ttyS0 quiet panic=-1 no_timer_check nokaslr mitigations=off cryptomgr.notests livedisk.disks=${names.join(",")} livedisk.first=${first} livedisk.pause=${pauseMs * 1000}`;
     return [
       ...["-M", "q35,accel=tcg", "-m", "256", "-nodefaults", "-display", "none", "-no-reboot"],
       ...["-kernel", path.join(folder, "vmlinuz"), "-initrd", path.join(folder, "initramfs.gz"), "-append", append],

@@ -1,4 +1,4 @@
-/** What the test guest runs: a busybox script that writes checksummed records to every disk and says which ones are safe. */
+/** What the test guest runs: a script that starts a writer of checksummed records for every disk. */
 
 import { copyFile, mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
@@ -7,27 +7,11 @@ import { findProgram } from "./install.js";
 import { guestKernel, moduleOrder } from "./kernel.js";
 
 /**
- * One process per disk. A record is a line of 64 bytes, 64 times: the sequence number decides every byte of it.
- * It is said to be safe (`W <disk> <number> <duration>cs`) only after its fsync returned. See record.ts for the same rules, read back.
+ * One process per disk, which never forks, so that it costs an emulated processor little and can measure each write itself. A record is a
+ * line of 64 bytes, 64 times: the sequence number decides every byte of it. It is said to be safe (`W <disk> <number> <duration>us`) only
+ * after its fsync returned. See record.ts for the same rules, read back. Perl is on every Debian.
  */
-const writer = `write_records() {
-  disk=$1; n=$first; dots=...............................................................
-  while true; do
-    slot=$((n % 400)); at=$((slot * 16 + slot % 16))
-    line="livedisk $disk $n $(((n * 48271 + 11) % 2147483647)) "
-    line="$line\${dots:\${#line}}
-"
-    record=$line; record=$record$record$record$record; record=$record$record$record$record; record=$record$record$record$record
-    printf %s "$record" >/tmp/$disk
-    uptime_cs; began=$now
-    dd if=/tmp/$disk of=/dev/$disk bs=4096 seek=$at conv=notrunc,fsync 2>/dev/null && { uptime_cs; echo "W $disk $n $((now - began))cs"; }
-    n=$((n + 1)); usleep $pause
-  done
-}
-`;
-
-/** The same records, written by one process that never forks, so that it can measure each write itself, in microseconds. Perl is on every Debian. */
-const measuringWriter = `my ($disk, $n, $pause) = @ARGV;
+const writer = `my ($disk, $n, $pause) = @ARGV;
 sysopen(my $out, "/dev/$disk", 1) or die "no $disk";
 $| = 1;
 sub now { my $time = "\\0" x 16; syscall(228, 1, $time); my ($s, $ns) = unpack("qq", $time); return $s * 1000000 + int($ns / 1000); }
@@ -49,8 +33,6 @@ export PATH=/bin
 mount -t devtmpfs d /dev; mount -t proc p /proc; mount -t sysfs s /sys; mount -t tmpfs t /tmp
 echo
 fail() { echo "NODISK $1"; sleep 100000; }
-uptime_cs() { read -r up rest </proc/uptime; now=$((\${up%.*} * 100 + 1\${up#*.} - 100)); }
-${writer}
 first=1; pause=10000; disks=
 for word in $(cat /proc/cmdline); do case $word in
   livedisk.first=*) first=\${word#*=};;
@@ -66,16 +48,13 @@ for disk in $disks; do
 done
 echo READY
 for disk in $disks; do
-  if [ -e /writer.pl ]; then perl /writer.pl $disk $first $pause & else write_records $disk & fi
+  perl /writer.pl $disk $first $pause &
 done
 while true; do sleep 100000; done
 `;
 
-/** `measuring` tells how long each write took to the microsecond; `shell` to 10 ms, the start of a process included. */
-export type Writer = "shell" | "measuring";
-
 /** Writes the initramfs to `file`. Cheap (0.1 s): made anew for every guest. */
-export async function writeInitramfs(file: string, writer: Writer = "shell"): Promise<void> {
+export async function writeInitramfs(file: string): Promise<void> {
   const kernel = await guestKernel();
   const busybox = findProgram("busybox");
   if (busybox === undefined) throw new Error("Unable to make the test guest: there is no busybox. Install the package busybox-static.");
@@ -84,7 +63,7 @@ export async function writeInitramfs(file: string, writer: Writer = "shell"): Pr
   await copyFile(busybox, path.join(root, "bin/busybox"));
   for (const module of moduleOrder) await copyFile(path.join(kernel.modules, `${module}.ko`), path.join(root, "lib", `${module}.ko`));
   await writeFile(path.join(root, "init"), init, { mode: 0o755 });
-  if (writer === "measuring") await addPerl(root);
+  await addPerl(root);
   const pack = `cd "$1" && find . | cpio --create --format=newc --quiet | gzip -1 >"$2" && rm -r "$1"`;
   await run("sh", ["-c", pack, "sh", root, file]);
 }
@@ -98,5 +77,5 @@ async function addPerl(root: string): Promise<void> {
     await mkdir(path.dirname(there), { recursive: true });
     await copyFile(file, there);
   }
-  await writeFile(path.join(root, "writer.pl"), measuringWriter);
+  await writeFile(path.join(root, "writer.pl"), writer);
 }

@@ -5,7 +5,7 @@ import path from "node:path";
 import { until } from "./command.js";
 import { type Disk, type DiskOptions, makeImages, planDisks } from "./disks.js";
 import type { GuestDisk } from "./guest.js";
-import { type Writer, writeInitramfs } from "./initramfs.js";
+import { writeInitramfs } from "./initramfs.js";
 import { guestKernel } from "./kernel.js";
 import type { Libvirtd } from "./libvirtd.js";
 import { SerialLog } from "./serial.js";
@@ -15,8 +15,6 @@ export interface ManagedGuestOptions {
   name?: string;
   /** Default: one disk of two layers in `<folder>/path1`. */
   disks?: (at: (...names: string[]) => string) => DiskOptions[];
-  /** @default "shell" */
-  writer?: Writer;
   /** More of a disk's XML, by its id. */
   diskXml?: Readonly<Record<string, string>>;
 }
@@ -50,7 +48,7 @@ export class ManagedGuest {
     const disks = planDisks(options.disks?.(at) ?? [{ storage: at("path1") }]);
     for (const disk of disks) await makeImages(disk);
     await copyFile((await guestKernel()).image, at("vmlinuz"));
-    await writeInitramfs(at("initramfs.gz"), options.writer);
+    await writeInitramfs(at("initramfs.gz"));
     const guest = new ManagedGuest(libvirtd, name, folder, disks, options);
     await guest.define();
     await guest.boot();
@@ -118,7 +116,7 @@ export class ManagedGuest {
   }
 
   #xml(): string {
-    const append = `console=ttyS0 quiet panic=-1 livedisk.disks=${this.disks.map(({ guestName }) => guestName).join(",")} livedisk.first=1 livedisk.pause=10000`;
+    const append = `console=ttyS0 quiet panic=-1 nokaslr mitigations=off cryptomgr.notests livedisk.disks=${this.disks.map(({ guestName }) => guestName).join(",")} livedisk.first=1 livedisk.pause=20000`;
     const boot = `<kernel>${this.at("vmlinuz")}</kernel><initrd>${this.at("initramfs.gz")}</initrd><cmdline>${append}</cmdline>`;
     const serial = `<serial type='file'><source path='${this.at("serial.log")}' append='on'/><target port='0'/></serial>`;
     return `<domain type='qemu'><name>${this.name}</name><memory unit='MiB'>256</memory><vcpu>1</vcpu>

@@ -53,14 +53,14 @@ export class SerialLog {
   }
 
   #take(line: string): void {
-    const record = /^W (\S+) (\d+) (\d+)(cs|us)$/.exec(line);
+    const record = /^W (\S+) (\d+) (\d+)us$/.exec(line);
     if (record === null) {
       this.#text += `${line}\n`;
       return;
     }
-    const [, guestName = "", sequence, duration, unit] = record;
+    const [, guestName = "", sequence, duration] = record;
     const list = this.#records.get(guestName) ?? [];
-    list.push({ sequence: Number(sequence), durationMs: Number(duration) * (unit === "cs" ? 10 : 0.001) });
+    list.push({ sequence: Number(sequence), durationMs: Number(duration) / 1000 });
     this.#records.set(guestName, list);
   }
 }
