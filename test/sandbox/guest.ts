@@ -27,7 +27,7 @@ export interface GuestOptions {
   extraArguments?: readonly string[];
   /** Default: the QEMU that was chosen for this run (qemu.ts). Another one must see `folder` under the same path. */
   command?: readonly string[];
-  /** What the guest rests between two records. @default 20 */
+  /** What the guest rests between two records. @default 40 */
   pauseMs?: number;
 }
 
@@ -182,7 +182,7 @@ export class Guest implements AsyncDisposable {
   }
 
   #arguments(others: OtherImages): string[] {
-    const { folder, style = "blockdev", pauseMs = 20 } = this.options;
+    const { folder, style = "blockdev", pauseMs = 40 } = this.options;
     const inFolder = (name: string) => path.join(folder, name).replaceAll(",", ",,");
     const first = 1 + Math.max(0, ...this.#written().map((disk) => this.acknowledged(disk.id)));
     const names = this.#written().map((disk) => disk.guestName);

@@ -116,7 +116,7 @@ export class ManagedGuest {
   }
 
   #xml(): string {
-    const append = `console=ttyS0 quiet panic=-1 nokaslr mitigations=off cryptomgr.notests livedisk.disks=${this.disks.map(({ guestName }) => guestName).join(",")} livedisk.first=1 livedisk.pause=20000`;
+    const append = `console=ttyS0 quiet panic=-1 nokaslr mitigations=off cryptomgr.notests livedisk.disks=${this.disks.map(({ guestName }) => guestName).join(",")} livedisk.first=1 livedisk.pause=40000`;
     const boot = `<kernel>${this.at("vmlinuz")}</kernel><initrd>${this.at("initramfs.gz")}</initrd><cmdline>${append}</cmdline>`;
     const serial = `<serial type='file'><source path='${this.at("serial.log")}' append='on'/><target port='0'/></serial>`;
     return `<domain type='qemu'><name>${this.name}</name><memory unit='MiB'>256</memory><vcpu>1</vcpu>
