@@ -134,9 +134,10 @@ export class Arena implements AsyncDisposable {
     return chains.toSorted((a, b) => b.length - a.length)[0]?.[0]?.path;
   }
 
-  /** Whether its own command line names that image already, else how it must be told. */
+  /** Whether its own command line names that image already, and what it stands on, else how it must be told. */
   bootFrom(image: string): Record<string, string> {
     const { guest, link } = this.stage;
+    if (link === undefined) return { vda: image }; // in the middle of a move the layers below may be others: the header names them
     const named = link === undefined ? guest.disk().chain[0] : path.join(readlinkSync(link), "old.qcow2");
     return image === named ? {} : { vda: image };
   }

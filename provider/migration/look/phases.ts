@@ -6,6 +6,7 @@ import { jobNames } from "../../disk/names.js";
 import { baseName } from "../../disk/paths.js";
 import { impossible } from "../../errors.js";
 import { type FileStat, statFiles } from "../../host/files.js";
+import { readHeaders } from "../../image/headers.js";
 import { type LayerState, layerStates } from "../../image/sidecar.js";
 import { currentStanding, type Manifest, type MovedLayer, pathOf, type Standing } from "../record/manifest.js";
 import type { Viewpoint } from "../site.js";
@@ -101,7 +102,7 @@ async function phaseOfSnapshot(evidence: Evidence, overlay: Overlay, standing: S
     case "overlay":
       return manifest.layers[0]?.source === manifest.source.active ? phaseOfLayers(evidence, manifest.layers) : { phase: "frozen" };
     case "target":
-      return isCollapsed(evidence, overlay) ? { phase: "switched" } : { phase: "pivoted" };
+      return isCollapsed(evidence, overlay) ? phaseOfCollapsed(evidence, overlay) : { phase: "pivoted" };
     case "landing":
       return { phase: "switched" };
     default:
@@ -125,6 +126,24 @@ function phaseOnFormer(manifest: Manifest, overlay: Overlay, sides: "both" | "so
 /** Nothing to shorten, or the copied image is pulled away: it is no layer any more. */
 function isCollapsed({ image }: Evidence, { collapse, landing }: Overlay): boolean {
   return collapse === "none" || (collapse === "pull" && !image.chain.some(({ path }) => baseName(path) === baseName(landing)));
+}
+
+/**
+ * What QEMU stands on is not what the next boot finds: a guest that was started with another chain than its image's own, and one whose
+ * header could not be written when its pull ended (stream_prepare() in block/stream.c, QEMU 7.2), still need the copied image.
+ */
+async function phaseOfCollapsed({ site, records }: Evidence, { collapse, landing }: Overlay): Promise<Phase> {
+  if (collapse !== "pull") return { phase: "switched" };
+  const { target } = records.manifest.destination;
+  const [header = { why: "it was not asked" }] = await readHeaders(site.host, [{ path: target, format: "qcow2" }], "single layers");
+  const unread = "why" in header ? header.why : undefined;
+  const backing = "why" in header ? undefined : header[0]?.backingName;
+  if (unread === undefined && (backing === undefined || baseName(backing) !== baseName(landing))) return { phase: "switched" };
+  const why =
+    unread === undefined
+      ? `the guest runs without ${landing}, which ${target} still names in its header. Stop the guest, and start it from ${target} as that header has it`
+      : `the header of ${target} cannot be read (${unread}), so it is not known whether ${landing} is needed`;
+  return { phase: "contradiction", why };
 }
 
 /**
