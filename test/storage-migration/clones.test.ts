@@ -18,7 +18,7 @@ const clonesPerGuest = 25;
 const baseMiB = 32;
 
 describe("fifty clones on one base", function () {
-  this.timeout(240_000);
+  this.timeout(600_000);
   let sandbox: Sandbox;
   let guests: Guest[];
   const at = (...names: string[]) => path.join(sandbox.folder, ...names);
