@@ -11,6 +11,9 @@ import type { Size } from "./size.js";
 const layerMiB = { full: [2000, 1200, 896], tiny: [16, 8, 8] } as const;
 export const virtualMiB = { full: 8192, tiny: 64 } as const;
 
+/** A guest under measurement rests no longer between two writes, on either side. */
+export const writePauseMs = 10;
+
 export function threeLayersOf(size: Size): LayerOptions[] {
   let fromMiB = 0;
   return layerMiB[size].map((lengthMiB, index) => {

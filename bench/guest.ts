@@ -11,7 +11,7 @@ import { ManagedGuest } from "../test/sandbox/managed-guest.js";
 import { Operator } from "../test/sandbox/operator.js";
 import { createSandbox, type Sandbox } from "../test/sandbox/sandbox.js";
 import { created, Recorder } from "../test/storage-migration/stage.js";
-import { copyByPanel, filesOf, threeLayersOf, virtualMiB } from "./disk.js";
+import { copyByPanel, filesOf, threeLayersOf, virtualMiB, writePauseMs } from "./disk.js";
 import { type Figure, percentile, ratios } from "./figures.js";
 import type { Benchmark, Size } from "./size.js";
 
@@ -62,7 +62,7 @@ async function measure(size: Size, sandbox: Sandbox, say: (line: string) => void
   say("making the disks and starting the guests");
   const storage = path.join(sandbox.folder, "web", "path1");
   const disk = { storage, layers: threeLayersOf(size), virtualMiB: virtualMiB[size] };
-  const web = await sandbox.startGuest({ name: "web", disks: [disk] });
+  const web = await sandbox.startGuest({ name: "web", disks: [disk], pauseMs: writePauseMs });
   const bytesPerSecond = await panelSpeed(web, sandbox);
   const latencies = new Latencies();
   const pauses: number[] = [];
@@ -163,7 +163,7 @@ async function blockcopied(
   const disks = (at: (...names: string[]) => string) => [
     { storage: at("path1"), layers: threeLayersOf(size), virtualMiB: virtualMiB[size] },
   ];
-  const managed = await ManagedGuest.start(libvirtd, sandbox.folder, { name: "managed", disks });
+  const managed = await ManagedGuest.start(libvirtd, sandbox.folder, { name: "managed", disks, pauseMs: writePauseMs });
   for (let round = 1; round <= sizes[size].rounds; round++) {
     const before = (await libvirtd.sourceOf("managed", "vda", "live")) ?? "";
     const files = await filesOf(before);

@@ -12,7 +12,7 @@ import { Operator } from "../test/sandbox/operator.js";
 import { createSandbox, type Sandbox } from "../test/sandbox/sandbox.js";
 import { created, Recorder } from "../test/storage-migration/stage.js";
 import { fiveSteps } from "./by-hand.js";
-import { copyByPanel, filesOf, forgetCached, threeLayersOf, timed, virtualMiB } from "./disk.js";
+import { copyByPanel, filesOf, forgetCached, threeLayersOf, timed, virtualMiB, writePauseMs } from "./disk.js";
 import type { Figure } from "./figures.js";
 import { movedByReflink } from "./reflink.js";
 import type { Benchmark, Size } from "./size.js";
@@ -106,7 +106,7 @@ class Movable {
 
   static async start(sandbox: Sandbox, name: string, size: Size): Promise<Movable> {
     const disk = { storage: path.join(sandbox.folder, name, "path1"), layers: threeLayersOf(size), virtualMiB: virtualMiB[size] };
-    const guest = await sandbox.startGuest({ name, disks: [disk] });
+    const guest = await sandbox.startGuest({ name, disks: [disk], pauseMs: writePauseMs });
     const operator = await Operator.connect(guest.operatorSocket);
     sandbox.defer(() => operator.close());
     return new Movable(sandbox, name, operator, guest.qmpSocket, virtualMiB[size] * 2 ** 20);
@@ -159,7 +159,7 @@ class Managed {
     const disks = (at: (...names: string[]) => string) => [
       { storage: at("path1"), layers: threeLayersOf(size), virtualMiB: virtualMiB[size] },
     ];
-    return new Managed(libvirtd, await ManagedGuest.start(libvirtd, sandbox.folder, { name: "managed", disks }));
+    return new Managed(libvirtd, await ManagedGuest.start(libvirtd, sandbox.folder, { name: "managed", disks, pauseMs: writePauseMs }));
   }
 
   async blockcopy(round: number): Promise<number> {

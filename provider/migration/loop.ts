@@ -13,7 +13,7 @@ import { collapseManaged, foldManaged, freezeManaged } from "./managed/freezing.
 import { copyVanished, settleDefinition, startManagedCopy } from "./managed/mirror.js";
 import { type ManagedTurn, switchManaged } from "./managed/switch.js";
 import type { Outcome } from "./outcome.js";
-import { type Goal, nextSteps, type Step } from "./plan.js";
+import { disksOf, type Goal, nextSteps, type Step } from "./plan.js";
 import { Place } from "./side-by-side.js";
 import type { Seen, SeenDisk, Site } from "./site.js";
 import { begin, recordDestination } from "./steps/begin.js";
@@ -34,11 +34,6 @@ export function moveDisks(site: Site, places: HeldPlaces, goal: Goal, outcome: O
 
 /** Steps that bring load onto the host's storage, or begin what will: they wait for their turn. What lets a guest go on never waits. */
 const loading: ReadonlySet<Step["step"]> = new Set(["begin", "copy", "start-mirror", "collapse", "fold"]);
-
-function disksOf(step: Step): string[] {
-  if ("disks" in step) return step.disks;
-  return "disk" in step ? [step.disk] : [];
-}
 
 class Move {
   private readonly teller = new JobTeller();
@@ -81,7 +76,7 @@ class Move {
     for (;;) {
       const seen = await observe(this.site, this.places.disks);
       await this.space.look(seen);
-      const [step, ...alike] = nextSteps(this.heading, seen.disks);
+      const [step, ...alike] = nextSteps(this.aim, seen.disks);
       if (step.step === "done") return this.ended(seen);
       if (await this.places.takeBack([step, ...alike].flatMap(disksOf))) continue; // a disk that was done is not
       if (this.site.run.stop.aborted && step.step !== "let-go" && step.step !== "cancel") throw this.stopped(seen);
@@ -97,14 +92,9 @@ class Move {
     }
   }
 
-  private get heading(): Goal {
+  /** What is wanted by now: a move for which the source's space does not suffice is undone. */
+  private get aim(): Goal {
     return this.space.reason ? "withdraw" : this.goal;
-  }
-
-  /** How the last manifest of a disk with which nothing is to be done any more is removed. */
-  private lastOf(seen: Seen, disk: string): (manifest: string) => Promise<void> {
-    const { key } = one(seen, disk);
-    return (manifest) => this.places.giveBackWith(manifest, key);
   }
 
   private async take(step: Exclude<Step, { step: "done" }>, seen: Seen): Promise<void> {
@@ -158,7 +148,7 @@ class Move {
       case "tidy":
         return this.tidy(seen, one(seen, step.disk));
       case "clear":
-        return clear(site, seen, written(one(seen, step.disk)), this.heading === "withdraw" ? this.lastOf(seen, step.disk) : undefined);
+        return this.clear(seen, one(seen, step.disk));
       default:
         return impossible(step);
     }
@@ -174,8 +164,17 @@ class Move {
 
   private async tidy(seen: Seen, disk: SeenDisk): Promise<void> {
     await settleDefinition(this.site, disk, manifestOf(disk), this.outcome);
-    const isLast = this.heading === "withdraw" || disk.heading === "wanted";
-    await tidy(this.site, seen, written(disk), this.outcome, isLast ? this.lastOf(seen, disk.disk) : undefined);
+    const isDone = this.aim === "withdraw" || disk.heading === "wanted";
+    await tidy(this.site, seen, written(disk), this.outcome, isDone ? this.withLocks(disk) : undefined);
+  }
+
+  private clear(seen: Seen, disk: SeenDisk): Promise<void> {
+    return clear(this.site, seen, written(disk), this.aim === "withdraw" ? this.withLocks(disk) : undefined);
+  }
+
+  /** How the last manifest of a disk goes with which nothing is to be done any more. */
+  private withLocks({ key }: SeenDisk): (manifest: string) => Promise<void> {
+    return (manifest) => this.places.giveBackWith(manifest, key);
   }
 
   private ended(seen: Seen): Seen {

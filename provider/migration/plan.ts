@@ -35,6 +35,11 @@ export type Step =
   | { step: "tidy"; disk: string }
   | { step: "clear"; disk: string };
 
+export function disksOf(step: Step): readonly string[] {
+  if (step.step === "done") return [];
+  return "disks" in step ? step.disks : [step.disk];
+}
+
 /**
  * Which step goes first when disks stand at different places. Guest I/O that waits comes before all else; a switch comes
  * last, when every disk is ready for it, so that several disks switch all or none.

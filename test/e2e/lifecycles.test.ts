@@ -6,6 +6,7 @@ import path from "node:path";
 import type { Properties } from "../../provider/lifecycle.js";
 import { run } from "../sandbox/command.js";
 import type { DiskOptions, LayerOptions } from "../sandbox/disks.js";
+import { imageFile } from "../sandbox/operator.js";
 import { Stage } from "../storage-migration/stage.js";
 import { changesOf, type Declared, DeclaredStack, placeOf, plansIn } from "./declared.js";
 
@@ -198,8 +199,7 @@ describe("the life of a resource, as an engine sees it", function () {
   }
 
   async function placeIn(name: string): Promise<string> {
-    const file: string = name.startsWith("json:") ? JSON.parse(name.slice(5)).file.filename : name;
-    return path.relative(await realpath(stage.folder), await realpath(file));
+    return path.relative(await realpath(stage.folder), await realpath(imageFile(name)));
   }
 });
 

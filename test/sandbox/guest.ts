@@ -7,7 +7,7 @@ import path from "node:path";
 import { until } from "./command.js";
 import { diskArguments, type OtherImages, type Style } from "./command-line.js";
 import { type Disk, type DiskOptions, makeImages, planDisks } from "./disks.js";
-import { writeInitramfs } from "./initramfs.js";
+import { kernelArguments, writeInitramfs } from "./initramfs.js";
 import { guestKernel } from "./kernel.js";
 import { mourn, watchOver } from "./processes.js";
 import { qemuCommand } from "./qemu.js";
@@ -182,12 +182,10 @@ export class Guest implements AsyncDisposable {
   }
 
   #arguments(others: OtherImages): string[] {
-    const { folder, style = "blockdev", pauseMs = 40 } = this.options;
+    const { folder, style = "blockdev", pauseMs } = this.options;
     const inFolder = (name: string) => path.join(folder, name).replaceAll(",", ",,");
     const first = 1 + Math.max(0, ...this.#written().map((disk) => this.acknowledged(disk.id)));
-    const names = this.#written().map((disk) => disk.guestName);
-    // no_timer_check: on a busy machine an emulated timer is late, and the kernel would give it up with a panic
-    const append = `console=ttyS0 quiet panic=-1 no_timer_check nokaslr mitigations=off cryptomgr.notests livedisk.disks=${names.join(",")} livedisk.first=${first} livedisk.pause=${pauseMs * 1000}`;
+    const append = kernelArguments({ disks: this.#written().map(({ guestName }) => guestName), first, pauseMs });
     return [
       ...["-M", "q35,accel=tcg", "-m", "256", "-nodefaults", "-display", "none", "-no-reboot"],
       ...["-kernel", path.join(folder, "vmlinuz"), "-initrd", path.join(folder, "initramfs.gz"), "-append", append],

@@ -5,7 +5,7 @@ import path from "node:path";
 import { until } from "./command.js";
 import { type Disk, type DiskOptions, makeImages, planDisks } from "./disks.js";
 import type { GuestDisk } from "./guest.js";
-import { writeInitramfs } from "./initramfs.js";
+import { kernelArguments, writeInitramfs } from "./initramfs.js";
 import { guestKernel } from "./kernel.js";
 import type { Libvirtd } from "./libvirtd.js";
 import { SerialLog } from "./serial.js";
@@ -17,6 +17,8 @@ export interface ManagedGuestOptions {
   disks?: (at: (...names: string[]) => string) => DiskOptions[];
   /** More of a disk's XML, by its id. */
   diskXml?: Readonly<Record<string, string>>;
+  /** What the guest rests between two records. @default 40 */
+  pauseMs?: number;
 }
 
 export class ManagedGuest {
@@ -116,7 +118,7 @@ export class ManagedGuest {
   }
 
   #xml(): string {
-    const append = `console=ttyS0 quiet panic=-1 nokaslr mitigations=off cryptomgr.notests livedisk.disks=${this.disks.map(({ guestName }) => guestName).join(",")} livedisk.first=1 livedisk.pause=40000`;
+    const append = kernelArguments({ disks: this.disks.map(({ guestName }) => guestName), first: 1, pauseMs: this.options.pauseMs });
     const boot = `<kernel>${this.at("vmlinuz")}</kernel><initrd>${this.at("initramfs.gz")}</initrd><cmdline>${append}</cmdline>`;
     const serial = `<serial type='file'><source path='${this.at("serial.log")}' append='on'/><target port='0'/></serial>`;
     return `<domain type='qemu'><name>${this.name}</name><memory unit='MiB'>256</memory><vcpu>1</vcpu>

@@ -78,8 +78,7 @@ export class Operator implements AsyncDisposable {
     const blocks = (await this.execute("query-block")) as { device: string; qdev?: string; inserted?: { image: { filename: string } } }[];
     const block = blocks.find((one) => one.device === device || one.qdev === device || (one.qdev ?? "").includes(`/${device}/`));
     if (block?.inserted === undefined) throw new Error(`The guest has no image in ${device}: ${JSON.stringify(blocks)}`);
-    const { filename } = block.inserted.image;
-    return filename.startsWith("json:") ? fileIn(JSON.parse(filename.slice(5))) : filename;
+    return imageFile(block.inserted.image.filename);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -105,6 +104,11 @@ export class Operator implements AsyncDisposable {
     if (reply.event !== undefined) this.events.push(reply);
     else this.#waiting.shift()?.resolve(reply);
   }
+}
+
+/** The path in a name of QEMU's for an image. */
+export function imageFile(filename: string): string {
+  return filename.startsWith("json:") ? fileIn(JSON.parse(filename.slice(5)) as Described) : filename;
 }
 
 interface Described {

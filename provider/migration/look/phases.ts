@@ -102,7 +102,7 @@ async function phaseOfSnapshot(evidence: Evidence, overlay: Overlay, standing: S
     case "overlay":
       return manifest.layers[0]?.source === manifest.source.active ? phaseOfLayers(evidence, manifest.layers) : { phase: "frozen" };
     case "target":
-      return isCollapsed(evidence, overlay) ? phaseOfCollapsed(evidence, overlay) : { phase: "pivoted" };
+      return phaseOnTarget(evidence, overlay);
     case "landing":
       return { phase: "switched" };
     default:
@@ -123,26 +123,23 @@ function phaseOnFormer(manifest: Manifest, overlay: Overlay, sides: "both" | "so
   return sides === "source" ? { phase: "recorded" } : { phase: "unfrozen" };
 }
 
-/** Nothing to shorten, or the copied image is pulled away: it is no layer any more. */
-function isCollapsed({ image }: Evidence, { collapse, landing }: Overlay): boolean {
-  return collapse === "none" || (collapse === "pull" && !image.chain.some(({ path }) => baseName(path) === baseName(landing)));
-}
-
 /**
- * What QEMU stands on is not what the next boot finds: a guest that was started with another chain than its image's own, and one whose
- * header could not be written when its pull ended (stream_prepare() in block/stream.c, QEMU 7.2), still need the copied image.
+ * The chain is to be shortened, or it is as it shall be. After a pull QEMU's chain alone does not tell that: a guest that was started with
+ * another one than its image's own, and an image whose header could not be written when the pull ended (stream_prepare() in
+ * block/stream.c, QEMU 7.2), need the copied layer at the next boot.
  */
-async function phaseOfCollapsed({ site, records }: Evidence, { collapse, landing }: Overlay): Promise<Phase> {
-  if (collapse !== "pull") return { phase: "switched" };
+async function phaseOnTarget({ site, image, records }: Evidence, { collapse, landing }: Overlay): Promise<Phase> {
+  if (collapse === "none") return { phase: "switched" };
+  const isLanding = (path = "") => baseName(path) === baseName(landing);
+  if (collapse === "commit" || image.chain.some(({ path }) => isLanding(path))) return { phase: "pivoted" };
   const { target } = records.manifest.destination;
   const [header = { why: "it was not asked" }] = await readHeaders(site.host, [{ path: target, format: "qcow2" }], "single layers");
-  const unread = "why" in header ? header.why : undefined;
-  const backing = "why" in header ? undefined : header[0]?.backingName;
-  if (unread === undefined && (backing === undefined || baseName(backing) !== baseName(landing))) return { phase: "switched" };
-  const why =
-    unread === undefined
-      ? `the guest runs without ${landing}, which ${target} still names in its header. Stop the guest, and start it from ${target} as that header has it`
-      : `the header of ${target} cannot be read (${unread}), so it is not known whether ${landing} is needed`;
+  if ("why" in header) {
+    const why = `the header of ${target} cannot be read (${header.why}), so it is not known whether ${landing} is needed`;
+    return { phase: "contradiction", why };
+  }
+  if (!isLanding(header[0]?.backingName)) return { phase: "switched" };
+  const why = `the guest runs without ${landing}, which ${target} still names in its header. Stop the guest, and start it from ${target} as that header has it`;
   return { phase: "contradiction", why };
 }
 

@@ -189,11 +189,9 @@ export class Locks {
     );
   }
 
-  /**
-   * The end of a disk's move: its last manifest goes together with its locks, so that a run which is killed right then leaves neither.
-   */
+  /** The end of a disk's move: its last manifest goes together with its locks, so that a run which is killed right then leaves neither. */
   async releaseWith(manifest: string, key: string): Promise<void> {
-    const mine = [...this.held].filter(([path]) => baseName(path) === fileNames.lock(key));
+    const mine = this.of(key);
     const { exitStatus, stderr } = await this.host.run(releaseWith, [manifest, ...mine.flat()]);
     if (exitStatus !== 0) throw new UserError(`Unable to remove ${manifest} on ${this.host.name}: ${lastWords(stderr)}. Run again.`);
     for (const [path] of mine) this.held.delete(path);
@@ -201,7 +199,11 @@ export class Locks {
 
   /** Whether this disk's places are held. */
   has(key: string): boolean {
-    return [...this.held.keys()].some((path) => baseName(path) === fileNames.lock(key));
+    return this.of(key).length > 0;
+  }
+
+  private of(key: string): [path: string, text: string][] {
+    return [...this.held].filter(([path]) => baseName(path) === fileNames.lock(key));
   }
 
   /** Gives all back. What cannot be given back is left to its silence. */
