@@ -1,5 +1,6 @@
 /** The places of a move, held by one run at a time. */
 
+import type { Run } from "../lifecycle.js";
 import { type DiskPlaces, observeNames } from "./look/observe.js";
 import { endSharedLook } from "./look/shared-look.js";
 import { awaitSwitch } from "./managed/switch.js";
@@ -14,7 +15,7 @@ export async function withPlacesLocked<T>(site: Site, disks: readonly string[], 
   endSharedLook(site.host);
   const locks = new Locks(site.host);
   try {
-    const places = new HeldPlaces(site, locks, await observeNames(site, disks));
+    const places = new HeldPlaces(site.run, locks, await observeNames(site, disks));
     await places.take();
     await awaitSwitch(site, places.all);
     return await work(places);
@@ -27,7 +28,7 @@ export async function withPlacesLocked<T>(site: Site, disks: readonly string[], 
 /** The locked directories of every disk. */
 export class HeldPlaces {
   constructor(
-    private readonly site: Site,
+    private readonly run: Run,
     private readonly locks: Locks,
     readonly all: readonly DiskPlaces[],
   ) {}
@@ -40,7 +41,7 @@ export class HeldPlaces {
   /** Of each disk the source's directory first, then the destination's, then those of a move that is under way. */
   async take(places = this.all): Promise<void> {
     for (const { key, disk, directories } of places) {
-      await this.locks.takeAll(directories, key, { said: (text) => this.site.run.progress(`${disk} ${text}`), stop: this.site.run.stop });
+      await this.locks.takeAll(directories, key, { said: (text) => this.run.progress(`${disk} ${text}`), stop: this.run.stop });
     }
   }
 

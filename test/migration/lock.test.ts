@@ -7,6 +7,7 @@ import { copyFile, mkdtemp, readdir, readFile, rm, symlink, utimes, writeFile } 
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { isKind } from "../../provider/errors.js";
+import { HeldPlaces } from "../../provider/migration/locked.js";
 import { type Holder, holderIs, Locks, newHolder } from "../../provider/migration/record/lock.js";
 import { host, overSsh } from "../image/ssh-host.js";
 
@@ -61,6 +62,20 @@ describe("the lock of a disk", function () {
     assert.deepEqual([locks.has(key), locks.has("ffffffff")], [false, true]);
     await locks.release();
     assert.deepEqual(await readdir(folder), []);
+  });
+
+  it("is taken again for a disk with which something is to be done after its move has ended, and for no other", async () => {
+    const locks = new Locks(host);
+    const run = { progress: () => {}, say: () => {}, stop: new AbortController().signal, urn: "", credentials: {} };
+    const places = [key, "ffffffff"].map((one, index) => ({ disk: `vd${"ab"[index]}`, key: one, directories: [folder] }));
+    const held = new HeldPlaces(run, locks, places);
+    await held.take();
+    assert.equal(await held.takeBack(["vda", "vdb"]), false);
+    for (const { key } of places) await held.giveBackWith(path.join(folder, "manifest"), key);
+    assert.deepEqual(await readdir(folder), []);
+    assert.equal(await held.takeBack(["vda"]), true);
+    assert.deepEqual(await readdir(folder), [path.basename(file())]);
+    await locks.release();
   });
 
   it("of a process of this machine that is gone is taken over at once", async () => {
