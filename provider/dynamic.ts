@@ -18,13 +18,23 @@ const lifecycles = new Map<string, Lifecycle>([
   ["StorageMigration", storageMigration],
 ]);
 
+/** As package.json's `engines` says. */
+const oldestNode = 22;
+
 const providers = new Map<string, dynamic.ResourceProvider>();
 
 /**
  * The provider of a type of resource, always the same one in a process.
- * @throws Error if this version does not know `type`
+ * @throws Error if this version does not know `type`, or Node.js is too old
  */
-export function providerFor(type: string): dynamic.ResourceProvider {
+export function providerFor(type: string, node = process.versions.node): dynamic.ResourceProvider {
+  if (Number.parseInt(node, 10) < oldestNode) {
+    throw asError(
+      new UserError(
+        `Unable to load ${type}: pulumi-livedisk needs Node.js ${oldestNode} or newer, and this is ${node}. Nothing was touched.`,
+      ),
+    );
+  }
   const lifecycle = lifecycles.get(type);
   if (lifecycle === undefined) {
     throw asError(new UserError(`Unable to load ${type}: this version of pulumi-livedisk does not know it. Install a newer one.`));

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
+import { providerFor } from "../../provider/dynamic.js";
 
 /** What every resource in every state holds. Never change a byte of it. */
 const literal = 'exports.handler = () => require("pulumi-livedisk/dynamic").providerFor("DomainDisk")';
@@ -17,6 +18,13 @@ function evaluate(text: string): unknown {
 describe("the text in __provider", () => {
   it("loads the package's dynamic entry from a project's folder", () => {
     assert.throws(() => evaluate(literal.replace("DomainDisk", "Nothing")), { message: /Unable to load Nothing: this version/ });
+  });
+
+  it("says which Node.js it needs where that is too old", () => {
+    assert.throws(() => providerFor("DomainDisk", "20.20.2"), {
+      message: /needs Node\.js 22 or newer, and this is 20\.20\.2\. Nothing was touched/,
+    });
+    assert.ok(providerFor("DomainDisk", "22.0.0"));
   });
 
   for (const type of ["DomainDisk", "MirroredSnapshot", "StorageMigration"]) {

@@ -21,8 +21,8 @@ class Ahead {
     const again = this.#isRecent(this.#asked.get(name), now);
     const others = [...this.#asked].some(([other, at]) => other !== name && this.#isRecent(at, now));
     this.#asked.set(name, now);
-    if (again || !others) return see(this.virsh, name);
-    return this.#take(name) ?? (await this.#lookAtAll(name)) ?? see(this.virsh, name);
+    if (again || !others) return this.#lookAt(name);
+    return this.#take(name) ?? (await this.#lookAtAll(name)) ?? this.#lookAt(name);
   }
 
   #isRecent(at: number | undefined, now: number): boolean {
@@ -32,8 +32,19 @@ class Ahead {
   #take(name: string): DomainSeen | undefined {
     if (!this.#isRecent(this.#keptAt, performance.now())) this.#kept.clear();
     const kept = this.#kept.get(name);
-    this.#kept.delete(name);
+    if (kept) this.#forget(kept);
     return kept;
+  }
+
+  async #lookAt(name: string): Promise<DomainSeen> {
+    const seen = await see(this.virsh, name);
+    this.#forget(seen);
+    return seen;
+  }
+
+  /** Under both of its names: what was told by the one is not told again by the other. */
+  #forget({ live }: DomainSeen): void {
+    for (const key of [live.name, live.uuid]) this.#kept.delete(key);
   }
 
   async #lookAtAll(name: string): Promise<DomainSeen | undefined> {

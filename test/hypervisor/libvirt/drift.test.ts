@@ -61,38 +61,58 @@ describe("a disk that somebody else changed through libvirt", function () {
 
   it("is read from definition and files while its domain is shut off, and is not moved then", async () => {
     const { outputs } = await created(domainDisk, wanted());
+    await stage.guest.destroy();
+    try {
+      const seen = await read(outputs);
+      assert.equal(seen.outputs.running, false);
+      assert.deepEqual(pathsOf(seen.outputs), pathsOf(outputs));
+      const elsewhere = { ...wanted(), storage: stage.at("path2") };
+      await assert.rejects(domainDisk.update("id", seen.outputs, elsewhere, new Recorder()), /its domain is shut off.*Nothing was touched/);
+    } finally {
+      await stage.guest.boot();
+    }
+  });
+
+  it("says that its domain was renamed, and is gone when that is undefined", async () => {
+    const { outputs } = await created(domainDisk, wanted());
     const { virsh } = bound();
     await stage.guest.destroy();
-    const seen = await read(outputs);
-    assert.equal(seen.outputs.running, false);
-    assert.deepEqual(seen.outputs.chain, outputs.chain);
-    const elsewhere = { ...wanted(), storage: stage.at("path2") };
-    await assert.rejects(domainDisk.update("id", seen.outputs, elsewhere, new Recorder()), /its domain is shut off.*Nothing was touched/);
-    await virsh("domrename", "web", "web2");
-    const recorder = new Recorder();
-    const renamed = await read(outputs, recorder);
-    assert.match(String(renamed.outputs.drift), /the domain is called "web2" by now/);
-    await virsh("undefine", "web2");
-    assert.equal(await domainDisk.read("id", outputs, new Recorder()), gone);
-    await assert.rejects(created(domainDisk, wanted()), /There is no domain "web"/);
-    await domainDisk.delete("id", outputs, new Recorder());
+    try {
+      await virsh("domrename", "web", "web2");
+      const renamed = await read(outputs);
+      assert.match(String(renamed.outputs.drift), /the domain is called "web2" by now/);
+      await virsh("undefine", "web2");
+      assert.equal(await domainDisk.read("id", outputs, new Recorder()), gone);
+      await assert.rejects(created(domainDisk, wanted()), /There is no domain "web"/);
+      await domainDisk.delete("id", outputs, new Recorder());
+    } finally {
+      await virsh("undefine", "web2").catch(() => undefined); // gone already, where all went well
+      await stage.guest.define();
+      await stage.guest.boot();
+    }
   });
 
   it("is no missing disk while libvirtd is down", async () => {
-    await stage.guest.define();
     const { outputs } = await created(domainDisk, wanted());
     await stage.libvirtd.stop();
-    const recorder = new Recorder();
-    const seen = await read(outputs, recorder);
-    assert.deepEqual(seen.outputs, outputs);
-    assert.match(recorder.said.join(), /warning: Unable to ask libvirt at/);
-    await stage.libvirtd.launch();
+    try {
+      const recorder = new Recorder();
+      const seen = await read(outputs, recorder);
+      assert.deepEqual(seen.outputs, outputs);
+      assert.match(recorder.said.join(), /warning: Unable to ask libvirt at/);
+    } finally {
+      await stage.libvirtd.launch();
+    }
   });
 
   function bound() {
     return { virsh: (...args: string[]) => stage.libvirtd.virsh(...args) };
   }
 });
+
+function pathsOf({ chain }: Properties): string[] {
+  return (chain as { path: string }[]).map(({ path }) => path);
+}
 
 function byHand(stage: LibvirtStage): string {
   const lower = `<backingStore type='file'><format type='qcow2'/><source file='${stage.at("path2/common.qcow2")}'/><backingStore/></backingStore>`;
