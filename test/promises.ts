@@ -225,7 +225,7 @@ export const argumentsProved: Readonly<Record<string, Readonly<Record<string, re
     copyMode: [
       [
         "e2e/snapshot.test.ts",
-        "strategy snapshot with collapse commit and copy mode write-blocking ends on the same names, with every record",
+        "strategy snapshot with collapse pull and copy mode write-blocking ends on the same names, with every record",
       ],
     ],
     verify: [

@@ -42,8 +42,8 @@ export async function startGuest(options: GuestOptions): Promise<Guest> {
   for (const part of ["", "path1", "path2"]) await mkdir(path.join(folder, part), { recursive: true });
   const disks = planDisks(options.disks ?? [{ storage: path.join(folder, "path1") }]);
   for (const disk of disks) await makeImages(disk);
-  await copyFile((await guestKernel()).image, path.join(folder, "vmlinuz"));
-  await writeInitramfs(path.join(folder, "initramfs.gz"));
+  await copyFile((await guestKernel()).image, path.join(folder, "vmlinux"));
+  await writeInitramfs(path.join(folder, "initramfs"));
   const guest = new Guest(options, disks);
   await guest.boot();
   return guest;
@@ -188,7 +188,7 @@ export class Guest implements AsyncDisposable {
     const append = kernelArguments({ disks: this.#written().map(({ guestName }) => guestName), first, pauseMs });
     return [
       ...["-M", "q35,accel=tcg", "-m", "256", "-nodefaults", "-display", "none", "-no-reboot"],
-      ...["-kernel", path.join(folder, "vmlinuz"), "-initrd", path.join(folder, "initramfs.gz"), "-append", append],
+      ...["-kernel", path.join(folder, "vmlinux"), "-initrd", path.join(folder, "initramfs"), "-append", append],
       ...["-chardev", `file,id=serial0,path=${inFolder("serial.log")},append=on`, "-serial", "chardev:serial0"],
       ...["-qmp", `unix:${inFolder("qmp.sock")},server=on,wait=off`, "-qmp", `unix:${inFolder("operator.sock")},server=on,wait=off`],
       ...(this.options.uuid === undefined ? [] : ["-uuid", this.options.uuid]),

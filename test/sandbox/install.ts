@@ -15,7 +15,7 @@ const needed: Readonly<Record<string, string>> = {
   "ssh-keygen": "openssh-client",
   busybox: "busybox-static",
   cpio: "cpio",
-  gzip: "gzip",
+  lz4: "lz4",
   socat: "socat",
   nc: "netcat-openbsd",
   flock: "util-linux",

@@ -4,7 +4,7 @@
  */
 
 import { existsSync } from "node:fs";
-import { copyFile, mkdir, mkdtemp, readdir, rename, rm } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { run } from "./command.js";
 import { updatePackageLists } from "./install.js";
@@ -24,7 +24,7 @@ export const moduleOrder = [
 ] as const;
 
 export interface Kernel {
-  /** The bootable kernel image. */
+  /** The kernel as an ELF file, which QEMU enters directly: a compressed one would be unpacked by an emulated processor, at every boot. */
   image: string;
   /** Folder that holds `<module>.ko` for each of {@link moduleOrder}. */
   modules: string;
@@ -47,11 +47,11 @@ export function guestKernel(): Promise<Kernel> {
 }
 
 async function fetchOnce(): Promise<Kernel> {
-  const kept = path.join(cacheFolder, "guest-kernel");
-  const kernel = { image: path.join(kept, "vmlinuz"), modules: kept };
+  const kept = path.join(cacheFolder, "guest-vmlinux");
+  const kernel = { image: path.join(kept, "vmlinux"), modules: kept };
   if (existsSync(kernel.image)) return kernel;
   await mkdir(cacheFolder, { recursive: true });
-  const workshop = await mkdtemp(path.join(cacheFolder, "guest-kernel-"));
+  const workshop = await mkdtemp(path.join(cacheFolder, "guest-vmlinux-"));
   try {
     await unpackInto(path.join(workshop, "kept"), workshop);
     // Two runs at once: rename is atomic, and whoever comes second uses what the first one left.
@@ -85,7 +85,24 @@ async function unpackInto(kept: string, workshop: string): Promise<void> {
   await run("dpkg-deb", ["--extract", path.join(workshop, archive), root]);
   await mkdir(kept);
   await keepModules(path.join(root, "lib/modules"), kept);
-  await copyFile(await findKernel(path.join(root, "boot")), path.join(kept, "vmlinuz"));
+  await unpackKernel(await findKernel(path.join(root, "boot")), path.join(kept, "vmlinux"));
+}
+
+const unpackers: Readonly<Record<string, string>> = { "02214c18": "lz4", "28b52ffd": "zstd", fd377a58: "xz", "1f8b0800": "gzip" };
+
+/**
+ * @see the kernel's Documentation/arch/x86/boot.rst: setup_sects (0x1f1), payload_offset (0x248) and payload_length (0x24c).
+ * The payload ends with its unpacked size in four bytes, which only gzip has by itself.
+ */
+async function unpackKernel(bootable: string, to: string): Promise<void> {
+  const image = await readFile(bootable);
+  const begin = ((image[0x1f1] || 4) + 1) * 512 + image.readUInt32LE(0x248);
+  const payload = image.subarray(begin, begin + image.readUInt32LE(0x24c));
+  const unpacker = unpackers[payload.subarray(0, 4).toString("hex")];
+  if (unpacker === undefined)
+    throw new Error("Unable to unpack the test guest's kernel: it is compressed in a way that is not known here.");
+  await writeFile(`${to}.packed`, unpacker === "gzip" ? payload : payload.subarray(0, -4));
+  await run("sh", ["-c", '"$1" -dc <"$2.packed" >"$2" && rm "$2.packed"', "sh", unpacker, to]);
 }
 
 /** The package behind the one that always means "the newest". */

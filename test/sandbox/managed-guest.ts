@@ -49,8 +49,8 @@ export class ManagedGuest {
     const at = (...names: string[]) => path.join(folder, ...names);
     const disks = planDisks(options.disks?.(at) ?? [{ storage: at("path1") }]);
     for (const disk of disks) await makeImages(disk);
-    await copyFile((await guestKernel()).image, at("vmlinuz"));
-    await writeInitramfs(at("initramfs.gz"));
+    await copyFile((await guestKernel()).image, at("vmlinux"));
+    await writeInitramfs(at("initramfs"));
     const guest = new ManagedGuest(libvirtd, name, folder, disks, options);
     await guest.define();
     await guest.boot();
@@ -119,7 +119,7 @@ export class ManagedGuest {
 
   #xml(): string {
     const append = kernelArguments({ disks: this.disks.map(({ guestName }) => guestName), first: 1, pauseMs: this.options.pauseMs });
-    const boot = `<kernel>${this.at("vmlinuz")}</kernel><initrd>${this.at("initramfs.gz")}</initrd><cmdline>${append}</cmdline>`;
+    const boot = `<kernel>${this.at("vmlinux")}</kernel><initrd>${this.at("initramfs")}</initrd><cmdline>${append}</cmdline>`;
     const serial = `<serial type='file'><source path='${this.at("serial.log")}' append='on'/><target port='0'/></serial>`;
     return `<domain type='qemu'><name>${this.name}</name><memory unit='MiB'>256</memory><vcpu>1</vcpu>
 <os><type arch='x86_64' machine='q35'>hvm</type>${boot}</os>

@@ -17,8 +17,8 @@ describe("a destination that will not do", function () {
   });
 
   it("is refused if it is a file", async () => {
-    const message = await stage().refuses({ destination: stage().at("vmlinuz") });
-    assert.match(message, /vmlinuz is no directory\. Nothing was touched\. Name a directory/);
+    const message = await stage().refuses({ destination: stage().at("vmlinux") });
+    assert.match(message, /vmlinux is no directory\. Nothing was touched\. Name a directory/);
   });
 
   it("is refused if it is a link that leads nowhere", async () => {

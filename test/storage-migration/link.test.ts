@@ -36,7 +36,7 @@ describe("a link", function () {
   });
 
   it("that is a file is refused", async () => {
-    assert.match(await refused(stage().at("vmlinuz")), /vmlinuz is a file and no symbolic link/);
+    assert.match(await refused(stage().at("vmlinux")), /vmlinux is a file and no symbolic link/);
   });
 
   it("to a file is refused", async () => {
