@@ -13,6 +13,9 @@ import { chooseReleases, chosenReleases, prepareReleases, qemuVersion } from "./
 
 const perTestMs = 60_000;
 
+/** Long rows, which run only if they are named: `npm run test:adversity`. */
+const atLength = "/at-length/";
+
 /** Real processes and whole scenarios come after what needs a fraction of a second. */
 const lateFolders = ["sandbox", "engine", "e2e"];
 
@@ -22,7 +25,7 @@ async function main(): Promise<number> {
   const options = { "no-install": { type: "boolean" }, only: { type: "string" }, qemu: { type: "string" } } as const;
   const { values, positionals } = parseArgs({ options, allowPositionals: true });
   const install: InstallOptions = { install: values["no-install"] === true ? "refuse" : "allow", say: (line) => console.log(line) };
-  const files = testFiles(__dirname).filter((file) => positionals.length === 0 || positionals.some((part) => nameOf(file).includes(part)));
+  const files = testFiles(__dirname).filter((file) => isWanted(nameOf(file), positionals));
   try {
     if (values.qemu !== undefined) chooseReleases(values.qemu);
     await installMissing(install);
@@ -43,6 +46,10 @@ function testFiles(folder: string): string[] {
   const files = compiled.filter((file) => existsSync(path.join(folder, "../../test", file.replace(/\.js$/, ".ts"))));
   const turn = (file: string) => lateFolders.indexOf(file.split(path.sep)[0] ?? "");
   return files.sort((a, b) => turn(a) - turn(b) || a.localeCompare(b)).map((file) => path.join(folder, file));
+}
+
+function isWanted(name: string, parts: readonly string[]): boolean {
+  return parts.length === 0 ? !name.includes(atLength) : parts.some((part) => name.includes(part));
 }
 
 /** As `test/e2e/move.test.js`: where the repository lies is no part of it. */

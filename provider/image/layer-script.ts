@@ -21,6 +21,11 @@ identity() { stat -c '%d %i %s %.9Y %b %F' -- "$1" 2>/dev/null || printf 'none\\
 
 // fd 7 is a try, fd 9 the lock. Every dd inherits fd 9: one that outlives this shell still holds the lock.
 const LOCKING = `
+# either its holder has just removed it, or nobody can open it: a storage that turned read-only takes no lock
+unopened() {
+  words=$( (exec 7<>"$record") 2>&1 ) || [ ! -e "$record" ] || { failed "it cannot be opened (\${words##*: }); mend that"; return; }
+  printf 'busy\\n'
+}
 lock() {
   command -v flock >/dev/null || { failed 'flock is missing: install the package util-linux'; return; }
   if [ ! -e "$record" ] && [ ! -L "$record" ]; then
@@ -30,7 +35,7 @@ lock() {
   [ -f "$record" ] && [ ! -L "$record" ] || { printf 'foreign\\n'; return; }
   [ -r "$record" ] || { failed 'it cannot be read'; return; }
   # NFS locks want a file that is open for writing
-  if [ -w "$record" ]; then command exec 7<>"$record"; else command exec 7<"$record"; fi || { printf 'busy\\n'; return; }
+  if [ -w "$record" ]; then command exec 7<>"$record"; else command exec 7<"$record"; fi || { unopened; return; }
   # the file may have been replaced or removed between its opening and its locking
   flock -n 7
   case $? in 0) ;; 1) exec 7<&-; printf 'busy\\n'; return ;; *) exec 7<&-; failed 'the file system there has no locks (flock)'; return ;; esac

@@ -1,29 +1,8 @@
-/**
- * The destination's storage fills up in the middle of a move. One guest, whose disk goes from one
- * small file system to the next: each move is struck once, told in words, and finished after the storage is mended.
- */
+/** The destination's storage fills up in the middle of a move. What else may happen to it: at-length/storage.test.ts. */
 
-import assert from "node:assert/strict";
-import { readdir, stat } from "node:fs/promises";
-import path from "node:path";
-import { mountSmall, type SmallFileSystem } from "../sandbox/file-systems.js";
-import { assertSentence, onStage, type Stage } from "../storage-migration/stage.js";
-import { Runner } from "./runner.js";
+import { describeStruck } from "./struck.js";
 
-interface Row {
-  title: string;
-  kind: "tmpfs" | "ext4";
-  /** In which part of the move it is struck. */
-  during: "copying" | "mirroring";
-  strike(storage: SmallFileSystem): Promise<void>;
-  /** What the struck run says. */
-  says: RegExp;
-  /** What the next run says while the storage is as bad as before; undefined: not asked. */
-  saysAgain?: RegExp;
-  mend(storage: SmallFileSystem): Promise<void>;
-}
-
-const rows: Row[] = [
+describeStruck([
   {
     ...{ title: "is full (ext4)", kind: "ext4", during: "copying" },
     strike: (storage) => storage.fill(1),
@@ -44,79 +23,4 @@ const rows: Row[] = [
     says: /is full: .* free at least/,
     mend: (storage) => storage.resize(600),
   },
-];
-
-describe("a destination whose storage", function () {
-  this.timeout(240_000);
-  // little to copy and much to mirror, so slowly that a busy machine strikes in time
-  const layers = [
-    { file: "common.qcow2", fill: { byte: 0x11, fromMiB: 0, lengthMiB: 16 } },
-    { file: "old.qcow2", fill: { byte: 0x22, fromMiB: 10, lengthMiB: 80 } },
-  ];
-  const stage = onStage({ disks: (at) => [{ storage: at("path1"), layers }] });
-  let moves = 0;
-
-  for (const row of rows) {
-    it(`${row.title} while the move is ${row.during} is told in words, and the next up goes on where it was`, async () => {
-      const storage = await mountSmall(stage().sandbox, stage().at(`storage${++moves}`), { kind: row.kind, sizeMiB: 300 });
-      const before = (await stage().operator.activeImage("vda")) as string;
-      const message = await struck(stage(), storage, row);
-      assert.match(message, row.says);
-      await stage().guest.waitForRecords(5);
-      if (row.saysAgain) assert.match(await failure(new Runner({ ...stage().arguments, destination: storage.place })), row.saysAgain);
-      assert.equal(await stage().operator.activeImage("vda"), before);
-      const begun = await inodes(storage.place);
-      await row.mend(storage);
-      await finishes(stage(), storage, row, begun);
-    });
-  }
-
-  it("was mended each time holds every acknowledged write", async () => {
-    const active = await stage().operator.activeImage("vda");
-    await stage().guest.stop();
-    await stage().holdsAll(active);
-  });
-});
-
-/** The message of a move that is struck as soon as it has got somewhere. */
-async function struck(stage: Stage, storage: SmallFileSystem, row: Row): Promise<string> {
-  const runner = new Runner({ ...stage.arguments, destination: storage.place, maxBytesPerSecond: 4_000_000 });
-  await runner.says(new RegExp(`${row.during} ([5-9]|[1-9]\\d) %`));
-  assert(!runner.isOver, runner.lines.join("\n"));
-  await row.strike(storage);
-  return failure(runner);
-}
-
-async function failure(runner: Runner): Promise<string> {
-  const ending = await runner.ending;
-  assert(ending.failed === "yes", `it did not fail: ${runner.lines.slice(-5).join("; ")}`);
-  const message = ending.message.replace(/^\w*: /, "");
-  if (process.env.SHOW_MESSAGES) console.log(`        > ${message}`);
-  assertSentence(message.replace(/ current: .*/, ""));
-  return message;
-}
-
-async function finishes(stage: Stage, storage: SmallFileSystem, row: Row, begun: Record<string, number>): Promise<void> {
-  const runner = new Runner({ ...stage.arguments, destination: storage.place });
-  assert.deepEqual(await runner.ending, { failed: "no" });
-  const run = { lines: runner.lines };
-  const landed = await inodes(storage.place);
-  assert.equal(await stage.operator.activeImage("vda"), path.join(storage.place, "old.qcow2"));
-  if (row.during === "copying") {
-    // the partial has become the layer, and what it held was not copied again
-    assert.equal(landed["common.qcow2"], Object.entries(begun).find(([name]) => name.startsWith("common.qcow2.lm-partial-"))?.[1]);
-    const first = run.lines.find((line) => line.includes("copying"));
-    assert(Number(/copying (\d+) %/.exec(first ?? "")?.[1]) > 0, `the copy began anew: ${first}`);
-  } else {
-    assert.equal(landed["common.qcow2"], begun["common.qcow2"]);
-    assert(!run.lines.some((line) => line.includes("copying")), "the layer was copied again");
-    assert.equal(landed["old.qcow2"], begun["old.qcow2"]);
-  }
-  await stage.guest.waitForRecords(5);
-}
-
-async function inodes(place: string): Promise<Record<string, number>> {
-  const found: Record<string, number> = {};
-  for (const name of await readdir(place)) found[name] = (await stat(`${place}/${name}`)).ino;
-  return found;
-}
+]);

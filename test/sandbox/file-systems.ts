@@ -51,9 +51,15 @@ export class SmallFileSystem {
     await this.mount();
   }
 
-  /** After {@link vanish} or {@link turnReadOnly}: as when the storage is mended, all that was synced is there again. */
+  /** After {@link vanish}. */
   async mount(): Promise<void> {
     await run("mount", ["-o", "loop", this.image, this.place]);
+  }
+
+  /** After {@link turnReadOnly} or {@link failBelow}, as an administrator would. @throws Error while anybody has a file open there */
+  async mountAnew(): Promise<void> {
+    await run("umount", [this.place]);
+    await this.mount();
   }
 
   /** Takes all room but so much. */

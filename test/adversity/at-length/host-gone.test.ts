@@ -1,0 +1,193 @@
+/** The host goes, or the runner does: a host that reboots, a runner that hangs or whose packets vanish, with its connection half open. */
+
+import assert from "node:assert/strict";
+import { readlink, symlink } from "node:fs/promises";
+import path from "node:path";
+import { isOurs } from "../../../provider/errors.js";
+import { closeAllHosts } from "../../../provider/host/connection.js";
+import { type Properties, Unfinished } from "../../../provider/lifecycle.js";
+import { run, until } from "../../sandbox/command.js";
+import { QmpProxy } from "../../sandbox/qmp-proxy.js";
+import { startSshd } from "../../sandbox/sshd.js";
+import { Recorder, Stage, type StageOptions } from "../../storage-migration/stage.js";
+import { Runner } from "../runner.js";
+
+const timeoutMs = 240_000;
+const slow = { maxBytesPerSecond: 12_000_000 };
+
+/** Where a move is struck: by what it says, or before QEMU sees this command. */
+type Place = { says: RegExp } | { before: string };
+const copying: Place = { says: /copying (1[5-9]|[2-9]\d) %/ };
+const mirroring: Place = { says: /mirroring (1[5-9]|[2-9]\d) %/ };
+
+async function openStage(options: StageOptions = {}): Promise<{ stage: Stage; proxy: QmpProxy; arguments: Properties }> {
+  const disks: StageOptions["disks"] = async (at) => {
+    await symlink("path1", at("disks"));
+    return [{ storage: at("path1"), through: at("disks") }];
+  };
+  const stage = await Stage.open({ disks, ...options });
+  const proxy = await QmpProxy.listen(stage.at("proxy.sock"), stage.guest.qmpSocket);
+  stage.sandbox.defer(() => proxy.close());
+  return { stage, proxy, arguments: { domain: { qmp: proxy.path }, link: stage.at("disks") } };
+}
+
+async function finishes(stage: Stage, args: Properties): Promise<void> {
+  assert.equal((await stage.moves(args)).vda?.phase, "settled");
+  assert.equal(await readlink(stage.at("disks")), stage.at("path2"));
+  await stage.guest.waitForRecords(5);
+  await stage.guest.stop();
+  await stage.holdsAll(stage.at("path2", "old.qcow2"));
+}
+
+describe("a host that reboots", function () {
+  this.timeout(timeoutMs);
+
+  for (const [title, place] of Object.entries({
+    "during the copy": copying,
+    "during the mirror": mirroring,
+    "in the switch, before anything is written down": { before: "job-complete" },
+    "in the switch, written down but not let go": { before: "job-finalize" },
+  } satisfies Record<string, Place>)) {
+    it(`${title} is told to the run; the guest boots by its old command line with every write, and the next up goes on`, async () => {
+      const { stage, proxy, arguments: args } = await openStage();
+      await using _ = stage;
+      const thrown = await rebooted(stage, proxy, { ...args, ...("says" in place ? slow : {}) }, place);
+      assert(thrown instanceof Unfinished || isOurs(thrown), thrown instanceof Error ? thrown.stack : String(thrown));
+      if (process.env.SHOW_MESSAGES) console.log(`        > ${(thrown as Error).message}`);
+      await stage.holdsAll(path.join(stage.at("disks"), "old.qcow2"));
+      await stage.boot();
+      await finishes(stage, args);
+    });
+  }
+
+  /** All at once: sshd and all that it runs, QEMU. Then sshd is there again. */
+  async function rebooted(stage: Stage, proxy: QmpProxy, args: Properties, place: Place): Promise<unknown> {
+    const recorder = new Recorder();
+    const { folder, port } = stage.sandbox.sshd;
+    let gone: Promise<unknown> | undefined;
+    const reboot = () => {
+      gone ??= Promise.all([stage.guest.kill(), stage.sandbox.sshd.stop(), stage.operator.close()]);
+      return gone;
+    };
+    if ("before" in place) proxy.before(place.before, () => reboot().then(() => "cut" as const));
+    let over = false;
+    const ended = stage.moves(args, recorder).then(
+      () => new Error("It was not struck."),
+      (reason: unknown) => reason,
+    );
+    void ended.then(() => (over = true));
+    if ("says" in place) {
+      while (!over && !recorder.lines.some((line) => place.says.test(line))) await new Promise((wake) => setTimeout(wake, 10));
+      await reboot();
+    }
+    const thrown = await ended;
+    await gone;
+    const again = await startSshd({ folder, port });
+    stage.sandbox.defer(() => again.stop());
+    return thrown;
+  }
+});
+
+describe("a runner that vanishes with its connection half open", function () {
+  this.timeout(timeoutMs);
+
+  for (const [how, title, place] of [
+    ["hangs", "during the mirror", mirroring],
+    ["hangs", "in the switch, before it is written down", { before: "job-complete" }],
+    ["loses its network", "during the copy", copying],
+    ["loses its network", "in the switch, before it is written down", { before: "job-complete" }],
+    ["loses its network", "in the switch, written down but not let go", { before: "job-finalize" }],
+  ] as const satisfies [string, string, Place][]) {
+    it(`as it ${how} ${title} leaves a guest whose writes go on within 15 s, and another runner goes on`, async () => {
+      await using network = await Network.open();
+      const { stage, proxy, arguments: args } = await openStage({ sshd: { settings: { ListenAddress: network.here } } });
+      await using _ = stage;
+      const host = { ...stage.sandbox.host, address: network.here };
+      const settings = { ...stage.arguments, host, ...args, ...("says" in place ? slow : {}) };
+      const runner = new Runner(settings, ["ip", "netns", "exec", network.name]);
+      const vanish = async () => (how === "hangs" ? runner.hang() : network.cut());
+      if ("before" in place) await passing(proxy, place.before, vanish);
+      else {
+        await runner.says(place.says);
+        await vanish();
+      }
+      assert(!runner.isOver, runner.lines.join("\n"));
+      await stage.guest.waitForRecords(5, 15);
+      await runner.kill();
+      if (how === "loses its network" && "says" in place) await sessionEndedByHand(stage, args);
+      await finishes(stage, args);
+    });
+  }
+
+  /** Nothing tells sshd that its client is gone: what it runs holds the copy's lock, and perhaps the monitor. Who that is, is said. */
+  async function sessionEndedByHand(stage: Stage, args: Properties): Promise<void> {
+    const thrown: unknown = await stage.moves({ ...args, stallSeconds: 5 }).catch((reason: unknown) => reason);
+    assert(thrown instanceof Unfinished || isOurs(thrown), thrown instanceof Error ? thrown.stack : String(thrown));
+    assert.match(
+      (thrown as Error).message,
+      /process \d+ has its lock, and the copy has not grown for 5 s\. End that process|runner that vanished/,
+    );
+    await closeAllHosts();
+    for (const pid of await stage.sandbox.sshd.sessionPids()) process.kill(pid, "SIGKILL");
+  }
+
+  /** Vanishes right before QEMU sees the command, which was sent all the same. */
+  async function passing(proxy: QmpProxy, command: string, vanish: () => Promise<unknown>): Promise<void> {
+    let struck = false;
+    proxy.before(command, async () => {
+      await vanish();
+      struck = true;
+      return "forward" as const;
+    });
+    await until(
+      90,
+      () => (struck ? true : undefined),
+      () => `${command} never came by.`,
+    );
+  }
+});
+
+/** A namespace and a cable to it. Cut, packets vanish in both directions, and nobody is told. */
+class Network implements AsyncDisposable {
+  static #count = 0;
+
+  private constructor(
+    readonly name: string,
+    /** The host's address as the runner sees it. */
+    readonly here: string,
+  ) {}
+
+  static async open(): Promise<Network> {
+    const number = (process.pid * 8 + Network.#count++) % 16_000;
+    const network = new Network(`ld${number}`, address(number, 1));
+    try {
+      await run("ip", ["netns", "add", network.name]);
+      await run("ip", ["link", "add", network.name, "type", "veth", "peer", "name", "cable", "netns", network.name]);
+      await run("ip", ["address", "add", `${network.here}/30`, "dev", network.name]);
+      await run("ip", ["link", "set", network.name, "up"]);
+      const inside = ["-n", network.name];
+      await run("ip", [...inside, "address", "add", `${address(number, 2)}/30`, "dev", "cable"]);
+      for (const device of ["lo", "cable"]) await run("ip", [...inside, "link", "set", device, "up"]);
+      return network;
+    } catch (reason) {
+      await network[Symbol.asyncDispose]();
+      throw reason;
+    }
+  }
+
+  /** On the runner's side, so that the host learns nothing by its own end of the cable. */
+  async cut(): Promise<void> {
+    await run("ip", ["-n", this.name, "address", "flush", "dev", "cable"]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await run("ip", ["link", "delete", this.name]).catch(() => {});
+    await run("ip", ["netns", "delete", this.name]).catch(() => {});
+  }
+}
+
+/** Of a network of four addresses in 198.18.0.0/15, which is for tests of devices (RFC 2544). */
+function address(number: number, host: number): string {
+  const all = number * 4 + host;
+  return `198.18.${Math.floor(all / 256)}.${all % 256}`;
+}
