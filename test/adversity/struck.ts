@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { readdir, stat } from "node:fs/promises";
 import path from "node:path";
+import { longMirror } from "../sandbox/disks.js";
 import { mountSmall, type SmallFileSystem } from "../sandbox/file-systems.js";
 import { assertSentence, onStage, type Stage } from "../storage-migration/stage.js";
 import { Runner } from "./runner.js";
@@ -30,12 +31,7 @@ export function describeStruck(rows: readonly Row[]): void {
   describe("a destination whose storage", function () {
     this.timeout(240_000);
     this.retries(0); // each row begins where the one before has ended
-    // little to copy and much to mirror, so slowly that a busy machine strikes in time
-    const layers = [
-      { file: "common.qcow2", fill: { byte: 0x11, fromMiB: 0, lengthMiB: 16 } },
-      { file: "old.qcow2", fill: { byte: 0x22, fromMiB: 10, lengthMiB: 80 } },
-    ];
-    const stage = onStage({ disks: (at) => [{ storage: at("path1"), layers }] });
+    const stage = onStage({ disks: (at) => [{ storage: at("path1"), layers: longMirror }] });
     let moves = 0;
 
     for (const row of rows) {

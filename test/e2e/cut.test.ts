@@ -8,10 +8,9 @@ import { openStage, type Stage } from "./stage.js";
 const timeoutMs = 300_000;
 const { copy, mirror, beforeComplete, pending, beforeFinalize, neverLetGo, tidyingJob, tidyingNodes } = cutPlaces;
 
-/** Where the first `up` is cut, which is then destroyed, and where the second, which is then finished. */
+/** A few of the places, by a real deployment; test/faults breaks a move at every one. Where the first `up` is cut, which is then destroyed, and where the second, which is then finished. */
 const kills: { title: string; first: CutPlace; second: CutPlace }[] = [
-  { title: copy.title, first: copy, second: copy },
-  { title: mirror.title, first: mirror, second: mirror },
+  { title: "during the copy or the mirror", first: copy, second: mirror },
   { title: "in the switch, before it is written down", first: beforeComplete, second: pending },
   { title: beforeFinalize.title, first: beforeFinalize, second: beforeFinalize },
   { title: neverLetGo.title, first: neverLetGo, second: neverLetGo },
@@ -54,7 +53,7 @@ describe("an up whose provider is killed", function () {
 describe("an up whose guest's QEMU is killed", function () {
   this.timeout(timeoutMs);
 
-  for (const place of [copy, mirror, pending, beforeFinalize, tidyingNodes]) {
+  for (const place of [mirror, pending, beforeFinalize]) {
     it(`${place.title} leaves a disk that boots by the same command line, whole, and is finished by the next up`, async () => {
       await using stage = await open("power-cut", place);
       await stage.must("up", "path1");

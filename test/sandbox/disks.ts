@@ -74,6 +74,12 @@ export const threeLayers = (prefix = ""): LayerOptions[] => [
   { file: `${prefix}top.qcow2`, fill: { byte: 0x22, fromMiB: 16, lengthMiB: 32 } },
 ];
 
+/** The names of {@link twoLayers}, but little to copy and much to mirror: moved slowly, there is time on a busy machine to meet either. */
+export const longMirror: LayerOptions[] = [
+  { file: "common.qcow2", fill: { byte: 0x11, fromMiB: 0, lengthMiB: 16 } },
+  { file: "old.qcow2", fill: { byte: 0x22, fromMiB: 10, lengthMiB: 80 } },
+];
+
 export const oneLayer = (file = "disk.qcow2"): LayerOptions[] => [{ file, fill: { byte: 0x11, fromMiB: 4, lengthMiB: 60 } }];
 
 export const rawImage = (file = "disk.raw"): LayerOptions[] => [{ file, format: "raw", fill: { byte: 0x11, fromMiB: 4, lengthMiB: 60 } }];

@@ -58,7 +58,7 @@ forever();
 `;
 
 /** What the guest rests between two records, unless it is told otherwise. */
-const usualPauseMs = 40;
+const usualPauseMs = 60;
 
 /** What the script above is told, and what makes an emulated boot quick. */
 export interface BootOptions {

@@ -3,6 +3,7 @@
 import { type DiskKey, diskKey } from "../../disk/names.js";
 import { directoryOf, within } from "../../disk/paths.js";
 import { realPath, statFiles } from "../../host/files.js";
+import { remembering } from "../../host/remembering.js";
 import type { GuestProcess, GuestView, ImageView } from "../../hypervisor/hypervisor.js";
 import { findDisk } from "../../hypervisor/qemu/find.js";
 import type { Manifest } from "../record/manifest.js";
@@ -13,8 +14,14 @@ import type { Phase } from "./observation.js";
 import { phaseOf } from "./phases.js";
 import { imageOf, sameDirectory } from "./places.js";
 
+/** What concerns several disks, such as their directories, is asked once a look. */
+function glance(site: Viewpoint): Viewpoint {
+  return { ...site, host: remembering(site.host) };
+}
+
 /** Looks at the guest and at the files of the named disks. */
-export async function observe(site: Viewpoint, disks: readonly string[]): Promise<Seen> {
+export async function observe(from: Viewpoint, disks: readonly string[]): Promise<Seen> {
+  const site = glance(from);
   const looked = await look(site, disks);
   const seen: SeenDisk[] = [];
   for (const place of looked.found) seen.push(await observeDisk(site, looked, place));
@@ -28,11 +35,12 @@ export interface DiskPlaces {
   directories: string[];
 }
 
-export async function observeNames(site: Viewpoint, disks: readonly string[]): Promise<DiskPlaces[]> {
+export async function observeNames(from: Viewpoint, disks: readonly string[]): Promise<DiskPlaces[]> {
+  const site = glance(from);
   const { found } = await look(site, disks);
   const places = [];
   for (const { disk, key, directory } of found) {
-    const records = await recordsOf(site, key, directory);
+    const records = await recordsOf(site, found, key, directory);
     const under = records ? [directoryOf(records.manifest.source.active), records.manifest.destination.directory] : [];
     const wanted = await existing(site, [directory, ...under, ...(site.destination === undefined ? [] : [site.destination])]);
     places.push({ disk, key, directories: wanted });
@@ -86,13 +94,19 @@ async function existing(site: Viewpoint, directories: readonly string[]): Promis
   return [...new Set(real)];
 }
 
-function recordsOf(site: Viewpoint, key: DiskKey, directory: string): Promise<Records | undefined> {
-  return readRecords(site.host, key, [directory, ...(site.destination === undefined ? [] : [site.destination])]);
+function recordsOf(site: Viewpoint, all: readonly FoundDisk[], key: DiskKey, directory: string): Promise<Records | undefined> {
+  const directories = [directory, ...(site.destination === undefined ? [] : [site.destination])];
+  return readRecords(
+    site.host,
+    key,
+    directories,
+    all.map((disk) => disk.key),
+  );
 }
 
-async function observeDisk(site: Viewpoint, { view, process }: Look, place: FoundDisk): Promise<SeenDisk> {
+async function observeDisk(site: Viewpoint, { view, process, found }: Look, place: FoundDisk): Promise<SeenDisk> {
   const { disk, key, qdev, image, named, directory } = place;
-  const records = await recordsOf(site, key, directory);
+  const records = await recordsOf(site, found, key, directory);
   const base = { disk, key, qdev, image, active: { named, directory }, ...(records && { manifest: records.manifest }) };
   if (!records) return { ...base, heading: "wanted", standing: "former", seen: await withoutRecords(site, place) };
   const { manifest } = records;

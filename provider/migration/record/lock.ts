@@ -75,7 +75,11 @@ fi
 echo $(($(date +%s) - $(stat -c %Y -- "$1")))
 cat "$1"`;
 
-const beat = `[ "$(cat "$1" 2>/dev/null)" = "$2" ] && touch -c -- "$1"`;
+/** Arguments: a lock and its text, and so on. */
+const beat = `while [ $# -gt 1 ]; do
+  { IFS= read -r text <"$1"; } 2>/dev/null && [ "$text" = "$2" ] && touch -c -- "$1"
+  shift 2
+done`;
 /** All in one, so that a client who is killed leaves all of them or none. Arguments: a lock and its text, and so on. */
 const release = `while [ $# -gt 1 ]; do
   (exec 9<"\${1%/*}/" && flock 9 && if [ "$(cat "$1" 2>/dev/null)" = "$2" ]; then rm -f -- "$1" && sync -- "\${1%/*}/"; fi)
@@ -98,6 +102,7 @@ export class Locks {
   /** By its path, what each lock says. */
   private readonly held = new Map<string, string>();
   private timer: NodeJS.Timeout | undefined;
+  private beats: Promise<unknown> | undefined;
 
   constructor(
     private readonly host: Host,
@@ -118,8 +123,8 @@ export class Locks {
       const { text, lock, ageSeconds } = await this.tryTake(path, mine, former);
       if (text === mine) return this.keep(path, mine);
       const state = holderIs(lock);
-      const beats = ageSeconds < oldest;
-      if (state === "alive" || beats || performance.now() > deadline || wait.stop.aborted) throw this.refused(path, lock);
+      const isBeating = ageSeconds < oldest;
+      if (state === "alive" || isBeating || performance.now() > deadline || wait.stop.aborted) throw this.refused(path, lock);
       if (state === "gone" || ageSeconds > silenceSeconds) {
         await this.giveBack(lock.places.filter((other) => other !== path).map((other) => [other, text]));
         former = text;
@@ -174,12 +179,17 @@ export class Locks {
 
   private keep(path: string, text: string): void {
     this.held.set(path, text);
-    this.timer ??= setInterval(() => void this.beat(), 1000 * heartbeatSeconds).unref();
+    this.timer ??= setInterval(() => this.beat(), 1000 * heartbeatSeconds).unref();
   }
 
-  private async beat(): Promise<void> {
+  private beat(): void {
     // a beat that does not arrive shows in the step that is under way, which talks to the same host
-    await Promise.allSettled([...this.held].map((lock) => this.host.run(beat, lock)));
+    this.beats ??= this.host
+      .run(beat, [...this.held].flat())
+      .catch(() => {})
+      .finally(() => {
+        this.beats = undefined;
+      });
   }
 
   private refused(path: string, { name, pid, run }: Holder): UserError {

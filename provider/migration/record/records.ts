@@ -24,18 +24,25 @@ export function manifestPaths(manifest: Manifest, key: DiskKey): { source: strin
 /**
  * Looks in the given directories, then where a found manifest says that its twin is. A switch is written only where every
  * manifest that there is says so: it lets the guest go only after all were written.
+ * @param together as in {@link readManifestText}
  */
-export async function readRecords(host: Host, key: DiskKey, directories: readonly string[]): Promise<Records | undefined> {
+export async function readRecords(
+  host: Host,
+  key: DiskKey,
+  directories: readonly string[],
+  together: readonly DiskKey[] = [],
+): Promise<Records | undefined> {
+  const read = (directory: string) => readManifest(host, key, directory, together);
   for (const directory of new Set(directories)) {
-    const found = await readManifest(host, key, directory);
-    if (found) return bothSides(host, key, found);
+    const found = await read(directory);
+    if (found) return bothSides(read, key, found);
   }
   return undefined;
 }
 
-async function bothSides(host: Host, key: DiskKey, found: Manifest): Promise<Records> {
+async function bothSides(read: (directory: string) => Promise<Manifest | undefined>, key: DiskKey, found: Manifest): Promise<Records> {
   const paths = manifestPaths(found, key);
-  const sides = [paths.source, paths.destination].map((path) => readManifest(host, key, directoryOf(path)));
+  const sides = [paths.source, paths.destination].map((path) => read(directoryOf(path)));
   const [source, destination] = await Promise.all(sides);
   if (source && destination) {
     refuseStrangers(source, destination, paths);
@@ -52,8 +59,8 @@ function refuseStrangers(source: Manifest, destination: Manifest, paths: { sourc
   );
 }
 
-async function readManifest(host: Host, key: DiskKey, directory: string): Promise<Manifest | undefined> {
-  const text = await readManifestText(host, key, directory);
+async function readManifest(host: Host, key: DiskKey, directory: string, together: readonly DiskKey[]): Promise<Manifest | undefined> {
+  const text = await readManifestText(host, key, directory, together);
   if (text === undefined || isSnapshotText(text)) return undefined;
   const path = within(directory, fileNames.manifest(key));
   try {

@@ -7,23 +7,24 @@ import { isOurs } from "../../../provider/errors.js";
 import { closeAllHosts } from "../../../provider/host/connection.js";
 import { type Properties, Unfinished } from "../../../provider/lifecycle.js";
 import { run, until } from "../../sandbox/command.js";
+import { longMirror } from "../../sandbox/disks.js";
 import { QmpProxy } from "../../sandbox/qmp-proxy.js";
 import { startSshd } from "../../sandbox/sshd.js";
 import { Recorder, Stage, type StageOptions } from "../../storage-migration/stage.js";
 import { Runner } from "../runner.js";
 
 const timeoutMs = 240_000;
-const slow = { maxBytesPerSecond: 12_000_000 };
+const slow = { maxBytesPerSecond: 4_000_000 };
 
 /** Where a move is struck: by what it says, or before QEMU sees this command. */
 type Place = { says: RegExp } | { before: string };
-const copying: Place = { says: /copying (1[5-9]|[2-9]\d) %/ };
-const mirroring: Place = { says: /mirroring (1[5-9]|[2-9]\d) %/ };
+const copying: Place = { says: /copying ([5-9]|[1-9]\d) %/ };
+const mirroring: Place = { says: /mirroring ([5-9]|[1-9]\d) %/ };
 
 async function openStage(options: StageOptions = {}): Promise<{ stage: Stage; proxy: QmpProxy; arguments: Properties }> {
   const disks: StageOptions["disks"] = async (at) => {
     await symlink("path1", at("disks"));
-    return [{ storage: at("path1"), through: at("disks") }];
+    return [{ storage: at("path1"), through: at("disks"), layers: longMirror }];
   };
   const stage = await Stage.open({ disks, ...options });
   const proxy = await QmpProxy.listen(stage.at("proxy.sock"), stage.guest.qmpSocket);
