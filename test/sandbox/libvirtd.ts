@@ -168,7 +168,8 @@ export class VirshLog {
   static async make(folder: string): Promise<VirshLog> {
     const log = path.join(folder, "virsh.log");
     // trixie's has its own mount namespace; by its full path, since this script is the first virsh in PATH
-    const real = chosenRelease() === "host" ? quoted([findProgram("virsh") ?? "virsh"]) : quoted([...libvirtCommand(), "/usr/bin/virsh"]);
+    const words = chosenRelease() === "host" ? [findProgram("virsh") ?? "virsh"] : [...libvirtCommand(), "/usr/bin/virsh"];
+    const real = quoted(words);
     const isTalk = `case "$*" in "-q -c qemu:"*) [ $# -eq 3 ] ;; *) false ;; esac`;
     const slow = `if read -r seconds what <'${folder}/slow'; then case $line in *"$what"*) sleep "$seconds" ;; esac; fi 2>/dev/null`;
     const delay = `while IFS= read -r line; do ${slow}; printf '%s\\n' "$line"; done`;
