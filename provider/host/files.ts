@@ -85,6 +85,22 @@ export async function readSmallFile(host: Host, path: string, maxBytes = 1024 * 
   return answer.stdout;
 }
 
+/**
+ * The texts of several small files, as {@link readSmallFile} reads one; undefined where that would answer so, where it would throw,
+ * and where a file is larger than `maxBytes` (32 KiB): who wants to know reads that one by itself.
+ */
+export async function readSmallFiles(host: Host, paths: readonly string[], maxBytes = 32 * 1024): Promise<(string | undefined)[]> {
+  if (paths.length === 0) return [];
+  // in base64, so that one answer is one line
+  const script = `most=$1; shift; for path do head -c "$most" -- "$path" 2>/dev/null | base64 -w 0; echo; done`;
+  const { stdout } = await host.run(script, [String(maxBytes + 1), ...paths]);
+  const lines = stdout.split("\n");
+  return paths.map((_, index) => {
+    const content = Buffer.from(lines[index] ?? "", "base64");
+    return content.length > 0 && content.length <= maxBytes ? content.toString() : undefined;
+  });
+}
+
 /** What can still be written in a directory, by an ordinary user. @throws UserError if there is no such directory */
 export async function freeBytes(host: Host, directory: string): Promise<number> {
   const answer = await host.run(`stat -f -c '%a %S' -- "$1"`, [directory]);

@@ -4,7 +4,14 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import path from "node:path";
 import type { Properties } from "../../provider/lifecycle.js";
+import { until } from "../sandbox/command.js";
 import { mourn, watchOver } from "../sandbox/processes.js";
+
+/** Until one of the lines is so, or whoever says them is over. */
+export async function saysOrEnds(lines: () => readonly string[], what: RegExp, isOver: () => boolean): Promise<void> {
+  const there = () => (isOver() || lines().some((line) => what.test(line)) ? true : undefined);
+  await until(120, there, () => `It does not say ${what}: ${lines().slice(-3).join("; ")}`);
+}
 
 const program = path.resolve(__dirname, "../hypervisor/libvirt/run-alone.js");
 
@@ -33,8 +40,12 @@ export class Runner {
   }
 
   /** Until it says so, or is over. */
-  async says(what: RegExp): Promise<void> {
-    while (!this.isOver && !this.lines.some((line) => what.test(line))) await new Promise((wake) => setTimeout(wake, 10));
+  says(what: RegExp): Promise<void> {
+    return saysOrEnds(
+      () => this.lines,
+      what,
+      () => this.isOver,
+    );
   }
 
   /** As a machine that hangs: its connection stays, and says nothing. */

@@ -20,7 +20,7 @@ export interface Row {
   saysAgain?: RegExp;
   /** `letGo`: a run that fails, since it can neither go on nor clean up, but leaves QEMU with nothing open there. */
   mend(storage: SmallFileSystem, letGo: () => Promise<void>): Promise<void>;
-  /** Whether the next run begins the layer or the mirror's target anew, since nothing that the storage has of it can be trusted. Default: it goes on. */
+  /** Whether the next run may begin the layer or the mirror's target anew, where nothing of it was safely on the storage. Default: it goes on. */
   anew?: boolean;
   /** Whether its directory shows what lies below, meanwhile. */
   vanishes?: boolean;
@@ -35,7 +35,8 @@ export function describeStruck(rows: readonly Row[]): void {
     let moves = 0;
 
     for (const row of rows) {
-      it(`${row.title} while the move is ${row.during} is told in words, and the next up goes on where it was`, async () => {
+      const goesOn = row.anew ? "ends the move, if need be with a new copy" : "goes on where it was";
+      it(`${row.title} while the move is ${row.during} is told in words, and the next up ${goesOn}`, async () => {
         const storage = await mountSmall(stage().sandbox, stage().at(`storage${++moves}`), { kind: row.kind, sizeMiB: 300 });
         const before = (await stage().operator.activeImage("vda")) as string;
         const message = await struck(stage(), storage, row);
@@ -82,18 +83,16 @@ async function failure(runner: Runner): Promise<string> {
 async function finishes(stage: Stage, storage: SmallFileSystem, row: Row, begun: Record<string, number>): Promise<void> {
   const runner = new Runner({ ...stage.arguments, destination: storage.place });
   assert.deepEqual(await runner.ending, { failed: "no" });
-  const run = { lines: runner.lines };
   const landed = await inodes(storage.place);
   assert.equal(await stage.operator.activeImage("vda"), path.join(storage.place, "old.qcow2"));
   if (row.during === "copying") {
     // the partial has become the layer, and what it held was not copied again
     assert.equal(landed["common.qcow2"], Object.entries(begun).find(([name]) => name.startsWith("common.qcow2.lm-partial-"))?.[1]);
-    if (row.anew) return;
-    const first = run.lines.find((line) => line.includes("copying"));
-    assert(Number(/copying (\d+) %/.exec(first ?? "")?.[1]) > 0, `the copy began anew: ${first}`);
+    const first = runner.lines.find((line) => line.includes("copying"));
+    if (!row.anew) assert(Number(/copying (\d+) %/.exec(first ?? "")?.[1]) > 0, `the copy began anew: ${first}`);
   } else {
     assert.equal(landed["common.qcow2"], begun["common.qcow2"]);
-    assert(!run.lines.some((line) => line.includes("copying")), "the layer was copied again");
+    assert(!runner.lines.some((line) => line.includes("copying")), "the layer was copied again");
     if (!row.anew) assert.equal(landed["old.qcow2"], begun["old.qcow2"]);
   }
   await stage.guest.waitForRecords(5);

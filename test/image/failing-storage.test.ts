@@ -6,7 +6,8 @@ import { isKind } from "../../provider/errors.js";
 import type { Host } from "../../provider/host/host.js";
 import { quote } from "../../provider/host/quoting.js";
 import { copyLayer } from "../../provider/image/copy.js";
-import { assertSameBytes, copyOptions, MIB, namesIn, scratch, sparseFile, undoAll } from "./files.js";
+import { mountSmall } from "../sandbox/file-systems.js";
+import { assertSameBytes, copyOptions, MIB, namesIn, scratch, sparseFile, undoAll, undoLater } from "./files.js";
 import { host, overSsh } from "./ssh-host.js";
 
 describe("a copy whose storage loses what it was given", () => {
@@ -58,6 +59,27 @@ describe("a copy whose storage loses what it was given", () => {
     assert(!existsSync(to));
     assert.equal(await copyLayer(host, copyOptions(from, to)), "copied");
     assertSameBytes(from, to);
+  });
+});
+
+describe("a layer on a storage that turned read-only", () => {
+  overSsh();
+  afterEach(undoAll);
+
+  it("is refused at once, by the reason, and waits for no holder of its lock", async function () {
+    if (process.getuid?.() !== 0) this.skip(); // only root can mount
+    const { source, root } = await scratch(this);
+    const storage = await mountSmall({ defer: (undo) => undoLater(this, async () => void (await undo())) }, join(root, "small"), {
+      ...{ kind: "ext4", sizeMiB: 64 },
+    });
+    const [from, to] = [join(source, "a"), join(storage.place, "a")];
+    await sparseFile(from, 8 * MIB, [{ at: 0, bytes: 8 * MIB }]);
+    assert.equal(await copyLayer(host, copyOptions(from, to)), "copied");
+    await storage.turnReadOnly();
+    await assert.rejects(
+      copyLayer(host, copyOptions(from, to)),
+      (thrown: Error) => isKind(thrown, "user") && /it cannot be opened \(Read-only file system\); mend that/.test(thrown.message),
+    );
   });
 });
 

@@ -11,7 +11,7 @@ export interface MountOptions {
 }
 
 /** Over an existing directory, so that the paths in it stay what they are. Undone with the sandbox. */
-export async function mountSmall(sandbox: Sandbox, place: string, options: MountOptions): Promise<SmallFileSystem> {
+export async function mountSmall(sandbox: Pick<Sandbox, "defer">, place: string, options: MountOptions): Promise<SmallFileSystem> {
   const backing = `${place}.backing`;
   // lazily, whatever QEMU or a mount namespace still has open there; a loop device goes with its last user
   sandbox.defer(() => unmountAll(place, backing));

@@ -2,17 +2,12 @@
 
 import { type DiskKey, fileNames } from "../../disk/names.js";
 import { within } from "../../disk/paths.js";
-import { readSmallFile } from "../../host/files.js";
+import { readSmallFile, readSmallFiles } from "../../host/files.js";
 import type { Host } from "../../host/host.js";
 
 /** Names only; `/` where the directory cannot be listed, or is not there: then only reading tells. */
 const list = `[ -d "$1" ] && [ -r "$1" ] && [ -x "$1" ] || { printf /; exit; }
 for found in "$1"/lm-????????.manifest.json; do [ -e "$found" ] && printf '%s\\n' "\${found##*/}"; done; :`;
-
-/** Base64 of each, by the order of the names; nothing where it cannot be read, so that reading it by itself tells why. */
-const readAll = `cd -- "$1" || exit
-shift
-for name do head -c 1048577 -- "$name" 2>/dev/null | base64 -w 0; echo; done`;
 
 /**
  * The text of a disk's manifest in a directory, undefined where there is none.
@@ -31,9 +26,12 @@ export async function readManifestText(
   if (stdout !== "/" && !listed.includes(name)) return undefined;
   const names = together.map(fileNames.manifest).filter((other) => listed.includes(other));
   if (names.length > 1 && names.includes(name)) {
-    const all = await host.run(readAll, [directory, ...names]);
-    const text = Buffer.from(all.stdout.split("\n")[names.indexOf(name)] ?? "", "base64").toString();
-    if (text !== "" && Buffer.byteLength(text) <= 1024 * 1024) return text;
+    const texts = await readSmallFiles(
+      host,
+      names.map((other) => within(directory, other)),
+    );
+    const text = texts[names.indexOf(name)];
+    if (text !== undefined) return text;
   }
   return readSmallFile(host, within(directory, name));
 }

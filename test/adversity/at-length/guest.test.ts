@@ -10,6 +10,7 @@ import { until } from "../../sandbox/command.js";
 import { longMirror, oneLayer } from "../../sandbox/disks.js";
 import { Operator } from "../../sandbox/operator.js";
 import { assertSentence, Recorder, Stage } from "../../storage-migration/stage.js";
+import { saysOrEnds } from "../runner.js";
 
 type Part = "copying" | "mirroring";
 const oneDisk = { disks: (at: (...names: string[]) => string) => [{ storage: at("path1"), layers: longMirror }] };
@@ -24,7 +25,11 @@ async function disturbed(stage: Stage, during: Part, act: () => Promise<unknown>
     (reason: unknown) => reason,
   );
   void ended.then(() => (over = true));
-  while (!over && !run.lines.some((line) => begun.test(line))) await new Promise((wake) => setTimeout(wake, 10));
+  await saysOrEnds(
+    () => run.lines,
+    begun,
+    () => over,
+  );
   assert(!over, `it was over before it was disturbed: ${await ended} ${run.lines}`);
   await act();
   return ended;

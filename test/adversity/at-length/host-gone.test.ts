@@ -11,7 +11,7 @@ import { longMirror } from "../../sandbox/disks.js";
 import { QmpProxy } from "../../sandbox/qmp-proxy.js";
 import { startSshd } from "../../sandbox/sshd.js";
 import { Recorder, Stage, type StageOptions } from "../../storage-migration/stage.js";
-import { Runner } from "../runner.js";
+import { Runner, saysOrEnds } from "../runner.js";
 
 const timeoutMs = 240_000;
 const slow = { maxBytesPerSecond: 4_000_000 };
@@ -78,7 +78,11 @@ describe("a host that reboots", function () {
     );
     void ended.then(() => (over = true));
     if ("says" in place) {
-      while (!over && !recorder.lines.some((line) => place.says.test(line))) await new Promise((wake) => setTimeout(wake, 10));
+      await saysOrEnds(
+        () => recorder.lines,
+        place.says,
+        () => over,
+      );
       await reboot();
     }
     const thrown = await ended;

@@ -16,20 +16,20 @@ interface Row {
   one: string[];
   other: string[];
   place: "same" | "two";
-  /** How much later the other starts, in seconds. */
-  laterSeconds: number;
+  /** What the one shows before the other starts; undefined: they start together. */
+  after?: RegExp;
 }
 
 const rows: Row[] = [
-  { title: "the same disk at the same place", one: ["vda"], other: ["vda"], place: "same", laterSeconds: 0 },
-  { title: "the same disk at two places, one a little later", one: ["vda"], other: ["vda"], place: "two", laterSeconds: 0.4 },
-  { title: "overlapping sets", one: ["vda", "vdb"], other: ["vdb", "vdc"], place: "two", laterSeconds: 0 },
+  { title: "the same disk at the same place", one: ["vda"], other: ["vda"], place: "same" },
+  { title: "the same disk at two places, one a little later", one: ["vda"], other: ["vda"], place: "two", after: /StorageMigration/ },
+  { title: "overlapping sets", one: ["vda", "vdb"], other: ["vdb", "vdc"], place: "two" },
   {
     title: "overlapping sets, the other way round and later",
     one: ["vdc", "vdb", "vda"],
     other: ["vda", "vdb"],
     place: "same",
-    laterSeconds: 1.5,
+    after: /copying/,
   },
 ];
 
@@ -44,14 +44,17 @@ describe("two stacks that want", function () {
   });
   let turn = 0;
 
-  for (const { title, one, other, place, laterSeconds } of rows) {
+  for (const { title, one, other, place, after } of rows) {
     it(`${title}: one wins or both are told, and nothing is lost`, async () => {
       const [here, there] = [stage().at(`one${++turn}`), stage().at(place === "same" ? `one${turn}` : `other${turn}`)];
       for (const folder of [here, there]) await mkdir(folder, { recursive: true });
       const first = await engine(stage(), `one${turn}`, { disks: one, destination: here });
       const second = await engine(stage(), `other${turn}`, { disks: other, destination: there });
-      const later = new Promise((wake) => setTimeout(wake, 1000 * laterSeconds)).then(() => second.up());
-      const ends = await Promise.all([first.up(), later]);
+      const begun = Promise.withResolvers<void>();
+      if (after === undefined) begun.resolve();
+      const leading = first.up({ onProgress: (line) => after?.test(line) && begun.resolve() });
+      void leading.finally(begun.resolve).catch(() => {});
+      const ends = await Promise.all([leading, begun.promise.then(() => second.up())]);
       for (const { ok, output } of ends) if (!ok) assertTold(output);
       await stage().guest.waitForRecords(5);
       // whoever lost comes again, and is not in anybody's way any more

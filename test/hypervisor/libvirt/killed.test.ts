@@ -8,26 +8,30 @@ import { created, Recorder } from "../../storage-migration/stage.js";
 import { manifestsIn, struck } from "./alone.js";
 import { LibvirtStage } from "./stage.js";
 
-/** Where a run is killed, and how it is known to be there. */
-const moments: Record<string, { settings: Properties; isThere(stage: LibvirtStage, lines: string): Promise<boolean> }> = {
-  copy: { settings: { maxBytesPerSecond: 8 << 20 }, isThere: async (_, lines) => lines.includes("copying 2") },
-  mirror: { settings: { maxBytesPerSecond: 8 << 20 }, isThere: async (_, lines) => lines.includes("mirroring") },
-  switch: { settings: {}, isThere: async (stage) => (await stage.guest.state()) === "paused" },
-  tidy: { settings: {}, isThere: async (stage) => (await readdir(stage.at("path1"))).some((name) => /^old\.qcow2\.lm-.*Z$/.test(name)) },
+interface Moment {
+  settings: Properties;
+  /** How a run is known to be there. */
+  isThere(stage: LibvirtStage, lines: string): Promise<boolean>;
+  /** What has most to do there. Other faults: faults.test.ts. */
+  endings: readonly ("up" | "destroy")[];
+}
+
+const moments: Record<string, Moment> = {
+  copy: { endings: ["destroy"], settings: { maxBytesPerSecond: 8 << 20 }, isThere: async (_, lines) => lines.includes("copying 2") },
+  mirror: { endings: ["up"], settings: { maxBytesPerSecond: 8 << 20 }, isThere: async (_, lines) => lines.includes("mirroring") },
+  switch: { endings: ["up", "destroy"], settings: {}, isThere: async (stage) => (await stage.guest.state()) === "paused" },
+  tidy: {
+    endings: ["up"],
+    settings: {},
+    isThere: async (stage) => (await readdir(stage.at("path1"))).some((name) => /^old\.qcow2\.lm-.*Z$/.test(name)),
+  },
 };
 
 describe("a run through libvirt that is killed", function () {
   this.timeout(240_000);
 
-  // each moment by the ending that has more to do there; the switch by both. Other faults: faults.test.ts
-  const endings: Readonly<Record<keyof typeof moments, readonly ("up" | "destroy")[]>> = {
-    copy: ["destroy"],
-    mirror: ["up"],
-    switch: ["up", "destroy"],
-    tidy: ["up"],
-  };
-  for (const [moment, { settings, isThere }] of Object.entries(moments)) {
-    for (const after of endings[moment] ?? []) {
+  for (const [moment, { settings, isThere, endings }] of Object.entries(moments)) {
+    for (const after of endings) {
       it(`in ${moment} is ended by the next ${after}, and nothing is lost`, async () => {
         await using stage = await LibvirtStage.open();
         await stage.virshLog.delayPivots(moment === "switch" ? 3 : 0);
