@@ -3,13 +3,14 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { copyFile, mkdtemp, readdir, readFile, rm, symlink, utimes, writeFile } from "node:fs/promises";
+import { copyFile, mkdtemp, readdir, readFile, rm, stat, symlink, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { isKind } from "../../provider/errors.js";
 import { HeldPlaces } from "../../provider/migration/locked.js";
 import { type Holder, holderIs, Locks, newHolder } from "../../provider/migration/record/lock.js";
 import { host, overSsh } from "../image/ssh-host.js";
+import { until } from "../sandbox/command.js";
 
 const key = "0a1b2c3d";
 
@@ -120,6 +121,21 @@ describe("the lock of a disk", function () {
     const locks = new Locks(host);
     await take(locks, undefined, (text) => said.push(text));
     assert.match(said.join("\n"), /^waits for the lock of a run on runner-7 that has been silent for (58|59) s/);
+    await locks.release();
+  });
+
+  it("beats as long as it is held, each of a run's, and none that is somebody else's by now", async () => {
+    const locks = new Locks(host);
+    const keys = [key, "ffffffff", "eeeeeeee"];
+    const files = keys.map((each) => path.join(folder, `lm-${each}.lock`));
+    for (const each of keys) await locks.take(folder, each, { said: () => {}, stop: new AbortController().signal });
+    await writeFile(files[1] ?? "", `${JSON.stringify(elsewhere())}\n`);
+    const longAgo = Date.now() / 1000 - 50;
+    for (const each of files) await utimes(each, longAgo, longAgo);
+    const ages = () => Promise.all(files.map(async (each) => ((await stat(each)).mtimeMs > 1000 * longAgo + 20_000 ? "beats" : "silent")));
+    const haveBeaten = async () => ((await ages()).filter((age) => age === "beats").length >= 2 ? true : undefined);
+    await until(25, haveBeaten, () => "They do not beat.");
+    assert.deepEqual(await ages(), ["beats", "silent", "beats"]);
     await locks.release();
   });
 
