@@ -107,10 +107,10 @@ describe("a stack of two guests", function () {
     const refused: Promise<OperationResult>[] = [];
     const byAnother = move(web, "web", "path3", { domain: { qmp: web.operatorSocket } });
     const begin = (line: string) => {
-      if (!line.includes("vda copying") || refused.length > 0) return;
+      if (!/vda (copying|mirroring)/.test(line) || refused.length > 0) return;
       refused.push(stack("second").run("up", [move(web, "web", "path3")]), stack("third").run("up", [byAnother]));
     };
-    await stack("first").must("up", [move(web, "web", "path2", { maxBytesPerSecond: 6 << 20 })], { onProgress: begin });
+    await stack("first").must("up", [move(web, "web", "path2", { maxBytesPerSecond: 3 << 20 })], { onProgress: begin });
     const [busy, locked] = await Promise.all(refused);
     assert.ok(busy && locked && !busy.ok && !locked.ok);
     assert.match(busy.output, /no greeting came within 2 s.*another one may hold it/);

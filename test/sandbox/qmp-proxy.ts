@@ -106,10 +106,9 @@ class Client {
   }
 
   async #return(line: string): Promise<void> {
-    const id = this.#special.size > 0 ? idIn(line) : undefined;
-    const special = this.#special.get(id);
+    const special = this.#special.size > 0 && !isEvent(line) ? this.#special.get(idIn(line)) : undefined;
     if (special !== undefined) {
-      this.#special.delete(id);
+      this.#special.delete(idIn(line));
       if (special.verdict === "withhold" && (await this.gate.answered(special.command)) === "drop") return;
     }
     if (!this.socket.destroyed) this.socket.write(special?.verdict === "garble" ? "} that is no answer {\n" : `${line}\n`);
@@ -120,7 +119,12 @@ function isQuestion(command: string): boolean {
   return /^(x-debug-)?(query-|qom-get$|qom-list$)|^qmp_capabilities$/.test(command);
 }
 
-/** Of a command, and of its answer; events have none. */
+/** Not even the answer to a command that was sent without an id. */
+function isEvent(line: string): boolean {
+  return "event" in (JSON.parse(line) as object);
+}
+
+/** Of a command, and of its answer. */
 function idIn(line: string): unknown {
   return (JSON.parse(line) as { id?: unknown }).id;
 }
