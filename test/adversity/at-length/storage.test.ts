@@ -33,7 +33,7 @@ describeStruck([
     },
   },
   {
-    ...{ title: "turns read-only", kind: "ext4", during: "copying" },
+    ...{ title: "turns read-only", kind: "ext4", during: "copying", anew: true },
     strike: (storage) => storage.turnReadOnly(),
     says: readOnly,
     saysAgain: readOnly,
@@ -47,7 +47,7 @@ describeStruck([
     mend: (storage) => storage.mountAnew(),
   },
   {
-    ...{ title: "vanishes", vanishes: true, kind: "ext4", during: "copying" },
+    ...{ title: "vanishes", vanishes: true, kind: "ext4", during: "copying", anew: true },
     strike: (storage) => storage.vanish(),
     says: /No such file or directory|its partial was taken away/,
     saysAgain: /is another directory than when the move began\. Mount its storage again/,
