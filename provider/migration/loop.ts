@@ -21,7 +21,9 @@ import { copyOne } from "./steps/copying.js";
 import { clear, setBack, tidy } from "./steps/endings.js";
 import { collapse, fold, freeze, pullFailed, recordFrozen } from "./steps/freezing.js";
 import { checkRoom, dismissJob, JobTeller, stalledAgain, startMirror } from "./steps/mirroring.js";
+import { checkAlone } from "./steps/preflight.js";
 import { SourceSpace } from "./steps/source-space.js";
+import { afterUnplugging } from "./steps/unplugged.js";
 import { checkLanded } from "./switch/landed.js";
 import { finalize, switchDisks } from "./switch/switch.js";
 import { collapsedTurn, foldedTurn, linkMovesIn, linkTurn, pivotTurn } from "./switch/turns.js";
@@ -67,6 +69,8 @@ class Move {
   async run(): Promise<Seen> {
     try {
       return await this.untilDone();
+    } catch (reason) {
+      throw await afterUnplugging(this.site, this.places.all, reason);
     } finally {
       this.place.leave();
     }
@@ -100,7 +104,10 @@ class Move {
   private async take(step: Exclude<Step, { step: "done" }>, seen: Seen): Promise<void> {
     const { site } = this;
     const { managed } = site.guest;
-    if (step.step === "start-mirror" || step.step === "collapse" || step.step === "fold") this.watched.add(step.disk);
+    if (step.step === "start-mirror" || step.step === "collapse" || step.step === "fold") {
+      checkAlone(site, seen.view, one(seen, step.disk));
+      this.watched.add(step.disk);
+    }
     switch (step.step) {
       case "stop":
         throw complaint(site, { verb: "go on with the move of", disk: step.disk, why: step.why, advice: "Then run again." });

@@ -34,9 +34,20 @@ export function checkDisk(site: Site, view: GuestView, disk: SeenDisk): void {
     const why = `${way} does not carry its internal snapshots (${internalSnapshots.join(", ")})`;
     throw refuse(why, 'Add "internal-snapshots" to `loses` if they may stay behind with the old image.');
   }
+  checkAlone(site, view, disk);
+}
+
+/** Nobody else's job works on the disk: asked before the first byte, and again before each job of ours. */
+export function checkAlone(site: Site, view: GuestView, { disk, image, manifest }: SeenDisk): void {
   const jobs = strangersJobs(view, image);
-  if (jobs.length > 0)
-    throw refuse(`somebody else's job runs on it (${jobs.join(", ")})`, "Let it end, or cancel it, then run `pulumi up` again.");
+  if (jobs.length === 0) return;
+  throw complaint(site, {
+    verb: manifest ? "go on with the move of" : "move",
+    disk,
+    why: `somebody else's job runs on it (${jobs.join(", ")})`,
+    ...(manifest && { left: `The guest runs on ${image.chain[0].path}; what was copied is kept.` }),
+    advice: "Let it end, or cancel it, then run `pulumi up` again.",
+  });
 }
 
 /**
