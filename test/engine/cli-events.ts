@@ -17,6 +17,8 @@ interface StepMetadata {
   urn: string;
   old: { inputs: Properties } | null;
   new: { inputs: Properties } | null;
+  /** Of a refresh: the properties that the provider calls different; without any, absent. */
+  diffs?: string[];
 }
 
 /** Those events, and their fields, that are read here. */
@@ -79,8 +81,15 @@ function changeIn(step: StepMetadata): Change | undefined {
 function refreshedIn(step: StepMetadata | undefined): Change[] {
   if (step === undefined) return [];
   if (step.new === null || step.op === "delete") return [changeOf(step.urn, "delete", [])];
-  const differences = differencesIn(step);
+  const { diffs = [] } = step;
+  // what an older version did not write down yet is no difference to the engine, though both inputs are not alike
+  const differences = differencesIn(step).filter(({ path }) => diffs.some((diff) => rootOf(diff) === rootOf(path)));
   return [changeOf(step.urn, differences.length > 0 ? "update" : "same", differences)];
+}
+
+/** `host` of `host.address`, `moves` of `moves["vda"]`. */
+function rootOf(path: string): string {
+  return path.split(/[.[]/, 1)[0] ?? path;
 }
 
 function differencesIn(step: StepMetadata) {

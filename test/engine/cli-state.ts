@@ -1,4 +1,4 @@
-/** `pulumi stack export --show-secrets` in the shape that the harness keeps its state in. */
+/** `pulumi stack export --show-secrets` in the shape that the harness keeps its state in, and back into what `pulumi stack import` takes. */
 
 import type { Properties } from "../../provider/lifecycle.js";
 import type { DeploymentState, ResourceState } from "./deployment.js";
@@ -23,6 +23,19 @@ interface ExportedOperation {
   resource: ExportedResource;
 }
 
+/** The whole state as text for `pulumi stack import`, which encrypts its secrets with the stack's passphrase: `salt` as its settings have it. */
+export function importableState({ version, deployment }: DeploymentState, salt: string): string {
+  const closed = (resource: ResourceState) => ({
+    ...resource,
+    inputs: closeSecrets(resource.inputs),
+    outputs: closeSecrets(resource.outputs),
+  });
+  const resources = deployment.resources.map(closed);
+  const operations = deployment.pending_operations.map((operation) => ({ ...operation, resource: closed(operation.resource) }));
+  const provider = { type: "passphrase", state: { salt } };
+  return JSON.stringify({ version, deployment: { secrets_providers: provider, resources, pending_operations: operations } });
+}
+
 /** The engine leaves out what is empty. */
 function wholeState(resource: ExportedResource): ResourceState {
   const { inputs = {}, outputs = {} } = resource;
@@ -38,4 +51,16 @@ function openValue(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(openValue);
   if (!isBag(value)) return value;
   return isSecret(value) && typeof value.plaintext === "string" ? secretOf(JSON.parse(value.plaintext)) : openSecrets(value);
+}
+
+function closeSecrets(bag: Properties): Properties {
+  return Object.fromEntries(Object.entries(bag).map(([key, value]) => [key, closeValue(value)]));
+}
+
+function closeValue(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(closeValue);
+  if (!isBag(value)) return value;
+  if (!isSecret(value)) return closeSecrets(value);
+  const { value: hidden, ...signature } = value;
+  return { ...signature, plaintext: JSON.stringify(hidden) };
 }

@@ -2,14 +2,14 @@
 
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { accessSync, constants, existsSync, mkdirSync, readdirSync, realpathSync, writeFileSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { type CliEvents, followEvents } from "./cli-events.js";
-import { exportedState } from "./cli-state.js";
+import { exportedState, importableState } from "./cli-state.js";
 import type { DeploymentState } from "./deployment.js";
 import type { Engine, EngineSettings, OperationOptions, OperationResult } from "./engine.js";
 import { type Project, projectTextFor, readProject } from "./project.js";
@@ -106,7 +106,8 @@ class Cli {
 
   async importState(state: DeploymentState): Promise<void> {
     const file = join(this.settings.workFolder, "import.json");
-    writeFileSync(file, JSON.stringify(state));
+    const settings = readFileSync(join(this.#folder, `Pulumi.${this.#stack}.yaml`), "utf8");
+    writeFileSync(file, importableState(state, /encryptionsalt: (\S+)/.exec(settings)?.[1] ?? ""));
     await this.#ask(["stack", "import", "--stack", this.#stack, "--file", file]);
   }
 
