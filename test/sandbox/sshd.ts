@@ -114,7 +114,10 @@ async function writeKnownHosts(folder: string, port: number, hostKeys: readonly 
   return file;
 }
 
-function sshdConfiguration({ folder, settings = {} }: SshdOptions, port: number, hostKeys: readonly string[]): string {
+function sshdConfiguration({ folder, settings: asked = {} }: SshdOptions, port: number, hostKeys: readonly string[]): string {
+  // What the account's ~/.bashrc does at each login, half a second long with some tools, is no test's matter: bash reads it for sshd at
+  // the outermost level only (SHLVL, run_startup_files() in shell.c).
+  const settings = { ...asked, SetEnv: `SHLVL=1 ${asked.SetEnv ?? ""}` };
   const own = Object.entries(settings).map(([keyword, value]) => `${keyword} ${value}`);
   // The first value of a keyword wins, so the test's own come first; `Match` and the like have no place here.
   const ours = [
