@@ -64,6 +64,7 @@ async function measure(size: Size, sandbox: Sandbox, say: (line: string) => void
   const disk = { storage, layers: threeLayersOf(size), virtualMiB: virtualMiB[size] };
   const web = await sandbox.startGuest({ name: "web", disks: [disk], pauseMs: writePauseMs });
   const bytesPerSecond = await panelSpeed(web, sandbox);
+  const managed = await Managed.start(size, sandbox);
   const latencies = new Latencies();
   const pauses: number[] = [];
   for (let round = 1; round <= rounds; round++) {
@@ -79,9 +80,9 @@ async function measure(size: Size, sandbox: Sandbox, say: (line: string) => void
       );
       pauses.push(pauseMs);
     }
+    say(`round ${round}: virsh blockcopy`);
+    latencies.add("virsh blockcopy", await meanwhileAlone(web, () => managed.blockcopied(round)));
   }
-  await web.kill();
-  await blockcopied(size, sandbox, { latencies, say });
   const p99 = (what: string) => latencies.p(what, 0.99);
   return [
     ...latencies.figures(),
@@ -153,24 +154,45 @@ function within(web: Guest, from: number, to: number): number[] {
   return web.writesMs("vda", from).slice(0, to - from);
 }
 
-async function blockcopied(
-  size: Size,
-  sandbox: Sandbox,
-  { latencies, say }: { latencies: Latencies; say(line: string): void },
-): Promise<void> {
-  say("virsh blockcopy");
-  const libvirtd = await Libvirtd.start(sandbox);
-  const disks = (at: (...names: string[]) => string) => [
-    { storage: at("path1"), layers: threeLayersOf(size), virtualMiB: virtualMiB[size] },
-  ];
-  const managed = await ManagedGuest.start(libvirtd, sandbox.folder, { name: "managed", disks, pauseMs: writePauseMs });
-  for (let round = 1; round <= sizes[size].rounds; round++) {
-    const before = (await libvirtd.sourceOf("managed", "vda", "live")) ?? "";
-    const files = await filesOf(before);
-    const last = managed.disk().acknowledged().at(-1) ?? 0;
+/** While one side is measured the other's guest stands still. */
+async function meanwhileAlone<T>(web: Guest, work: () => Promise<T>): Promise<T> {
+  await using operator = await Operator.connect(web.operatorSocket);
+  await operator.execute("stop");
+  try {
+    return await work();
+  } finally {
+    await operator.execute("cont");
+  }
+}
+
+/** The same disk of a guest that libvirt manages; it runs only while it is measured. */
+class Managed {
+  private constructor(
+    private readonly libvirtd: Libvirtd,
+    private readonly guest: ManagedGuest,
+  ) {}
+
+  static async start(size: Size, sandbox: Sandbox): Promise<Managed> {
+    const libvirtd = await Libvirtd.start(sandbox);
+    const disks = (at: (...names: string[]) => string) => [
+      { storage: at("path1"), layers: threeLayersOf(size), virtualMiB: virtualMiB[size] },
+    ];
+    const guest = await ManagedGuest.start(libvirtd, sandbox.folder, { name: "managed", disks, pauseMs: writePauseMs });
+    await libvirtd.virsh("suspend", guest.name);
+    return new Managed(libvirtd, guest);
+  }
+
+  /** @returns what the guest's writes took meanwhile */
+  async blockcopied(round: number): Promise<number[]> {
+    const { libvirtd, guest } = this;
+    const files = await filesOf((await libvirtd.sourceOf(guest.name, "vda", "live")) ?? "");
+    await libvirtd.virsh("resume", guest.name);
+    const last = guest.disk().acknowledged().at(-1) ?? 0;
     const flags = ["--format", "qcow2", "--transient-job", "--wait", "--pivot"];
-    await libvirtd.virsh("blockcopy", "managed", "vda", managed.at(`path2/copy-${round}.qcow2`), ...flags);
-    latencies.add("virsh blockcopy", managed.writesMs("vda", last));
+    await libvirtd.virsh("blockcopy", guest.name, "vda", guest.at(`path2/copy-${round}.qcow2`), ...flags);
+    const writesMs = guest.writesMs("vda", last);
+    await libvirtd.virsh("suspend", guest.name);
     for (const file of files) await rm(file);
+    return writesMs;
   }
 }
