@@ -13,8 +13,8 @@ import { chooseReleases, chosenReleases, prepareReleases, qemuVersion } from "./
 
 const perTestMs = 60_000;
 
-/** Long rows, which run only if they are named: `npm run test:adversity`. */
-const atLength = "/at-length/";
+/** Long rows, which run only if one of the folders that they lie in is named: `npm run test:adversity`. */
+const atLength = "adversity/at-length/";
 
 /** Real processes and whole scenarios come after what needs a fraction of a second. */
 const lateFolders = ["sandbox", "engine", "e2e"];
@@ -49,7 +49,8 @@ function testFiles(folder: string): string[] {
 }
 
 function isWanted(name: string, parts: readonly string[]): boolean {
-  return parts.length === 0 ? !name.includes(atLength) : parts.some((part) => name.includes(part));
+  const asked = name.includes(atLength) ? parts.filter((part) => /adversity|at-length/.test(part)) : parts;
+  return asked.some((part) => name.includes(part)) || (parts.length === 0 && !name.includes(atLength));
 }
 
 /** As `test/e2e/move.test.js`: where the repository lies is no part of it. */
