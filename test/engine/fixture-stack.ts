@@ -1,5 +1,6 @@
 /** A stack of "disks" that are files in a temporary folder: the tests of the engines themselves play on it. */
 
+import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -19,11 +20,11 @@ interface Wanted {
   [option: string]: unknown;
 }
 
-export async function isAvailable(kind: EngineKind): Promise<boolean> {
+async function isAvailable(kind: EngineKind): Promise<boolean> {
   return kind === "harness" || (await findCli()) !== undefined;
 }
 
-export class FixtureStack {
+class FixtureStack {
   private constructor(
     readonly folder: string,
     readonly engine: Engine,
@@ -49,6 +50,25 @@ export class FixtureStack {
   remove(): void {
     rmSync(this.folder, { recursive: true });
   }
+}
+
+/** Gives each test of a describe block a stack of its own. Without a real CLI it skips those of that: the harness has its own run. */
+export function onFixtureStack(prefer: EngineKind): () => FixtureStack {
+  let stack: FixtureStack | undefined;
+  before(async function () {
+    if (!(await isAvailable(prefer))) this.skip();
+  });
+  beforeEach(async () => {
+    stack = await FixtureStack.open(prefer);
+  });
+  afterEach(() => {
+    stack?.remove();
+    stack = undefined;
+  });
+  return () => {
+    assert(stack, "each test has its stack");
+    return stack;
+  };
 }
 
 /** A program with one disk, `web`. */
