@@ -104,7 +104,9 @@ export async function checkActiveFile(site: Site, disk: Pick<SeenDisk, "disk" | 
   if (!found) throw refuse(`QEMU has ${named} open, but there is no such file for us`);
   const process = await site.guest.process();
   const proved = process ? process.openFiles.has(`${found.dev}:${found.ino}`) : await isImageInUse(site.host, named);
-  if (!proved) throw refuse(`${named} is not the file that QEMU has open`);
+  if (proved) return;
+  await site.guest.jobs(); // a QEMU that has ended meanwhile has nothing open: then that is what is told
+  throw refuse(`${named} is not the file that QEMU has open`);
 }
 
 /** ext4, xfs and most others: NAME_MAX. What a move adds to a name is at most 43 bytes long (the sidecar's and its partial copy's names). */
