@@ -6,13 +6,12 @@ import { closeAllHosts } from "../provider/host/connection.js";
 import type { Properties } from "../provider/lifecycle.js";
 import { storageMigration } from "../provider/storage-migration/lifecycle.js";
 import type { Guest } from "../test/sandbox/guest.js";
-import { Libvirtd } from "../test/sandbox/libvirtd.js";
-import { ManagedGuest } from "../test/sandbox/managed-guest.js";
 import { Operator } from "../test/sandbox/operator.js";
 import { createSandbox, type Sandbox } from "../test/sandbox/sandbox.js";
 import { created, Recorder } from "../test/storage-migration/stage.js";
 import { copyByPanel, filesOf, threeLayersOf, virtualMiB, writePauseMs } from "./disk.js";
 import { type Figure, percentile, ratios } from "./figures.js";
+import { Managed } from "./managed.js";
 import type { Benchmark, Size } from "./size.js";
 
 const sizes = { full: { rounds: 3, idleRecords: 1000 }, tiny: { rounds: 1, idleRecords: 20 } } as const;
@@ -64,7 +63,8 @@ async function measure(size: Size, sandbox: Sandbox, say: (line: string) => void
   const disk = { storage, layers: threeLayersOf(size), virtualMiB: virtualMiB[size] };
   const web = await sandbox.startGuest({ name: "web", disks: [disk], pauseMs: writePauseMs });
   const bytesPerSecond = await panelSpeed(web, sandbox);
-  const managed = await Managed.start(size, sandbox);
+  const managed = await Managed.start(sandbox, size);
+  await managed.suspend();
   const latencies = new Latencies();
   const pauses: number[] = [];
   for (let round = 1; round <= rounds; round++) {
@@ -81,7 +81,7 @@ async function measure(size: Size, sandbox: Sandbox, say: (line: string) => void
       pauses.push(pauseMs);
     }
     say(`round ${round}: virsh blockcopy`);
-    latencies.add("virsh blockcopy", await meanwhileAlone(web, () => managed.blockcopied(round)));
+    latencies.add("virsh blockcopy", await blockcopied(web, managed, round));
   }
   const p99 = (what: string) => latencies.p(what, 0.99);
   return [
@@ -155,44 +155,12 @@ function within(web: Guest, from: number, to: number): number[] {
 }
 
 /** While one side is measured the other's guest stands still. */
-async function meanwhileAlone<T>(web: Guest, work: () => Promise<T>): Promise<T> {
+async function blockcopied(web: Guest, managed: Managed, round: number): Promise<number[]> {
   await using operator = await Operator.connect(web.operatorSocket);
   await operator.execute("stop");
-  try {
-    return await work();
-  } finally {
-    await operator.execute("cont");
-  }
-}
-
-/** The same disk of a guest that libvirt manages; it runs only while it is measured. */
-class Managed {
-  private constructor(
-    private readonly libvirtd: Libvirtd,
-    private readonly guest: ManagedGuest,
-  ) {}
-
-  static async start(size: Size, sandbox: Sandbox): Promise<Managed> {
-    const libvirtd = await Libvirtd.start(sandbox);
-    const disks = (at: (...names: string[]) => string) => [
-      { storage: at("path1"), layers: threeLayersOf(size), virtualMiB: virtualMiB[size] },
-    ];
-    const guest = await ManagedGuest.start(libvirtd, sandbox.folder, { name: "managed", disks, pauseMs: writePauseMs });
-    await libvirtd.virsh("suspend", guest.name);
-    return new Managed(libvirtd, guest);
-  }
-
-  /** @returns what the guest's writes took meanwhile */
-  async blockcopied(round: number): Promise<number[]> {
-    const { libvirtd, guest } = this;
-    const files = await filesOf((await libvirtd.sourceOf(guest.name, "vda", "live")) ?? "");
-    await libvirtd.virsh("resume", guest.name);
-    const last = guest.disk().acknowledged().at(-1) ?? 0;
-    const flags = ["--format", "qcow2", "--transient-job", "--wait", "--pivot"];
-    await libvirtd.virsh("blockcopy", guest.name, "vda", guest.at(`path2/copy-${round}.qcow2`), ...flags);
-    const writesMs = guest.writesMs("vda", last);
-    await libvirtd.virsh("suspend", guest.name);
-    for (const file of files) await rm(file);
-    return writesMs;
-  }
+  await managed.resume();
+  const { writesMs } = await managed.blockcopy(round);
+  await managed.suspend();
+  await operator.execute("cont");
+  return writesMs;
 }

@@ -1,19 +1,18 @@
 /** How long a move takes: each strategy, against the tools that a person would take. */
 
-import { mkdir, readdir, rm, stat } from "node:fs/promises";
+import { mkdir, readdir, rm } from "node:fs/promises";
 import path from "node:path";
 import { closeAllHosts } from "../provider/host/connection.js";
 import type { Properties } from "../provider/lifecycle.js";
 import { storageMigration } from "../provider/storage-migration/lifecycle.js";
 import { run } from "../test/sandbox/command.js";
-import { Libvirtd } from "../test/sandbox/libvirtd.js";
-import { ManagedGuest } from "../test/sandbox/managed-guest.js";
 import { Operator } from "../test/sandbox/operator.js";
 import { createSandbox, type Sandbox } from "../test/sandbox/sandbox.js";
 import { created, Recorder } from "../test/storage-migration/stage.js";
 import { fiveSteps } from "./by-hand.js";
 import { copyByPanel, filesOf, forgetCached, threeLayersOf, timed, virtualMiB, writePauseMs } from "./disk.js";
 import type { Figure } from "./figures.js";
+import { Managed } from "./managed.js";
 import { movedByReflink } from "./reflink.js";
 import type { Benchmark, Size } from "./size.js";
 
@@ -65,7 +64,8 @@ async function sideBySide(size: Size, sandbox: Sandbox, say: (line: string) => v
     }
     say(`round ${round}: by hand, virsh blockcopy`);
     note("five steps by hand", await hand.byHand(round));
-    note("virsh blockcopy --wait --pivot", await managed.blockcopy(round));
+    await forgetCached(await managed.files());
+    note("virsh blockcopy --wait --pivot", (await managed.blockcopy(round)).seconds);
   }
   return figuresOf(size, seconds, limits);
 }
@@ -144,34 +144,6 @@ class Movable {
     const folder = path.join(this.sandbox.folder, this.name, `to-${++this.number}`);
     await mkdir(folder);
     return folder;
-  }
-}
-
-/** The same disk of a guest that libvirt manages. */
-class Managed {
-  private constructor(
-    private readonly libvirtd: Libvirtd,
-    private readonly guest: ManagedGuest,
-  ) {}
-
-  static async start(sandbox: Sandbox, size: Size): Promise<Managed> {
-    const libvirtd = await Libvirtd.start(sandbox);
-    const disks = (at: (...names: string[]) => string) => [
-      { storage: at("path1"), layers: threeLayersOf(size), virtualMiB: virtualMiB[size] },
-    ];
-    return new Managed(libvirtd, await ManagedGuest.start(libvirtd, sandbox.folder, { name: "managed", disks, pauseMs: writePauseMs }));
-  }
-
-  async blockcopy(round: number): Promise<number> {
-    const before = (await this.libvirtd.sourceOf(this.guest.name, "vda", "live")) ?? "";
-    const files = await filesOf(before);
-    await forgetCached(files);
-    const flags = ["--format", "qcow2", "--transient-job", "--wait", "--pivot"];
-    const copy = this.guest.at(`path2/copy-${round}.qcow2`);
-    const seconds = await timed(() => this.libvirtd.virsh("blockcopy", this.guest.name, "vda", copy, ...flags));
-    for (const file of files) await rm(file);
-    if ((await stat(copy)).size === 0) throw new Error("virsh blockcopy copied nothing.");
-    return seconds;
   }
 }
 

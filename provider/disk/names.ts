@@ -32,6 +32,11 @@ export const jobNames = {
   blockpull: (key: DiskKey) => `lm-${key}-blockpull`,
 };
 
+/** Every name that a job of ours on this disk can have. */
+export function jobNamesOf(key: DiskKey): readonly string[] {
+  return Object.values(jobNames).map((name) => name(key));
+}
+
 /** Files of one move, beside the images. */
 export const fileNames = {
   manifest: (key: DiskKey) => `lm-${key}.manifest.json`,

@@ -105,7 +105,7 @@ class Move {
     const { site } = this;
     const { managed } = site.guest;
     if (step.step === "start-mirror" || step.step === "collapse" || step.step === "fold") {
-      checkAlone(site, seen.view, one(seen, step.disk));
+      this.checkAlone(seen, one(seen, step.disk));
       this.watched.add(step.disk);
     }
     switch (step.step) {
@@ -159,6 +159,11 @@ class Move {
       default:
         return impossible(step);
     }
+  }
+
+  private checkAlone({ view }: Seen, { disk, image }: SeenDisk): void {
+    const left = `The guest runs on ${image.chain[0].path}; what was copied is kept.`;
+    checkAlone(view, image, (why, advice) => complaint(this.site, { verb: "go on with the move of", disk, why, left, advice }));
   }
 
   private async startMirror(seen: Seen, disk: SeenDisk): Promise<void> {

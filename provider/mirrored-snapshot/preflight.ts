@@ -7,7 +7,7 @@ import type { GuestView } from "../hypervisor/hypervisor.js";
 import { overlayContent } from "../image/overlay.js";
 import { type ImageHeader, imageInfo, isImageInUse } from "../image/qemu-img.js";
 import { sameDirectory } from "../migration/look/places.js";
-import { checkActiveFile, checkFeatures, strangersJobs } from "../migration/steps/preflight.js";
+import { checkActiveFile, checkAlone, checkFeatures } from "../migration/steps/preflight.js";
 import { refusal, type SeenDisk, type SnapshotSite } from "./site.js";
 
 const verb = "take a mirrored snapshot of";
@@ -34,9 +34,7 @@ export async function checkDisk(site: SnapshotSite, view: GuestView, disk: SeenD
   const refuse = refusal(site, verb, disk.disk);
   await checkFeatures(site, disk.disk, verb);
   if (disk.image.readOnly) throw refuse("it is read-only", "A read-only disk has no writes to mirror: copy its files.");
-  const jobs = strangersJobs(view, disk.image);
-  if (jobs.length > 0)
-    throw refuse(`somebody else's job runs on it (${jobs.join(", ")})`, "Let it end, or cancel it, then run `pulumi up` again.");
+  checkAlone(view, disk.image, refuse);
   await checkActiveFile(site, disk, verb);
   await checkDirectories(site, disk);
 }

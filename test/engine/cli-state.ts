@@ -3,7 +3,7 @@
 import type { Properties } from "../../provider/lifecycle.js";
 import type { DeploymentState, ResourceState } from "./deployment.js";
 import { blankState } from "./goal.js";
-import { isBag, isSecret, secretOf } from "./values.js";
+import { mapSecrets, mapValues, type Secret, secretOf } from "./values.js";
 
 type ExportedResource = Partial<ResourceState> & { urn: string; type: string };
 
@@ -42,25 +42,13 @@ function wholeState(resource: ExportedResource): ResourceState {
   return { ...blankState(resource.urn, resource.type, {}), ...resource, inputs: openSecrets(inputs), outputs: openSecrets(outputs) };
 }
 
-function openSecrets(bag: Properties): Properties {
-  return Object.fromEntries(Object.entries(bag).map(([key, value]) => [key, openValue(value)]));
-}
-
 /** An exported secret holds its value as JSON text, `plaintext`. */
-function openValue(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(openValue);
-  if (!isBag(value)) return value;
-  return isSecret(value) && typeof value.plaintext === "string" ? secretOf(JSON.parse(value.plaintext)) : openSecrets(value);
+function openSecrets(bag: Properties): Properties {
+  const open = (secret: Secret) => (typeof secret.plaintext === "string" ? secretOf(JSON.parse(secret.plaintext)) : secret);
+  return mapValues(bag, (value) => mapSecrets(value, open));
 }
 
 function closeSecrets(bag: Properties): Properties {
-  return Object.fromEntries(Object.entries(bag).map(([key, value]) => [key, closeValue(value)]));
-}
-
-function closeValue(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(closeValue);
-  if (!isBag(value)) return value;
-  if (!isSecret(value)) return closeSecrets(value);
-  const { value: hidden, ...signature } = value;
-  return { ...signature, plaintext: JSON.stringify(hidden) };
+  const close = ({ value, ...signature }: Secret) => ({ ...signature, plaintext: JSON.stringify(value) });
+  return mapValues(bag, (value) => mapSecrets(value, close));
 }

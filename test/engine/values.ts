@@ -9,8 +9,10 @@ export const unknownValue = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
 const signatureKey = "4dabf18193072939515e22adb298388d";
 const secretSignature = "1b47061264138c4ac30d75fd1eb44270";
 
-interface Secret {
+export interface Secret {
   value: unknown;
+  /** In an export in place of `value`: as JSON text. */
+  plaintext?: unknown;
 }
 
 export function secretOf(value: unknown): unknown {
@@ -31,9 +33,14 @@ export function plain(bag: Properties): Properties {
 }
 
 function plainValue(value: unknown): unknown {
-  if (isSecret(value)) return plainValue(value.value);
-  if (Array.isArray(value)) return value.map(plainValue);
-  return isBag(value) ? plain(value) : value;
+  return mapSecrets(value, (secret) => plainValue(secret.value));
+}
+
+/** `value` with every secret in it changed, at any depth; into what a secret holds it does not look. */
+export function mapSecrets(value: unknown, change: (secret: Secret) => unknown): unknown {
+  if (isSecret(value)) return change(value);
+  if (Array.isArray(value)) return value.map((member) => mapSecrets(member, change));
+  return isBag(value) ? mapValues(value, (inner) => mapSecrets(inner, change)) : value;
 }
 
 /** `bag` with everything marked as secret that `pattern` marks at the same key: into objects, arrays as a whole. */
@@ -47,7 +54,7 @@ function markValue(value: unknown, pattern: unknown): unknown {
   return isBag(value) && isBag(pattern) && !isSecret(value) ? markSecrets(value, pattern) : value;
 }
 
-function mapValues(bag: Properties, change: (value: unknown, key: string) => unknown): Properties {
+export function mapValues(bag: Properties, change: (value: unknown, key: string) => unknown): Properties {
   return Object.fromEntries(Object.entries(bag).map(([key, value]) => [key, change(value, key)]));
 }
 

@@ -2,7 +2,7 @@
 
 import { setTimeout as pause } from "node:timers/promises";
 import type { Job } from "../../disk/job.js";
-import { diskKey, jobNames } from "../../disk/names.js";
+import { diskKey, jobNamesOf } from "../../disk/names.js";
 import { BugError, UserError } from "../../errors.js";
 import type { Host } from "../../host/host.js";
 import type { ChainsView, Guest, GuestProcess, GuestView, ManagedGuest } from "../hypervisor.js";
@@ -25,7 +25,7 @@ const notLibvirts = (): Promise<never> =>
 
 /** libvirt has at most one job a disk. */
 function diskOfJob({ uuid, disks }: DomainXml, jobId: string): DiskXml | undefined {
-  return disks.find(({ target }) => Object.values(jobNames).some((name) => name(diskKey(uuid, target)) === jobId));
+  return disks.find(({ target }) => jobNamesOf(diskKey(uuid, target)).includes(jobId));
 }
 
 class LibvirtGuest implements Guest {

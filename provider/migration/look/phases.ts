@@ -2,7 +2,7 @@
 
 import { type FileIdentity, isFile, isUnchanged } from "../../disk/chain.js";
 import type { Job } from "../../disk/job.js";
-import { jobNames } from "../../disk/names.js";
+import { jobNames, jobNamesOf } from "../../disk/names.js";
 import { baseName } from "../../disk/paths.js";
 import { impossible } from "../../errors.js";
 import { type FileStat, statFiles } from "../../host/files.js";
@@ -18,7 +18,7 @@ export async function phaseOf(evidence: Evidence): Promise<{ standing: Standing;
   const now = await filesNow(evidence);
   const standing = await standingOf(evidence, now);
   if (standing === "elsewhere") return { standing: "former", seen: { phase: "contradiction", why: strayed(evidence, records.manifest) } };
-  const ours: string[] = Object.values(jobNames).map((name) => name(key));
+  const ours = jobNamesOf(key);
   const { source, destination, overlay } = records.manifest;
   const ends = [destination.target, ...(overlay ? [overlay.landing, source.active] : [])];
   const job = view.jobs.find(({ id, target = destination.target }) => ours.includes(id) && ends.includes(target));

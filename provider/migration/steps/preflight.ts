@@ -34,20 +34,14 @@ export function checkDisk(site: Site, view: GuestView, disk: SeenDisk): void {
     const why = `${way} does not carry its internal snapshots (${internalSnapshots.join(", ")})`;
     throw refuse(why, 'Add "internal-snapshots" to `loses` if they may stay behind with the old image.');
   }
-  checkAlone(site, view, disk);
+  checkAlone(view, image, refuse);
 }
 
 /** Nobody else's job works on the disk: asked before the first byte, and again before each job of ours. */
-export function checkAlone(site: Site, view: GuestView, { disk, image, manifest }: SeenDisk): void {
+export function checkAlone(view: GuestView, image: ImageView, refuse: (why: string, advice: string) => Error): void {
   const jobs = strangersJobs(view, image);
-  if (jobs.length === 0) return;
-  throw complaint(site, {
-    verb: manifest ? "go on with the move of" : "move",
-    disk,
-    why: `somebody else's job runs on it (${jobs.join(", ")})`,
-    ...(manifest && { left: `The guest runs on ${image.chain[0].path}; what was copied is kept.` }),
-    advice: "Let it end, or cancel it, then run `pulumi up` again.",
-  });
+  if (jobs.length > 0)
+    throw refuse(`somebody else's job runs on it (${jobs.join(", ")})`, "Let it end, or cancel it, then run `pulumi up` again.");
 }
 
 /**
@@ -82,7 +76,7 @@ function leftBehind({ options, guest }: Site, { dirtyBitmaps, persistentBitmaps,
  * Jobs that are not ours and sit on this chain. No reply names a job's node; but mirror, commit, backup and stream each put a
  * filter over the node they work on (QEMU 6.0 and later), whose file is that node's.
  */
-export function strangersJobs(view: GuestView, image: ImageView): string[] {
+function strangersJobs(view: GuestView, image: ImageView): string[] {
   const strangers = view.jobs.filter(({ id }) => !isOurName(id)).map(({ id, type }) => `${type} ${id}`);
   const filters = ["mirror_top", "commit_top", "copy-before-write", "copy-on-read"];
   const paths = new Set(image.chain.map(({ path }) => path));

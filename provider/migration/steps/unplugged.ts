@@ -1,13 +1,16 @@
 /** A disk that somebody took from the guest in the middle of its move. */
 
 import type { JobStatus } from "../../disk/job.js";
-import { diskKey, jobNames } from "../../disk/names.js";
+import { diskKey, jobNamesOf } from "../../disk/names.js";
 import { isKind, messageOf, UserError } from "../../errors.js";
 import type { DiskPlaces } from "../look/observe.js";
 import type { Site } from "../site.js";
 
 /** A job that may be called off without a look at what is written: none that has begun to switch. */
 const beforeSwitch: readonly JobStatus[] = ["running", "ready", "paused", "standby"];
+
+/** After that the next run, or somebody, dismisses it. */
+const letGoSeconds = 30;
 
 /**
  * The job of a disk that is gone would run on for ever, and QEMU would not let its image be given to the guest again ("block device is
@@ -31,7 +34,7 @@ async function endJobsOfMissing({ guest }: Site, places: readonly DiskPlaces[]):
   const plugged = new Set(disks.map(({ qdev }) => diskKey(domainId, qdev)));
   const called: string[] = [];
   for (const { disk, key } of places.filter((place) => !plugged.has(place.key))) {
-    const names: string[] = Object.values(jobNames).map((name) => name(key));
+    const names = jobNamesOf(key);
     const job = jobs.find(({ id, status }) => names.includes(id) && beforeSwitch.includes(status));
     if (!job) continue;
     await guest.cancel(job.id);
@@ -43,7 +46,8 @@ async function endJobsOfMissing({ guest }: Site, places: readonly DiskPlaces[]):
 
 /** Until the cancelled job has let go of its nodes; what is still in flight ends first. */
 async function dismissed(guest: Site["guest"], id: string): Promise<void> {
-  for (let left = 300; left > 0; left--) {
+  const deadline = performance.now() + 1000 * letGoSeconds;
+  while (performance.now() < deadline) {
     await guest.wakeUp(0.1);
     const job = (await guest.look()).jobs.find((one) => one.id === id);
     if (!job) return;
