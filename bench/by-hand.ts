@@ -55,7 +55,9 @@ export async function fiveSteps({ operator, chain, destination, virtualBytes, ac
   await operator.execute("job-complete", { id: name("mirror") });
   await gone(operator, name("mirror"));
   // 5. blockpull --base: what was the active image is taken up
-  await operator.execute("block-stream", { "job-id": name("pull"), device: name("target"), "base-node": name("copy-1") });
+  const [, base = ""] = chain.map((file) => path.basename(file)); // else QEMU writes a description of its nodes into the header
+  const pull = { "job-id": name("pull"), device: name("target"), "base-node": name("copy-1"), "backing-file": base };
+  await operator.execute("block-stream", pull);
   await gone(operator, name("pull"));
   return { active: name("target") };
 }

@@ -16,7 +16,7 @@ import { Managed } from "./managed.js";
 import { movedByReflink } from "./reflink.js";
 import type { Benchmark, Size } from "./size.js";
 
-const rounds = { full: 2, tiny: 1 } as const;
+const rounds = { full: 2, tiny: 2 } as const;
 
 const strategies: Readonly<Record<string, Properties>> = {
   mirror: {},
@@ -45,7 +45,10 @@ export const move: Benchmark = {
 
 async function sideBySide(size: Size, sandbox: Sandbox, say: (line: string) => void): Promise<Figure[]> {
   const seconds = new Map<string, number[]>();
-  const note = (what: string, value: number) => void seconds.set(what, [...(seconds.get(what) ?? []), value]);
+  const note = (what: string, value: number) => {
+    say(`  ${what}: ${value.toFixed(2)} s`);
+    seconds.set(what, [...(seconds.get(what) ?? []), value]);
+  };
   const limits: number[] = [];
   say("making the disks and starting the guests");
   const guest = await Movable.start(sandbox, "web", size);

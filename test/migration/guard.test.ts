@@ -246,13 +246,7 @@ describe("the switch's guard", function () {
   });
 
   it("speaks by nc where there is no socat", async function () {
-    await using bin = await Workbench.create();
-    for (const folder of ["/usr/sbin", "/usr/bin", "/bin", "/sbin"]) {
-      for (const name of await readdir(folder)) {
-        if (name !== "socat" && !name.startsWith("socat") && !existsSync(bin.at(name)))
-          await symlink(path.join(folder, name), bin.at(name));
-      }
-    }
+    await using bin = await programsWithout("socat");
     if (!existsSync(bin.at("nc"))) this.skip();
     await using scene = await Scene.set({ settings: { SetEnv: `PATH=${bin.folder}` } });
     const guard = await scene.arm("nc");
@@ -260,6 +254,49 @@ describe("the switch's guard", function () {
     await scene.complete();
     guard.abandon();
     assert.deepEqual(await scene.nodesOnce("concluded", 20), atSource);
+  });
+
+  it("writes the switch down where there is no perl", async () => {
+    await using bin = await programsWithout("perl");
+    await using scene = await Scene.set({ settings: { SetEnv: `PATH=${bin.folder}` } });
+    const guard = await scene.arm();
+    await begin(guard);
+    await scene.complete();
+    guard.send("record");
+    assert.equal(await guard.next(5), "recorded");
+    await scene.isSwitched();
+    guard.abandon();
+    assert.deepEqual(await scene.nodesOnce("concluded", 10), atTarget);
+  });
+
+  it("writes the switch down by mv and sync where perl lacks what it needs", async () => {
+    await using bin = await programsWithout("perl");
+    await writeFile(bin.at("perl"), "#!/bin/sh\nexit 2\n", { mode: 0o755 });
+    await using scene = await Scene.set({ settings: { SetEnv: `PATH=${bin.folder}` } });
+    const guard = await scene.arm();
+    await begin(guard);
+    guard.send("record");
+    assert.equal(await guard.next(5), "recorded");
+    await scene.isSwitched();
+    guard.send("end");
+    await guard.end();
+  });
+
+  it("sets everything back when perl ends in the switch", async () => {
+    await using bin = await programsWithout("perl");
+    const [perl] = ["/usr/bin/perl", "/bin/perl"].filter((file) => existsSync(file));
+    // until it has renamed the manifests and the link
+    const once = `#!/bin/sh\nexec ${perl} "$1" "$(printf '%s' "$2" | sed 's/^  print .*/& exit if ++$main::answers == 2;/')"\n`;
+    await writeFile(bin.at("perl"), once, { mode: 0o755 });
+    await using scene = await Scene.set({ settings: { SetEnv: `PATH=${bin.folder}` } });
+    const guard = await scene.arm();
+    await begin(guard);
+    await scene.complete();
+    guard.send("record");
+    assert.match(await guard.next(5), /^failed perl ended/);
+    await scene.isAsBefore();
+    guard.abandon();
+    assert.deepEqual(await scene.nodesOnce("concluded", 10), atSource);
   });
 
   for (const socket of ["my qmp, of: web.sock", `it's "a" $(touch x)!.sock`, "-l.sock"]) {
@@ -275,6 +312,17 @@ describe("the switch's guard", function () {
     });
   }
 });
+
+/** All of this machine's programs but this one, as a PATH of one folder. */
+async function programsWithout(name: string): Promise<Workbench> {
+  const bin = await Workbench.create();
+  for (const folder of ["/usr/sbin", "/usr/bin", "/bin", "/sbin"]) {
+    for (const each of await readdir(folder)) {
+      if (!each.startsWith(name) && !existsSync(bin.at(each))) await symlink(path.join(folder, each), bin.at(each));
+    }
+  }
+  return bin;
+}
 
 /** From here on the end of its input ends the switch. */
 async function begin(guard: Conversation): Promise<void> {

@@ -16,6 +16,29 @@
 /** How long the guard bears silence. */
 export const guardSilenceSeconds = 5;
 
+/**
+ * What the three words of {@link guardScript}'s shell of the same names are in Perl: it reads a word and its names, each ended by a NUL,
+ * all ended by an empty one, and answers `done` or what is wrong. Perl's `sync` is fsync(2), of a directory too. No single quotes in here.
+ */
+const perlHands = String.raw`
+use strict; use warnings; use IO::Handle;
+my %hands = (
+  replace => sub { while (my ($from, $to) = splice @_, 0, 2) { rename $from, $to or die "$to: $!\n" } },
+  set_aside => sub { while (my ($from, $to) = splice @_, 0, 2) { lstat $to and die "$to: it is taken\n"; rename $from, $to or die "$from: $!\n" } },
+  settle => sub { for (@_) { open my $file, "<", $_ or die "$_: $!\n"; $file->sync or die "$_: $!\n" } },
+);
+STDOUT->autoflush;
+$/ = "\0";
+my @words;
+while (defined(my $word = <STDIN>)) {
+  chomp $word;
+  if ($word ne "") { push @words, $word; next }
+  my $hand = $hands{shift @words};
+  my $wrong = eval { $hand->(splice @words); 1 } ? "done" : $@;
+  $wrong =~ tr/\n/ /;
+  print "$wrong\n";
+}`;
+
 export const guardScript = `
 trap '' HUP INT TERM PIPE
 socket=$1 address=$2 link=$3 next=$4 back=$5
@@ -51,8 +74,37 @@ every() { # a job command for every disk
   done
 }
 
-# Every process costs the guest some milliseconds, so one sync takes all: manifests, targets, and the directories of names and link.
-settle() (
+# Whoever renames and syncs while guest I/O waits is there before: each process that starts then costs the guest some milliseconds.
+# Where there is no perl, or one that lacks what it needs, the shell does it with mv and sync.
+hands=shell
+do_all() { # one of the three words below; says on standard error what it cannot do
+  [ $hands = perl ] || { "$@"; return; }
+  printf '%s\\0' "$@" "" >&7
+  IFS= read -r answer <&8 && [ "$answer" = done ] || { echo "\${answer:-perl ended}" >&2; return 1; }
+}
+replace() { # each second name, by what has the first; all at once
+  moves=
+  while [ $# -gt 0 ]; do mv -T -- "$1" "$2" & moves="$moves $!"; shift 2; done
+  for move in $moves; do wait "$move" || return 1; done
+}
+set_aside() { # what has the first name gets the second, unless that is taken
+  while [ $# -gt 0 ]; do
+    [ ! -e "$2" ] && [ ! -L "$2" ] && mv -n -T -- "$1" "$2" && [ ! -e "$1" ] && [ ! -L "$1" ] || { echo "$2: it is taken" >&2; return 1; }
+    shift 2
+  done
+}
+settle() { [ $# -eq 0 ] || sync -- "$@"; }
+if command -v perl >/dev/null 2>&1 && room=$(mktemp -d 2>/dev/null); then
+  if mkfifo "$room/words" "$room/answers"; then
+    perl -e '${perlHands}' <"$room/words" >"$room/answers" 2>/dev/null &
+    exec 7>"$room/words" 8<"$room/answers"
+    hands=perl
+    do_all settle 2>/dev/null || hands=shell
+  fi
+  rm -r -- "$room"
+fi
+
+settle_all() { # manifests, targets, and the directories of names and link
   left=$#
   while [ $left -gt 0 ]; do
     stale=\${4:-$2}
@@ -61,10 +113,11 @@ settle() (
     left=$((left - 6))
   done
   [ -z "$link" ] || set -- "$@" "\${link%/*}/"
-  exec sync -- "$@"
-)
+  do_all settle "$@"
+}
 
-set_back() { # names first, then the link, then what the manifests say
+set_back() { # names first, then the link, then what the manifests say; with the shell's own hands, whatever has failed
+  hands=shell
   disks=$#
   for part in names manifests; do
     [ $part = names ] || [ -z "$link" ] || { [ -L "$back" ] && mv -T -- "$back" "$link"; }
@@ -83,36 +136,47 @@ set_back() { # names first, then the link, then what the manifests say
       turn=$((turn + 6))
     done
   done 2>/dev/null
-  settle "$@"
+  settle_all "$@"
 }
 
-complete_next() { # the target as it is now, while its guest I/O waits: nobody may have written to it when this is read again
-  while [ $# -gt 0 ]; do
-    now=$(stat -L -c '%s %.9Y' -- "$6") || return 1
+identities() { # size and time of each target
+  left=$#
+  while [ $left -gt 0 ]; do set -- "$@" "$6"; shift 6; left=$((left - 6)); done
+  stat -L -c '%s %.9Y' -- "$@"
+}
+complete_next() { # the targets as they are now, while their guest I/O waits: nobody may have written to them when this is read again
+  now=$(identities "$@") || return 1
+  while read -r size modified; do
     for half in "$2.next" "$3.next"; do
-      printf '"sizeBytes": %s,\\n    "modified": "%s"\\n  }\\n}\\n' "\${now% *}" "\${now#* }" >>"$half" || return 1
+      printf '"sizeBytes": %s,\\n    "modified": "%s"\\n  }\\n}\\n' "$size" "$modified" >>"$half" || return 1
     done
     shift 6
-  done
+  done <<END
+$now
+END
 }
-write_current() { # all at once: whichever of them a power cut leaves undone, both sides are still right
-  moves=
-  while [ $# -gt 0 ]; do
-    mv -T -- "$2.next" "$2" & moves="$moves $!"
-    mv -T -- "$3.next" "$3" & moves="$moves $!"
+write_current() { # whichever of them a power cut leaves undone, both sides are still right
+  left=$#
+  while [ $left -gt 0 ]; do
+    set -- "$@" "$2.next" "$2" "$3.next" "$3"
     shift 6
+    left=$((left - 6))
   done
-  [ -z "$link" ] || { mv -T -- "$next" "$link" & moves="$moves $!"; }
-  for move in $moves; do wait "$move" || return 1; done
+  [ -z "$link" ] || set -- "$@" "$next" "$link"
+  do_all replace "$@"
 }
-quarantine() {
-  while [ $# -gt 0 ]; do
-    [ -z "$4" ] || { mv -n -T -- "$4" "$5" && [ ! -e "$4" ] && { [ ! -L "$5.link" ] || mv -n -T -- "$5.link" "$4"; }; } || return 1
+quarantine() { # and what takes an image's old name, if need be
+  left=$#
+  while [ $left -gt 0 ]; do
+    [ -z "$4" ] || set -- "$@" "$4" "$5"
+    [ -z "$4" ] || [ ! -L "$5.link" ] || set -- "$@" "$5.link" "$4"
     shift 6
+    left=$((left - 6))
   done
+  do_all set_aside "$@"
 }
 record() { # a tail that a power cut takes from a manifest is no harm: its .back stands beside it, and until now both sides are right
-  complete_next "$@" && write_current "$@" && settle "$@" && quarantine "$@" && settle "$@"
+  complete_next "$@" && write_current "$@" && settle_all "$@" && quarantine "$@" && settle_all "$@"
 }
 
 # Called off by USR1, which this shell does not ignore: another signal would be lost between the dog's birth and its own trap, and the
@@ -122,7 +186,7 @@ watch() {
   [ -z "$dog" ] || kill -USR1 "$dog" 2>/dev/null
   dog=
   [ "$1" = no ] || [ -z "$sshd" ] || {
-    (none=$!; trap - TERM; trap '[ "$!" = "$none" ] || kill $!; exit' USR1; sleep ${guardSilenceSeconds} & wait $! && kill -KILL "$sshd") </dev/null >/dev/null 2>&1 &
+    (none=$!; trap - TERM; trap '[ "$!" = "$none" ] || kill $!; exit' USR1; sleep ${guardSilenceSeconds} & wait $! && kill -KILL "$sshd") </dev/null >/dev/null 2>&1 7>&- 8<&- &
     dog=$!
   }
 }
