@@ -42,10 +42,10 @@ const panel: Readonly<Record<string, (from: string, to: string) => [string, stri
   "qemu-img convert -m 16 -W": (from, to) => ["qemu-img", ["convert", "-U", "-m", "16", "-W", "-f", "raw", "-O", "raw", from, to]],
 };
 
-/** Seconds that each of the panel needs to copy the files into the folder, synced; the folder is gone afterwards. */
-export async function copyByPanel(files: readonly string[], folder: string): Promise<Map<string, number>> {
+/** Seconds that each of the panel, or those of it with these names, need to copy the files into the folder, synced; the folder is gone afterwards. */
+export async function copyByPanel(files: readonly string[], folder: string, names = Object.keys(panel)): Promise<Map<string, number>> {
   const seconds = new Map<string, number>();
-  for (const [name, command] of Object.entries(panel)) {
+  for (const [name, command] of Object.entries(panel).filter(([each]) => names.includes(each))) {
     await forgetCached(files);
     await mkdir(folder, { recursive: true });
     seconds.set(

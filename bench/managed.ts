@@ -4,7 +4,7 @@ import { rm, stat } from "node:fs/promises";
 import { Libvirtd } from "../test/sandbox/libvirtd.js";
 import { ManagedGuest } from "../test/sandbox/managed-guest.js";
 import type { Sandbox } from "../test/sandbox/sandbox.js";
-import { filesOf, threeLayersOf, timed, virtualMiB, writePauseMs } from "./disk.js";
+import { filesOf, forgetCached, threeLayersOf, timed, virtualMiB, writePauseMs } from "./disk.js";
 import type { Size } from "./size.js";
 
 export class Managed {
@@ -31,7 +31,7 @@ export class Managed {
   }
 
   /** Of its chain now, the active one first. */
-  async files(): Promise<string[]> {
+  private async files(): Promise<string[]> {
     return filesOf((await this.libvirtd.sourceOf(this.guest.name, "vda", "live")) ?? "");
   }
 
@@ -39,6 +39,7 @@ export class Managed {
   async blockcopy(round: number): Promise<{ seconds: number; writesMs: number[] }> {
     const { libvirtd, guest } = this;
     const files = await this.files();
+    await forgetCached(files);
     const last = guest.disk().acknowledged().at(-1) ?? 0;
     const flags = ["--format", "qcow2", "--transient-job", "--wait", "--pivot"];
     const copy = guest.at(`path2/copy-${round}.qcow2`);

@@ -1,22 +1,19 @@
 /** How long a move takes: each strategy, against the tools that a person would take. */
 
-import { mkdir, readdir, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import path from "node:path";
 import { closeAllHosts } from "../provider/host/connection.js";
 import type { Properties } from "../provider/lifecycle.js";
-import { storageMigration } from "../provider/storage-migration/lifecycle.js";
 import { run } from "../test/sandbox/command.js";
-import { Operator } from "../test/sandbox/operator.js";
 import { createSandbox, type Sandbox } from "../test/sandbox/sandbox.js";
-import { created, Recorder } from "../test/storage-migration/stage.js";
-import { fiveSteps } from "./by-hand.js";
-import { copyByPanel, filesOf, forgetCached, threeLayersOf, timed, virtualMiB, writePauseMs } from "./disk.js";
-import type { Figure } from "./figures.js";
+import { copyByPanel, forgetCached, timed } from "./disk.js";
+import { type Figure, ratios } from "./figures.js";
 import { Managed } from "./managed.js";
+import { Movable } from "./movable.js";
 import { movedByReflink } from "./reflink.js";
 import type { Benchmark, Size } from "./size.js";
 
-const rounds = { full: 2, tiny: 2 } as const;
+const rounds = { full: 3, tiny: 2 } as const;
 
 const strategies: Readonly<Record<string, Properties>> = {
   mirror: {},
@@ -49,105 +46,57 @@ async function sideBySide(size: Size, sandbox: Sandbox, say: (line: string) => v
     say(`  ${what}: ${value.toFixed(2)} s`);
     seconds.set(what, [...(seconds.get(what) ?? []), value]);
   };
-  const limits: number[] = [];
   say("making the disks and starting the guests");
   const guest = await Movable.start(sandbox, "web", size);
   const hand = await Movable.start(sandbox, "hand", size);
   const managed = await Managed.start(sandbox, size);
+  for (const other of [hand, managed]) await other.suspend();
+  const copied = path.join(sandbox.folder, "panel");
   for (let round = 1; round <= rounds[size]; round++) {
-    say(`round ${round} of ${rounds[size]}: the panel, convert`);
-    const files = await filesOf(await guest.active());
-    const panel = await copyByPanel(files, path.join(sandbox.folder, "panel"));
+    say(`round ${round} of ${rounds[size]}`);
+    const panel = await copyByPanel(await guest.files(), copied);
     for (const [name, value] of panel) note(name, value);
-    limits.push(Math.min(...panel.values()));
-    note("qemu-img convert, offline", await convert(files, path.join(sandbox.folder, "converted.qcow2")));
+    note("qemu-img convert, offline", await convert(await guest.files(), path.join(sandbox.folder, "converted.qcow2")));
+    const [fastest = ""] = [...panel.keys()].toSorted((a, b) => (panel.get(a) ?? 0) - (panel.get(b) ?? 0));
     for (const [name, options] of strategiesOf(size)) {
-      say(`round ${round}: ${name}`);
+      for (const value of (await copyByPanel(await guest.files(), copied, [fastest])).values()) note(limitOf(name), value);
       note(name, await guest.moved(options));
     }
-    say(`round ${round}: by hand, virsh blockcopy`);
-    note("five steps by hand", await hand.byHand(round));
-    await forgetCached(await managed.files());
-    note("virsh blockcopy --wait --pivot", (await managed.blockcopy(round)).seconds);
+    await guest.suspend();
+    await awake(hand, async () => note("five steps by hand", await hand.byHand(round)));
+    await awake(managed, async () => note("virsh blockcopy --wait --pivot", (await managed.blockcopy(round)).seconds));
+    await guest.resume();
   }
-  return figuresOf(size, seconds, limits);
+  return figuresOf(size, seconds);
 }
 
-function figuresOf(size: Size, seconds: ReadonlyMap<string, readonly number[]>, limits: readonly number[]): Figure[] {
+/** What a strategy is measured against is measured right before it: a storage's speed changes from minute to minute. */
+function limitOf(strategy: string): string {
+  return `fastest of the panel, before ${strategy}`;
+}
+
+/** While one side is measured the others' guests stand still. */
+async function awake(side: Movable | Managed, work: () => Promise<void>): Promise<void> {
+  await side.resume();
+  await work();
+  await side.suspend();
+}
+
+function figuresOf(size: Size, seconds: ReadonlyMap<string, readonly number[]>): Figure[] {
   const of = (what: string) => seconds.get(what) ?? [];
   const times = [...seconds].map(([what, values]): Figure => ({ what, unit: "s", values }));
   const over = strategiesOf(size).map(
     ([name]): Figure => ({
       what: `${name}: beyond 1.15 times the fastest of the panel`,
       unit: "s",
-      values: of(name).map((value, round) => value - 1.15 * (limits[round] ?? Number.NaN)),
+      values: of(name).map((value, round) => value - 1.15 * (of(limitOf(name))[round] ?? Number.NaN)),
       wanted: { atMost: 2 },
     }),
   );
   const against = ["five steps by hand", "virsh blockcopy --wait --pivot"].map(
-    (other): Figure => ({
-      what: `mirror against ${other}`,
-      unit: "times",
-      values: of("mirror").map((value, round) => value / (of(other)[round] ?? Number.NaN)),
-      wanted: { atMost: 1 },
-    }),
+    (other): Figure => ({ what: `mirror against ${other}`, unit: "times", values: ratios(of("mirror"), of(other)), wanted: { atMost: 1 } }),
   );
-  return [...times, { what: "fastest of the panel", unit: "s", values: limits }, ...over, ...against];
-}
-
-/** A plain guest whose disk goes from one folder to the next; what is left behind is removed in between. */
-class Movable {
-  private number = 0;
-
-  private constructor(
-    private readonly sandbox: Sandbox,
-    private readonly name: string,
-    private readonly operator: Operator,
-    private readonly monitor: string,
-    private readonly virtualBytes: number,
-  ) {}
-
-  static async start(sandbox: Sandbox, name: string, size: Size): Promise<Movable> {
-    const disk = { storage: path.join(sandbox.folder, name, "path1"), layers: threeLayersOf(size), virtualMiB: virtualMiB[size] };
-    const guest = await sandbox.startGuest({ name, disks: [disk], pauseMs: writePauseMs });
-    const operator = await Operator.connect(guest.operatorSocket);
-    sandbox.defer(() => operator.close());
-    return new Movable(sandbox, name, operator, guest.qmpSocket, virtualMiB[size] * 2 ** 20);
-  }
-
-  active(): Promise<string> {
-    return this.operator.activeImage("vda");
-  }
-
-  /** @returns `seconds` of the move, by its own clock */
-  async moved(options: Properties): Promise<number> {
-    const before = await this.active();
-    await forgetCached(await filesOf(before));
-    const destination = await this.nextFolder();
-    const args = { host: this.sandbox.host, domain: { qmp: this.monitor }, disks: ["vda"], destination, ...options };
-    const { outputs } = await created(storageMigration, args, new Recorder());
-    await rm(path.dirname(before), { recursive: true });
-    return (outputs.moves as Record<string, { seconds: number }>).vda?.seconds ?? Number.NaN;
-  }
-
-  async byHand(number: number): Promise<number> {
-    const before = await this.active();
-    const chain = await filesOf(before);
-    await forgetCached(chain);
-    const destination = await this.nextFolder();
-    const drives = (await this.operator.execute("query-block")) as { qdev?: string; inserted: { "node-name": string } }[];
-    const active = drives.find(({ qdev }) => qdev?.includes("/vda/"))?.inserted["node-name"] ?? "";
-    const { operator, virtualBytes } = this;
-    const seconds = await timed(() => fiveSteps({ operator, chain, destination, virtualBytes, active, number }));
-    for (const file of await readdir(path.dirname(before))) await rm(path.join(path.dirname(before), file));
-    return seconds;
-  }
-
-  private async nextFolder(): Promise<string> {
-    const folder = path.join(this.sandbox.folder, this.name, `to-${++this.number}`);
-    await mkdir(folder);
-    return folder;
-  }
+  return [...times, ...over, ...against];
 }
 
 /** As if the guest could be stopped. */
