@@ -4,7 +4,7 @@ import { mkdir, rm } from "node:fs/promises";
 import path from "node:path";
 import { chainOf } from "../test/sandbox/check.js";
 import { run } from "../test/sandbox/command.js";
-import type { LayerOptions } from "../test/sandbox/disks.js";
+import type { DiskOptions, LayerOptions } from "../test/sandbox/disks.js";
 import type { Size } from "./size.js";
 
 /** 8 GiB virtual, 4 GiB allocated in three layers that do not cover each other: flattened it is as large. */
@@ -14,7 +14,15 @@ export const virtualMiB = { full: 8192, tiny: 64 } as const;
 /** A guest under measurement rests no longer between two writes, on either side. */
 export const writePauseMs = 10;
 
-export function threeLayersOf(size: Size): LayerOptions[] {
+/**
+ * The disk itself, on either side. Its guest's QEMU goes past the page cache, as oVirt's and OpenStack's do: else a file system that
+ * orders its data (ext4) lets a guest's flush wait for all that a mirror has left in the cache, and that is what would be measured.
+ */
+export function diskOf(size: Size, storage: string): DiskOptions {
+  return { storage, layers: threeLayersOf(size), virtualMiB: virtualMiB[size], cache: "none" };
+}
+
+function threeLayersOf(size: Size): LayerOptions[] {
   let fromMiB = 0;
   return layerMiB[size].map((lengthMiB, index) => {
     const fill = { byte: 0x11 * (index + 1), fromMiB, lengthMiB };

@@ -9,7 +9,7 @@ import type { Guest } from "../test/sandbox/guest.js";
 import { Operator } from "../test/sandbox/operator.js";
 import { createSandbox, type Sandbox } from "../test/sandbox/sandbox.js";
 import { created, Recorder } from "../test/storage-migration/stage.js";
-import { copyByPanel, filesOf, threeLayersOf, virtualMiB, writePauseMs } from "./disk.js";
+import { copyByPanel, diskOf, filesOf, writePauseMs } from "./disk.js";
 import { type Figure, percentile, ratios } from "./figures.js";
 import { Managed } from "./managed.js";
 import type { Benchmark, Size } from "./size.js";
@@ -59,8 +59,7 @@ class Latencies {
 async function measure(size: Size, sandbox: Sandbox, say: (line: string) => void): Promise<Figure[]> {
   const { rounds, idleRecords } = sizes[size];
   say("making the disks and starting the guests");
-  const storage = path.join(sandbox.folder, "web", "path1");
-  const disk = { storage, layers: threeLayersOf(size), virtualMiB: virtualMiB[size] };
+  const disk = diskOf(size, path.join(sandbox.folder, "web", "path1"));
   const web = await sandbox.startGuest({ name: "web", disks: [disk], pauseMs: writePauseMs });
   const bytesPerSecond = await panelSpeed(web, sandbox);
   const managed = await Managed.start(sandbox, size);

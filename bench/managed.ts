@@ -4,7 +4,7 @@ import { rm, stat } from "node:fs/promises";
 import { Libvirtd } from "../test/sandbox/libvirtd.js";
 import { ManagedGuest } from "../test/sandbox/managed-guest.js";
 import type { Sandbox } from "../test/sandbox/sandbox.js";
-import { filesOf, forgetCached, threeLayersOf, timed, virtualMiB, writePauseMs } from "./disk.js";
+import { diskOf, filesOf, forgetCached, timed, writePauseMs } from "./disk.js";
 import type { Size } from "./size.js";
 
 export class Managed {
@@ -15,9 +15,7 @@ export class Managed {
 
   static async start(sandbox: Sandbox, size: Size): Promise<Managed> {
     const libvirtd = await Libvirtd.start(sandbox);
-    const disks = (at: (...names: string[]) => string) => [
-      { storage: at("path1"), layers: threeLayersOf(size), virtualMiB: virtualMiB[size] },
-    ];
+    const disks = (at: (...names: string[]) => string) => [diskOf(size, at("path1"))];
     return new Managed(libvirtd, await ManagedGuest.start(libvirtd, sandbox.folder, { name: "managed", disks, pauseMs: writePauseMs }));
   }
 

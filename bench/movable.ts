@@ -8,7 +8,7 @@ import { Operator } from "../test/sandbox/operator.js";
 import type { Sandbox } from "../test/sandbox/sandbox.js";
 import { created, Recorder } from "../test/storage-migration/stage.js";
 import { fiveSteps } from "./by-hand.js";
-import { filesOf, forgetCached, threeLayersOf, timed, virtualMiB, writePauseMs } from "./disk.js";
+import { diskOf, filesOf, forgetCached, timed, virtualMiB, writePauseMs } from "./disk.js";
 import type { Size } from "./size.js";
 
 /** Its disk goes from one folder to the next; what is left behind is removed in between. */
@@ -24,7 +24,7 @@ export class Movable {
   ) {}
 
   static async start(sandbox: Sandbox, name: string, size: Size): Promise<Movable> {
-    const disk = { storage: path.join(sandbox.folder, name, "path1"), layers: threeLayersOf(size), virtualMiB: virtualMiB[size] };
+    const disk = diskOf(size, path.join(sandbox.folder, name, "path1"));
     const guest = await sandbox.startGuest({ name, disks: [disk], pauseMs: writePauseMs });
     const operator = await Operator.connect(guest.operatorSocket);
     sandbox.defer(() => operator.close());

@@ -8,7 +8,7 @@ import { run } from "../test/sandbox/command.js";
 import { findProgram, installMissing, updatePackageLists } from "../test/sandbox/install.js";
 import { createSandbox } from "../test/sandbox/sandbox.js";
 import { created, Recorder } from "../test/storage-migration/stage.js";
-import { threeLayersOf, virtualMiB, writePauseMs } from "./disk.js";
+import { diskOf, writePauseMs } from "./disk.js";
 import type { Figure } from "./figures.js";
 import type { Size } from "./size.js";
 
@@ -30,7 +30,7 @@ export async function movedByReflink(size: Size, say: (line: string) => void): P
     await run("mkfs.xfs", ["-q", "-m", "reflink=1", image]);
     await run("mount", ["-o", "loop", image, folder]);
     sandbox.defer(() => run("umount", [folder]));
-    const disk = { storage: path.join(folder, "path1"), layers: threeLayersOf(size), virtualMiB: virtualMiB[size] };
+    const disk = diskOf(size, path.join(folder, "path1"));
     const guest = await sandbox.startGuest({ name: "web", disks: [disk], pauseMs: writePauseMs });
     const values: number[] = [];
     for (let round = 0; round < rounds[size]; round++) {

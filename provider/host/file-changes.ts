@@ -69,9 +69,17 @@ function temporaryArgs(path: string, { mode, like }: WriteOptions): string[] {
 
 /** Removes a file or a link, never a directory; one that is not there is no error. @throws UserError if it stays */
 export async function removeFile(host: Host, path: string): Promise<void> {
-  const script = `[ -e "$1" ] || [ -L "$1" ] || exit 0\nrm -f -- "$1" && ${syncDirectoryOf("1")}`;
-  const answer = await host.run(script, [path]);
-  if (answer.exitStatus !== 0) throw unable(host, "remove", path, answer);
+  await removeFiles(host, [path]);
+}
+
+/** Removes each as {@link removeFile} does, in this order. @throws UserError at the first that stays */
+export async function removeFiles(host: Host, paths: readonly string[]): Promise<void> {
+  const script = `while [ $# -gt 0 ]; do
+  if [ -e "$1" ] || [ -L "$1" ]; then rm -f -- "$1" && ${syncDirectoryOf("1")} || { printf %s $#; exit 1; }; fi
+  shift
+done`;
+  const answer = await host.run(script, paths);
+  if (answer.exitStatus !== 0) throw unable(host, "remove", paths.at(-Number(answer.stdout)) ?? "", answer);
 }
 
 /**

@@ -8,6 +8,7 @@ import type { Host } from "./host.js";
 export {
   createExclusively,
   removeFile,
+  removeFiles,
   renameWithoutReplacing,
   takeOver,
   writeFileAtomically,
@@ -29,24 +30,40 @@ export interface FileStat extends FileIdentity {
 export async function statFiles(host: Host, paths: readonly string[], links: "follow" | "keep-links"): Promise<(FileStat | undefined)[]> {
   if (paths.length === 0) return [];
   const { stdout } = await host.run(statScript, [links, ...paths]);
-  const lines = stdout.split("\n");
+  const [order = "", ...lines] = stdout.split("\n");
+  const others = lines.splice(order.replaceAll("!", "").length);
   return paths.map((path, index) => {
-    const line = lines[index] ?? "";
+    const line = (order[index] === "=" ? lines : others).shift() ?? "";
     if (line.startsWith("=")) return parseStat(line.slice(1));
     if (line.startsWith("!") && saysMissing(line)) return undefined;
     throw unable(host, "look at", path, line.slice(1));
   });
 }
 
-/** `%.9Y`: nanoseconds, GNU coreutils from 8.6 on. Names in stat's complaints are quoted, so one answer is one line. */
+/**
+ * A line of `=` for what is there and `!` for the others, in the order of the paths; then those that are there, at which one process
+ * looks, then the others. `%.9Y`: nanoseconds, GNU coreutils from 8.6 on. Names in stat's complaints are quoted, so one answer is one line.
+ */
 const statScript = `case $1 in follow) follow=-L ;; *) follow= ;; esac
 shift
-for path do
-  if answer=$(stat $follow -c '%d %i %s %.9Y %a %u %g %F' -- "$path" 2>&1)
-  then printf '=%s\\n' "$answer"
-  else printf '!%s\\n' "$answer"
-  fi
-done`;
+format='%d %i %s %.9Y %a %u %g %F'
+one_by_one() {
+  for path do
+    if answer=$(stat $follow -c "$format" -- "$path" 2>&1); then printf '=%s\\n' "$answer"; else printf '!%s\\n' "$answer"; fi
+  done
+}
+count=$# order= others=
+for each do
+  if [ -e "$each" ]; then order="$order="; set -- "$@" "$each"; continue; fi
+  order="$order!" others="$others$(one_by_one "$each")
+"
+done
+shift $count
+printf '%s\\n' "$order"
+if [ $# -gt 0 ]; then
+  if answers=$(stat $follow -c "=$format" -- "$@" 2>/dev/null); then printf '%s\\n' "$answers"; else one_by_one "$@"; fi
+fi
+printf %s "$others"`;
 
 const kinds: Readonly<Record<string, FileStat["kind"]>> = {
   "regular file": "file",

@@ -8,7 +8,8 @@ import { Ledger } from "./ledger.js";
 import { Pace } from "./pace.js";
 
 /**
- * Goes on from what the record says is done, and records what it has done, also when it fails.
+ * Goes on from what the record says is done, and records now and then what it has done, also when it fails. What was copied last is
+ * not synced yet.
  * @returns the record of a partial that holds all bytes
  */
 export async function copyBytes(copying: Copying, record: PartialRecord): Promise<PartialRecord> {
@@ -46,7 +47,6 @@ async function copyPieces(copying: Copying, record: PartialRecord, work: Work): 
   const ledger = new Ledger(copying, record);
   try {
     await copyRemaining(copying, ledger, work);
-    await ledger.flush();
   } catch (thrown) {
     throw thrown instanceof CommandFailed ? await cutShort(copying, ledger, { failure: thrown, extents: work.extents }) : thrown;
   }
@@ -57,16 +57,34 @@ async function copyRemaining(copying: Copying, ledger: Ledger, { total, extents 
   const pace = new Pace(options.maxBytesPerSecond);
   const remaining = remainingAfter(extents, ledger.position);
   let done = total - totalBytes(remaining);
-  options.progress(done, total);
-  if (remaining.length > 0) await shell.probeDirect();
-  for (const pieces of stepsOf(remaining, () => pace.stepBytes())) {
-    if (options.stop.aborted) throw await stopped(copying, ledger, { done, total });
-    await shell.copy(pieces);
+  const ended = async ({ pieces, copied }: Asked) => {
+    await copied;
     await ledger.add(positionAfter(pieces), totalBytes(pieces));
     done += totalBytes(pieces);
     options.progress(done, total);
     await pace.spend(totalBytes(pieces), options.stop);
+  };
+  options.progress(done, total);
+  if (remaining.length > 0) await shell.probeDirect();
+  let running: Asked | undefined;
+  for (const step of stepsOf(remaining, () => pace.stepSize())) {
+    if (options.stop.aborted) break;
+    const next = { pieces: step.pieces, copied: shell.copy(step) };
+    next.copied.catch(() => undefined); // told when its turn comes
+    if (running) await ended(running);
+    // without a limit the host has the next step before it is done with this one, and so never waits for us
+    const isLimited = options.maxBytesPerSecond() > 0;
+    if (isLimited) await ended(next);
+    running = isLimited ? undefined : next;
   }
+  if (running) await ended(running);
+  if (done < total) throw await stopped(copying, ledger, { done, total });
+}
+
+/** What the host was told to copy. */
+interface Asked {
+  pieces: readonly Extent[];
+  copied: Promise<void>;
 }
 
 async function stopped({ host, options }: Copying, ledger: Ledger, { done, total }: { done: number; total: number }): Promise<UserError> {
@@ -85,7 +103,7 @@ async function cutShort(
   // the record needs room too, and what the failed step has taken is free for the next run
   await shell.cutOff(ledger.position, options.sourceIdentity.sizeBytes).catch(ignoreFailedCommand);
   await ledger.flush().catch(ignoreFailedCommand);
-  const { freeBytes } = await shell.look();
+  const freeBytes = await shell.freeBytes();
   const bytesLeft = totalBytes(remainingAfter(extents, ledger.position));
   const short = bytesLeft - freeBytes;
   const room = short > 0 ? ` ${gib(bytesLeft)} are still to be copied and ${gib(freeBytes)} are free: free at least ${gib(short)}.` : "";

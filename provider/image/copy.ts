@@ -9,7 +9,7 @@ import { copyStart } from "./copy-plan.js";
 import { type Copying, type CopyOptions, newPartial, type PartialRecord, unable } from "./copying.js";
 import { inTurn, lockWhenFree } from "./layer-lock.js";
 import { fate, type LayerRecord, type Origin, withMover, withoutMover } from "./layer-record.js";
-import { CommandFailed, type LayerSeen, type LayerShell } from "./layer-shell.js";
+import { CommandFailed, type FileSeen, type LayerSeen, type LayerShell } from "./layer-shell.js";
 import { backingNameInHeader } from "./qemu-img.js";
 
 export type { CopyOptions } from "./copying.js";
@@ -52,7 +52,7 @@ async function copyUnderLock(copying: Copying): Promise<"copied" | "joined"> {
       return "joined";
     case "record":
       if (begin.record.copy.phase === "partial") await discardPartial(shell, begin.record.copy);
-      await recordFinished(copying, withMover(begin.record, options.user));
+      await recordFinished(copying, withMover(begin.record, options.user), seen.layer);
       return "copied";
     case "continue":
       return continueCopy(copying, begin.record, begin.partial);
@@ -108,8 +108,7 @@ async function startCopy(copying: Copying, record: PartialRecord): Promise<"copi
   const there = await shell.usePartial(record.copy.suffix);
   if (there !== undefined)
     throw new UserError(`${unable(copying.host, options)}: the name of its partial is taken. Run \`pulumi up\` again.`);
-  await shell.createPartial(options.sourceIdentity.sizeBytes);
-  const made = await shell.usePartial(record.copy.suffix);
+  const made = await shell.createPartial(options.sourceIdentity.sizeBytes);
   if (made === undefined) throw new BugError(`The partial of ${options.destination} vanished while it was made.`);
   const begun = { ...record, copy: { ...record.copy, ino: made.ino } };
   await shell.write(begun);
@@ -128,8 +127,7 @@ async function finishCopy(copying: Copying, record: PartialRecord): Promise<"cop
     );
   }
   await shell.dress(options.sourceIdentity.sizeBytes);
-  await shell.place();
-  await recordFinished(copying, copied);
+  await recordFinished(copying, copied, await shell.place());
   return "copied";
 }
 
@@ -142,8 +140,7 @@ async function discardCopy({ host, shell, options }: Copying, record: PartialRec
   throw new UserError(`${unable(host, options)}: ${options.source} changed while it was copied, so the copy was removed. ${advice}.`);
 }
 
-async function recordFinished({ shell, options }: Copying, record: LayerRecord): Promise<void> {
-  const { layer } = await shell.look();
+async function recordFinished({ shell, options }: Copying, record: LayerRecord, layer: FileSeen | undefined): Promise<void> {
   if (layer === undefined)
     throw new UserError(`Unable to find the finished copy ${options.destination}: somebody removed it. Run \`pulumi up\` again.`);
   await shell.write({ ...record, copy: { phase: "finished", ino: layer.ino, sizeBytes: layer.sizeBytes, modified: layer.modified } });

@@ -14,8 +14,21 @@ const ALIGNMENT_BYTES = 4096;
 /** Shorter holes are copied as zeros: a seek costs more than they do. */
 export const GAP_BYTES = MIB;
 
-/** One `dd` block. A piece is a whole number of these or less than one: GNU dd 9.1 drops O_DIRECT and syncs on a short last block. */
-export const BLOCK_BYTES = 16 * MIB;
+/** How much of a file one command copies, and in what blocks `dd` does. */
+export interface StepSize {
+  bytes: number;
+  /** A piece is a whole number of these or less than one: GNU dd 9.1 drops O_DIRECT and syncs on a short last block. */
+  blockBytes: number;
+}
+
+/** What the host is told with one command. */
+export interface Step {
+  pieces: readonly Extent[];
+  blockBytes: number;
+}
+
+/** The fastest, where nothing is to be spared. */
+export const LARGEST_BLOCK_BYTES = 16 * MIB;
 
 /** No command to the host copies more, so that a stop or a changed rate takes effect soon; none that is left to choose copies less. */
 export const LARGEST_STEP_BYTES = 64 * MIB;
@@ -58,30 +71,35 @@ export function remainingAfter(extents: readonly Extent[], position: number): Ex
     .map(({ offset, length }) => ({ offset: Math.max(offset, position), length: offset + length - Math.max(offset, position) }));
 }
 
-/** The pieces of each command in turn, from the start of the file to its end. `stepBytes` is asked for every step: the rate may change. */
-export function* stepsOf(extents: readonly Extent[], stepBytes: () => number): Generator<readonly Extent[], void> {
+/** The commands in turn, from the start of the file to its end. `size` is asked for every step: the rate may change. */
+export function* stepsOf(extents: readonly Extent[], size: () => StepSize): Generator<Step, void> {
   let pieces: Extent[] = [];
   let room = 0;
+  let blockBytes = 0;
   for (const extent of extents) {
     let { offset, length } = extent;
     while (length > 0) {
-      if (pieces.length === 0) room = alignDown(Math.min(Math.max(stepBytes(), SMALLEST_STEP_BYTES), LARGEST_STEP_BYTES));
-      const piece = { offset, length: pieceBytes(Math.min(length, room)) };
+      if (pieces.length === 0) ({ bytes: room, blockBytes } = withinBounds(size()));
+      const piece = { offset, length: pieceBytes(Math.min(length, room), blockBytes) };
       pieces.push(piece);
       offset += piece.length;
       length -= piece.length;
       room -= piece.length;
       if (room >= ALIGNMENT_BYTES && pieces.length < PIECES_PER_STEP) continue;
-      yield pieces;
+      yield { pieces, blockBytes };
       pieces = [];
     }
   }
-  if (pieces.length > 0) yield pieces;
+  if (pieces.length > 0) yield { pieces, blockBytes };
+}
+
+function withinBounds({ bytes, blockBytes }: StepSize): StepSize {
+  return { bytes: alignDown(Math.min(Math.max(bytes, SMALLEST_STEP_BYTES), LARGEST_STEP_BYTES)), blockBytes };
 }
 
 /** Whole blocks as long as there is one, then the aligned part of what is left, then the unaligned end of the file by itself. */
-function pieceBytes(length: number): number {
-  if (length >= BLOCK_BYTES) return length - (length % BLOCK_BYTES);
+function pieceBytes(length: number, blockBytes: number): number {
+  if (length >= blockBytes) return length - (length % blockBytes);
   return length >= ALIGNMENT_BYTES ? alignDown(length) : length;
 }
 

@@ -70,11 +70,9 @@ write_record() {
 }
 
 look() {
-  printf 'record %s\\n' "$(identity "$record")"
-  printf 'layer %s\\n' "$(identity "$layer")"
-  printf 'source %s\\n' "$(stat -L -c '%d %i %s %.9Y %b %F' -- "$source" 2>/dev/null || printf none)"
-  printf 'free %s\\n' "$(stat -f -c '%a %S' -- "$folder")"
-  head -c 65536 -- "$record" | awk '{ print "| " $0 }'
+  printf 'layer '; identity "$layer"
+  printf 'source '; stat -L -c '%d %i %s %.9Y %b %F' -- "$source" 2>/dev/null || printf 'none\\n'
+  [ ! -s "$record" ] || head -c 65536 -- "$record" | awk '{ print "| " $0 }'
   printf '.\\n'
 }
 `;
@@ -108,6 +106,8 @@ map_data() {
 
 const COPYING = `
 create() { (umask 077; exec dd if=/dev/null of="$partial" conv=excl status=none) && truncate -c -s "$1" "$partial"; }
+# what a step that answers \`ok\` made
+show() { case $1 in ok) identity "$2" ;; *) printf '%s\\n' "$1" ;; esac; }
 
 # nocreat, and truncate -c: where the folder's file system was unmounted, nothing may come into being in what lies below it
 # the same bytes that are copied anyway, so a partial that is continued keeps what it has
@@ -117,9 +117,10 @@ probe() {
   printf 'ok\\n'
 }
 
-copy() {
+copy() { # the largest block, then offset and length of each piece
+  most=$1; shift
   while [ $# -gt 1 ]; do
-    block=16777216 in=$from out=$to
+    block=$most in=$from out=$to
     [ "$2" -ge "$block" ] || block=$2
     [ $(($2 % 4096)) -eq 0 ] || in= out=
     dd if="$source" of="$partial" bs="$block" iflag="\${in}fullblock,skip_bytes,count_bytes" oflag="\${out}seek_bytes" \\
@@ -162,7 +163,7 @@ while IFS= read -r line; do
     look) look ;;
     record) write_record ;;
     partial) partial=$layer.lm-partial-$1; identity "$partial" ;;
-    create) try create "$1" ;;
+    create) show "$(try create "$1")" "$partial" ;;
     clone) try cp --reflink=always -- "$source" "$partial" ;;
     map) map_data "$source" "$1" ;;
     probe) probe ;;
@@ -170,7 +171,8 @@ while IFS= read -r line; do
     cut-off) try cut_off "$1" "$2" ;;
     sync) try sync "$partial" ;;
     dress) try dress "$1" ;;
-    place) try place ;;
+    place) show "$(try place)" "$layer" ;;
+    free) stat -f -c '%a %S' -- "$folder" ;;
     discard) try remove "$partial" "$1" ;;
     remove) try remove "$layer" "$1" ;;
     forget) try rm -f -- "$record" "$record.new" ;;

@@ -3,7 +3,7 @@
 import type { FileIdentity } from "../disk/chain.js";
 import { BugError, UserError } from "../errors.js";
 import type { Conversation, Host } from "../host/host.js";
-import { type Extent, parseExtent } from "./extents.js";
+import { type Extent, parseExtent, type Step } from "./extents.js";
 import { formatRecord, type LayerRecord, parseRecord } from "./layer-record.js";
 import { LAYER_SCRIPT } from "./layer-script.js";
 
@@ -18,7 +18,6 @@ export interface LayerSeen {
   record: LayerRecord | "empty" | "foreign";
   layer: FileSeen | undefined;
   source: FileSeen | undefined;
-  freeBytes: number;
 }
 
 /** A command of the host failed; `words` is what it printed. */
@@ -39,6 +38,8 @@ export interface LayerShellOptions {
 
 /** The sidecar's lock is held as long as this is open, and by any command that outlives it. */
 export class LayerShell {
+  private unanswered = 0;
+
   private constructor(
     private readonly conversation: Conversation,
     private readonly options: LayerShellOptions,
@@ -81,14 +82,18 @@ export class LayerShell {
   async look(): Promise<LayerSeen> {
     const lines = await this.askForLines("look");
     const named = (word: string) => lines.find((line) => line.startsWith(`${word} `))?.slice(word.length + 1) ?? "";
-    const [blocks = 0, blockBytes = 0] = named("free").split(" ").map(Number);
     const text = lines.filter((line) => line.startsWith("| ")).map((line) => line.slice(2));
     return {
       record: parseRecord(text),
       layer: parseFile(named("layer")),
       source: parseFile(named("source")),
-      freeBytes: blocks * blockBytes,
     };
+  }
+
+  /** What can still be written beside the layer, by an ordinary user. */
+  async freeBytes(): Promise<number> {
+    const [blocks = 0, blockBytes = 0] = (await this.ask("free")).split(" ").map(Number);
+    return blocks * blockBytes;
   }
 
   /** Replaces the sidecar atomically and has it safely on the storage. */
@@ -102,9 +107,9 @@ export class LayerShell {
     return parseFile(await this.ask(`partial ${suffix}`));
   }
 
-  /** Exclusively, mode 0600, all hole. */
-  createPartial(sizeBytes: number): Promise<void> {
-    return this.expect(`create ${sizeBytes}`);
+  /** Makes the partial exclusively, mode 0600, all hole. */
+  createPartial(sizeBytes: number): Promise<FileSeen | undefined> {
+    return this.expectFile(`create ${sizeBytes}`);
   }
 
   /** Shares the source's blocks. @throws CommandFailed where the file system cannot */
@@ -123,8 +128,9 @@ export class LayerShell {
     return this.expect("probe");
   }
 
-  copy(pieces: readonly Extent[]): Promise<void> {
-    return this.expect(`copy ${pieces.map(({ offset, length }) => `${offset} ${length}`).join(" ")}`);
+  /** May be asked for while the one before runs; it begins after that. */
+  copy({ pieces, blockBytes }: Step): Promise<void> {
+    return this.expect(`copy ${blockBytes} ${pieces.map(({ offset, length }) => `${offset} ${length}`).join(" ")}`);
   }
 
   /** Makes all of the partial from `position` on a hole again. */
@@ -141,9 +147,9 @@ export class LayerShell {
     return this.expect(`dress ${sizeBytes}`);
   }
 
-  /** Gives the partial the layer's name, never over another file. */
-  place(): Promise<void> {
-    return this.expect("place");
+  /** Gives the partial the layer's name, never over another file. @returns the layer */
+  place(): Promise<FileSeen | undefined> {
+    return this.expectFile("place");
   }
 
   /** Removes the partial if it is this inode. */
@@ -163,9 +169,18 @@ export class LayerShell {
     await this.expect("settle");
   }
 
-  private async expect(line: string): Promise<void> {
+  private async expectFile(line: string): Promise<FileSeen | undefined> {
+    return parseFile(await this.askUnfailing(line));
+  }
+
+  private async askUnfailing(line: string): Promise<string> {
     const answer = await this.ask(line);
     if (answer.startsWith("failed ")) throw new CommandFailed(answer.slice("failed ".length).trim());
+    return answer;
+  }
+
+  private async expect(line: string): Promise<void> {
+    const answer = await this.askUnfailing(line);
     if (answer !== "ok") throw new BugError(`The copy of ${this.options.destination} heard "${answer}" to "${line.slice(0, 80)}".`);
   }
 
@@ -178,9 +193,11 @@ export class LayerShell {
     return lines;
   }
 
-  private ask(line: string): Promise<string> {
+  private async ask(line: string): Promise<string> {
     this.conversation.send(line);
-    return this.conversation.next(this.options.stallSeconds);
+    // what is asked before the answer to something else has that one's time too
+    const answer = this.conversation.next(++this.unanswered * this.options.stallSeconds);
+    return answer.finally(() => this.unanswered--);
   }
 }
 

@@ -1,10 +1,13 @@
 /** Keeps a copy under a rate that may change at any time. */
 
 import { setTimeout as wait } from "node:timers/promises";
-import { LARGEST_STEP_BYTES } from "./extents.js";
+import { LARGEST_BLOCK_BYTES, LARGEST_STEP_BYTES, type StepSize } from "./extents.js";
 
 /** A step is at most so long at the allowed rate, so that the storage does not see bursts and pauses. */
 const STEP_SECONDS = 0.25;
+
+/** Under a limit a block is so large: a guest's write waits behind what the storage was asked for just before it. */
+const SPARING_BLOCK_BYTES = 1024 * 1024;
 
 /** A change of the rate is seen after this. */
 const LONGEST_WAIT_SECONDS = 0.5;
@@ -16,9 +19,10 @@ export class Pace {
   /** `0` is no limit. */
   constructor(private readonly maxBytesPerSecond: () => number) {}
 
-  stepBytes(): number {
+  stepSize(): StepSize {
     const rate = this.maxBytesPerSecond();
-    return rate === 0 ? LARGEST_STEP_BYTES : rate * STEP_SECONDS;
+    if (rate === 0) return { bytes: LARGEST_STEP_BYTES, blockBytes: LARGEST_BLOCK_BYTES };
+    return { bytes: rate * STEP_SECONDS, blockBytes: SPARING_BLOCK_BYTES };
   }
 
   /** Waits until `bytes` more are within the rate, or until `stop` fires. */

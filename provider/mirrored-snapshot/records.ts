@@ -3,7 +3,7 @@
 import { type DiskKey, fileNames } from "../disk/names.js";
 import { directoryOf, within } from "../disk/paths.js";
 import { UserError } from "../errors.js";
-import { readSmallFile, removeFile, writeFileAtomically } from "../host/files.js";
+import { readSmallFile, removeFiles, writeFileAtomically } from "../host/files.js";
 import type { Host } from "../host/host.js";
 import { isSnapshotText } from "../migration/record/snapshot-mark.js";
 import { currentSide, parseSnapshotManifest, type SnapshotManifest, snapshotManifestText } from "./manifest.js";
@@ -71,6 +71,5 @@ export async function removeSnapshotRecords(
 ): Promise<void> {
   const paths = manifestPaths(manifest, key);
   const ordered = active === "file" ? [paths.mirror, paths.file] : [paths.file, paths.mirror];
-  for (const path of ordered.flatMap((each) => [`${each}.next`, `${each}.back`])) await removeFile(host, path);
-  for (const path of ordered) await removeFile(host, path);
+  await removeFiles(host, [...ordered.flatMap((each) => [`${each}.next`, `${each}.back`]), ...ordered]);
 }

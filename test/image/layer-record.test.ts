@@ -52,7 +52,7 @@ describe("the record of a layer", () => {
 });
 
 describe("the start of a copy", () => {
-  const seen = (more: Partial<LayerSeen>): LayerSeen => ({ record: "empty", layer: undefined, source: undefined, freeBytes: 0, ...more });
+  const seen = (more: Partial<LayerSeen>): LayerSeen => ({ record: "empty", layer: undefined, source: undefined, ...more });
   const record = (copy: LayerRecord["copy"], moving: string[] = [A]): LayerRecord => ({ origin, copy, moving, kept: [] });
   const other = { ...origin, source: { ...source, modified: "1.6" } };
   const cases: [string, LayerSeen, typeof origin, string][] = [

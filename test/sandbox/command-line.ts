@@ -41,6 +41,7 @@ function drive(disk: Disk, other: string | undefined): Images {
   const file = (other ?? named(disk)[0]?.path ?? "").replaceAll(",", ",,");
   const parts = [`file=${file}`, `format=${named(disk)[0]?.format}`, "if=none", `id=drive-${disk.id}`, "discard=unmap"];
   if (disk.access === "read-only") parts.push("read-only=on");
+  if (disk.options.cache === "none") parts.push("cache=none");
   if (disk.options.copyOnRead === "on") parts.push("copy-on-read=on");
   if (disk.options.maxBytesPerSecond !== undefined) parts.push(`throttling.bps-total=${disk.options.maxBytesPerSecond}`);
   return { args: ["-drive", parts.join(",")], root: `drive-${disk.id}` };
@@ -51,8 +52,9 @@ function blockdevs(disk: Disk, other: string | undefined): Images {
     other === undefined ? named(disk) : [{ node: `${disk.id}-active`, path: other, format: named(disk)[0]?.format, backing: undefined }];
   const args = layers.toReversed().flatMap((layer) => {
     const readOnly = layer !== layers[0] || disk.access === "read-only";
-    const file = { driver: "file", "node-name": `${layer.node}-file`, filename: layer.path, "auto-read-only": true, discard: "unmap" };
-    const format = { driver: layer.format, "node-name": layer.node, file: file["node-name"], "read-only": readOnly, discard: "unmap" };
+    const common = { discard: "unmap", ...(disk.options.cache === "none" && { cache: { direct: true } }) };
+    const file = { driver: "file", "node-name": `${layer.node}-file`, filename: layer.path, "auto-read-only": true, ...common };
+    const format = { driver: layer.format, "node-name": layer.node, file: file["node-name"], "read-only": readOnly, ...common };
     return [...blockdev(file), ...blockdev(layer.backing === undefined ? format : { ...format, backing: layer.backing })];
   });
   return filters(disk).reduce<Images>(

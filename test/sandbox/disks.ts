@@ -53,6 +53,8 @@ export interface DiskOptions {
   /** Copies what the guest reads from below into the active image: a filter node with style `blockdev`, a drive option with `drive`. @default "off" */
   copyOnRead?: "on" | "off";
   serial?: string;
+  /** `none`: past the host's page cache, as oVirt and OpenStack start their guests. @default "writeback" */
+  cache?: "writeback" | "none";
   /** A throttle with this limit: a filter node with style `blockdev`, drive options with `drive`. */
   maxBytesPerSecond?: number;
   /** @default "shared" (QEMU's main loop) */

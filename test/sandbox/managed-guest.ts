@@ -130,6 +130,7 @@ ${serial}<memballoon model='none'/></devices></domain>\n`;
   #diskXml(disk: Disk): string {
     const format = disk.layers.at(-1)?.format ?? "qcow2";
     const more = this.options.diskXml?.[disk.id] ?? "";
-    return `<disk type='file' device='disk'><driver name='qemu' type='${format}' discard='unmap'/><source file='${disk.chain[0]}'/><target dev='${disk.id}' bus='virtio'/>${more}</disk>`;
+    const cache = disk.options.cache === "none" ? " cache='none'" : "";
+    return `<disk type='file' device='disk'><driver name='qemu' type='${format}' discard='unmap'${cache}/><source file='${disk.chain[0]}'/><target dev='${disk.id}' bus='virtio'/>${more}</disk>`;
   }
 }

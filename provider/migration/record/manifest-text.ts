@@ -5,9 +5,23 @@ import { within } from "../../disk/paths.js";
 import { readSmallFile, readSmallFiles } from "../../host/files.js";
 import type { Host } from "../../host/host.js";
 
-/** Names only; `/` where the directory cannot be listed, or is not there: then only reading tells. */
+/** With more manifests in a directory than this, only those that are wanted are read. */
+const fewManifests = 4;
+const smallBytes = 32 * 1024;
+
+/**
+ * A line for each: its name, and where they are few its text in base64. `/` where the directory cannot be listed, or is not there: then
+ * only reading tells.
+ */
 const list = `[ -d "$1" ] && [ -r "$1" ] && [ -x "$1" ] || { printf /; exit; }
-for found in "$1"/lm-????????.manifest.json; do [ -e "$found" ] && printf '%s\\n' "\${found##*/}"; done; :`;
+few=$2 bytes=$3
+set -- "$1"/lm-????????.manifest.json
+for found do
+  [ -e "$found" ] || continue
+  printf '%s ' "\${found##*/}"
+  [ $# -gt "$few" ] || head -c "$bytes" -- "$found" 2>/dev/null | base64 -w 0
+  echo
+done`;
 
 /**
  * The text of a disk's manifest in a directory, undefined where there is none.
@@ -21,10 +35,12 @@ export async function readManifestText(
   together: readonly DiskKey[] = [],
 ): Promise<string | undefined> {
   const name = fileNames.manifest(key);
-  const { stdout } = await host.run(list, [directory]);
-  const listed = stdout.split("\n");
-  if (stdout !== "/" && !listed.includes(name)) return undefined;
-  const names = together.map(fileNames.manifest).filter((other) => listed.includes(other));
+  const { stdout } = await host.run(list, [directory, String(fewManifests), String(smallBytes + 1)]);
+  const listed = new Map(stdout.split("\n").map((line) => line.split(" ", 2) as [string, string | undefined]));
+  if (stdout !== "/" && !listed.has(name)) return undefined;
+  const content = Buffer.from(listed.get(name) ?? "", "base64");
+  if (content.length > 0 && content.length <= smallBytes) return content.toString();
+  const names = together.map(fileNames.manifest).filter((other) => listed.has(other));
   if (names.length > 1 && names.includes(name)) {
     const texts = await readSmallFiles(
       host,

@@ -3,7 +3,7 @@
 import { isFile } from "../../disk/chain.js";
 import { fileNames, nodeNames, standInNames } from "../../disk/names.js";
 import { baseName, within } from "../../disk/paths.js";
-import { removeFile, renameWithoutReplacing, statFiles } from "../../host/files.js";
+import { removeFile, removeFiles, renameWithoutReplacing, statFiles } from "../../host/files.js";
 import { makeSymlink, readLink, replaceLink } from "../../host/links.js";
 import { keepLayer, leaveLayer } from "../../image/sidecar.js";
 import { definitionPath, turnPath } from "../managed/switch.js";
@@ -145,5 +145,5 @@ async function removeScaffold(site: Site, disk: SeenDisk, manifest: Manifest): P
   const { directory } = manifest.destination;
   const made = [fileNames.probe(disk.key), fileNames.newborn(disk.key)].map((name) => within(directory, name));
   const standIn = Object.values(standInNames(manifest.quarantine));
-  for (const path of [...small, ...links, ...made, ...standIn]) await removeFile(site.host, path);
+  await removeFiles(site.host, [...small, ...links, ...made, ...standIn]);
 }

@@ -79,7 +79,7 @@ every() { # a job command for every disk
 hands=shell
 do_all() { # one of the three words below; says on standard error what it cannot do
   [ $hands = perl ] || { "$@"; return; }
-  printf '%s\\0' "$@" "" >&7
+  printf '%s\\0' "$@" "" 2>/dev/null >&7
   IFS= read -r answer <&8 && [ "$answer" = done ] || { echo "\${answer:-perl ended}" >&2; return 1; }
 }
 replace() { # each second name, by what has the first; all at once

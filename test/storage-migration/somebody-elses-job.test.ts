@@ -1,0 +1,51 @@
+/** A job of somebody else's that begins in the middle of a move, when the preflight is long over. */
+
+import assert from "node:assert/strict";
+import path from "node:path";
+import { Recorder, Stage } from "./stage.js";
+
+const disks = (at: (...names: string[]) => string) => [
+  { storage: at("path1"), layers: [{ file: "base.qcow2", fill: { byte: 0x11, fromMiB: 8, lengthMiB: 12 } }, { file: "top.qcow2" }] },
+];
+
+describe("a job of somebody else's that begins in the copy", function () {
+  this.timeout(60_000);
+
+  it("keeps the mirror from starting, in words; when it has ended, the next run mirrors without another copy", async () => {
+    await using stage = await Stage.open({ disks });
+    const target = path.join(stage.sandbox.folder, "backup.qcow2"); // outside: it takes what the guest overwrites
+    const device = await activeNode(stage);
+    const backup = { "job-id": "nightly", device, target, sync: "full", speed: 1, format: "qcow2" };
+    const message = await refusedAtCopy(stage, () => stage.operator.execute("drive-backup", backup));
+    assert.match(message, /somebody else's job runs on it \(backup nightly\).*what was copied is kept/);
+    await stage.endJob("nightly");
+    const run = new Recorder();
+    const { vda } = await stage.moves({}, run);
+    assert.equal(vda?.phase, "settled");
+    assert(!run.lines.some((line) => line.includes("copying")), "it was copied again");
+    await stage.guest.waitForRecords(10);
+    await stage.guest.stop();
+    await stage.holdsAll(stage.at("path2", "top.qcow2"));
+  });
+});
+
+async function activeNode({ operator }: Stage): Promise<string | undefined> {
+  const blocks = (await operator.execute("query-block")) as { inserted?: { "node-name": string } }[];
+  return blocks[0]?.inserted?.["node-name"];
+}
+
+/** Does it at the first word of the copy, which takes some seconds. */
+async function refusedAtCopy(stage: Stage, act: () => Promise<unknown>): Promise<string> {
+  const run = new Recorder();
+  let acted: Promise<unknown> | undefined;
+  run.progress = (text) => {
+    if (text.startsWith("vda copying")) acted ??= act();
+  };
+  try {
+    await stage.moves({ maxBytesPerSecond: 4_000_000 }, run);
+  } catch (thrown) {
+    await acted;
+    return (thrown as Error).message;
+  }
+  return assert.fail("The move went on.");
+}
