@@ -14,7 +14,9 @@ import { defaultProviderType } from "../test/engine/providers.js";
 const project = path.resolve(__dirname, "../../bench/program");
 const names = { project: "livedisk-bench", stack: "test" };
 
-export type Kind = "DomainDisk" | "StorageMigration" | "Nothing";
+/** `NothingAlike`: with a DomainDisk's outputs too; to the SDK each property is some promises, and a stack trace for each of them. */
+type Idle = "Nothing" | "NothingAlike";
+export type Kind = "DomainDisk" | "StorageMigration" | Idle;
 
 /** The arguments of one resource, by its name. */
 export type Disks = readonly (readonly [name: string, args: Properties])[];
@@ -42,7 +44,7 @@ export function urnOf(kind: Kind, name: string): string {
 }
 
 /** What the program registers, besides the arguments. */
-export function hiddenOf(kind: Exclude<Kind, "Nothing">, name: string): Properties {
+export function hiddenOf(kind: Exclude<Kind, Idle>, name: string): Properties {
   return {
     __provider: `exports.handler = () => require("pulumi-livedisk/dynamic").providerFor("${kind}")`,
     __urn: urnOf(kind, name),
@@ -50,7 +52,7 @@ export function hiddenOf(kind: Exclude<Kind, "Nothing">, name: string): Properti
 }
 
 /** The stack with all disks in its state, as a read has shown them. */
-export async function openStack(folder: string, kind: "DomainDisk" | "Nothing", disks: Disks): Promise<Engine> {
+export async function openStack(folder: string, kind: "DomainDisk" | Idle, disks: Disks): Promise<Engine> {
   mkdirSync(folder, { recursive: true });
   const file = path.join(folder, "disks.json");
   writeFileSync(file, JSON.stringify(disks));
@@ -60,7 +62,7 @@ export async function openStack(folder: string, kind: "DomainDisk" | "Nothing", 
   return openEngine({ project, workFolder: folder, config });
 }
 
-async function resourcesOf(kind: "DomainDisk" | "Nothing", disks: Disks, config: Properties): Promise<ResourceState[]> {
+async function resourcesOf(kind: "DomainDisk" | Idle, disks: Disks, config: Properties): Promise<ResourceState[]> {
   const provider = {
     ...blankState(urnFor(names, defaultProviderType, "default", ""), defaultProviderType, config),
     custom: true,
@@ -69,7 +71,7 @@ async function resourcesOf(kind: "DomainDisk" | "Nothing", disks: Disks, config:
   const whole = { ...provider, outputs: config };
   const seen = await read(disks);
   const ours = seen.map(({ name, inputs, outputs }) => {
-    const state = kind === "DomainDisk" ? { inputs, outputs } : { inputs: nothingOf(name, inputs), outputs: nothingOf(name, outputs) };
+    const state = kind === "DomainDisk" ? { inputs, outputs } : { inputs: idle(kind, name, inputs), outputs: idle(kind, name, outputs) };
     return { ...blankState(urnOf(kind, name), `pulumi-nodejs:dynamic/livedisk:${kind}`, state.inputs), ...state, custom: true, id: name };
   });
   const type = "pulumi:pulumi:Stack";
@@ -84,8 +86,8 @@ interface Read {
 }
 
 /** As it was read, but with the provider that does nothing: the program's own text of it is not needed to read nothing. */
-function nothingOf(name: string, bag: Properties): Properties {
-  return { ...bag, __provider: nothing, __urn: urnOf("Nothing", name) };
+function idle(kind: Idle, name: string, bag: Properties): Properties {
+  return { ...bag, __provider: nothing, __urn: urnOf(kind, name) };
 }
 
 const nothing = `exports.handler = () => ({

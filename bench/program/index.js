@@ -1,4 +1,4 @@
-// Registers all disks that a file names, each as the kind of resource that the config says: DomainDisk, or one that does nothing.
+// Registers all disks that a file names, each as the kind of resource that the config says: DomainDisk, or one of two that do nothing.
 const { readFileSync } = require("node:fs");
 const pulumi = require("@pulumi/pulumi");
 const livedisk = require("pulumi-livedisk");
@@ -10,14 +10,23 @@ const __provider = `exports.handler = () => ({
   create: async (inputs) => ({ id: "nothing", outs: inputs }),
   read: async (id, props) => ({ id, props }),
 })`;
-const nothingType = "pulumi-nodejs:dynamic/livedisk:Nothing";
 
+/** With a DomainDisk's inputs alone. */
 class Nothing extends pulumi.CustomResource {
+  constructor(name, args, kind = "Nothing") {
+    const type = `pulumi-nodejs:dynamic/livedisk:${kind}`;
+    super(type, name, { __provider, __urn: pulumi.createUrn(name, type), ...args });
+  }
+}
+
+/** With a DomainDisk's outputs too. */
+class NothingAlike extends Nothing {
   constructor(name, args) {
-    super(nothingType, name, { __provider, __urn: pulumi.createUrn(name, nothingType), ...args });
+    const outputs = { chain: undefined, bootPath: undefined, running: undefined, domainId: undefined, drift: undefined, phase: undefined };
+    super(name, { ...args, ...outputs }, "NothingAlike");
   }
 }
 
 const config = new pulumi.Config();
-const kinds = { DomainDisk: livedisk.DomainDisk, Nothing };
+const kinds = { DomainDisk: livedisk.DomainDisk, Nothing, NothingAlike };
 for (const [name, args] of JSON.parse(readFileSync(config.require("disks"), "utf8"))) new kinds[config.require("kind")](name, args);
