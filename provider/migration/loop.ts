@@ -3,14 +3,14 @@
  * its undoing: a second run finishes what a killed one began, because neither remembers anything.
  */
 
-import { BugError, impossible, isKind, UserError } from "../errors.js";
+import { BugError, impossible, UserError } from "../errors.js";
 import type { Run } from "../lifecycle.js";
 import { jobsOf, manifestOf, of, one, written } from "./chosen.js";
 import { complaint } from "./complaint.js";
 import type { HeldPlaces } from "./locked.js";
 import { observe } from "./look/observe.js";
 import { collapseManaged, foldManaged, freezeManaged } from "./managed/freezing.js";
-import { copyVanished, settleDefinition, startManagedCopy } from "./managed/mirror.js";
+import { settleDefinition, startManagedCopy } from "./managed/mirror.js";
 import { type ManagedTurn, switchManaged } from "./managed/switch.js";
 import type { Outcome } from "./outcome.js";
 import { disksOf, type Goal, nextSteps, type Step } from "./plan.js";
@@ -19,14 +19,15 @@ import type { Seen, SeenDisk, Site } from "./site.js";
 import { begin, recordDestination } from "./steps/begin.js";
 import { copyOne } from "./steps/copying.js";
 import { clear, setBack, tidy } from "./steps/endings.js";
-import { collapse, fold, freeze, pullFailed, recordFrozen } from "./steps/freezing.js";
-import { checkRoom, dismissJob, JobTeller, stalledAgain, startMirror } from "./steps/mirroring.js";
+import { collapse, fold, freeze, recordFrozen } from "./steps/freezing.js";
+import { startMirror } from "./steps/mirroring.js";
 import { checkAlone } from "./steps/preflight.js";
 import { SourceSpace } from "./steps/source-space.js";
 import { afterUnplugging } from "./steps/unplugged.js";
 import { checkLanded } from "./switch/landed.js";
 import { finalize, switchDisks } from "./switch/switch.js";
 import { collapsedTurn, foldedTurn, linkMovesIn, linkTurn, pivotTurn } from "./switch/turns.js";
+import { Tending } from "./tending.js";
 import { Watch } from "./watch.js";
 
 /** Brings the disks where they are wanted (`arrive`), or brings to an end what was begun (`withdraw`). Holds the places of all of them. */
@@ -38,22 +39,10 @@ export function moveDisks(site: Site, places: HeldPlaces, goal: Goal, outcome: O
 const loading: ReadonlySet<Step["step"]> = new Set(["begin", "copy", "start-mirror", "collapse", "fold"]);
 
 class Move {
-  private readonly teller = new JobTeller();
   private readonly watch: Watch;
   private readonly space: SourceSpace;
   private readonly place: Place;
-  /** Disks whose job was let go on after an error: a second error of the same kind is told. */
-  private readonly continued = new Set<string>();
-  /** Of these, whose mirror an earlier run has left waiting: if it cannot go on, it starts anew, once. */
-  private readonly inherited = new Set<string>();
-  /** Disks of which this run has started a job or seen it at work, and not cancelled it: its end is ours to tell. */
-  private readonly watched = new Set<string>();
-
-  /** Disks whose pull this run has started: it leaves no error behind, only a chain that is as long as before. */
-  private readonly pulled = new Set<string>();
-
-  /** Disks whose copy by libvirt this run has started: if it ends by itself, nothing of it is left to be seen. */
-  private readonly copies = new Set<string>();
+  private readonly tending: Tending;
 
   constructor(
     private readonly site: Site,
@@ -64,6 +53,7 @@ class Move {
     this.watch = new Watch(site.options.stallSeconds);
     this.space = new SourceSpace(site);
     this.place = new Place(site.host.name, site.run.movesPerHost);
+    this.tending = new Tending(site);
   }
 
   async run(): Promise<Seen> {
@@ -106,7 +96,7 @@ class Move {
     const { managed } = site.guest;
     if (step.step === "start-mirror" || step.step === "collapse" || step.step === "fold") {
       this.checkAlone(seen, one(seen, step.disk));
-      this.watched.add(step.disk);
+      this.tending.begins(step.step, one(seen, step.disk));
     }
     switch (step.step) {
       case "stop":
@@ -122,19 +112,19 @@ class Move {
       case "copy":
         return this.copy(seen, step);
       case "start-mirror":
-        return this.startMirror(seen, one(seen, step.disk));
+        return managed
+          ? startManagedCopy(site, managed, one(seen, step.disk), manifestOf(one(seen, step.disk)))
+          : startMirror(site, seen, one(seen, step.disk), manifestOf(one(seen, step.disk)));
       case "collapse":
-        if (this.pulled.has(step.disk)) throw pullFailed(site, one(seen, step.disk));
-        if (manifestOf(one(seen, step.disk)).overlay?.collapse === "pull") this.pulled.add(step.disk);
         return managed
           ? collapseManaged(site, managed, written(one(seen, step.disk)))
           : collapse(site, seen, written(one(seen, step.disk)));
       case "fold":
         return managed ? foldManaged(site, managed, written(one(seen, step.disk))) : fold(site, seen, written(one(seen, step.disk)));
       case "continue":
-        return this.continueOnce(one(seen, step.disk));
+        return this.tending.goOnOnce(one(seen, step.disk));
       case "wait":
-        return this.wait(of(seen, step.disks));
+        return this.tending.wait(of(seen, step.disks));
       case "pivot":
         await checkLanded(site, of(seen, step.disks).map(written));
         return managed ? this.switchManaged(seen, step.disks, "target") : this.switch(of(seen, step.disks), pivotTurn, "pivot");
@@ -145,9 +135,9 @@ class Move {
       case "let-go":
         return finalize(site, jobsOf(of(seen, step.disks)));
       case "cancel":
-        return this.cancel(of(seen, step.disks));
+        return this.tending.cancel(of(seen, step.disks));
       case "dismiss":
-        return this.dismiss(one(seen, step.disk));
+        return this.tending.dismiss(one(seen, step.disk));
       case "set-back":
         return setBack(site, one(seen, step.disk), manifestOf(one(seen, step.disk)));
       case "redefine":
@@ -164,14 +154,6 @@ class Move {
   private checkAlone({ view }: Seen, { disk, image }: SeenDisk): void {
     const left = `The guest runs on ${image.chain[0].path}; what was copied is kept.`;
     checkAlone(view, image, (why, advice) => complaint(this.site, { verb: "go on with the move of", disk, why, left, advice }));
-  }
-
-  private async startMirror(seen: Seen, disk: SeenDisk): Promise<void> {
-    const { managed } = this.site.guest;
-    if (!managed) return startMirror(this.site, seen, disk, manifestOf(disk));
-    if (this.copies.has(disk.disk)) throw copyVanished(this.site, disk);
-    this.copies.add(disk.disk);
-    return startManagedCopy(this.site, managed, disk, manifestOf(disk));
   }
 
   private async tidy(seen: Seen, disk: SeenDisk): Promise<void> {
@@ -223,52 +205,6 @@ class Move {
     const { destination } = this.site;
     if (destination === undefined) throw new BugError("A move was begun that goes nowhere.");
     return { ...this.site, destination };
-  }
-
-  private async wait(disks: readonly SeenDisk[]): Promise<void> {
-    for (const { disk, seen } of disks) {
-      if (!("job" in seen)) continue;
-      if (["mirroring", "collapsing", "folding"].includes(seen.phase)) await this.attend(disk, seen.job.id);
-      this.site.run.progress(this.teller.tell(disk, seen));
-    }
-    await this.site.guest.wakeUp(0.5);
-  }
-
-  /** A job that an earlier run started goes on at the speed that is wanted now. */
-  private async attend(disk: string, jobId: string): Promise<void> {
-    if (this.watched.has(disk)) return;
-    this.watched.add(disk);
-    try {
-      await this.site.guest.setSpeed(jobId, this.site.options.maxBytesPerSecond);
-    } catch (refusal) {
-      if (!isKind(refusal, "user")) throw refusal; // it has come to its end meanwhile: the next look tells
-    }
-  }
-
-  private async continueOnce(disk: SeenDisk): Promise<void> {
-    if (disk.seen.phase !== "stalled") return;
-    const { job } = disk.seen;
-    await checkRoom(this.site, disk, job);
-    // QEMU lets no flush of a file succeed once one has failed (page_cache_inconsistent in block/file-posix.c, 7.2): a new target helps
-    if (this.continued.has(disk.disk) && this.inherited.delete(disk.disk)) return this.cancel([disk]);
-    if (this.continued.has(disk.disk)) throw stalledAgain(this.site, disk, job);
-    this.continued.add(disk.disk);
-    if (!this.watched.has(disk.disk) && job.type === "mirror") this.inherited.add(disk.disk);
-    await this.site.guest.resume(job.id);
-  }
-
-  private async cancel(disks: readonly SeenDisk[]): Promise<void> {
-    for (const { disk } of disks) {
-      this.watched.delete(disk);
-      this.copies.delete(disk);
-    }
-    await Promise.all(jobsOf(disks).map(({ jobId }) => this.site.guest.cancel(jobId)));
-    await this.site.guest.wakeUp(0.1);
-  }
-
-  private async dismiss(disk: SeenDisk): Promise<void> {
-    if (disk.seen.phase !== "ended") return;
-    await dismissJob(this.site, disk, disk.seen.job, this.watched.has(disk.disk) ? "failed" : "called-off");
   }
 
   private stopped(seen: Seen): UserError {

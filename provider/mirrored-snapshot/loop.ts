@@ -3,7 +3,7 @@
 import type { Job } from "../disk/job.js";
 import { jobNames } from "../disk/names.js";
 import { BugError, impossible, UserError } from "../errors.js";
-import { realPath, statFiles } from "../host/files.js";
+import { existing } from "../migration/look/places.js";
 import { endSharedLook } from "../migration/look/shared-look.js";
 import type { Outcome } from "../migration/outcome.js";
 import { Locks } from "../migration/record/lock.js";
@@ -35,17 +35,7 @@ export async function settleSnapshot(site: SnapshotSite, goal: Goal, outcome: Ou
 /** The active image's directory first. */
 async function lockPlaces(site: SnapshotSite, locks: Locks, disk: Pick<SeenDisk, "disk" | "key" | "active" | "wanted">): Promise<void> {
   const said = (text: string) => site.run.progress(`${disk.disk} ${text}`);
-  await locks.takeAll(await existing(site, placesOf(disk)), disk.key, { said, stop: site.run.stop });
-}
-
-/** Real paths of those that are there, each once: one that is missing is the preflight's to refuse. */
-async function existing(site: SnapshotSite, directories: readonly string[]): Promise<string[]> {
-  const stats = await statFiles(site.host, directories, "follow");
-  const real = new Set<string>();
-  for (const [index, directory] of directories.entries()) {
-    if (stats[index]?.kind === "directory") real.add(await realPath(site.host, directory));
-  }
-  return [...real];
+  await locks.takeAll(await existing(site.host, placesOf(disk)), disk.key, { said, stop: site.run.stop });
 }
 
 class Settling {

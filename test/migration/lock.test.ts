@@ -8,7 +8,8 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { isKind } from "../../provider/errors.js";
 import { HeldPlaces } from "../../provider/migration/locked.js";
-import { type Holder, holderIs, Locks, newHolder } from "../../provider/migration/record/lock.js";
+import { type Holder, holderIs, newHolder } from "../../provider/migration/record/holder.js";
+import { Locks } from "../../provider/migration/record/lock.js";
 import { host, overSsh } from "../image/ssh-host.js";
 import { until } from "../sandbox/command.js";
 

@@ -6,7 +6,7 @@ import { mkdir, readdir, readFile, unlink, utimes, writeFile } from "node:fs/pro
 import { fileNames } from "../../provider/disk/names.js";
 import { domainDisk } from "../../provider/domain-disk/lifecycle.js";
 import { Unfinished } from "../../provider/lifecycle.js";
-import { newHolder } from "../../provider/migration/record/lock.js";
+import { newHolder } from "../../provider/migration/record/holder.js";
 import { storageMigration } from "../../provider/storage-migration/lifecycle.js";
 import { oneLayer } from "../sandbox/disks.js";
 import { snapshotOf } from "./snapshot.js";

@@ -2,7 +2,7 @@
 
 import { type DiskKey, diskKey } from "../../disk/names.js";
 import { directoryOf, within } from "../../disk/paths.js";
-import { realPath, statFiles } from "../../host/files.js";
+import { realPath } from "../../host/files.js";
 import { remembering } from "../../host/remembering.js";
 import type { GuestProcess, GuestView, ImageView } from "../../hypervisor/hypervisor.js";
 import { findDisk } from "../../hypervisor/qemu/find.js";
@@ -12,7 +12,7 @@ import { readSnapshotMark, snapshotLasts } from "../record/snapshot-mark.js";
 import type { Seen, SeenDisk, Viewpoint } from "../site.js";
 import type { Phase } from "./observation.js";
 import { phaseOf } from "./phases.js";
-import { imageOf, sameDirectory } from "./places.js";
+import { existing, imageOf, sameDirectory } from "./places.js";
 
 /** What concerns several disks, such as their directories, is asked once a look. */
 function glance(site: Viewpoint): Viewpoint {
@@ -42,7 +42,7 @@ export async function observeNames(from: Viewpoint, disks: readonly string[]): P
   for (const { disk, key, directory } of found) {
     const records = await recordsOf(site, found, key, directory);
     const under = records ? [directoryOf(records.manifest.source.active), records.manifest.destination.directory] : [];
-    const wanted = await existing(site, [directory, ...under, ...(site.destination === undefined ? [] : [site.destination])]);
+    const wanted = await existing(site.host, [directory, ...under, ...(site.destination === undefined ? [] : [site.destination])]);
     places.push({ disk, key, directories: wanted });
   }
   return places;
@@ -82,16 +82,6 @@ async function look(site: Viewpoint, disks: readonly string[]): Promise<Look> {
     found.push({ disk, key: diskKey(view.domainId, device.qdev), qdev: device.qdev, image, named, directory });
   }
   return { view, process, found };
-}
-
-/** Real paths of those that are there, each once: a destination that is missing is the preflight's to refuse. */
-async function existing(site: Viewpoint, directories: readonly string[]): Promise<string[]> {
-  const stats = await statFiles(site.host, directories, "follow");
-  const real: string[] = [];
-  for (const [index, directory] of directories.entries()) {
-    if (stats[index]?.kind === "directory") real.push(await realPath(site.host, directory));
-  }
-  return [...new Set(real)];
 }
 
 function recordsOf(site: Viewpoint, all: readonly FoundDisk[], key: DiskKey, directory: string): Promise<Records | undefined> {

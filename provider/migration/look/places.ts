@@ -1,7 +1,8 @@
-/** Where things are: the image in a drive, and whether two spellings are one directory. */
+/** Where things are: the image in a drive, and which directories there are, however they are spelled. */
 
 import { sameFile } from "../../disk/chain.js";
-import { statFiles } from "../../host/files.js";
+import { realPath, statFiles } from "../../host/files.js";
+import type { Host } from "../../host/host.js";
 import type { DiskView, ImageView } from "../../hypervisor/hypervisor.js";
 import { complaint } from "../complaint.js";
 import type { Viewpoint } from "../site.js";
@@ -18,4 +19,14 @@ export async function sameDirectory(site: Viewpoint, one: string, other: string)
   if (one === other) return "same";
   const [a, b] = await statFiles(site.host, [one, other], "follow");
   return a && b && sameFile(a, b) ? "same" : "different";
+}
+
+/** Real paths of those directories that are there, each once: one that is missing is the preflight's to refuse. */
+export async function existing(host: Host, directories: readonly string[]): Promise<string[]> {
+  const stats = await statFiles(host, directories, "follow");
+  const real = new Set<string>();
+  for (const [index, directory] of directories.entries()) {
+    if (stats[index]?.kind === "directory") real.add(await realPath(host, directory));
+  }
+  return [...real];
 }

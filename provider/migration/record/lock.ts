@@ -4,15 +4,13 @@
  * Taken over at once if its holder ran on this same machine and is gone, else after a minute without a heartbeat.
  */
 
-import { randomBytes } from "node:crypto";
-import { readFileSync, readlinkSync } from "node:fs";
-import { hostname } from "node:os";
 import { z } from "zod";
 import { fileNames } from "../../disk/names.js";
 import { baseName, directoryOf, within } from "../../disk/paths.js";
 import { UserError } from "../../errors.js";
 import { freeBytes } from "../../host/files.js";
 import type { Host } from "../../host/host.js";
+import { type Holder, holderIs, holderSchema, newHolder } from "./holder.js";
 
 /** A heartbeat is a new time on the file. */
 const heartbeatSeconds = 10;
@@ -22,48 +20,9 @@ export const silenceSeconds = 60;
 /** With so little left a file cannot be counted on to be written. */
 const fullBytes = 64 * 1024;
 
-const holderSchema = z.object({ run: z.string(), machine: z.string(), pid: z.int(), born: z.string(), name: z.string() });
-/** Who holds a lock: this run, on this machine, in this process. */
-export type Holder = z.output<typeof holderSchema>;
-
 /** What a lock says: its holder, and all the locks that it takes for this disk, so that whoever takes over finds the others. */
 const lockSchema = holderSchema.extend({ places: z.array(z.string()).default([]) });
 type Lock = z.output<typeof lockSchema>;
-
-/** `boot id` and `pid namespace`: only inside both does a process id mean the same process. Elsewhere than on Linux nobody is ever "gone". */
-function thisMachine(): string {
-  try {
-    return `${readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim()} ${readlinkSync("/proc/self/ns/pid")}`;
-  } catch {
-    return "";
-  }
-}
-
-/** When the process was started, so that its number used again does not pass for it. */
-function birthOf(pid: number): string | undefined {
-  try {
-    const fields = readFileSync(`/proc/${pid}/stat`, "utf8").replace(/^.*\)/s, "").trim().split(" ");
-    return fields[0] === "Z" ? undefined : fields[19];
-  } catch {
-    return undefined;
-  }
-}
-
-export function newHolder(): Holder {
-  return {
-    run: randomBytes(8).toString("hex"),
-    machine: thisMachine(),
-    pid: process.pid,
-    born: birthOf(process.pid) ?? "",
-    name: hostname(),
-  };
-}
-
-/** Whether the holder is known to be gone; "perhaps" when only its silence can tell. */
-export function holderIs(holder: Holder): "gone" | "alive" | "perhaps" {
-  if (holder.machine === "" || holder.machine !== thisMachine()) return "perhaps";
-  return birthOf(holder.pid) === holder.born ? "alive" : "gone";
-}
 
 /** Takes the lock if it is free or still holds `$3`, the text of a holder who is gone; answers what is in it, and how old its last heartbeat is. */
 const take = `
