@@ -54,15 +54,23 @@ every() { # a job command for every disk
 }
 
 ${handsScript}
-settle_all() { # manifests, targets, and the directories of names and link
+settle_records() { # manifests and targets, and the directories of manifests and link
   left=$#
   while [ $left -gt 0 ]; do
-    stale=\${4:-$2}
-    set -- "$@" "$2" "$3" "\${2%/*}/" "\${3%/*}/" "\${stale%/*}/" "$6"
+    set -- "$@" "$2" "$3" "\${2%/*}/" "\${3%/*}/" "$6"
     shift 6
     left=$((left - 6))
   done
   [ -z "$link" ] || set -- "$@" "\${link%/*}/"
+  do_all settle "$@"
+}
+settle_names() { # the directories of the images that go stale
+  left=$#
+  while [ $left -gt 0 ]; do
+    [ -z "$4" ] || set -- "$@" "\${4%/*}/"
+    shift 6
+    left=$((left - 6))
+  done
   do_all settle "$@"
 }
 
@@ -86,19 +94,21 @@ set_back() { # names first, then the link, then what the manifests say; with the
       turn=$((turn + 6))
     done
   done 2>/dev/null
-  settle_all "$@"
+  settle_names "$@"
+  settle_records "$@"
 }
 
-identities() { # size and time of each target
+identities() { # size and time of each target; in a shell of its own
   left=$#
   while [ $left -gt 0 ]; do set -- "$@" "$6"; shift 6; left=$((left - 6)); done
-  stat -L -c '%s %.9Y' -- "$@"
+  exec stat -L -c '%s %.9Y' -- "$@"
 }
 complete_next() { # the targets as they are now, while their guest I/O waits: nobody may have written to them when this is read again
-  now=$(identities "$@") || return 1
+  now=$(identities "$@" 2>&1) || { wrong=$now; return 1; }
   while read -r size modified; do
     for half in "$2.next" "$3.next"; do
-      printf '"sizeBytes": %s,\\n    "modified": "%s"\\n  }\\n}\\n' "$size" "$modified" >>"$half" || return 1
+      { printf '"sizeBytes": %s,\\n    "modified": "%s"\\n  }\\n}\\n' "$size" "$modified" >>"$half"; } 2>/dev/null ||
+        { wrong="$half cannot be written"; return 1; }
     done
     shift 6
   done <<END
@@ -125,8 +135,8 @@ quarantine() { # and what takes an image's old name, if need be
   done
   do_all set_aside "$@"
 }
-record() { # a tail that a power cut takes from a manifest is no harm: its .back stands beside it, and until now both sides are right
-  complete_next "$@" && write_current "$@" && settle_all "$@" && quarantine "$@" && settle_all "$@"
+record() { # what could not be done is in \`wrong\`; a tail that a power cut takes from a manifest is no harm: its .back stands beside it, and until now both sides are right
+  complete_next "$@" && write_current "$@" && settle_records "$@" && quarantine "$@" && settle_names "$@"
 }
 
 # Called off by USR1, which this shell does not ignore: another signal would be lost between the dog's birth and its own trap, and the
@@ -148,9 +158,11 @@ while IFS= read -r word; do
     begin) begun=yes; watch yes; echo begun ;;
     still) watch yes ;;
     record)
-      begun=yes; watch yes # whoever writes it down has begun it: then the end of the input must let the guest go on
-      if words=$(record "$@" 2>&1); then current=destination; echo recorded
-      else set_back "$@"; echo "failed $(printf %s "$words" | tr '\\n' ' ')"; fi ;;
+      # whoever writes it down has begun it: then the end of the input must let the guest go on. A dog that watches already will do: another
+      # one would be a process more while the guest waits
+      begun=yes; [ -n "$dog" ] || watch yes
+      if record "$@"; then current=destination; echo recorded
+      else words=$wrong; set_back "$@"; echo "failed $(printf %s "$words" | tr '\\n' ' ')"; fi ;;
     end) watch no; exit 0 ;;
   esac
 done

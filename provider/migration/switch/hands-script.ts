@@ -12,7 +12,7 @@ use strict; use warnings; use IO::Handle;
 my %hands = (
   replace => sub { while (my ($from, $to) = splice @_, 0, 2) { rename $from, $to or die "$to: $!\n" } },
   set_aside => sub { while (my ($from, $to) = splice @_, 0, 2) { lstat $to and die "$to: it is taken\n"; rename $from, $to or die "$from: $!\n" } },
-  settle => sub { for (@_) { open my $file, "<", $_ or die "$_: $!\n"; $file->sync or die "$_: $!\n" } },
+  settle => sub { my %seen; for (grep { !$seen{$_}++ } @_) { open my $file, "<", $_ or die "$_: $!\n"; $file->sync or die "$_: $!\n" } },
 );
 STDOUT->autoflush;
 $/ = "\0";
@@ -30,10 +30,11 @@ export const handsScript = `\
 # Whoever renames and syncs while guest I/O waits is there before: each process that starts then costs the guest some milliseconds.
 # Where there is no perl, or one that lacks what it needs, the shell does it with mv and sync.
 hands=shell
-do_all() { # one of the three words below; says on standard error what it cannot do
-  [ $hands = perl ] || { "$@"; return; }
+do_all() { # one of the three words below; \`wrong\` is what it could not do
+  if [ $hands = shell ]; then wrong=$("$@" 2>&1); return; fi
   printf '%s\\0' "$@" "" 2>/dev/null >&7
-  IFS= read -r answer <&8 && [ "$answer" = done ] || { echo "\${answer:-perl ended}" >&2; return 1; }
+  IFS= read -r wrong <&8 || wrong='perl ended'
+  [ "$wrong" = done ]
 }
 replace() { # each second name, by what has the first; all at once
   moves=
@@ -52,7 +53,7 @@ if command -v perl >/dev/null 2>&1 && room=$(mktemp -d 2>/dev/null); then
     perl -e '${perlHands}' <"$room/words" >"$room/answers" 2>/dev/null &
     exec 7>"$room/words" 8<"$room/answers"
     hands=perl
-    do_all settle 2>/dev/null || hands=shell
+    do_all settle || hands=shell
   fi
   rm -r -- "$room"
 fi
