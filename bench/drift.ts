@@ -3,18 +3,17 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
-import type { Properties } from "../provider/lifecycle.js";
 import { run } from "../test/sandbox/command.js";
-import { type HerdGuest, startHerd } from "../test/sandbox/herd.js";
+import { startHerd } from "../test/sandbox/herd.js";
 import { Libvirtd } from "../test/sandbox/libvirtd.js";
 import { createSandbox, type Sandbox } from "../test/sandbox/sandbox.js";
 import { ShellLog } from "../test/sandbox/shell-log.js";
 import { type Sshd, startSshd } from "../test/sandbox/sshd.js";
-import { fewAtATime } from "../test/sandbox/turns.js";
 import { timed } from "./disk.js";
 import { type Figure, median, ratios } from "./figures.js";
+import { type Counts, disksOf, readAll, readOnly } from "./reading.js";
 import type { Benchmark, Size } from "./size.js";
-import { type Disks, hiddenOf, openStack, Provider, urnOf } from "./stack.js";
+import { openStack } from "./stack.js";
 
 const sizes = {
   full: { guests: 20, disksEach: 50, rounds: 3, execs: 50, layers: [1, 10, 50, 200], deepDisks: 2 },
@@ -148,53 +147,6 @@ async function deep(size: Size, say: Place["say"]): Promise<Figure[]> {
     }
   }
   return figures;
-}
-
-export function disksOf(sandbox: Sandbox, herd: readonly HerdGuest[]): Disks {
-  return herd.flatMap(({ folder, monitor, disks }) =>
-    disks.map(({ id }) => {
-      const args: Properties = { host: { ...sandbox.host, privilege: "user" }, domain: { qmp: monitor.path }, disk: id, storage: folder };
-      return [`${path.basename(folder)}-${id}`, args] as const;
-    }),
-  );
-}
-
-interface Counts {
-  connections: number;
-  commands: number;
-  sessions: number;
-  runs: number;
-}
-
-interface Counted {
-  herd: readonly HerdGuest[];
-  log: ShellLog;
-  sandbox: Sandbox;
-}
-
-/** Every disk once, in a provider process of its own. */
-async function readAll(disks: Disks, atATime: number, { herd, log, sandbox }: Counted): Promise<{ seconds: number; counts: Counts }> {
-  await log.forget();
-  for (const { monitor } of herd) monitor.commands.splice(0);
-  let connections = 0;
-  const seconds = await readOnly(disks, atATime, async () => {
-    connections = await sandbox.sshd.connections();
-  });
-  const commands = herd.flatMap(({ monitor }) => monitor.commands.filter((command) => command !== "qmp_capabilities"));
-  return { seconds, counts: { connections, commands: commands.length, ...(await log.count()) } };
-}
-
-async function readOnly(disks: Disks, atATime: number, afterwards: () => Promise<void> = async () => undefined): Promise<number> {
-  await using provider = await Provider.start();
-  const bags = disks.map(([name, args]) => ({ name, properties: { ...args, ...hiddenOf("DomainDisk", name), schemaVersion: 1 } }));
-  const seconds = await timed(() =>
-    fewAtATime(atATime, bags, async ({ name, properties }) => {
-      const { outputs } = await provider.process.read(urnOf("DomainDisk", name), name, { properties, inputs: properties });
-      if (outputs.phase !== "settled") throw new Error(`The disk ${name} is ${outputs.phase}, not settled.`);
-    }),
-  );
-  await afterwards();
-  return seconds;
 }
 
 async function previewUnchanged(engine: Awaited<ReturnType<typeof openStack>>): Promise<void> {

@@ -6,8 +6,8 @@ import path from "node:path";
 import { run } from "../test/sandbox/command.js";
 import { startHerd } from "../test/sandbox/herd.js";
 import { createSandbox } from "../test/sandbox/sandbox.js";
-import { disksOf } from "./drift.js";
 import type { Figure } from "./figures.js";
+import { disksOf } from "./reading.js";
 import type { Benchmark } from "./size.js";
 import { type Disks, hiddenOf, Provider, urnOf } from "./stack.js";
 

@@ -4,7 +4,15 @@ import type { Job } from "../../disk/job.js";
 import { diskKey, jobNames } from "../../disk/names.js";
 import { UserError } from "../../errors.js";
 import type { Host } from "../../host/host.js";
-import type { Burdens, CopyTarget, GuestView, ImageFile, ManagedGuest, MirrorOptions } from "../hypervisor.js";
+import {
+  type Burdens,
+  type CopyTarget,
+  type GuestView,
+  type ImageFile,
+  type ManagedGuest,
+  type MirrorOptions,
+  sparingBufferBytes,
+} from "../hypervisor.js";
 import { copyTargetXml, diskXmlAt } from "./disk-xml.js";
 import { readDomain } from "./domain-xml.js";
 import { allDomains, type DomainSeen } from "./look.js";
@@ -59,6 +67,7 @@ class Managed implements ManagedGuest {
       ...(target.below.length > 0 ? ["--shallow"] : []),
       "--transient-job",
       ...(options.copyMode === "write-blocking" ? ["--synchronous-writes"] : []),
+      ...(options.maxBytesPerSecond > 0 ? [`--buf-size ${sparingBufferBytes}`] : []),
     ];
     const line = `blockcopy ${flags.join(" ")}${speedOf(options.maxBytesPerSecond)}`;
     await this.#withFile(`start the copy of ${disk}`, copyTargetXml(target), (file) => command(line, live.uuid, disk, "--xml", file));

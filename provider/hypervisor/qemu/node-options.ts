@@ -1,6 +1,6 @@
 /** What nodes and mirrors of ours are started with. @see QEMU QMP reference, BlockdevOptions and blockdev-mirror */
 
-import type { CollapseOptions, ImageView, MirrorOptions, TargetOptions } from "../hypervisor.js";
+import { type CollapseOptions, type ImageView, type MirrorOptions, sparingBufferBytes, type TargetOptions } from "../hypervisor.js";
 
 type Cache = TargetOptions["cache"];
 
@@ -85,9 +85,6 @@ export function pullArguments(
   };
 }
 
-/** What a mirror under a speed limit may have in flight. Measured: with it a guest's p99 was that of an idle one, without it 4 times (bench/guest.ts). */
-const sparingBufferBytes = 2 ** 20;
-
 /**
  * Errors stop the job, not the guest, and every ending waits for us.
  * A mirror starts only at a root node ("Need a root block node": qmp_get_root_bs() in blockdev.c, QEMU 7.2), so with a filter above the
@@ -107,7 +104,6 @@ export function mirrorArguments(
     sync,
     "copy-mode": copyMode,
     speed: maxBytesPerSecond,
-    // QEMU spends what it may in bursts of all that may be in flight (10 MiB else), and a guest's write waits behind one
     ...(maxBytesPerSecond > 0 && { "buf-size": sparingBufferBytes }),
     "filter-node-name": names.filter,
     "on-source-error": "stop",
