@@ -128,25 +128,49 @@ interface Moving {
   folder: string;
 }
 
-/** Tells the phases apart by the run's own lines of progress. */
+/** Tells the phases apart by the run's own lines of progress, and the switch by QEMU's events. */
 async function moved({ sandbox, web, latencies, how, folder }: Moving, maxBytesPerSecond: number): Promise<number> {
-  const before = await activeImage(web);
+  await using operator = await Operator.connect(web.operatorSocket);
+  const before = await operator.activeImage("vda");
   const destination = path.join(sandbox.folder, "web", folder);
   await mkdir(destination);
   const args: Properties = { host: sandbox.host, domain: { qmp: web.qmpSocket }, disks: ["vda"], destination, maxBytesPerSecond };
   const started = web.acknowledged();
   const marks: { phase: string; at: number }[] = [];
+  const mark = (phase: string) => {
+    if (marks.at(-1)?.phase !== phase) marks.push({ phase, at: web.acknowledged() });
+  };
   const recorder = new Recorder();
   recorder.progress = (text) => {
-    const phase = /^vda (copying|mirroring|ready)/.exec(text)?.[1];
-    if (phase !== undefined && marks.at(-1)?.phase !== phase) marks.push({ phase, at: web.acknowledged() });
+    const phase = /^vda (copying|mirroring)/.exec(text)?.[1];
+    if (phase !== undefined) mark(phase);
   };
-  const { outputs } = await created(storageMigration, args, recorder);
+  const stopListening = markSwitch(operator, mark);
+  const { outputs } = await created(storageMigration, args, recorder).finally(stopListening);
   const ended = web.acknowledged();
   latencies.add(`move at ${how}`, within(web, started, ended));
-  for (const [index, { phase, at }] of marks.entries()) latencies.add(`${phase} at ${how}`, within(web, at, marks[index + 1]?.at ?? ended));
+  for (const [index, { phase, at }] of marks.entries()) {
+    // the writes that waited for the switch are acknowledged right after it
+    const until = (marks[index + 1]?.at ?? ended) + (phase === "switch" ? 2 : 0);
+    if (phase !== "after") latencies.add(`${phase} at ${how}`, within(web, at, until));
+  }
   await rm(path.dirname(before), { recursive: true });
   return (outputs.moves as Record<string, { pauseMs?: number }>).vda?.pauseMs ?? Number.NaN;
+}
+
+/** @returns how to stop it */
+function markSwitch(operator: Operator, mark: (phase: "switch" | "after") => void): () => void {
+  let heard = operator.events.length;
+  const listen = () => {
+    for (const { event, data } of operator.events.slice(heard)) {
+      const status = event === "JOB_STATUS_CHANGE" ? (data as { status: string }).status : undefined;
+      if (status === "pending") mark("switch");
+      if (status === "concluded") mark("after");
+    }
+    heard = operator.events.length;
+  };
+  const timer = setInterval(listen, 5);
+  return () => clearInterval(timer);
 }
 
 function within(web: Guest, from: number, to: number): number[] {
