@@ -166,15 +166,7 @@ describe("the switch's guard", function () {
 
   it("lets the guest go on at the destination when its input ends in a switch that is written down", async () => {
     await using scene = await Scene.set();
-    const guard = await scene.arm();
-    await begin(guard);
-    await scene.complete();
-    guard.send("record");
-    assert.equal(await guard.next(5), "recorded");
-    await scene.isSwitched();
-    guard.abandon();
-    assert.deepEqual(await scene.nodesOnce("concluded", 10), atTarget);
-    await scene.isSwitched();
+    await writesDown(scene);
   });
 
   const spoiled: [string, (scene: Scene) => Promise<unknown>, RegExp][] = [
@@ -189,17 +181,13 @@ describe("the switch's guard", function () {
   for (const [what, spoil, answer] of spoiled) {
     it(`sets everything back when ${what}`, async () => {
       await using scene = await Scene.set();
-      const guard = await scene.arm();
-      await begin(guard);
-      await scene.complete();
-      await spoil(scene);
-      guard.send("record");
-      assert.match(await guard.next(5), answer);
-      await scene.isAsBefore();
-      if (existsSync(scene.at("from", "b.quarantined")))
-        assert.equal(await readFile(scene.at("from", "b.quarantined"), "utf8"), "somebody's");
-      guard.abandon();
-      assert.deepEqual(await scene.nodesOnce("concluded", 10), atSource);
+      await setsBack(scene, spoil, answer);
+    });
+
+    it(`sets everything back when ${what}, where there is no perl`, async () => {
+      await using bin = await programsWithout("perl");
+      await using scene = await Scene.set({ settings: { SetEnv: `PATH=${bin.folder}` } });
+      await setsBack(scene, spoil, answer);
     });
   }
 
@@ -256,31 +244,17 @@ describe("the switch's guard", function () {
     assert.deepEqual(await scene.nodesOnce("concluded", 20), atSource);
   });
 
-  it("writes the switch down where there is no perl", async () => {
-    await using bin = await programsWithout("perl");
-    await using scene = await Scene.set({ settings: { SetEnv: `PATH=${bin.folder}` } });
-    const guard = await scene.arm();
-    await begin(guard);
-    await scene.complete();
-    guard.send("record");
-    assert.equal(await guard.next(5), "recorded");
-    await scene.isSwitched();
-    guard.abandon();
-    assert.deepEqual(await scene.nodesOnce("concluded", 10), atTarget);
-  });
-
-  it("writes the switch down by mv and sync where perl lacks what it needs", async () => {
-    await using bin = await programsWithout("perl");
-    await writeFile(bin.at("perl"), "#!/bin/sh\nexit 2\n", { mode: 0o755 });
-    await using scene = await Scene.set({ settings: { SetEnv: `PATH=${bin.folder}` } });
-    const guard = await scene.arm();
-    await begin(guard);
-    guard.send("record");
-    assert.equal(await guard.next(5), "recorded");
-    await scene.isSwitched();
-    guard.send("end");
-    await guard.end();
-  });
+  for (const [what, text] of [
+    ["there is no perl", undefined],
+    ["perl lacks what it needs", "#!/bin/sh\nexit 2\n"],
+  ] as const) {
+    it(`writes the switch down by mv and sync where ${what}`, async () => {
+      await using bin = await programsWithout("perl");
+      if (text !== undefined) await writeFile(bin.at("perl"), text, { mode: 0o755 });
+      await using scene = await Scene.set({ settings: { SetEnv: `PATH=${bin.folder}` } });
+      await writesDown(scene);
+    });
+  }
 
   it("sets everything back when perl ends in the switch", async () => {
     await using bin = await programsWithout("perl");
@@ -322,6 +296,32 @@ async function programsWithout(name: string): Promise<Workbench> {
     }
   }
   return bin;
+}
+
+/** A whole switch, whose end is left to the guard. */
+async function writesDown(scene: Scene): Promise<void> {
+  const guard = await scene.arm();
+  await begin(guard);
+  await scene.complete();
+  guard.send("record");
+  assert.equal(await guard.next(5), "recorded");
+  await scene.isSwitched();
+  guard.abandon();
+  assert.deepEqual(await scene.nodesOnce("concluded", 10), atTarget);
+  await scene.isSwitched();
+}
+
+async function setsBack(scene: Scene, spoil: (scene: Scene) => Promise<unknown>, answer: RegExp): Promise<void> {
+  const guard = await scene.arm();
+  await begin(guard);
+  await scene.complete();
+  await spoil(scene);
+  guard.send("record");
+  assert.match(await guard.next(5), answer);
+  await scene.isAsBefore();
+  if (existsSync(scene.at("from", "b.quarantined"))) assert.equal(await readFile(scene.at("from", "b.quarantined"), "utf8"), "somebody's");
+  guard.abandon();
+  assert.deepEqual(await scene.nodesOnce("concluded", 10), atSource);
 }
 
 /** From here on the end of its input ends the switch. */
