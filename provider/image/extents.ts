@@ -27,8 +27,8 @@ export interface Step {
   blockBytes: number;
 }
 
-/** The fastest, where nothing is to be spared. */
-export const LARGEST_BLOCK_BYTES = 16 * MIB;
+/** As fast as 16 MiB where nothing is to be spared, and a guest's write waits half as long behind one (measured, two cores, virtio disk). */
+export const LARGEST_BLOCK_BYTES = 4 * MIB;
 
 /** No command to the host copies more, so that a stop or a changed rate takes effect soon; none that is left to choose copies less. */
 export const LARGEST_STEP_BYTES = 64 * MIB;
