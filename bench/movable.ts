@@ -60,8 +60,7 @@ export class Movable {
     const chain = await this.files();
     await forgetCached(chain);
     const destination = await this.nextFolder();
-    const drives = (await this.operator.execute("query-block")) as { qdev?: string; inserted: { "node-name": string } }[];
-    const active = drives.find(({ qdev }) => qdev?.includes("/vda/"))?.inserted["node-name"] ?? "";
+    const active = await this.operator.activeNode("vda");
     const { operator, virtualBytes } = this;
     const seconds = await timed(() => fiveSteps({ operator, chain, destination, virtualBytes, active, number }));
     await rm(path.dirname(chain[0] ?? ""), { recursive: true });

@@ -91,8 +91,7 @@ describe("a DomainDisk", function () {
     const operator = stage().operator;
     await run("qemu-img", ["create", "-q", "-f", "qcow2", target, "1G"]);
     await operator.execute("blockdev-add", { driver: "qcow2", "node-name": "hand", file: { driver: "file", filename: target } });
-    const drives = (await operator.execute("query-block")) as { qdev?: string; inserted: { "node-name": string } }[];
-    const root = drives.find(({ qdev }) => qdev?.includes("/vda/"))?.inserted["node-name"];
+    const root = await operator.activeNode("vda");
     await operator.execute("blockdev-mirror", { "job-id": "hand", device: root, target: "hand", sync: "full" });
     await operator.waitForJob("hand", "ready");
     await operator.execute("job-complete", { id: "hand" });

@@ -11,6 +11,11 @@ export interface Reply {
   [more: string]: unknown;
 }
 
+interface Inserted {
+  "node-name": string;
+  image: { filename: string };
+}
+
 export class Operator implements AsyncDisposable {
   /** Everything that the monitor said on its own, oldest first. */
   readonly events: Reply[] = [];
@@ -75,10 +80,19 @@ export class Operator implements AsyncDisposable {
 
   /** The image file that a device writes to, as `query-block` names it; found inside the `json:` that explicit backing nodes lead to (7.2). */
   async activeImage(device: string): Promise<string> {
-    const blocks = (await this.execute("query-block")) as { device: string; qdev?: string; inserted?: { image: { filename: string } } }[];
+    return imageFile((await this.#inserted(device)).image.filename);
+  }
+
+  /** The node that a device writes to, a filter if there is one on top. */
+  async activeNode(device: string): Promise<string> {
+    return (await this.#inserted(device))["node-name"];
+  }
+
+  async #inserted(device: string): Promise<Inserted> {
+    const blocks = (await this.execute("query-block")) as { device: string; qdev?: string; inserted?: Inserted }[];
     const block = blocks.find((one) => one.device === device || one.qdev === device || (one.qdev ?? "").includes(`/${device}/`));
     if (block?.inserted === undefined) throw new Error(`The guest has no image in ${device}: ${JSON.stringify(blocks)}`);
-    return imageFile(block.inserted.image.filename);
+    return block.inserted;
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -14,7 +14,7 @@ describe("a job of somebody else's that begins in the copy", function () {
   it("keeps the mirror from starting, in words; when it has ended, the next run mirrors without another copy", async () => {
     await using stage = await Stage.open({ disks });
     const target = path.join(stage.sandbox.folder, "backup.qcow2"); // outside: it takes what the guest overwrites
-    const device = await activeNode(stage);
+    const device = await stage.operator.activeNode("vda");
     const backup = { "job-id": "nightly", device, target, sync: "full", speed: 1, format: "qcow2" };
     const message = await refusedAtCopy(stage, () => stage.operator.execute("drive-backup", backup));
     assert.match(message, /somebody else's job runs on it \(backup nightly\).*what was copied is kept/);
@@ -28,11 +28,6 @@ describe("a job of somebody else's that begins in the copy", function () {
     await stage.holdsAll(stage.at("path2", "top.qcow2"));
   });
 });
-
-async function activeNode({ operator }: Stage): Promise<string | undefined> {
-  const blocks = (await operator.execute("query-block")) as { inserted?: { "node-name": string } }[];
-  return blocks[0]?.inserted?.["node-name"];
-}
 
 /** Does it at the first word of the copy, which takes some seconds. */
 async function refusedAtCopy(stage: Stage, act: () => Promise<unknown>): Promise<string> {

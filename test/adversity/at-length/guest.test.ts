@@ -138,8 +138,7 @@ describe("a guest in the middle of a move", function () {
   it("onto whose disk somebody else starts a job is told so; when that has ended, it is moved without another copy", async () => {
     await using stage = await Stage.open(oneDisk);
     const theirs = path.join(stage.sandbox.folder, "backup.qcow2");
-    const blocks = (await stage.operator.execute("query-block")) as { inserted?: { "node-name": string } }[];
-    const device = blocks[0]?.inserted?.["node-name"];
+    const device = await stage.operator.activeNode("vda");
     const backup = { "job-id": "nightly", device, target: theirs, sync: "full", speed: 1, format: "qcow2" };
     const message = saidInWords(await disturbed(stage, "copying", () => stage.operator.execute("drive-backup", backup)));
     assert.match(message, /nightly|busy|in use|block device is in use/i);

@@ -1,0 +1,23 @@
+/** Under a limit little is in flight at a time: a guest's write waits behind what the storage was asked for just before it. */
+
+import assert from "node:assert/strict";
+import { mirrorArguments } from "../../../provider/hypervisor/qemu/node-options.js";
+import { Pace } from "../../../provider/image/pace.js";
+
+const mebibyte = 2 ** 20;
+
+describe("what is in flight at a time", () => {
+  const names = { job: "job", target: "target", filter: "filter" };
+  const mirror = (maxBytesPerSecond: number) =>
+    mirrorArguments(names, { source: "active", sync: "top", copyMode: "background", maxBytesPerSecond }, []) as { "buf-size"?: number };
+
+  it("is 1 MiB of a mirror under a limit, and QEMU's own default without one", () => {
+    assert.equal(mirror(1)["buf-size"], mebibyte);
+    assert.equal(mirror(0)["buf-size"], undefined);
+  });
+
+  it("is a block of 1 MiB of a copy under a limit, and more without one", () => {
+    assert.equal(new Pace(() => 1).stepSize().blockBytes, mebibyte);
+    assert(new Pace(() => 0).stepSize().blockBytes > mebibyte);
+  });
+});
