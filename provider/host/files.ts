@@ -102,11 +102,14 @@ export async function readSmallFile(host: Host, path: string, maxBytes = 1024 * 
   return answer.stdout;
 }
 
+/** So large may one of several small files be that are read together. */
+export const smallFileBytes = 32 * 1024;
+
 /**
  * The texts of several small files, as {@link readSmallFile} reads one; undefined where that would answer so, where it would throw,
  * and where a file is larger than `maxBytes` (32 KiB): who wants to know reads that one by itself.
  */
-export async function readSmallFiles(host: Host, paths: readonly string[], maxBytes = 32 * 1024): Promise<(string | undefined)[]> {
+export async function readSmallFiles(host: Host, paths: readonly string[], maxBytes = smallFileBytes): Promise<(string | undefined)[]> {
   if (paths.length === 0) return [];
   // in base64, so that one answer is one line
   const script = `most=$1; shift; for path do head -c "$most" -- "$path" 2>/dev/null | base64 -w 0; echo; done`;

@@ -2,12 +2,11 @@
 
 import { type DiskKey, fileNames } from "../../disk/names.js";
 import { within } from "../../disk/paths.js";
-import { readSmallFile, readSmallFiles } from "../../host/files.js";
+import { readSmallFile, readSmallFiles, smallFileBytes } from "../../host/files.js";
 import type { Host } from "../../host/host.js";
 
 /** With more manifests in a directory than this, only those that are wanted are read. */
 const fewManifests = 4;
-const smallBytes = 32 * 1024;
 
 /**
  * A line for each: its name, and where they are few its text in base64. `/` where the directory cannot be listed, or is not there: then
@@ -35,11 +34,11 @@ export async function readManifestText(
   together: readonly DiskKey[] = [],
 ): Promise<string | undefined> {
   const name = fileNames.manifest(key);
-  const { stdout } = await host.run(list, [directory, String(fewManifests), String(smallBytes + 1)]);
+  const { stdout } = await host.run(list, [directory, String(fewManifests), String(smallFileBytes + 1)]);
   const listed = new Map(stdout.split("\n").map((line) => line.split(" ", 2) as [string, string | undefined]));
   if (stdout !== "/" && !listed.has(name)) return undefined;
   const content = Buffer.from(listed.get(name) ?? "", "base64");
-  if (content.length > 0 && content.length <= smallBytes) return content.toString();
+  if (content.length > 0 && content.length <= smallFileBytes) return content.toString();
   const names = together.map(fileNames.manifest).filter((other) => listed.has(other));
   if (names.length > 1 && names.includes(name)) {
     const texts = await readSmallFiles(
