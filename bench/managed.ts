@@ -4,7 +4,7 @@ import { rm, stat } from "node:fs/promises";
 import { Libvirtd } from "../test/sandbox/libvirtd.js";
 import { ManagedGuest } from "../test/sandbox/managed-guest.js";
 import type { Sandbox } from "../test/sandbox/sandbox.js";
-import { diskOf, filesOf, forgetCached, timed, writePauseMs } from "./disk.js";
+import { diskOf, filesOf, level, timed, writePauseMs } from "./disk.js";
 import type { Size } from "./size.js";
 
 export class Managed {
@@ -37,7 +37,7 @@ export class Managed {
   async blockcopy(round: number): Promise<{ seconds: number; writesMs: number[] }> {
     const { libvirtd, guest } = this;
     const files = await this.files();
-    await forgetCached(files);
+    await level(files);
     const last = guest.disk().acknowledged().at(-1) ?? 0;
     const flags = ["--format", "qcow2", "--transient-job", "--wait", "--pivot"];
     const copy = guest.at(`path2/copy-${round}.qcow2`);

@@ -8,7 +8,7 @@ import { Operator } from "../test/sandbox/operator.js";
 import type { Sandbox } from "../test/sandbox/sandbox.js";
 import { created, Recorder } from "../test/storage-migration/stage.js";
 import { fiveSteps } from "./by-hand.js";
-import { diskOf, filesOf, forgetCached, timed, virtualMiB, writePauseMs } from "./disk.js";
+import { diskOf, filesOf, level, timed, virtualMiB, writePauseMs } from "./disk.js";
 import type { Size } from "./size.js";
 
 /** Its disk goes from one folder to the next; what is left behind is removed in between. */
@@ -48,7 +48,7 @@ export class Movable {
   /** @returns `seconds` of the move, by its own clock */
   async moved(options: Properties): Promise<number> {
     const files = await this.files();
-    await forgetCached(files);
+    await level(files);
     const destination = await this.nextFolder();
     const args = { host: this.sandbox.host, domain: { qmp: this.monitor }, disks: ["vda"], destination, ...options };
     const { outputs } = await created(storageMigration, args, new Recorder());
@@ -58,7 +58,7 @@ export class Movable {
 
   async byHand(number: number): Promise<number> {
     const chain = await this.files();
-    await forgetCached(chain);
+    await level(chain);
     const destination = await this.nextFolder();
     const active = await this.operator.activeNode("vda");
     const { operator, virtualBytes } = this;

@@ -6,7 +6,7 @@ import { closeAllHosts } from "../provider/host/connection.js";
 import type { Properties } from "../provider/lifecycle.js";
 import { run } from "../test/sandbox/command.js";
 import { createSandbox, type Sandbox } from "../test/sandbox/sandbox.js";
-import { copyByPanel, forgetCached, timed } from "./disk.js";
+import { copyByPanel, level, timed } from "./disk.js";
 import { type Figure, ratios } from "./figures.js";
 import { Managed } from "./managed.js";
 import { Movable } from "./movable.js";
@@ -102,7 +102,7 @@ function figuresOf(size: Size, seconds: ReadonlyMap<string, readonly number[]>):
 /** As if the guest could be stopped. */
 async function convert(files: readonly string[], to: string): Promise<number> {
   const [active = ""] = files;
-  await forgetCached(files);
+  await level(files);
   const seconds = await timed(async () => {
     await run("qemu-img", ["convert", "-U", "-m", "16", "-W", "-O", "qcow2", active, to], { timeoutSeconds: 600 });
     await run("sync", [to]);
