@@ -4,10 +4,10 @@ import { setTimeout as wait } from "node:timers/promises";
 import { LARGEST_BLOCK_BYTES, LARGEST_STEP_BYTES, type StepSize } from "./extents.js";
 
 /** A step is at most so long at the allowed rate, so that the storage does not see bursts and pauses. */
-const STEP_SECONDS = 0.25;
+const STEP_SECONDS = 0.1;
 
 /** Under a limit a block is so large: a guest's write waits behind what the storage was asked for just before it. */
-const SPARING_BLOCK_BYTES = 1024 * 1024;
+const SPARING_BLOCK_BYTES = 512 * 1024;
 
 /** A change of the rate is seen after this. */
 const LONGEST_WAIT_SECONDS = 0.5;

@@ -16,8 +16,8 @@ describe("what is in flight at a time", () => {
     assert.equal(mirror(0)["buf-size"], undefined);
   });
 
-  it("is a block of 1 MiB of a copy under a limit, and more without one", () => {
-    assert.equal(new Pace(() => 1).stepSize().blockBytes, mebibyte);
+  it("is a block of 512 KiB of a copy under a limit, and more without one", () => {
+    assert.equal(new Pace(() => 1).stepSize().blockBytes, mebibyte / 2);
     assert(new Pace(() => 0).stepSize().blockBytes > mebibyte);
   });
 });
