@@ -16,15 +16,17 @@ export type CopyStart =
   | { start: "record"; record: LayerRecord }
   /** `standing`: who stands on it besides. `discard`: a partial that holds something else, or nothing. */
   | { start: "anew"; standing: Standing; discard?: Partial }
+  /** A file lies there that no move stands on. */
+  | { start: "stranger" }
   | { start: "refuse"; why: string };
 
 /** `user` wants a copy of `origin`. */
 export function copyStart({ record, layer }: LayerSeen, origin: Origin, user: DiskKey): CopyStart {
   if (record === "foreign")
     return { start: "refuse", why: "its sidecar (.lm-layer) was not written by this program, or was changed by hand; move it away" };
-  if (record === "empty") return layer === undefined ? { start: "anew", standing: nobody } : strangerThere;
+  if (record === "empty") return layer === undefined ? { start: "anew", standing: nobody } : { start: "stranger" };
   const { copy } = record;
-  if (layer !== undefined && layer.ino !== copy.ino) return strangerThere;
+  if (layer !== undefined && layer.ino !== copy.ino) return { start: "refuse", why: strangerThere };
   const same = sameOrigin(record.origin, origin);
   if (layer === undefined) return withoutLayer(record, same ? "same" : "other", user);
   if (copy.phase === "finished" && (layer.sizeBytes !== copy.sizeBytes || layer.modified !== copy.modified)) {
@@ -46,7 +48,7 @@ function withoutLayer(record: LayerRecord, origin: "same" | "other", user: DiskK
 
 const nobody: Standing = { moving: [], kept: [] };
 
-const strangerThere: CopyStart = { start: "refuse", why: "a file that is not ours has that name already; move it away" };
+export const strangerThere = "a file that is not ours has that name already; move it away";
 
 const otherOrigin: CopyStart = {
   start: "refuse",

@@ -4,6 +4,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
+import { watchOver } from "../sandbox/processes.js";
 import type { StackName } from "./goal.js";
 import type { Project } from "./project.js";
 
@@ -41,6 +42,7 @@ export class Program {
         ...start.env,
       },
     });
+    watchOver(child, "a Pulumi program");
     for (const stream of [child.stdout, child.stderr]) createInterface(stream).on("line", start.onOutput);
     return new Program(child);
   }

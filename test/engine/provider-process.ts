@@ -8,6 +8,7 @@ import type { Readable, Writable } from "node:stream";
 import { ResourceProviderClient } from "@pulumi/pulumi/proto/provider_grpc_pb.js";
 import * as messages from "@pulumi/pulumi/proto/provider_pb.js";
 import type { CheckFailure, Properties } from "../../provider/lifecycle.js";
+import { watchOver } from "../sandbox/processes.js";
 import { initFailureOf } from "./init-failure.js";
 import { ask, fromStruct, grpc, toStruct } from "./wire.js";
 
@@ -50,6 +51,7 @@ export class ProviderProcess {
       stdio: ["pipe", "pipe", "pipe"],
       env: { ...process.env, PULUMI_NODEJS_PROJECT: start.project, PULUMI_PROJECT: start.project, ...start.env },
     });
+    watchOver(child, "a dynamic provider"); // Ctrl-C does not reach a group of its own
     createInterface(child.stderr).on("line", (line) => start.onOutput?.(line));
     const lines = createInterface(child.stdout);
     const [port] = await Promise.race([once(lines, "line"), once(child, "exit").then(() => [""])]);

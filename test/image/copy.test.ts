@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { chmodSync, linkSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, linkSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Host } from "../../provider/host/host.js";
 import { copyLayer } from "../../provider/image/copy.js";
@@ -71,6 +71,21 @@ describe("copying a layer", () => {
     assert.equal(statSync(to).ino, ino);
     assert.equal(readFileSync(sidecar, "utf8"), text);
     assert.deepEqual(namesIn(destination), ["a", "a.lm-layer"]);
+  });
+
+  it("asks for huge pages where dd copies, and leaves the host's own tunables as they are", async function () {
+    const { source, destination, root } = await scratch(this);
+    const [from, to, bin, told] = [join(source, "a"), join(destination, "a"), join(root, "bin"), join(root, "told")];
+    await sparseFile(from, 72 * MIB, [{ at: 0, bytes: 72 * MIB }]);
+    mkdirSync(bin);
+    const script = `#!/bin/sh\ncase $* in *skip=*) printf '%s\\n' "$GLIBC_TUNABLES" >>'${told}' ;; esac\nexec /bin/dd "$@"\n`;
+    writeFileSync(join(bin, "dd"), script, { mode: 0o755 });
+    const prelude = `PATH='${bin}':$PATH GLIBC_TUNABLES=glibc.malloc.mxfast=64\nexport PATH GLIBC_TUNABLES\n`;
+    const tuned: Host = { ...host, open: (text, args) => host.open(prelude + text, args) };
+    assert.equal(await copyLayer(tuned, copyOptions(from, to)), "copied");
+    assertSameBytes(from, to);
+    const wanted = "glibc.malloc.mxfast=64:glibc.malloc.hugetlb=1";
+    assert.deepEqual([...new Set(readFileSync(told, "utf8").trimEnd().split("\n"))], [wanted]);
   });
 
   it("says which program the host lacks", async function () {

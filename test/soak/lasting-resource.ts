@@ -6,7 +6,6 @@
 import type { Properties } from "../../provider/lifecycle.js";
 import { serveEngineLog } from "../engine/engine-log.js";
 import { ProviderProcess } from "../engine/provider-process.js";
-import { watchOverPid } from "../sandbox/processes.js";
 
 const type = "pulumi-nodejs:dynamic/livedisk:StorageMigration";
 const urn = `urn:pulumi:soak::livedisk-soak::${type}::web`;
@@ -31,10 +30,8 @@ export class LastingResource implements AsyncDisposable {
       config: {},
       onOutput: say,
     });
-    const forget = watchOverPid(provider.pid, "provider");
     return new LastingResource(provider, async () => {
       await provider.close();
-      forget();
       log.close();
     });
   }

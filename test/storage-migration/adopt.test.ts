@@ -1,7 +1,7 @@
 /** Lower layers that lie at the destination already: the same content is adopted, and stays whatever becomes of the move. */
 
 import assert from "node:assert/strict";
-import { cp, readdir, stat, unlink } from "node:fs/promises";
+import { cp, readdir, rm, stat, unlink } from "node:fs/promises";
 import { Unfinished } from "../../provider/lifecycle.js";
 import { storageMigration } from "../../provider/storage-migration/lifecycle.js";
 import { chainOf } from "../sandbox/check.js";
@@ -36,6 +36,22 @@ describe("a lower layer that lies at the destination with the same content", fun
     assert.deepEqual(await readdir(path2()), ["base.qcow2"]);
     assert.equal(await adopted(), ino);
     assert.deepEqual((await readdir(stage().at("path1"))).sort(), ["base.qcow2", "middle.qcow2", "top.qcow2"]);
+  });
+
+  it("stays when another move has left it there after this one was drafted, and the next run takes it as it is", async () => {
+    await rm(path2("base.qcow2"), { force: true });
+    const stopped: unknown = await stopAt("copying", stage(), { maxBytesPerSecond: 4_000_000 }).catch((reason) => reason);
+    assert(stopped instanceof Unfinished, String(stopped));
+    // as if the copy had been that move's, which has just ended
+    for (const name of await readdir(path2())) if (/^base\.qcow2\.lm-(layer|partial)/.test(name)) await unlink(path2(name));
+    await cp(stage().at("path1", "base.qcow2"), path2("base.qcow2"));
+    const ino = await adopted();
+    const unfinished: unknown = await stopAt("mirroring", stage(), { maxBytesPerSecond: 8_000_000 }).catch((reason) => reason);
+    assert(unfinished instanceof Unfinished && /Stopped as asked/.test(unfinished.message), String(unfinished));
+    assert.equal(await adopted(), ino);
+    await storageMigration.delete(unfinished.id, unfinished.outputs, new Recorder());
+    assert.deepEqual(await readdir(path2()), ["base.qcow2"]);
+    assert.equal(await adopted(), ino);
   });
 
   it("is not copied, and the guest runs on it", async () => {

@@ -1,16 +1,15 @@
 /** The first steps: everything is asked, then the move is written down beside the source, then beside the destination. */
 
-import { isDeepStrictEqual } from "node:util";
 import { fileNames, nodeNames } from "../../disk/names.js";
 import { within } from "../../disk/paths.js";
-import { isKind, messageOf } from "../../errors.js";
-import { createExclusively, freeBytes, removeFile, statFiles, takeOver } from "../../host/files.js";
-import { compareImages } from "../../image/compare.js";
+import { isKind } from "../../errors.js";
+import { createExclusively, freeBytes, removeFile, takeOver } from "../../host/files.js";
 import { bytesText, complaint, wordsOf } from "../complaint.js";
 import { checkManaged } from "../managed/preflight.js";
-import type { Manifest, MovedLayer } from "../record/manifest.js";
+import type { Manifest } from "../record/manifest.js";
 import { removeRecords, writeDestinationRecord, writeSourceRecord } from "../record/records.js";
 import type { Seen, SeenDisk, Site } from "../site.js";
+import { compareAdopted } from "./adopting.js";
 import { type Draft, draftMove } from "./draft.js";
 import { checkActiveFile, checkActiveName, checkDestination, checkDevice, checkDisk, checkFeatures, checkLink } from "./preflight.js";
 
@@ -35,7 +34,7 @@ export async function begin(site: Bound, seen: Seen, disks: readonly SeenDisk[])
   for (const disk of disks) drafts.push(await draftMove(site, seen.view, disk, now));
   checkNames(site, drafts);
   await checkSpace(site, drafts);
-  for (const draft of drafts) draft.manifest.layers = await compareAdopted(site, draft);
+  for (const draft of drafts) draft.manifest.layers = await compareAdopted(site, draft.disk, draft.manifest);
   for (const draft of drafts) await record(site, draft);
 }
 
@@ -70,58 +69,6 @@ async function checkSpace(site: Bound, drafts: readonly Draft[]): Promise<void> 
     disk: drafts.map(({ disk }) => disk.disk).join(", "),
     why,
     advice: "Free space, then run `pulumi up` again.",
-  });
-}
-
-/**
- * A lower layer that lies there already is adopted if it is the same as a guest would read it: QEMU holds it open, so that
- * nobody writes to it meanwhile. The topmost adopted layer is read with all below it, so one comparison covers them.
- */
-async function compareAdopted(site: Bound, { disk, manifest }: Draft): Promise<MovedLayer[]> {
-  const top = manifest.layers.find(({ coming }) => coming === "adopt");
-  if (!top) return manifest.layers;
-  const node = nodeNames.held(disk.key, manifest.layers.indexOf(top) + 1);
-  const refuse = (why: string, cause?: unknown) =>
-    complaint(site, { verb: "move", disk: disk.disk, why, advice: `Take ${top.destination} away, or give it another name.`, cause });
-  await site.guest.closeNodes([node]);
-  try {
-    await site.guest.hold(node, top.destination, top.format);
-  } catch (cause) {
-    throw refuse(`${top.destination} already lies there, and QEMU cannot open it (${wordsOf(cause)})`, cause);
-  }
-  try {
-    site.run.progress(`${disk.disk} comparing ${top.destination} with its source`);
-    const layers = await withIdentities(site, manifest.layers);
-    const verdict = await compareLayers(site, top).catch((cause: unknown) => {
-      throw refuse(`${top.destination} already lies there, and cannot be read as ${top.source} is (${messageOf(cause)})`, cause);
-    });
-    if (verdict !== "same")
-      throw refuse(`${top.destination} already lies there with other content than ${top.source} (${verdict.differs})`);
-    if (!isDeepStrictEqual(layers, await withIdentities(site, manifest.layers)))
-      throw refuse(`${top.destination} already lies there, and somebody writes to it`);
-    return layers;
-  } finally {
-    await site.guest.closeNodes([node]);
-  }
-}
-
-function compareLayers({ host, options, run }: Bound, { source, destination, format }: MovedLayer) {
-  const reading = options.verify === "full" ? "past-the-cache" : "cached";
-  const watch = { stop: run.stop, stallSeconds: options.stallSeconds };
-  return compareImages(host, { path: source, format }, { path: destination, format }, reading, watch);
-}
-
-async function withIdentities(site: Bound, layers: readonly MovedLayer[]): Promise<MovedLayer[]> {
-  const stats = await statFiles(
-    site.host,
-    layers.map(({ destination }) => destination),
-    "follow",
-  );
-  return layers.map((layer, index) => {
-    const found = stats[index];
-    if (layer.coming === "copy" || !found) return layer;
-    const { dev, ino, sizeBytes, modified } = found;
-    return { ...layer, adopted: { dev, ino, sizeBytes, modified } };
   });
 }
 

@@ -3,7 +3,7 @@
 import { messageOf } from "../../errors.js";
 import { statFiles } from "../../host/files.js";
 import { compareImages } from "../../image/compare.js";
-import { copyLayer } from "../../image/copy.js";
+import { copyLayer, LeftBehind } from "../../image/copy.js";
 import { leaveLayer } from "../../image/sidecar.js";
 import { bytesText, complaint } from "../complaint.js";
 import type { Outcome } from "../outcome.js";
@@ -11,10 +11,20 @@ import { pace } from "../progress.js";
 import type { Manifest, MovedLayer } from "../record/manifest.js";
 import { writeRecords } from "../record/records.js";
 import type { SeenDisk, Site } from "../site.js";
+import { adoptInstead } from "./adopting.js";
 
 type Written = SeenDisk & { manifest: Manifest };
 
 export async function copyOne(site: Site, disk: Written, layer: MovedLayer, outcome: Outcome): Promise<void> {
+  try {
+    await copyOrJoin(site, disk, layer, outcome);
+  } catch (thrown) {
+    if (!(thrown instanceof LeftBehind)) throw thrown;
+    await adoptInstead(site, disk, layer);
+  }
+}
+
+async function copyOrJoin(site: Site, disk: Written, layer: MovedLayer, outcome: Outcome): Promise<void> {
   const { host, options, run } = site;
   const told = pace(`${disk.disk} copying`);
   const copied = await copyLayer(host, {
