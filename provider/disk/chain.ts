@@ -27,6 +27,11 @@ export interface FileIdentity {
   modified: string;
 }
 
+/** Of all that a look tells of a file, what says which one it is. */
+export function identityOf({ dev, ino, sizeBytes, modified }: FileIdentity): FileIdentity {
+  return { dev, ino, sizeBytes, modified };
+}
+
 /** The same file, whatever was written to it since. Of two looks that follow each other. */
 export function sameFile(a: Pick<FileIdentity, "dev" | "ino">, b: Pick<FileIdentity, "dev" | "ino">): boolean {
   return a.dev === b.dev && a.ino === b.ino;

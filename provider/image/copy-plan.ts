@@ -16,17 +16,19 @@ export type CopyStart =
   | { start: "record"; record: LayerRecord }
   /** `standing`: who stands on it besides. `discard`: a partial that holds something else, or nothing. */
   | { start: "anew"; standing: Standing; discard?: Partial }
-  /** A file lies there that no move stands on. */
-  | { start: "stranger" }
-  | { start: "refuse"; why: string };
+  /** `left-behind`: because of a regular file that no move stands on, perhaps a copy whose last user's move has just ended. */
+  | { start: "refuse"; why: string; what?: "left-behind" };
 
 /** `user` wants a copy of `origin`. */
 export function copyStart({ record, layer }: LayerSeen, origin: Origin, user: DiskKey): CopyStart {
   if (record === "foreign")
     return { start: "refuse", why: "its sidecar (.lm-layer) was not written by this program, or was changed by hand; move it away" };
-  if (record === "empty") return layer === undefined ? { start: "anew", standing: nobody } : { start: "stranger" };
+  if (record === "empty") {
+    if (layer === undefined) return { start: "anew", standing: nobody };
+    return layer.kind === "file" ? { ...strangerThere, what: "left-behind" } : strangerThere;
+  }
   const { copy } = record;
-  if (layer !== undefined && layer.ino !== copy.ino) return { start: "refuse", why: strangerThere };
+  if (layer !== undefined && layer.ino !== copy.ino) return strangerThere;
   const same = sameOrigin(record.origin, origin);
   if (layer === undefined) return withoutLayer(record, same ? "same" : "other", user);
   if (copy.phase === "finished" && (layer.sizeBytes !== copy.sizeBytes || layer.modified !== copy.modified)) {
@@ -48,7 +50,7 @@ function withoutLayer(record: LayerRecord, origin: "same" | "other", user: DiskK
 
 const nobody: Standing = { moving: [], kept: [] };
 
-export const strangerThere = "a file that is not ours has that name already; move it away";
+const strangerThere = { start: "refuse", why: "a file that is not ours has that name already; move it away" } as const;
 
 const otherOrigin: CopyStart = {
   start: "refuse",

@@ -5,23 +5,23 @@ import { isUnchanged } from "../disk/chain.js";
 import { BugError, impossible, UserError } from "../errors.js";
 import type { Host } from "../host/host.js";
 import { copyBytes } from "./copy-bytes.js";
-import { copyStart, strangerThere } from "./copy-plan.js";
+import { type CopyStart, copyStart } from "./copy-plan.js";
 import { type Copying, type CopyOptions, newPartial, type PartialRecord, unable } from "./copying.js";
 import { inTurn, lockWhenFree } from "./layer-lock.js";
 import { fate, type LayerRecord, type Origin, withMover, withoutMover } from "./layer-record.js";
 import { CommandFailed, type FileSeen, type LayerSeen, type LayerShell } from "./layer-shell.js";
 import { backingNameInHeader } from "./qemu-img.js";
 
-/** A file lies there that no move stands on: perhaps a copy whose last user's move has just ended. */
-export class LeftBehind extends UserError {}
-
 export type { CopyOptions } from "./copying.js";
+
+/** A regular file lies at the destination that no move stands on: perhaps a copy whose last user's move has just ended. */
+export class LeftBehind extends UserError {}
 
 /**
  * Copies a layer, or joins the copy that another disk's move has made of the same one. Afterwards `user` stands on it (see sidecar.ts).
  * Nothing that is at the destination already is replaced or followed.
  * @returns `joined` when the copy was there
- * @throws LeftBehind if a file lies there that no move stands on
+ * @throws LeftBehind if the destination is taken by a regular file that no move stands on
  * @throws UserError if the destination is taken by a file that is not such a copy, if the source changed, if there is no room, or when stopped
  */
 export function copyLayer(host: Host, options: CopyOptions): Promise<"copied" | "joined"> {
@@ -46,13 +46,11 @@ async function copyUnderLock(copying: Copying): Promise<"copied" | "joined"> {
   const { shell, options } = copying;
   const seen = await shell.look();
   const origin = originOf(options);
-  if (!isSource(seen, options)) return refuse(copying, seen, `${options.source} has changed since it was looked at`);
+  if (!isSource(seen, options)) return refuse(copying, seen, { why: `${options.source} has changed since it was looked at` });
   const begin = copyStart(seen, origin, options.user);
   switch (begin.start) {
     case "refuse":
-      return refuse(copying, seen, begin.why);
-    case "stranger":
-      return refuse(copying, seen, strangerThere, seen.layer?.kind === "file" ? LeftBehind : UserError);
+      return refuse(copying, seen, begin);
     case "join":
       await shell.write(withMover(begin.record, options.user));
       return "joined";
@@ -70,9 +68,12 @@ async function copyUnderLock(copying: Copying): Promise<"copied" | "joined"> {
   }
 }
 
-async function refuse({ host, shell, options }: Copying, seen: LayerSeen, why: string, Refusal = UserError): Promise<never> {
+type Refused = Omit<Extract<CopyStart, { start: "refuse" }>, "start">;
+
+async function refuse({ host, shell, options }: Copying, seen: LayerSeen, { why, what }: Refused): Promise<never> {
   // the lock has to be a file, but one that nobody needs does not stay
   if (seen.record === "empty") await shell.forget();
+  const Refusal = what === "left-behind" ? LeftBehind : UserError;
   throw new Refusal(`${unable(host, options)}: ${why}. Then run \`pulumi up\` again.`);
 }
 

@@ -119,15 +119,15 @@ probe() {
 
 # dd's buffer in huge pages, where the kernel gives them to who asks (glibc 2.35 and later): a direct transfer is then a few long segments
 # for the device, not one a page of 4 KiB
-huge=glibc.malloc.hugetlb=1
+huge=\${GLIBC_TUNABLES:+$GLIBC_TUNABLES:}glibc.malloc.hugetlb=1
 copy() { # the largest block, then offset and length of each piece
   most=$1; shift
   while [ $# -gt 1 ]; do
     block=$most in=$from out=$to
     [ "$2" -ge "$block" ] || block=$2
     [ $(($2 % 4096)) -eq 0 ] || in= out=
-    GLIBC_TUNABLES="\${GLIBC_TUNABLES:+$GLIBC_TUNABLES:}$huge" dd if="$source" of="$partial" bs="$block" iflag="\${in}fullblock,skip_bytes,count_bytes" oflag="\${out}seek_bytes" \\
-      skip="$1" count="$2" seek="$1" conv=nocreat,notrunc,sparse status=none || return 1
+    GLIBC_TUNABLES=$huge dd if="$source" of="$partial" bs="$block" iflag="\${in}fullblock,skip_bytes,count_bytes" \\
+      oflag="\${out}seek_bytes" skip="$1" count="$2" seek="$1" conv=nocreat,notrunc,sparse status=none || return 1
     shift 2
   done
 }

@@ -189,7 +189,7 @@ describe("a test guest without a disk to write to", () => {
 /** @returns a command that breaks as TCG does, so many times, and then is the QEMU of this run */
 async function breaking(folder: string, times: number): Promise<string[]> {
   const words = "ERROR:../../accel/tcg/tcg-accel-ops.c:81:tcg_handle_interrupt: assertion failed: (qemu_mutex_iothread_locked())";
-  const script = `if [ $(cat "$0" | wc -c) -lt ${times} ]; then printf x >>"$0"; echo '${words}' >&2; exit 134; fi; exec "$@"`;
+  const script = `if [ $(wc -c <"$0") -lt ${times} ]; then printf x >>"$0"; echo '${words}' >&2; exit 134; fi; exec "$@"`;
   await writeFile(path.join(folder, "broken"), "");
   return ["sh", "-c", script, path.join(folder, "broken"), ...qemuCommand()];
 }

@@ -2,9 +2,10 @@
 
 import assert from "node:assert/strict";
 import { cp, readdir, rm, stat, unlink } from "node:fs/promises";
-import { Unfinished } from "../../provider/lifecycle.js";
+import { type Properties, Unfinished } from "../../provider/lifecycle.js";
 import { storageMigration } from "../../provider/storage-migration/lifecycle.js";
 import { chainOf } from "../sandbox/check.js";
+import { run } from "../sandbox/command.js";
 import { threeLayers } from "../sandbox/disks.js";
 import { created, onStage, Recorder, stopAt } from "./stage.js";
 
@@ -13,6 +14,14 @@ describe("a lower layer that lies at the destination with the same content", fun
   const stage = onStage({ disks: (at) => [{ storage: at("path1"), layers: threeLayers() }] });
   const path2 = (...names: string[]) => stage().at("path2", ...names);
   const adopted = async () => (await stat(path2("base.qcow2"), { bigint: true })).ino;
+  /** A move that was drafted to copy all, and of whose first copy nothing is there: as if it had been another move's, which has just ended. */
+  const stoppedInCopy = async (different: Properties = {}): Promise<Unfinished> => {
+    await rm(path2("base.qcow2"), { force: true });
+    const stopped: unknown = await stopAt("copying", stage(), { maxBytesPerSecond: 4_000_000, ...different }).catch((reason) => reason);
+    assert(stopped instanceof Unfinished, String(stopped));
+    for (const name of await readdir(path2())) if (/^base\.qcow2\.lm-(layer|partial)/.test(name)) await unlink(path2(name));
+    return stopped;
+  };
 
   it("without the layer that it stands on is refused", async () => {
     await cp(stage().at("path1", "middle.qcow2"), path2("middle.qcow2"));
@@ -39,11 +48,7 @@ describe("a lower layer that lies at the destination with the same content", fun
   });
 
   it("stays when another move has left it there after this one was drafted, and the next run takes it as it is", async () => {
-    await rm(path2("base.qcow2"), { force: true });
-    const stopped: unknown = await stopAt("copying", stage(), { maxBytesPerSecond: 4_000_000 }).catch((reason) => reason);
-    assert(stopped instanceof Unfinished, String(stopped));
-    // as if the copy had been that move's, which has just ended
-    for (const name of await readdir(path2())) if (/^base\.qcow2\.lm-(layer|partial)/.test(name)) await unlink(path2(name));
+    await stoppedInCopy();
     await cp(stage().at("path1", "base.qcow2"), path2("base.qcow2"));
     const ino = await adopted();
     const unfinished: unknown = await stopAt("mirroring", stage(), { maxBytesPerSecond: 8_000_000 }).catch((reason) => reason);
@@ -52,6 +57,42 @@ describe("a lower layer that lies at the destination with the same content", fun
     await storageMigration.delete(unfinished.id, unfinished.outputs, new Recorder());
     assert.deepEqual(await readdir(path2()), ["base.qcow2"]);
     assert.equal(await adopted(), ino);
+  });
+
+  it("with other content is refused in words that say how the move stands, and left alone by the undo", async () => {
+    const { id, outputs } = await stoppedInCopy();
+    await run("qemu-img", ["create", "-q", "-f", "qcow2", path2("base.qcow2"), "1M"]);
+    const ino = await adopted();
+    await assert.rejects(
+      stage().moves(),
+      /base\.qcow2 already lies there with other content.*The guest runs on the source as before\. Take /,
+    );
+    await storageMigration.delete(id, outputs, new Recorder());
+    assert.deepEqual(await readdir(path2()), ["base.qcow2"]);
+    assert.equal(await adopted(), ino);
+    await unlink(path2("base.qcow2"));
+  });
+
+  it("whose chain leads back to itself is refused before QEMU opens it: the guest would stand still", async () => {
+    await cp(stage().at("path1", "middle.qcow2"), path2("base.qcow2")); // its backing name is base.qcow2
+    const message = await stage().refuses({});
+    assert.match(message, /base\.qcow2 already lies there, and its chain cannot be read \(.*infinite loop.*Nothing was touched/);
+    await unlink(path2("base.qcow2"));
+  });
+
+  it("under the active layer's name is refused after a freeze too: that one is written to in the end", async () => {
+    const { id, outputs } = await stoppedInCopy({ strategy: "snapshot", restartDuringMove: "from-manifest" });
+    await cp(stage().at("path1", "top.qcow2"), path2("top.qcow2"));
+    const { ino } = await stat(path2("top.qcow2"));
+    await assert.rejects(
+      stage().moves({ strategy: "snapshot", restartDuringMove: "from-manifest" }),
+      /top\.qcow2.*a file that is not ours has that name already; move it away/,
+    );
+    await storageMigration.delete(id, outputs, new Recorder());
+    assert.deepEqual(await readdir(path2()), ["top.qcow2"]);
+    assert.equal((await stat(path2("top.qcow2"))).ino, ino);
+    await unlink(path2("top.qcow2"));
+    await cp(stage().at("path1", "base.qcow2"), path2("base.qcow2"));
   });
 
   it("is not copied, and the guest runs on it", async () => {

@@ -1,8 +1,8 @@
 /** Bringing a lower layer: copied on the host, shared with others that stand on it, compared if asked. */
 
+import { identityOf } from "../../disk/chain.js";
 import { messageOf } from "../../errors.js";
 import { statFiles } from "../../host/files.js";
-import { compareImages } from "../../image/compare.js";
 import { copyLayer, LeftBehind } from "../../image/copy.js";
 import { leaveLayer } from "../../image/sidecar.js";
 import { bytesText, complaint } from "../complaint.js";
@@ -11,7 +11,7 @@ import { pace } from "../progress.js";
 import type { Manifest, MovedLayer } from "../record/manifest.js";
 import { writeRecords } from "../record/records.js";
 import type { SeenDisk, Site } from "../site.js";
-import { adoptInstead } from "./adopting.js";
+import { adoptInstead, compareLayer } from "./adopting.js";
 
 type Written = SeenDisk & { manifest: Manifest };
 
@@ -19,8 +19,9 @@ export async function copyOne(site: Site, disk: Written, layer: MovedLayer, outc
   try {
     await copyOrJoin(site, disk, layer, outcome);
   } catch (thrown) {
-    if (!(thrown instanceof LeftBehind)) throw thrown;
-    await adoptInstead(site, disk, layer);
+    // the former active layer is written to in the end, so it is never a file that lay there
+    if (!(thrown instanceof LeftBehind) || layer.source === disk.manifest.source.active) throw thrown;
+    await adoptInstead(site, disk, layer, runsOn);
   }
 }
 
@@ -45,29 +46,22 @@ async function copyOrJoin(site: Site, disk: Written, layer: MovedLayer, outcome:
 
 /** Written down once it is done: a run that is cut before leaves a copy that no mirror starts on. */
 async function verify(site: Site, disk: Written, layer: MovedLayer): Promise<void> {
-  const before = await identityOf(site, layer);
+  const [before] = await statFiles(site.host, [layer.destination], "keep-links");
   const verdict = await compareCopy(site, disk, layer);
   if (verdict !== "same") throw await differing(site, disk, layer, verdict.differs);
   const { manifest, key } = disk;
-  const compared = (each: MovedLayer) => (each.destination === layer.destination && before ? { ...each, compared: before } : each);
+  const compared = (each: MovedLayer) =>
+    each.destination === layer.destination && before ? { ...each, compared: identityOf(before) } : each;
   await writeRecords(site.host, key, { ...manifest, layers: manifest.layers.map(compared) });
 }
 
-async function identityOf({ host }: Site, { destination }: MovedLayer): Promise<MovedLayer["compared"]> {
-  const [found] = await statFiles(host, [destination], "keep-links");
-  return found && { dev: found.dev, ino: found.ino, sizeBytes: found.sizeBytes, modified: found.modified };
-}
-
 /** What the guest would read from the copy against what it reads from the source. */
-async function compareCopy(site: Site, { disk }: SeenDisk, layer: MovedLayer): ReturnType<typeof compareImages> {
-  const { host, options, run } = site;
-  run.progress(`${disk} comparing ${layer.destination}, ${bytesText(layer.identity.sizeBytes)}`);
-  const { source, destination, format } = layer;
-  const watch = { stop: run.stop, stallSeconds: options.stallSeconds };
+async function compareCopy(site: Site, { disk }: SeenDisk, layer: MovedLayer): ReturnType<typeof compareLayer> {
+  site.run.progress(`${disk} comparing ${layer.destination}, ${bytesText(layer.identity.sizeBytes)}`);
   try {
-    return await compareImages(host, { path: source, format }, { path: destination, format }, "past-the-cache", watch);
+    return await compareLayer(site, layer);
   } catch (cause) {
-    const why = `the copy ${destination} could not be compared with ${source} (${messageOf(cause)})`;
+    const why = `the copy ${layer.destination} could not be compared with ${layer.source} (${messageOf(cause)})`;
     throw complaint(site, { verb: "move", disk, why, left: runsOn, advice: "Run `pulumi up` again.", cause });
   }
 }

@@ -1,10 +1,10 @@
 /** What a move of one disk will be, worked out from what was seen, before anything is written. */
 
-import type { FileIdentity, Layer } from "../../disk/chain.js";
+import { type FileIdentity, identityOf, type Layer } from "../../disk/chain.js";
 import { fileNames, nodeNames, quarantineName } from "../../disk/names.js";
 import { baseName, directoryOf, within } from "../../disk/paths.js";
 import { BugError } from "../../errors.js";
-import { type FileStat, realPath, statFiles } from "../../host/files.js";
+import { realPath, statFiles } from "../../host/files.js";
 import { readLink } from "../../host/links.js";
 import type { GuestView } from "../../hypervisor/hypervisor.js";
 import { layerStates } from "../../image/sidecar.js";
@@ -103,14 +103,10 @@ async function placeLayers(site: Site, disk: SeenDisk): Promise<PlacedLayer[]> {
     placed.push({
       ...layer,
       place: within(await realPath(site.host, directoryOf(path)), baseName(path)),
-      identity: identityOnly(identity),
+      identity: identityOf(identity),
     });
   }
   return placed;
-}
-
-function identityOnly({ dev, ino, sizeBytes, modified }: FileStat): FileIdentity {
-  return { dev, ino, sizeBytes, modified };
 }
 
 /** From the active layer down, as long as they lie in its directory and above `keepBase`. What lies under a layer that stays, stays. */

@@ -1,9 +1,10 @@
 /** Strategy snapshot: an overlay takes the guest's writes, so that everything below it holds still; and the two ways in which it goes again. */
 
+import { identityOf } from "../../disk/chain.js";
 import { jobNames, nodeNames } from "../../disk/names.js";
 import { baseName } from "../../disk/paths.js";
 import { BugError, UserError } from "../../errors.js";
-import { type FileStat, removeFile, statFiles } from "../../host/files.js";
+import { removeFile, statFiles } from "../../host/files.js";
 import { createImage } from "../../image/qemu-img.js";
 import { complaint } from "../complaint.js";
 import type { Manifest, MovedLayer } from "../record/manifest.js";
@@ -58,10 +59,6 @@ async function openOverlay(site: Site, disk: Written): Promise<void> {
   const { path, node } = overlayOf(disk);
   const { cache, detectZeroes } = disk.image;
   await site.guest.openOverlay(node, { path, format: "qcow2", cache, detectZeroes });
-}
-
-function identityOf({ dev, ino, sizeBytes, modified }: FileStat) {
-  return { dev, ino, sizeBytes, modified };
 }
 
 /** The former active image is a frozen layer now, and moves as the others do. */
