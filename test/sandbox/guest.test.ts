@@ -7,7 +7,6 @@ import { run } from "./command.js";
 import { rawImage, threeLayers } from "./disks.js";
 import { type Guest, startGuest } from "./guest.js";
 import { Operator } from "./operator.js";
-import { qemuCommand } from "./qemu.js";
 import { clusterBytes, recordOf, slotOf, slotOffset, slots } from "./record.js";
 
 describe("a test guest", function () {
@@ -59,20 +58,6 @@ describe("a test guest", function () {
     await assert.rejects(guest.boot({ vda: path.join(folder, "nowhere.qcow2") }), /QEMU has ended.*No such file/s);
     assert.equal(guest.state(), "stopped");
   });
-
-  for (const { title, times, expected } of [
-    { title: "comes up though QEMU's emulation breaks once on the way", times: 1, expected: /^up$/ },
-    { title: "fails in QEMU's words when its emulation breaks again", times: 2, expected: /QEMU has ended.*tcg_handle_interrupt/s },
-  ]) {
-    it(title, async () => {
-      const broken = await mkdtemp(path.join(os.tmpdir(), "livedisk-broken-"));
-      try {
-        assert.match(await bootedBy(await breaking(broken, times), broken), expected);
-      } finally {
-        await rm(broken, { recursive: true, force: true });
-      }
-    });
-  }
 
   describe("whose image was damaged", () => {
     it("is reported for a destroyed record", async () => {
@@ -185,21 +170,3 @@ describe("a test guest without a disk to write to", () => {
     await rm(folder, { recursive: true, force: true });
   });
 });
-
-/** @returns a command that breaks as TCG does, so many times, and then is the QEMU of this run */
-async function breaking(folder: string, times: number): Promise<string[]> {
-  const words = "ERROR:../../accel/tcg/tcg-accel-ops.c:81:tcg_handle_interrupt: assertion failed: (qemu_mutex_iothread_locked())";
-  const script = `if [ $(wc -c <"$0") -lt ${times} ]; then printf x >>"$0"; echo '${words}' >&2; exit 134; fi; exec "$@"`;
-  await writeFile(path.join(folder, "broken"), "");
-  return ["sh", "-c", script, path.join(folder, "broken"), ...qemuCommand()];
-}
-
-/** @returns "up", or why it is not */
-async function bootedBy(command: readonly string[], folder: string): Promise<string> {
-  try {
-    await using _guest = await startGuest({ folder, command });
-    return "up";
-  } catch (reason) {
-    return (reason as Error).message;
-  }
-}

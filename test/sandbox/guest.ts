@@ -1,7 +1,7 @@
 /** A real QEMU with a real Linux guest that writes records without pause, and says which of them are safe. */
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, fstatSync, openSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import { copyFile, mkdir, readdir, readFile, readlink } from "node:fs/promises";
 import path from "node:path";
 import { until } from "./command.js";
@@ -113,25 +113,12 @@ export class Guest implements AsyncDisposable {
 
   /**
    * Starts QEMU by the same command line as before; numbers go on. With `others`, a disk's active image is another file.
-   * A QEMU whose own emulation breaks on the way up is started once more, which is said.
    * @throws Error with QEMU's words if the guest does not come up and write to every disk
    */
   async boot(others: OtherImages = {}): Promise<void> {
     if (this.state() === "running") throw new Error("The guest runs already.");
-    try {
-      await this.#bootOnce(others);
-    } catch (reason) {
-      if (!brokeByItself(reason)) throw reason;
-      console.warn(`QEMU broke while the guest in ${this.options.folder} came up, and is started once more. ${reason.message}`);
-      await this.#bootOnce(others);
-    }
-  }
-
-  async #bootOnce(others: OtherImages): Promise<void> {
     const mark = this.#serial.mark();
-    const said = path.join(this.options.folder, "qemu.log");
-    const log = openSync(said, "a");
-    const logMark = fstatSync(log).size;
+    const log = openSync(path.join(this.options.folder, "qemu.log"), "a");
     const [program = "", ...before] = this.options.command ?? qemuCommand();
     const args = [...before, ...this.#arguments(others)];
     this.#child = watchOver(spawn(program, args, { stdio: ["ignore", log, log] }), "qemu");
@@ -145,8 +132,8 @@ export class Guest implements AsyncDisposable {
       await this.waitForRecords(1);
     } catch (reason) {
       await this.kill();
-      const words = (await readFile(said)).subarray(logMark).toString("utf8").slice(-1500);
-      throw new Error(`${reason instanceof Error ? reason.message : reason} QEMU said: ${words}`, { cause: reason });
+      const said = await readFile(path.join(this.options.folder, "qemu.log"), "utf8");
+      throw new Error(`${reason instanceof Error ? reason.message : reason} QEMU said: ${said.slice(-1500)}`, { cause: reason });
     }
   }
 
@@ -210,12 +197,4 @@ export class Guest implements AsyncDisposable {
       ...(this.options.extraArguments ?? []),
     ];
   }
-}
-
-/**
- * An assertion of TCG that failed, which says nothing of the disks: QEMU 7.2 has one where a virtio device in an iothread
- * complains of the guest ("zero sized buffers") and interrupts its processor without QEMU's big lock.
- */
-function brokeByItself(reason: unknown): reason is Error {
-  return reason instanceof Error && /\bERROR:.*\/accel\/tcg\/.*assertion failed/.test(reason.message);
 }

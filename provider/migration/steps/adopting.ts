@@ -36,7 +36,8 @@ export async function compareAdopted(site: Site, disk: SeenDisk, manifest: Manif
     complaint(site, { verb: "move", disk: disk.disk, why, ...(left !== undefined && { left }), advice, cause });
   // before QEMU: of a chain that leads back to itself it opens layer after layer, and the guest stands still meanwhile (7.2)
   const [headers] = await readHeaders(site.host, [{ path: top.destination, format: top.format }], "whole chains");
-  if (headers && "why" in headers) throw refuse(`${top.destination} already lies there, and its chain cannot be read (${headers.why})`);
+  if (headers && "why" in headers)
+    throw refuse(`${top.destination} already lies there, and QEMU cannot open it (${headers.why.replace(/\.$/, "")})`);
   await site.guest.closeNodes([node]);
   try {
     await site.guest.hold(node, top.destination, top.format);
