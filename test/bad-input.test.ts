@@ -101,18 +101,30 @@ for (const [name, { lifecycle, good, kinds: ofArguments, shape }] of Object.entr
       }
     });
 
+    it("is told of every argument that cannot even be turned into text", () => {
+      for (const name of Object.keys(shape)) {
+        const { inputs, failures } = lifecycle.check({}, { ...good, [name]: { toString: null } });
+        assert.notEqual(failures.length, 0, name);
+        assertDiffInWords(good, inputs);
+      }
+    });
+
+    const assertDiffInWords = (olds: Properties, inputs: Properties) => {
+      try {
+        const { changes } = lifecycle.diff("id", olds, inputs, silent);
+        assert.ok(changes === undefined || typeof changes === "boolean");
+      } catch (thrown) {
+        assert.ok(isKind(thrown, "user") && !thrown.message.includes("\n"), String(thrown));
+      }
+    };
+
     it("makes neither check nor diff throw anything but a sentence, whatever it is; and what passes stays as it is", () => {
       fc.assert(
         fc.property(bagOf(Object.keys(shape), good), bagOf(Object.keys(shape), good), (news, olds) => {
           const { inputs, failures } = lifecycle.check(olds, news);
           toState(inputs);
           if (failures.length === 0) assert.deepEqual(lifecycle.check(inputs, inputs), { inputs, failures: [] });
-          try {
-            const { changes } = lifecycle.diff("id", olds, inputs, silent);
-            assert.ok(changes === undefined || typeof changes === "boolean");
-          } catch (thrown) {
-            assert.ok(isKind(thrown, "user") && !thrown.message.includes("\n"), String(thrown));
-          }
+          assertDiffInWords(olds, inputs);
         }),
         { numRuns: 300 },
       );

@@ -79,9 +79,8 @@ export const domainDisk: Lifecycle = {
 /** The move first, then the pull in the chain as the move leaves it. Nothing is said of what only the update will tell. */
 function tellPlan(olds: Properties, news: Properties, run: Run): void {
   const { chain, phase = "settled" } = shown.safeParse(olds).data ?? {};
-  const { storage, base } = news;
-  const disk = String(news.disk);
-  if (!chain || isUnknown([storage, base])) return;
+  const { disk, storage, base } = news;
+  if (!chain || typeof disk !== "string" || isUnknown([storage, base])) return;
   const before = typeof olds.storage === "string" ? olds.storage : undefined;
   const by = isManaged(news.domain) ? "libvirt" : "qemu";
   const move =

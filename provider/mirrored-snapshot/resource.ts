@@ -136,8 +136,8 @@ const keys = {
 };
 
 function namesBoth(input: unknown): boolean {
-  const words = Array.isArray(input) ? input.map(String) : String(input).split(/[\s,|+]+/);
-  return words.includes("pivot") && words.includes("abort");
+  const words: unknown = typeof input === "string" ? input.split(/[\s,|+]+/) : input;
+  return Array.isArray(words) && words.includes("pivot") && words.includes("abort");
 }
 
 export const mirroredSnapshotArgs = z
