@@ -9,12 +9,12 @@ import type { Guest } from "../test/sandbox/guest.js";
 import { Operator } from "../test/sandbox/operator.js";
 import { createSandbox, type Sandbox } from "../test/sandbox/sandbox.js";
 import { created, Recorder } from "../test/storage-migration/stage.js";
-import { copyByPanel, diskOf, filesOf, writePauseMs } from "./disk.js";
+import { copyByPanel, diskOf, filesOf, level, writePauseMs } from "./disk.js";
 import { type Figure, percentile, ratios } from "./figures.js";
 import { Managed } from "./managed.js";
 import type { Benchmark, Size } from "./size.js";
 
-const sizes = { full: { rounds: 3, idleRecords: 1000 }, tiny: { rounds: 1, idleRecords: 20 } } as const;
+const sizes = { full: { rounds: 5, idleRecords: 1000 }, tiny: { rounds: 1, idleRecords: 20 } } as const;
 
 export const guest: Benchmark = {
   about: "write latency in the guest: idle, in a move at half and at full speed, and in a virsh blockcopy",
@@ -66,21 +66,18 @@ async function measure(size: Size, sandbox: Sandbox, say: (line: string) => void
   await managed.suspend();
   const latencies = new Latencies();
   const pauses: number[] = [];
+  const idle = () => during(web, () => web.waitForRecords(idleRecords, 300));
   for (let round = 1; round <= rounds; round++) {
     say(`round ${round} of ${rounds}`);
-    latencies.add("idle", await during(web, () => web.waitForRecords(idleRecords, 300)));
-    for (const [how, maxBytesPerSecond] of [
-      ["half speed", Math.floor(bytesPerSecond / 2)],
-      ["full speed", 0],
-    ] as const) {
-      const pauseMs = await moved(
-        { sandbox, web, latencies, how, folder: `to-${round}-${maxBytesPerSecond === 0 ? "full" : "half"}` },
-        maxBytesPerSecond,
-      );
-      pauses.push(pauseMs);
-    }
-    say(`round ${round}: virsh blockcopy`);
-    latencies.add("virsh blockcopy", await blockcopied(web, managed, round));
+    const move = async (how: string, maxBytesPerSecond: number) => {
+      pauses.push(await moved({ sandbox, web, latencies, how, folder: `to-${round}-${how.replace(" ", "-")}` }, maxBytesPerSecond));
+    };
+    // what is compared stands beside each other, and neither side is always the first
+    const before = await idle();
+    await move("half speed", Math.floor(bytesPerSecond / 2));
+    latencies.add("idle", [...before, ...(await idle())]);
+    const sides = [() => move("full speed", 0), async () => latencies.add("virsh blockcopy", await blockcopied(web, managed, round))];
+    for (const side of round % 2 === 1 ? sides : sides.toReversed()) await side();
   }
   const p99 = (what: string) => latencies.p(what, 0.99);
   return [
@@ -132,6 +129,7 @@ interface Moving {
 async function moved({ sandbox, web, latencies, how, folder }: Moving, maxBytesPerSecond: number): Promise<number> {
   await using operator = await Operator.connect(web.operatorSocket);
   const before = await operator.activeImage("vda");
+  await level(await filesOf(before));
   const destination = path.join(sandbox.folder, "web", folder);
   await mkdir(destination);
   const args: Properties = { host: sandbox.host, domain: { qmp: web.qmpSocket }, disks: ["vda"], destination, maxBytesPerSecond };

@@ -11,7 +11,7 @@ import {
   type ImageFile,
   type ManagedGuest,
   type MirrorOptions,
-  sparingBufferBytes,
+  mirrorBufferBytes,
 } from "../hypervisor.js";
 import { copyTargetXml, diskXmlAt } from "./disk-xml.js";
 import { readDomain } from "./domain-xml.js";
@@ -67,7 +67,7 @@ class Managed implements ManagedGuest {
       ...(target.below.length > 0 ? ["--shallow"] : []),
       "--transient-job",
       ...(options.copyMode === "write-blocking" ? ["--synchronous-writes"] : []),
-      ...(options.maxBytesPerSecond > 0 ? [`--buf-size ${sparingBufferBytes}`] : []),
+      `--buf-size ${mirrorBufferBytes(options.maxBytesPerSecond)}`,
     ];
     const line = `blockcopy ${flags.join(" ")}${speedOf(options.maxBytesPerSecond)}`;
     await this.#withFile(`start the copy of ${disk}`, copyTargetXml(target), (file) => command(line, live.uuid, disk, "--xml", file));

@@ -1,6 +1,6 @@
 /** What nodes and mirrors of ours are started with. @see QEMU QMP reference, BlockdevOptions and blockdev-mirror */
 
-import { type CollapseOptions, type ImageView, type MirrorOptions, sparingBufferBytes, type TargetOptions } from "../hypervisor.js";
+import { type CollapseOptions, type ImageView, type MirrorOptions, mirrorBufferBytes, type TargetOptions } from "../hypervisor.js";
 
 type Cache = TargetOptions["cache"];
 
@@ -104,7 +104,7 @@ export function mirrorArguments(
     sync,
     "copy-mode": copyMode,
     speed: maxBytesPerSecond,
-    ...(maxBytesPerSecond > 0 && { "buf-size": sparingBufferBytes }),
+    "buf-size": mirrorBufferBytes(maxBytesPerSecond),
     "filter-node-name": names.filter,
     "on-source-error": "stop",
     "on-target-error": "stop",

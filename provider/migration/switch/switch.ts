@@ -130,11 +130,12 @@ async function becomePending(site: Site, turns: readonly Turn[], guard: Conversa
   await Promise.all(ids.map((id) => site.guest.complete(id)));
   const deadline = performance.now() + 1000 * pendingDeadlineSeconds;
   for (let told = performance.now(); ; ) {
+    // first, since a look at once would only be one more way to the host and back while guest I/O waits
+    await site.guest.wakeUp(0.02);
     const jobs = (await site.guest.jobs()).filter(({ id }) => ids.includes(id));
     if (jobs.length === ids.length && jobs.every(({ status }) => status === "pending")) return;
     const ended = ids.find((id) => !jobs.some((job) => job.id === id && job.status !== "concluded"));
     if (ended !== undefined || performance.now() > deadline) throw await calledOff(site, turns, guard, notPending(jobs, ended));
-    await site.guest.wakeUp(0.02);
     if (performance.now() - told < 1000) continue;
     guard.send("still");
     told = performance.now();
