@@ -16,7 +16,7 @@ export function watchOver(child: ChildProcess, what: string): ChildProcess {
 
 /** The same for a process that somebody else waits for. @returns what to call once it has ended */
 export function watchOverPid(pid: number, what: string): () => void {
-  guard();
+  endAllAtExit();
   running.set(pid, what);
   return () => running.delete(pid);
 }
@@ -37,8 +37,8 @@ export async function mourn(child: ChildProcess | undefined, signal: "SIGTERM" |
   clearTimeout(impatience);
 }
 
-/** The last resort, for ends of this process that dispose nothing. */
-function guard(): void {
+/** The last resort, for ends of this process that dispose nothing: what still runs is ended. */
+export function endAllAtExit(): void {
   if (guarded === "yes") return;
   guarded = "yes";
   process.on("exit", () => {

@@ -1,9 +1,9 @@
 /** A place for one scenario: an sshd, guests, storage folders. Everything is undone in reverse order. */
 
-import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
-import os from "node:os";
+import { mkdir, readdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import { chainOf } from "./check.js";
+import { makeFolder, removeFolder } from "./folders.js";
 import { type Guest, type GuestOptions, startGuest } from "./guest.js";
 import { watchOverPid } from "./processes.js";
 import { type Sshd, type SshdOptions, startSshd } from "./sshd.js";
@@ -15,11 +15,11 @@ export interface SandboxOptions {
 
 /** @param name part of the folder's name: a space in it shows what does not quote */
 export async function createSandbox(name = "sandbox", options: SandboxOptions = {}): Promise<Sandbox> {
-  const folder = await mkdtemp(path.join(os.tmpdir(), `livedisk-${name}-`));
+  const folder = await makeFolder(`livedisk-${name}-`);
   // An sshd_config has no good way to write a space in a path, so the server's own folder never has one.
-  const sshdFolder = await mkdtemp(path.join(os.tmpdir(), "livedisk-sshd-"));
+  const sshdFolder = await makeFolder("livedisk-sshd-");
   const removeFolders = async () => {
-    for (const one of [folder, sshdFolder]) await rm(one, { recursive: true, force: true });
+    for (const one of [folder, sshdFolder]) await removeFolder(one);
   };
   try {
     return new Sandbox(folder, await startSshd({ ...options.sshd, folder: sshdFolder }), removeFolders);
