@@ -5,13 +5,13 @@
  */
 
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { appendFile, chmod, copyFile, mkdir, open, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { run, until } from "./command.js";
 import { findProgram } from "./install.js";
 import { cacheFolder } from "./kernel.js";
-import { watchOverPid } from "./processes.js";
+import { endAtExit, killQuietly, watchOverPid } from "./processes.js";
 import { chosenRelease, libvirtCommand, libvirtFolder } from "./qemu.js";
 import type { Sandbox } from "./sandbox.js";
 
@@ -55,6 +55,7 @@ export class Libvirtd {
     const libvirtd = new Libvirtd(path.join(sandbox.folder, "libvirt"));
     await libvirtd.#makeFolders(sandbox.folder);
     await appendFile(path.join(libvirtd.folder, "etc/qemu.conf"), `\n${qemuConf}\n`);
+    sandbox.defer(endAtExit(() => libvirtd.#killGuests()));
     sandbox.defer(() => libvirtd.#end());
     await libvirtd.launch();
     return libvirtd;
@@ -145,6 +146,19 @@ export class Libvirtd {
     process.kill(Number(await readFile(path.join(this.folder, "run/qemu", `${domain}.pid`), "utf8")), "SIGKILL");
     const seen = async () => ((await this.virsh("domstate", domain)).trim() === "shut off" ? true : undefined);
     await until(30, seen, () => `libvirtd does not see that ${domain} has ended.`);
+  }
+
+  /** Those that the daemons would leave running. A number that means another process by now is left alone. */
+  #killGuests(): void {
+    const folder = path.join(this.folder, "run/qemu");
+    for (const file of existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith(".pid")) : []) {
+      try {
+        const pid = Number(readFileSync(path.join(folder, file), "utf8"));
+        if (readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(path.dirname(this.folder))) killQuietly(pid);
+      } catch {
+        // It has ended meanwhile.
+      }
+    }
   }
 
   async #end(): Promise<void> {

@@ -4,6 +4,7 @@ import type { ChildProcess } from "node:child_process";
 import { readdir, readFile } from "node:fs/promises";
 
 const running = new Map<number, string>();
+const alsoAtExit = new Set<() => void>();
 let guarded: "yes" | "no" = "no";
 
 /** Remembers a process until it has ended. */
@@ -19,6 +20,13 @@ export function watchOverPid(pid: number, what: string): () => void {
   endAllAtExit();
   running.set(pid, what);
   return () => running.delete(pid);
+}
+
+/** For processes that somebody else starts and ends: `end` is called when this process ends, and may not wait. @returns what to call once they are gone */
+export function endAtExit(end: () => void): () => void {
+  endAllAtExit();
+  alsoAtExit.add(end);
+  return () => alsoAtExit.delete(end);
 }
 
 /** Those that have not ended. */
@@ -42,13 +50,14 @@ export function endAllAtExit(): void {
   if (guarded === "yes") return;
   guarded = "yes";
   process.on("exit", () => {
+    for (const end of alsoAtExit) end();
     for (const pid of running.keys()) killQuietly(pid);
   });
   const statusOf = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 };
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => process.exit(statusOf[signal]));
 }
 
-function killQuietly(pid: number): void {
+export function killQuietly(pid: number): void {
   try {
     process.kill(pid, "SIGKILL");
   } catch {
