@@ -83,7 +83,10 @@ describe("what qemu-img says of an image", function () {
 
 describe("the map of an image's data", function () {
   this.timeout(60_000);
-  const folder = mkdtempSync(join(tmpdir(), "livedisk-map-"));
+  let folder: string;
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), "livedisk-map-"));
+  });
   after(() => rmSync(folder, { recursive: true }));
 
   /** What the host's script makes of an answer of qemu-img's, in a real sh. */
