@@ -4,39 +4,32 @@ import { readFileSync, rmSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
-import { endAllAtExit } from "./processes.js";
+import { atExit } from "./processes.js";
 
-const made = new Set<string>();
-let guarded: "yes" | "no" = "no";
+export interface MadeFolder {
+  path: string;
+  /** With all that is in it. */
+  remove(): Promise<void>;
+}
 
-export async function makeFolder(prefix: string): Promise<string> {
-  guard();
+export async function makeFolder(prefix: string): Promise<MadeFolder> {
   const folder = await mkdtemp(path.join(os.tmpdir(), prefix));
-  made.add(folder);
-  return folder;
+  const forget = atExit(() => removeQuietly(folder));
+  return {
+    path: folder,
+    async remove() {
+      await rm(folder, { recursive: true, force: true });
+      forget();
+    },
+  };
 }
 
-export async function removeFolder(folder: string): Promise<void> {
-  await rm(folder, { recursive: true, force: true });
-  made.delete(folder);
-}
-
-function guard(): void {
-  if (guarded === "yes") return;
-  guarded = "yes";
-  endAllAtExit(); // first: who still runs makes files
-  process.on("exit", removeQuietly);
-}
-
-/** The last resort, for ends of this process that dispose nothing. What something is mounted in stays. */
-function removeQuietly(): void {
-  const mounts = readFileSync("/proc/self/mounts", "utf8");
-  for (const folder of made) {
-    if (mounts.includes(` ${folder.replaceAll(" ", "\\040")}/`)) continue;
-    try {
-      rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
-    } catch {
-      // This process is ending: nobody could be told.
-    }
+/** What something is mounted in stays. */
+function removeQuietly(folder: string): void {
+  if (readFileSync("/proc/self/mounts", "utf8").includes(` ${folder.replaceAll(" ", "\\040")}/`)) return;
+  try {
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+  } catch {
+    // This process is ending: nobody could be told.
   }
 }

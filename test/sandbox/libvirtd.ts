@@ -11,7 +11,7 @@ import path from "node:path";
 import { run, until } from "./command.js";
 import { findProgram } from "./install.js";
 import { cacheFolder } from "./kernel.js";
-import { endAtExit, killQuietly, watchOverPid } from "./processes.js";
+import { atExit, killQuietly, watchOverPid } from "./processes.js";
 import { chosenRelease, libvirtCommand, libvirtFolder } from "./qemu.js";
 import type { Sandbox } from "./sandbox.js";
 
@@ -55,7 +55,7 @@ export class Libvirtd {
     const libvirtd = new Libvirtd(path.join(sandbox.folder, "libvirt"));
     await libvirtd.#makeFolders(sandbox.folder);
     await appendFile(path.join(libvirtd.folder, "etc/qemu.conf"), `\n${qemuConf}\n`);
-    sandbox.defer(endAtExit(() => libvirtd.#killGuests()));
+    sandbox.defer(atExit(() => libvirtd.#killGuests()));
     sandbox.defer(() => libvirtd.#end());
     await libvirtd.launch();
     return libvirtd;

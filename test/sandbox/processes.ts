@@ -4,7 +4,7 @@ import type { ChildProcess } from "node:child_process";
 import { readdir, readFile } from "node:fs/promises";
 
 const running = new Map<number, string>();
-const alsoAtExit = new Set<() => void>();
+const endings = new Set<() => void>();
 let guarded: "yes" | "no" = "no";
 
 /** Remembers a process until it has ended. */
@@ -17,16 +17,19 @@ export function watchOver(child: ChildProcess, what: string): ChildProcess {
 
 /** The same for a process that somebody else waits for. @returns what to call once it has ended */
 export function watchOverPid(pid: number, what: string): () => void {
-  endAllAtExit();
+  guard();
   running.set(pid, what);
   return () => running.delete(pid);
 }
 
-/** For processes that somebody else starts and ends: `end` is called when this process ends, and may not wait. @returns what to call once they are gone */
-export function endAtExit(end: () => void): () => void {
-  endAllAtExit();
-  alsoAtExit.add(end);
-  return () => alsoAtExit.delete(end);
+/**
+ * What else goes with this process, after those that are watched over, the last one first; it may not wait.
+ * @returns what to call once it is done otherwise
+ */
+export function atExit(end: () => void): () => void {
+  guard();
+  endings.add(end);
+  return () => endings.delete(end);
 }
 
 /** Those that have not ended. */
@@ -45,13 +48,13 @@ export async function mourn(child: ChildProcess | undefined, signal: "SIGTERM" |
   clearTimeout(impatience);
 }
 
-/** The last resort, for ends of this process that dispose nothing: what still runs is ended. */
-export function endAllAtExit(): void {
+/** The last resort, for ends of this process that dispose nothing. */
+function guard(): void {
   if (guarded === "yes") return;
   guarded = "yes";
   process.on("exit", () => {
-    for (const end of alsoAtExit) end();
     for (const pid of running.keys()) killQuietly(pid);
+    for (const end of [...endings].reverse()) end();
   });
   const statusOf = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 };
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => process.exit(statusOf[signal]));

@@ -3,7 +3,7 @@
 import { mkdir, readdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import { chainOf } from "./check.js";
-import { makeFolder, removeFolder } from "./folders.js";
+import { makeFolder } from "./folders.js";
 import { type Guest, type GuestOptions, startGuest } from "./guest.js";
 import { watchOverPid } from "./processes.js";
 import { type Sshd, type SshdOptions, startSshd } from "./sshd.js";
@@ -19,10 +19,10 @@ export async function createSandbox(name = "sandbox", options: SandboxOptions = 
   // An sshd_config has no good way to write a space in a path, so the server's own folder never has one.
   const sshdFolder = await makeFolder("livedisk-sshd-");
   const removeFolders = async () => {
-    for (const one of [folder, sshdFolder]) await removeFolder(one);
+    for (const one of [folder, sshdFolder]) await one.remove();
   };
   try {
-    return new Sandbox(folder, await startSshd({ ...options.sshd, folder: sshdFolder }), removeFolders);
+    return new Sandbox(folder.path, await startSshd({ ...options.sshd, folder: sshdFolder.path }), removeFolders);
   } catch (reason) {
     await removeFolders();
     throw reason;
