@@ -102,10 +102,13 @@ for (const [name, { lifecycle, good, kinds: ofArguments, shape }] of Object.entr
     });
 
     it("is told of every argument that cannot even be turned into text", () => {
+      const wordless = { toString: null };
       for (const name of Object.keys(shape)) {
-        const { inputs, failures } = lifecycle.check({}, { ...good, [name]: { toString: null } });
-        assert.notEqual(failures.length, 0, name);
-        assertDiffInWords(good, inputs);
+        for (const value of [wordless, [wordless]]) {
+          const { inputs, failures } = lifecycle.check({}, { ...good, [name]: value });
+          assert.notEqual(failures.length, 0, name);
+          assertDiffInWords(good, inputs);
+        }
       }
     });
 

@@ -87,9 +87,9 @@ export const storageMigration: Lifecycle = {
 function tellPlan(olds: Properties, news: Properties, run: Run): void {
   const moves = movesIn(olds);
   const { destination, disks = Object.keys(moves), domain } = news;
-  if (typeof destination !== "string" || !Array.isArray(disks) || isUnknown([destination, disks])) return;
+  if (typeof destination !== "string" || isUnknown([destination, disks]) || !isListOfText(disks)) return;
   const line = planLine({
-    disks: disks.map(String).map((disk) => ({ disk, seen: moves[disk] })),
+    disks: disks.map((disk) => ({ disk, seen: moves[disk] })),
     dropped: Object.keys(moves).filter((disk) => !disks.includes(disk)),
     before: typeof olds.destination === "string" ? olds.destination : undefined,
     destination,
@@ -97,6 +97,10 @@ function tellPlan(olds: Properties, news: Properties, run: Run): void {
     by: isManaged(domain) ? "libvirt" : "qemu",
   });
   if (line !== undefined) run.say("info", line);
+}
+
+function isListOfText(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((each) => typeof each === "string");
 }
 
 /** Where a move of the disks may have left its manifests. */
