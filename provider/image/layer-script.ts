@@ -120,13 +120,14 @@ probe() {
 # dd's buffer in huge pages, where the kernel gives them to who asks (glibc 2.35 and later): a direct transfer is then a few long segments
 # for the device, not one a page of 4 KiB
 huge=\${GLIBC_TUNABLES:+$GLIBC_TUNABLES:}glibc.malloc.hugetlb=1
-copy() { # the largest block, then offset and length of each piece
-  most=$1; shift
+copy() { # how much is read and how much is written at a time, then offset and length of each piece
+  reads=$1 writes=$2; shift 2
   while [ $# -gt 1 ]; do
-    block=$most in=$from out=$to
-    [ "$2" -ge "$block" ] || block=$2
+    read=$reads write=$writes in=$from out=$to
+    [ "$2" -ge "$read" ] || read=$2
+    [ "$2" -ge "$write" ] || write=$2
     [ $(($2 % 4096)) -eq 0 ] || in= out=
-    GLIBC_TUNABLES=$huge dd if="$source" of="$partial" bs="$block" iflag="\${in}fullblock,skip_bytes,count_bytes" \\
+    GLIBC_TUNABLES=$huge dd if="$source" of="$partial" ibs="$read" obs="$write" iflag="\${in}fullblock,skip_bytes,count_bytes" \\
       oflag="\${out}seek_bytes" skip="$1" count="$2" seek="$1" conv=nocreat,notrunc,sparse status=none || return 1
     shift 2
   done

@@ -129,8 +129,10 @@ export class LayerShell {
   }
 
   /** May be asked for while the one before runs; it begins after that. */
-  copy({ pieces, blockBytes }: Step): Promise<void> {
-    return this.expect(`copy ${blockBytes} ${pieces.map(({ offset, length }) => `${offset} ${length}`).join(" ")}`);
+  copy({ pieces, blocks }: Step): Promise<void> {
+    return this.expect(
+      `copy ${blocks.readBytes} ${blocks.writeBytes} ${pieces.map(({ offset, length }) => `${offset} ${length}`).join(" ")}`,
+    );
   }
 
   /** Makes all of the partial from `position` on a hole again. */

@@ -1,13 +1,13 @@
 /** Keeps a copy under a rate that may change at any time. */
 
 import { setTimeout as wait } from "node:timers/promises";
-import { LARGEST_BLOCK_BYTES, LARGEST_STEP_BYTES, type StepSize } from "./extents.js";
+import { type Blocks, LARGEST_STEP_BYTES, type StepSize, UNSPARING_BLOCKS } from "./extents.js";
 
 /** A step is at most so long at the allowed rate, so that the storage does not see bursts and pauses. */
 const STEP_SECONDS = 0.1;
 
 /** Under a limit a block is so large: a guest's write waits behind what the storage was asked for just before it. */
-const SPARING_BLOCK_BYTES = 512 * 1024;
+const SPARING_BLOCKS: Blocks = { readBytes: 512 * 1024, writeBytes: 512 * 1024 };
 
 /** A change of the rate is seen after this. */
 const LONGEST_WAIT_SECONDS = 0.5;
@@ -21,8 +21,8 @@ export class Pace {
 
   stepSize(): StepSize {
     const rate = this.maxBytesPerSecond();
-    if (rate === 0) return { bytes: LARGEST_STEP_BYTES, blockBytes: LARGEST_BLOCK_BYTES };
-    return { bytes: rate * STEP_SECONDS, blockBytes: SPARING_BLOCK_BYTES };
+    if (rate === 0) return { bytes: LARGEST_STEP_BYTES, blocks: UNSPARING_BLOCKS };
+    return { bytes: rate * STEP_SECONDS, blocks: SPARING_BLOCKS };
   }
 
   /** Waits until `bytes` more are within the rate, or until `stop` fires. */

@@ -17,7 +17,8 @@ describe("what is in flight at a time", () => {
   });
 
   it("is a block of 512 KiB of a copy under a limit, and more without one", () => {
-    assert.equal(new Pace(() => 1).stepSize().blockBytes, mebibyte / 2);
-    assert(new Pace(() => 0).stepSize().blockBytes > mebibyte);
+    assert.deepEqual(new Pace(() => 1).stepSize().blocks, { readBytes: mebibyte / 2, writeBytes: mebibyte / 2 });
+    const { readBytes, writeBytes } = new Pace(() => 0).stepSize().blocks;
+    assert(readBytes > mebibyte && writeBytes > mebibyte / 2);
   });
 });
