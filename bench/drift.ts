@@ -1,9 +1,9 @@
 /** What it costs to see where a thousand disks are: one SSH connection and a few questions a guest, against an exec for each disk. */
 
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import os from "node:os";
+import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { run } from "../test/sandbox/command.js";
+import { makeFolder } from "../test/sandbox/folders.js";
 import { startHerd } from "../test/sandbox/herd.js";
 import { Libvirtd } from "../test/sandbox/libvirtd.js";
 import { createSandbox, type Sandbox } from "../test/sandbox/sandbox.js";
@@ -49,8 +49,9 @@ async function many(size: Size, { sandbox, log, say }: Place & { log: ShellLog }
   const disks = disksOf(sandbox, herd);
   const virsh = await oneDomain(sandbox, disksEach);
   // an sshd that writes nothing down: only ours pays for being counted
-  const plain = await startSshd({ folder: await mkdtemp(path.join(os.tmpdir(), "livedisk-plain-")) });
-  sandbox.defer(() => rm(plain.folder, { recursive: true, force: true }));
+  const folder = await makeFolder("livedisk-plain-");
+  sandbox.defer(folder.remove);
+  const plain = await startSshd({ folder: folder.path });
   sandbox.defer(() => plain.stop());
   const stacks = {
     ours: await openStack(path.join(sandbox.folder, "ours"), "DomainDisk", disks),

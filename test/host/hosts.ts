@@ -2,15 +2,14 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+
 import type { z } from "zod";
 import { type ErrorKind, isKind } from "../../provider/errors.js";
 import { closeAllHosts, connectHost } from "../../provider/host/connection.js";
 import type { Credentials, Host } from "../../provider/host/host.js";
 import { type HostArgs, hostArgs } from "../../provider/host/target.js";
 import { until } from "../sandbox/command.js";
+import { makeFolder } from "../sandbox/folders.js";
 import { type Sshd, type SshdOptions, startSshd } from "../sandbox/sshd.js";
 
 const undo: (() => unknown)[] = [];
@@ -33,9 +32,9 @@ export function overSsh(suite: Mocha.Suite): void {
 }
 
 export async function scratch(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), "livedisk-host-"));
-  undoLater(() => rm(folder, { recursive: true, force: true }));
-  return folder;
+  const folder = await makeFolder("livedisk-host-");
+  undoLater(folder.remove);
+  return folder.path;
 }
 
 export async function sshd(options: Omit<SshdOptions, "folder"> & { folder?: string } = {}): Promise<Sshd> {

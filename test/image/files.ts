@@ -4,18 +4,20 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync, readdirSync, statSync } from "node:fs";
-import { mkdtemp, open, rm } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { FileIdentity } from "../../provider/disk/chain.js";
 import type { CopyOptions } from "../../provider/image/copy.js";
+import { makeFolder } from "../sandbox/folders.js";
 
 export const MIB = 1024 * 1024;
 
 /** A fresh directory on a real file system, gone after the test; the base defaults to one that is no tmpfs. */
 export async function scratch(context: Mocha.Context): Promise<{ source: string; destination: string; root: string }> {
-  const root = await mkdtemp(join(existsSync("/var/tmp") ? "/var/tmp" : tmpdir(), "image-test-"));
-  undoLater(context, () => rm(root, { recursive: true, force: true }));
+  const folder = await makeFolder("image-test-", existsSync("/var/tmp") ? "/var/tmp" : tmpdir());
+  undoLater(context, folder.remove);
+  const root = folder.path;
   const [source, destination] = [join(root, "from"), join(root, "to")];
   execFileSync("mkdir", [source, destination]);
   return { source, destination, root };

@@ -1,11 +1,9 @@
 /** This machine as a host over a real sshd: what the tests of image/ run on. */
 
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { closeAllHosts, connectHost } from "../../provider/host/connection.js";
 import type { Host } from "../../provider/host/host.js";
 import { type HostArgs, hostArgs } from "../../provider/host/target.js";
+import { makeFolder } from "../sandbox/folders.js";
 import { startSshd } from "../sandbox/sshd.js";
 
 let connected: { host: Host; args: HostArgs } | undefined;
@@ -34,9 +32,9 @@ export function hostArgsText(): string {
 export function overSsh(): void {
   const undo: (() => Promise<unknown>)[] = [];
   before(async () => {
-    const folder = await mkdtemp(join(tmpdir(), "image-sshd-"));
-    undo.push(() => rm(folder, { recursive: true, force: true }));
-    const sshd = await startSshd({ folder });
+    const folder = await makeFolder("image-sshd-");
+    undo.push(folder.remove);
+    const sshd = await startSshd({ folder: folder.path });
     undo.push(() => sshd.stop());
     const { port, user, identityFile, hostKeyFingerprint } = sshd;
     const args = hostArgs.parse({ address: "127.0.0.1", port, user, identityFile, hostKey: hostKeyFingerprint });

@@ -1,10 +1,9 @@
 /** Reads a chain with qemu-img, as a boot would read it, and looks for every record and every untouched byte. */
 
 import { closeSync, openSync, readSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
-import os from "node:os";
 import path from "node:path";
 import { run } from "./command.js";
+import { makeFolder } from "./folders.js";
 import type { GuestDisk } from "./guest.js";
 import { clusterBytes, recordBytes, sequenceIn, slotOf, slotOffset, slots } from "./record.js";
 
@@ -27,9 +26,9 @@ export type ImageUse = "closed" | "paused";
 export async function checkImage(imagePath: string, disk: GuestDisk, use: ImageUse = "closed"): Promise<Check> {
   const acknowledged = disk.acknowledged();
   if (acknowledged.length === 0) throw new Error(`Nothing to check in ${imagePath}: the guest has called no record of ${disk.id} safe.`);
-  const folder = await mkdtemp(path.join(os.tmpdir(), "livedisk-check-"));
+  const folder = await makeFolder("livedisk-check-");
   try {
-    const flat = path.join(folder, "flat.raw");
+    const flat = path.join(folder.path, "flat.raw");
     const top = (await chainOf(imagePath))[0];
     if (top?.virtualBytes !== disk.virtualBytes) throw new Error(`${imagePath} has ${top?.virtualBytes} bytes, not ${disk.virtualBytes}.`);
     await run("qemu-img", [
@@ -46,7 +45,7 @@ export async function checkImage(imagePath: string, disk: GuestDisk, use: ImageU
     ]);
     return { acknowledged: acknowledged.length, ...compare(flat, await dataExtents(flat), disk, latestOfSlots(acknowledged)) };
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    await folder.remove();
   }
 }
 

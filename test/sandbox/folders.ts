@@ -9,15 +9,15 @@ import { atExit } from "./processes.js";
 export interface MadeFolder {
   path: string;
   /** With all that is in it. */
-  remove(): Promise<void>;
+  remove: () => Promise<void>;
 }
 
-export async function makeFolder(prefix: string): Promise<MadeFolder> {
-  const folder = await mkdtemp(path.join(os.tmpdir(), prefix));
+export async function makeFolder(prefix: string, above = os.tmpdir()): Promise<MadeFolder> {
+  const folder = await mkdtemp(path.join(above, prefix));
   const forget = atExit(() => removeQuietly(folder));
   return {
     path: folder,
-    async remove() {
+    remove: async () => {
       await rm(folder, { recursive: true, force: true });
       forget();
     },

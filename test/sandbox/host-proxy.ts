@@ -3,11 +3,10 @@
  * host-proxy-session.ts, which asks here about each command that it reads, and about the answer of those that are withheld.
  */
 
-import { mkdtemp, rm } from "node:fs/promises";
 import net from "node:net";
-import os from "node:os";
 import path from "node:path";
 import readline from "node:readline";
+import { type MadeFolder, makeFolder } from "./folders.js";
 import type { Gate } from "./gate.js";
 import { type HostCommand, passingOf } from "./host-command.js";
 
@@ -19,7 +18,7 @@ export class HostProxy implements AsyncDisposable {
   readonly #server: net.Server;
 
   private constructor(
-    private readonly folder: string,
+    private readonly folder: MadeFolder,
     private readonly gate: Gate,
   ) {
     this.#server = net.createServer((session) => this.#serve(session));
@@ -27,7 +26,7 @@ export class HostProxy implements AsyncDisposable {
 
   static async listen(gate: Gate): Promise<HostProxy> {
     // its path stands in an sshd_config: no space in it
-    const proxy = new HostProxy(await mkdtemp(path.join(os.tmpdir(), "livedisk-host-proxy-")), gate);
+    const proxy = new HostProxy(await makeFolder("livedisk-host-proxy-"), gate);
     await new Promise<void>((resolve, reject) => {
       proxy.#server.once("error", reject);
       proxy.#server.listen(proxy.#socket, resolve);
@@ -44,7 +43,7 @@ export class HostProxy implements AsyncDisposable {
   async close(): Promise<void> {
     for (const session of this.#sessions) session.destroy();
     await new Promise((resolve) => this.#server.close(resolve));
-    await rm(this.folder, { recursive: true, force: true });
+    await this.folder.remove();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -52,7 +51,7 @@ export class HostProxy implements AsyncDisposable {
   }
 
   get #socket(): string {
-    return path.join(this.folder, "proxy.sock");
+    return path.join(this.folder.path, "proxy.sock");
   }
 
   #serve(session: net.Socket): void {

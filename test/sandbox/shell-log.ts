@@ -1,14 +1,14 @@
 /** What the provider's shell on the host is given, written down on its way: counts round trips from outside. */
 
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import os from "node:os";
+import { readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { type MadeFolder, makeFolder } from "./folders.js";
 
 export class ShellLog {
-  private constructor(private readonly file: string) {}
+  private constructor(private readonly folder: MadeFolder) {}
 
   static async open(): Promise<ShellLog> {
-    const log = new ShellLog(path.join(await mkdtemp(path.join(os.tmpdir(), "livedisk-shell-")), "log"));
+    const log = new ShellLog(await makeFolder("livedisk-shell-"));
     await log.forget();
     return log;
   }
@@ -32,6 +32,10 @@ export class ShellLog {
   }
 
   async remove(): Promise<void> {
-    await rm(path.dirname(this.file), { recursive: true, force: true });
+    await this.folder.remove();
+  }
+
+  private get file(): string {
+    return path.join(this.folder.path, "log");
   }
 }

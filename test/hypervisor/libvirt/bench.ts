@@ -1,7 +1,6 @@
 /** A libvirtd of its own behind an sshd of its own, and tiny domains whose CPUs never start. */
 
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
-import os from "node:os";
+import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { closeAllHosts, connectHost } from "../../../provider/host/connection.js";
 import type { Host } from "../../../provider/host/host.js";
@@ -10,6 +9,7 @@ import type { Guest } from "../../../provider/hypervisor/hypervisor.js";
 import { openGuest } from "../../../provider/hypervisor/libvirt/guest.js";
 import { escaped } from "../../../provider/hypervisor/libvirt/xml.js";
 import { run } from "../../sandbox/command.js";
+import { makeFolder } from "../../sandbox/folders.js";
 import { Libvirtd, VirshLog } from "../../sandbox/libvirtd.js";
 import { createSandbox, type Sandbox } from "../../sandbox/sandbox.js";
 
@@ -28,10 +28,10 @@ export class Bench implements AsyncDisposable {
   ) {}
 
   static async open(): Promise<Bench> {
-    const logFolder = await mkdtemp(path.join(os.tmpdir(), "livedisk-virsh-"));
-    const virshLog = await VirshLog.make(logFolder);
+    const logFolder = await makeFolder("livedisk-virsh-");
+    const virshLog = await VirshLog.make(logFolder.path);
     const sandbox = await createSandbox("libvirt", { sshd: { settings: virshLog.settings } });
-    sandbox.defer(() => rm(logFolder, { recursive: true, force: true }));
+    sandbox.defer(logFolder.remove);
     try {
       const libvirtd = await Libvirtd.start(sandbox);
       sandbox.defer(closeAllHosts);

@@ -1,13 +1,12 @@
 /** A writing guest that libvirt manages, behind an sshd of its own, and lifecycles driven without an engine. */
 
 import assert from "node:assert/strict";
-import { mkdtemp, rm } from "node:fs/promises";
-import os from "node:os";
 import path from "node:path";
 import { closeAllHosts } from "../../../provider/host/connection.js";
 import type { Properties, Run } from "../../../provider/lifecycle.js";
 import { storageMigration } from "../../../provider/storage-migration/lifecycle.js";
 import { chainOf, checkImage } from "../../sandbox/check.js";
+import { makeFolder } from "../../sandbox/folders.js";
 import { Libvirtd, type LibvirtdOptions, VirshLog } from "../../sandbox/libvirtd.js";
 import { ManagedGuest, type ManagedGuestOptions } from "../../sandbox/managed-guest.js";
 import { createSandbox, type Sandbox } from "../../sandbox/sandbox.js";
@@ -26,10 +25,10 @@ export class LibvirtStage implements AsyncDisposable {
   ) {}
 
   static async open(options: ManagedGuestOptions & LibvirtdOptions = {}): Promise<LibvirtStage> {
-    const logFolder = await mkdtemp(path.join(os.tmpdir(), "livedisk-virsh-"));
-    const virshLog = await VirshLog.make(logFolder);
+    const logFolder = await makeFolder("livedisk-virsh-");
+    const virshLog = await VirshLog.make(logFolder.path);
     const sandbox = await createSandbox("libvirt", { sshd: { settings: virshLog.settings } });
-    sandbox.defer(() => rm(logFolder, { recursive: true, force: true }));
+    sandbox.defer(logFolder.remove);
     try {
       const libvirtd = await Libvirtd.start(sandbox, options);
       return new LibvirtStage(sandbox, libvirtd, await ManagedGuest.start(libvirtd, sandbox.folder, options), virshLog);

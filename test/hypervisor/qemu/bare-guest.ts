@@ -2,12 +2,11 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
-import os from "node:os";
 import path from "node:path";
 import type { Guest } from "../../../provider/hypervisor/hypervisor.js";
 import { openGuest } from "../../../provider/hypervisor/qemu/guest.js";
 import { run, until } from "../../sandbox/command.js";
+import { type MadeFolder, makeFolder } from "../../sandbox/folders.js";
 import { mourn, watchOver } from "../../sandbox/processes.js";
 import { qemuCommand } from "../../sandbox/qemu.js";
 import { LocalHost } from "./local-host.js";
@@ -16,12 +15,16 @@ import { LocalHost } from "./local-host.js";
 export class Workbench implements AsyncDisposable {
   readonly #undo: (() => unknown)[] = [];
 
-  private constructor(readonly folder: string) {
-    this.defer(() => rm(folder, { recursive: true, force: true }));
+  private constructor(private readonly made: MadeFolder) {
+    this.defer(made.remove);
+  }
+
+  get folder(): string {
+    return this.made.path;
   }
 
   static async create(): Promise<Workbench> {
-    return new Workbench(await mkdtemp(path.join(os.tmpdir(), "livedisk-qemu-")));
+    return new Workbench(await makeFolder("livedisk-qemu-"));
   }
 
   defer(undo: () => unknown): void {
