@@ -2,7 +2,6 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-
 import type { z } from "zod";
 import { type ErrorKind, isKind } from "../../provider/errors.js";
 import { closeAllHosts, connectHost } from "../../provider/host/connection.js";

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { isOurs } from "../../provider/errors.js";
@@ -9,6 +8,7 @@ import type { Host } from "../../provider/host/host.js";
 import { scriptText } from "../../provider/host/quoting.js";
 import { MAP_DATA } from "../../provider/image/layer-script.js";
 import { imageInfo } from "../../provider/image/qemu-img.js";
+import { makeFolder } from "../sandbox/folders.js";
 
 /** A host whose qemu-img says this. */
 function saying(stdout: string, exitStatus = 0, stderr = ""): Host {
@@ -84,10 +84,11 @@ describe("what qemu-img says of an image", function () {
 describe("the map of an image's data", function () {
   this.timeout(60_000);
   let folder: string;
-  before(() => {
-    folder = mkdtempSync(join(tmpdir(), "livedisk-map-"));
+  let remove: () => Promise<void>;
+  before(async () => {
+    ({ path: folder, remove } = await makeFolder("livedisk-map-"));
   });
-  after(() => rmSync(folder, { recursive: true }));
+  after(() => remove());
 
   /** What the host's script makes of an answer of qemu-img's, in a real sh. */
   function mapped(text: string, fileBytes: number): string[] {

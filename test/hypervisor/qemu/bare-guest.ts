@@ -6,7 +6,7 @@ import path from "node:path";
 import type { Guest } from "../../../provider/hypervisor/hypervisor.js";
 import { openGuest } from "../../../provider/hypervisor/qemu/guest.js";
 import { run, until } from "../../sandbox/command.js";
-import { type MadeFolder, makeFolder } from "../../sandbox/folders.js";
+import { makeFolder } from "../../sandbox/folders.js";
 import { mourn, watchOver } from "../../sandbox/processes.js";
 import { qemuCommand } from "../../sandbox/qemu.js";
 import { LocalHost } from "./local-host.js";
@@ -15,16 +15,13 @@ import { LocalHost } from "./local-host.js";
 export class Workbench implements AsyncDisposable {
   readonly #undo: (() => unknown)[] = [];
 
-  private constructor(private readonly made: MadeFolder) {
-    this.defer(made.remove);
-  }
-
-  get folder(): string {
-    return this.made.path;
-  }
+  private constructor(readonly folder: string) {}
 
   static async create(): Promise<Workbench> {
-    return new Workbench(await makeFolder("livedisk-qemu-"));
+    const folder = await makeFolder("livedisk-qemu-");
+    const bench = new Workbench(folder.path);
+    bench.defer(folder.remove);
+    return bench;
   }
 
   defer(undo: () => unknown): void {

@@ -1,11 +1,10 @@
 /** A monitor that answers as a test wants, for faults that a real QEMU does not make on demand. */
 
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
 import { createServer, type Socket } from "node:net";
-import os from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
+import { type MadeFolder, makeFolder } from "../../sandbox/folders.js";
 
 export interface Command {
   execute: string;
@@ -27,17 +26,21 @@ export class ScriptedMonitor implements AsyncDisposable {
   readonly #sockets = new Set<Socket>();
 
   private constructor(
-    readonly socket: string,
+    private readonly folder: MadeFolder,
     private readonly script: Script,
     private readonly firstWords: string,
   ) {}
 
   /** `firstWords`: what a client is greeted with. */
   static async start(script: Script, firstWords: string = greeting): Promise<ScriptedMonitor> {
-    const monitor = new ScriptedMonitor(path.join(await mkdtemp(path.join(os.tmpdir(), "livedisk-qmp-")), "qmp.sock"), script, firstWords);
+    const monitor = new ScriptedMonitor(await makeFolder("livedisk-qmp-"), script, firstWords);
     monitor.#server.listen(monitor.socket);
     await once(monitor.#server, "listening");
     return monitor;
+  }
+
+  get socket(): string {
+    return path.join(this.folder.path, "qmp.sock");
   }
 
   #serve(socket: Socket): void {
@@ -60,6 +63,6 @@ export class ScriptedMonitor implements AsyncDisposable {
     for (const socket of this.#sockets) socket.destroy();
     this.#server.close();
     await once(this.#server, "close");
-    await rm(path.dirname(this.socket), { recursive: true, force: true });
+    await this.folder.remove();
   }
 }
