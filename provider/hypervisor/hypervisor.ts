@@ -60,6 +60,8 @@ export interface ImageView {
   internalSnapshots: readonly string[];
   /** Where the next start finds the disk, by the domain's persistent definition; absent where nothing says so. */
   definedAt?: string;
+  /** Why a header of the chain could not be read, where the layers are known all the same: then sizes, bitmaps and snapshots are not. */
+  unread?: string;
 }
 
 export interface NodeView {

@@ -46,6 +46,8 @@ export interface LibvirtdOptions {
 
 export class Libvirtd {
   #forget: (() => void)[] = [];
+  /** Names of domains, one for each time that the tests have killed its QEMU. */
+  readonly #killed: string[] = [];
 
   private constructor(readonly folder: string) {}
 
@@ -141,8 +143,15 @@ export class Libvirtd {
     for (const forget of this.#forget.splice(0)) forget();
   }
 
+  /** How often a guest's QEMU has ended by itself, by libvirt's own log: neither destroyed nor killed by the tests. */
+  async crashesOf(domain: string): Promise<number> {
+    const log = await readFile(path.join(this.folder, "log/qemu", `${domain}.log`), "utf8");
+    return (log.match(/reason=crashed$/gm) ?? []).length - this.#killed.filter((name) => name === domain).length;
+  }
+
   /** Kills a guest's QEMU, as a crash would, and waits until libvirtd has seen it. */
   async killGuest(domain: string): Promise<void> {
+    this.#killed.push(domain);
     process.kill(Number(await readFile(path.join(this.folder, "run/qemu", `${domain}.pid`), "utf8")), "SIGKILL");
     const seen = async () => ((await this.virsh("domstate", domain)).trim() === "shut off" ? true : undefined);
     await until(30, seen, () => `libvirtd does not see that ${domain} has ended.`);

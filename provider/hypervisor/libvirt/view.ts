@@ -7,7 +7,6 @@ import type { Headers } from "../../image/headers.js";
 import type { ImageHeader } from "../../image/qemu-img.js";
 import { type DiskView, type GuestView, type ImageView, shutOff } from "../hypervisor.js";
 import type { DiskXml, DomainXml, FileXml } from "./domain-xml.js";
-import type { DomainStats } from "./domstats.js";
 import type { Progress } from "./progress.js";
 
 /** All that was asked about one domain. */
@@ -16,7 +15,8 @@ export interface DomainSaid {
   live: DomainXml;
   /** As it will start next; undefined for a transient domain, which will not. */
   persistent: DomainXml | undefined;
-  stats: DomainStats;
+  /** Of the running domain, as virsh calls it. */
+  state: string;
   /** By path of the active image: its own header and those below it, as far as they were read; or why not. */
   headers: ReadonlyMap<string, Headers>;
   /** By the disk's target: how far its copy is. */
@@ -24,10 +24,10 @@ export interface DomainSaid {
 }
 
 export function viewOf(said: DomainSaid): GuestView {
-  const { live, stats } = said;
+  const { live, state } = said;
   return {
     domainId: live.uuid,
-    status: live.active === "yes" ? stats.state : shutOff,
+    status: live.active === "yes" ? state : shutOff,
     disks: live.disks.map((disk) => diskOf(disk, said)),
     jobs: live.disks.flatMap((disk) => jobOf(disk, said)),
     nodes: [], // libvirt's own, and no business of ours: they change whenever it likes
@@ -51,7 +51,7 @@ function imageOf(disk: DiskXml, active: FileXml, headers: Headers, said: DomainS
   if ("why" in headers && disk.below === undefined) return headers;
   const read = "why" in headers ? [] : headers;
   const files = disk.below === undefined ? read.map(({ path, format }) => ({ path, format })) : [active, ...disk.below];
-  const [top, ...below] = files.map((file) => layerOf(file, said, read));
+  const [top, ...below] = files.map((file) => layerOf(file, read));
   if (!top) return { why: "its header was not read" };
   const chain: BackingChain = [top, ...below];
   const header = read[0];
@@ -70,17 +70,17 @@ function imageOf(disk: DiskXml, active: FileXml, headers: Headers, said: DomainS
     persistentBitmaps: header?.dirtyBitmaps ?? [],
     internalSnapshots: header?.internalSnapshots ?? [],
     ...(definedAt === undefined ? {} : { definedAt }),
+    ...("why" in headers ? { unread: headers.why } : {}),
   };
 }
 
-function layerOf({ path, format }: FileXml, { stats }: DomainSaid, headers: readonly ImageHeader[]): Layer {
+function layerOf({ path, format }: FileXml, headers: readonly ImageHeader[]): Layer {
   const header = headers.find((each) => each.path === path);
-  const told = stats.files.get(path);
   return {
     path,
     format,
-    virtualBytes: header?.virtualBytes ?? told?.virtualBytes ?? 0,
-    allocatedBytes: header?.allocatedBytes ?? told?.allocatedBytes ?? 0,
+    virtualBytes: header?.virtualBytes ?? 0,
+    allocatedBytes: header?.allocatedBytes ?? 0,
     ...(header?.backingName === undefined ? {} : { backingName: header.backingName }),
   };
 }

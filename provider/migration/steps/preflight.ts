@@ -18,12 +18,15 @@ export async function checkFeatures(site: Site, disk: string, verb = "move"): Pr
   throw complaint(site, { verb, disk, why, advice: "QEMU 7.2 has all that is needed: restart the guest on that or a newer one." });
 }
 
+export const readableAdvice = "Let this host account read all its layers, then run `pulumi up` again.";
+
 /** What of the disk itself forbids a move. */
 export function checkDisk(site: Site, view: GuestView, disk: SeenDisk): void {
   const refuse = (why: string, advice: string) => complaint(site, { verb: "move", disk: disk.disk, why, advice });
   const { image } = disk;
   if (image.readOnly)
     throw refuse("it is read-only", "A read-only disk has no writes to keep: copy its files and change the guest's configuration.");
+  if (image.unread !== undefined) throw refuse(`a header of its chain cannot be read (${image.unread})`, readableAdvice);
   const { way, bitmaps, internalSnapshots } = leftBehind(site, image);
   const { loses } = site.options;
   if (bitmaps.length > 0 && !loses.includes("bitmaps")) {

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { DomainMissing, type ImageView, shutOff } from "../../../provider/hypervisor/hypervisor.js";
+import { storageMigration } from "../../../provider/storage-migration/lifecycle.js";
 import { run } from "../../sandbox/command.js";
+import { refusal } from "../../storage-migration/stage.js";
 import { Bench, diskXml } from "./bench.js";
 
 describe("a domain of libvirt's", function () {
@@ -83,6 +85,20 @@ describe("a domain of libvirt's", function () {
     assert.equal(media.sda?.kind, "none");
     assert.match(media.vdb?.kind === "unsupported" ? media.vdb.why : "", /of type block/);
     assert.match(media.vdc?.kind === "unsupported" ? media.vdc.why : "", /none\.qcow2/);
+  });
+
+  it("that runs on a layer which cannot be read is seen all the same, and its disk is not moved", async () => {
+    const guest = await bench.define("unread");
+    await run("rm", [bench.at("unread/base.qcow2")]);
+    const image = await imageOf("unread");
+    assert.deepEqual(
+      image.chain.map(({ path }) => path),
+      [bench.at("unread/top.qcow2"), bench.at("unread/base.qcow2")],
+    );
+    assert.match(image.unread ?? "", /base\.qcow2/);
+    const domain = { libvirt: guest.name, uri: bench.libvirtd.uri };
+    const said = await refusal(storageMigration, { host: bench.sandbox.host, domain, disks: ["vda"], destination: bench.at("elsewhere") });
+    assert.match(said, /a header of its chain cannot be read \(.*base\.qcow2.*Let this host account read all its layers/);
   });
 
   it("answers after libvirtd was started anew, and its end is no missing domain", async () => {

@@ -6,9 +6,10 @@ import { LibvirtStage } from "./stage.js";
 describe("a move of a guest that libvirt manages", function () {
   this.timeout(180_000);
 
-  it("would be found out if it sent what loses data", () => {
+  it("would be found out if it sent what loses data, or a guest", () => {
     const lost = ["blockcopy d vda --xml f --shallow --reuse-external --synchronous-writes", "blockcommit d vda --active --pivot"];
     assert.equal(unsafeIn(lost).length, 2);
+    assert.equal(unsafeIn(["domstats --state --block --domain 'd'", "domblkinfo 'd' 'vda'", "domstats --state 'd'"]).length, 2);
     assert.equal(unsafeIn(["blockpull 'd' 'vda'"], ["vdb"]).length, 1);
     assert.deepEqual(unsafeIn(["blockpull 'd' 'vdb'"], ["vdb"]), []);
     assert.deepEqual(unsafeIn(["blockcopy d vda --xml f --shallow --transient-job", "blockcommit d vda --base b --top t"]), []);

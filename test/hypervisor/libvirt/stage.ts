@@ -90,11 +90,14 @@ export class LibvirtStage implements AsyncDisposable {
     return (await chainOf(image)).map((link) => link.path);
   }
 
-  /** Whatever a scenario was about: nothing that loses data was ever sent. */
+  /** Whatever a scenario was about: nothing that loses data was ever sent, and the guest never ended by itself. */
   async [Symbol.asyncDispose](): Promise<void> {
     await closeAllHosts();
-    const unsafe = unsafeIn(await this.virshLog.everSent(), this.standOnNothing);
-    await this.sandbox.dispose();
-    assert.deepEqual(unsafe, []);
+    try {
+      const unsafe = unsafeIn(await this.virshLog.everSent(), this.standOnNothing);
+      assert.deepEqual({ unsafe, crashes: await this.libvirtd.crashesOf(this.guest.name) }, { unsafe: [], crashes: 0 });
+    } finally {
+      await this.sandbox.dispose();
+    }
   }
 }
