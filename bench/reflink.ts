@@ -1,10 +1,10 @@
 /** Strategy snapshot where source and destination share a file system that can share blocks: an XFS of our own, mounted by a loop device. */
 
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
-import os from "node:os";
+import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import { storageMigration } from "../provider/storage-migration/lifecycle.js";
 import { run } from "../test/sandbox/command.js";
+import { makeFolder } from "../test/sandbox/folders.js";
 import { findProgram, installMissing, updatePackageLists } from "../test/sandbox/install.js";
 import { createSandbox } from "../test/sandbox/sandbox.js";
 import { created, Recorder } from "../test/storage-migration/stage.js";
@@ -20,10 +20,11 @@ export async function movedByReflink(size: Size, say: (line: string) => void): P
     await installMissing({ install: "allow", say }, ["xfsprogs"]);
   }
   say("strategy snapshot within an XFS");
-  const image = path.join(await mkdtemp(path.join(os.tmpdir(), "livedisk-xfs-")), "xfs.img");
+  const { path: below, remove } = await makeFolder("livedisk-xfs-");
+  const image = path.join(below, "xfs.img");
   const sandbox = await createSandbox("reflink");
   try {
-    sandbox.defer(() => rm(path.dirname(image), { recursive: true, force: true }));
+    sandbox.defer(remove);
     const folder = path.join(sandbox.folder, "xfs");
     await mkdir(folder);
     await run("truncate", ["-s", "16G", image]);

@@ -2,15 +2,14 @@
 
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type AuthContext, Server } from "ssh2";
 import { fingerprintOf } from "../../provider/host/known-hosts.js";
 import { run } from "../sandbox/command.js";
+import { makeFolder } from "../sandbox/folders.js";
 
 export async function startPasswordServer(method: "password" | "keyboard-interactive", password: string) {
-  const folder = await mkdtemp(join(tmpdir(), "livedisk-password-"));
+  const { path: folder, remove } = await makeFolder("livedisk-password-");
   const key = join(folder, "key");
   await run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", key]);
   const server = new Server({ hostKeys: [readFileSync(key)] }, (client) => {
@@ -23,7 +22,7 @@ export async function startPasswordServer(method: "password" | "keyboard-interac
   const publicKey = Buffer.from(readFileSync(`${key}.pub`, "utf8").split(" ")[1] ?? "", "base64");
   const stop = async () => {
     server.close();
-    await rm(folder, { recursive: true, force: true });
+    await remove();
   };
   return { port: address.port, hostKeyFingerprint: fingerprintOf(publicKey), stop };
 }

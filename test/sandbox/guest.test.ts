@@ -1,26 +1,28 @@
 import assert from "node:assert/strict";
-import { mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
-import os from "node:os";
+import { rm, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { type Check, chainOf, checkImage } from "./check.js";
 import { run } from "./command.js";
 import { rawImage, threeLayers } from "./disks.js";
+import { type MadeFolder, makeFolder } from "./folders.js";
 import { type Guest, startGuest } from "./guest.js";
 import { Operator } from "./operator.js";
 import { clusterBytes, recordOf, slotOf, slotOffset, slots } from "./record.js";
 
 describe("a test guest", function () {
   this.timeout(180_000);
+  let made: MadeFolder;
   let folder: string;
   let guest: Guest;
 
   before(async () => {
-    folder = await mkdtemp(path.join(os.tmpdir(), "livedisk guest "));
+    made = await makeFolder("livedisk guest ");
+    folder = made.path;
     guest = await startGuest({ folder });
   });
   after(async () => {
     await guest?.kill();
-    await rm(folder, { recursive: true, force: true });
+    await made.remove();
   });
 
   it("calls records safe, at a steady rate", async () => {
@@ -110,11 +112,13 @@ describe("a test guest", function () {
 
 describe("a test guest with many kinds of disk", function () {
   this.timeout(180_000);
+  let made: MadeFolder;
   let folder: string;
   let guest: Guest;
 
   before(async () => {
-    folder = await mkdtemp(path.join(os.tmpdir(), "livedisk-guest-"));
+    made = await makeFolder("livedisk-guest-");
+    folder = made.path;
     const storage = path.join(folder, "path1");
     await symlink(storage, path.join(folder, "link"));
     guest = await startGuest({
@@ -133,7 +137,7 @@ describe("a test guest with many kinds of disk", function () {
   });
   after(async () => {
     await guest?.kill();
-    await rm(folder, { recursive: true, force: true });
+    await made.remove();
   });
 
   it("writes to each that it may write to, and all of it is found after a kill", async () => {
@@ -165,8 +169,8 @@ describe("a test guest with many kinds of disk", function () {
 describe("a test guest without a disk to write to", () => {
   it("fails loudly", async function () {
     this.timeout(120_000);
-    const folder = await mkdtemp(path.join(os.tmpdir(), "livedisk-guest-"));
+    const { path: folder, remove } = await makeFolder("livedisk-guest-");
     await assert.rejects(startGuest({ folder, disks: [] }), /does not see its disks.*NODISK/s);
-    await rm(folder, { recursive: true, force: true });
+    await remove();
   });
 });

@@ -6,10 +6,9 @@
 
 import { spawn } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { appendFile, chmod, copyFile, mkdir, open, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { appendFile, chmod, copyFile, mkdir, open, readdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { run, until } from "./command.js";
-import { findProgram } from "./install.js";
 import { cacheFolder } from "./kernel.js";
 import { atExit, killQuietly, watchOverPid } from "./processes.js";
 import { chosenRelease, libvirtCommand, libvirtFolder } from "./qemu.js";
@@ -174,75 +173,5 @@ export class Libvirtd {
     const running = (await this.virsh("list", "--uuid").catch(() => "")).split("\n").filter((line) => line.trim() !== "");
     for (const uuid of running) await this.virsh("destroy", uuid.trim()).catch(() => undefined);
     await this.stop();
-  }
-}
-
-function quoted(words: readonly string[]): string {
-  return words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
-}
-
-/** A `virsh` that writes down all that it is told, arguments and lines, then does it. */
-export class VirshLog {
-  readonly #before: string[] = [];
-
-  private constructor(private readonly folder: string) {}
-
-  /** In a folder that is there. */
-  static async make(folder: string): Promise<VirshLog> {
-    const log = path.join(folder, "virsh.log");
-    // trixie's has its own mount namespace; by its full path, since this script is the first virsh in PATH
-    const words = chosenRelease() === "host" ? [findProgram("virsh") ?? "virsh"] : [...libvirtCommand(), "/usr/bin/virsh"];
-    const real = quoted(words);
-    const isTalk = `case "$*" in "-q -c qemu:"*) [ $# -eq 3 ] ;; *) false ;; esac`;
-    const slow = `if read -r seconds what <'${folder}/slow'; then case $line in *"$what"*) sleep "$seconds" ;; esac; fi 2>/dev/null`;
-    const delay = `while IFS= read -r line; do ${slow}; printf '%s\\n' "$line"; done`;
-    // its end is virsh's own end, not that of who listens in
-    const listen = `exec 3<&0; mkfifo '${folder}/in.'$$; { tee -a '${log}' <&3 3<&- | ${delay} 3<&- >'${folder}/in.'$$; } >/dev/null 2>&1 &`;
-    const talk = `${listen} exec ${real} "$@" <'${folder}/in.'$$ 3<&-`;
-    const script = `#!/bin/sh\nprintf '%s\\n' "$*" >>'${log}'\nif ${isTalk}; then ${talk}; else exec ${real} "$@"; fi\n`;
-    await writeFile(path.join(folder, "virsh"), script, { mode: 0o755 });
-    return new VirshLog(folder);
-  }
-
-  /** For an sshd: whoever signs in finds this virsh first. */
-  get settings(): Record<string, string> {
-    return { SetEnv: `PATH=${this.folder}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin` };
-  }
-
-  /** Lets every pivot wait so long before it is sent; 0 ends that. */
-  delayPivots(seconds: number): Promise<void> {
-    return this.delay("--pivot", seconds);
-  }
-
-  /** Lets every command that says this wait so long after it is written down and before it is sent; 0 ends that. */
-  async delay(what: string, seconds: number): Promise<void> {
-    const file = path.join(this.folder, "slow");
-    if (seconds > 0) await writeFile(file, `${seconds} ${what}\n`);
-    else await rm(file, { force: true });
-  }
-
-  /** What is counted from now on. A virsh that is open goes on writing to the same file. */
-  async forget(): Promise<void> {
-    this.#before.push(...(await this.sent()));
-    await writeFile(path.join(this.folder, "virsh.log"), "");
-  }
-
-  /** Every command, also those before {@link forget}. */
-  async everSent(): Promise<string[]> {
-    return [...this.#before, ...(await this.sent())];
-  }
-
-  /** How often a virsh was started, and how often one was written to and answered: the provider ends every write with tokens of its own. */
-  async count(): Promise<{ sessions: number; roundTrips: number }> {
-    const lines = await this.sent();
-    const tokens = new Set(lines.filter((line) => /^echo [0-9a-f]{24}$/.test(line)));
-    const sessions = lines.filter((line) => line.startsWith("-q -c qemu:")).length;
-    return { sessions, roundTrips: tokens.size - sessions }; // the first token of a session only finds its beginning
-  }
-
-  /** Every command, one a line. */
-  async sent(): Promise<string[]> {
-    const text = await readFile(path.join(this.folder, "virsh.log"), "utf8").catch(() => "");
-    return text.split("\n").filter((line) => line !== "");
   }
 }

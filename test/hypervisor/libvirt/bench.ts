@@ -9,9 +9,9 @@ import type { Guest } from "../../../provider/hypervisor/hypervisor.js";
 import { openGuest } from "../../../provider/hypervisor/libvirt/guest.js";
 import { escaped } from "../../../provider/hypervisor/libvirt/xml.js";
 import { run } from "../../sandbox/command.js";
-import { makeFolder } from "../../sandbox/folders.js";
-import { Libvirtd, VirshLog } from "../../sandbox/libvirtd.js";
-import { createSandbox, type Sandbox } from "../../sandbox/sandbox.js";
+import { Libvirtd } from "../../sandbox/libvirtd.js";
+import type { Sandbox } from "../../sandbox/sandbox.js";
+import { VirshLog } from "../../sandbox/virsh-log.js";
 
 export interface TinyOptions {
   /** Elements within `<devices>`; by default one disk vda of two layers. */
@@ -28,10 +28,7 @@ export class Bench implements AsyncDisposable {
   ) {}
 
   static async open(): Promise<Bench> {
-    const logFolder = await makeFolder("livedisk-virsh-");
-    const virshLog = await VirshLog.make(logFolder.path);
-    const sandbox = await createSandbox("libvirt", { sshd: { settings: virshLog.settings } });
-    sandbox.defer(logFolder.remove);
+    const { sandbox, virshLog } = await VirshLog.inSandbox();
     try {
       const libvirtd = await Libvirtd.start(sandbox);
       sandbox.defer(closeAllHosts);

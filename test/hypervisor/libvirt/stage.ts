@@ -6,10 +6,10 @@ import { closeAllHosts } from "../../../provider/host/connection.js";
 import type { Properties, Run } from "../../../provider/lifecycle.js";
 import { storageMigration } from "../../../provider/storage-migration/lifecycle.js";
 import { chainOf, checkImage } from "../../sandbox/check.js";
-import { makeFolder } from "../../sandbox/folders.js";
-import { Libvirtd, type LibvirtdOptions, VirshLog } from "../../sandbox/libvirtd.js";
+import { Libvirtd, type LibvirtdOptions } from "../../sandbox/libvirtd.js";
 import { ManagedGuest, type ManagedGuestOptions } from "../../sandbox/managed-guest.js";
-import { createSandbox, type Sandbox } from "../../sandbox/sandbox.js";
+import type { Sandbox } from "../../sandbox/sandbox.js";
+import { VirshLog } from "../../sandbox/virsh-log.js";
 import { created, type Move, Recorder } from "../../storage-migration/stage.js";
 import { unsafeIn } from "./sent.js";
 
@@ -25,10 +25,7 @@ export class LibvirtStage implements AsyncDisposable {
   ) {}
 
   static async open(options: ManagedGuestOptions & LibvirtdOptions = {}): Promise<LibvirtStage> {
-    const logFolder = await makeFolder("livedisk-virsh-");
-    const virshLog = await VirshLog.make(logFolder.path);
-    const sandbox = await createSandbox("libvirt", { sshd: { settings: virshLog.settings } });
-    sandbox.defer(logFolder.remove);
+    const { sandbox, virshLog } = await VirshLog.inSandbox();
     try {
       const libvirtd = await Libvirtd.start(sandbox, options);
       return new LibvirtStage(sandbox, libvirtd, await ManagedGuest.start(libvirtd, sandbox.folder, options), virshLog);
