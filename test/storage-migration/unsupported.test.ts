@@ -6,6 +6,7 @@ import { existsSync } from "node:fs";
 import { truncate, writeFile } from "node:fs/promises";
 import { run, until } from "../sandbox/command.js";
 import { rawImage } from "../sandbox/disks.js";
+import { makeEncrypted, passPhrase } from "../sandbox/encrypted.js";
 import { watchOver } from "../sandbox/processes.js";
 import { onStage } from "./stage.js";
 
@@ -19,26 +20,20 @@ const asFile = (filename: string) => ({ driver: "file", filename });
 
 describe("a disk whose image is no local qcow2 or raw file", function () {
   this.timeout(120_000);
-  // qemu-img gives up on LUKS where its measure of the machine comes out as nothing, or measures for ever, as it does on a busy one
-  this.retries(5);
   const stage = onStage({ disks: (at) => [{ storage: at("path1"), bus: "virtio-scsi" }] });
-  before(() => stage().operator.execute("object-add", { "qom-type": "secret", id: "phrase", data: "abc" }));
-  const encrypt = (...args: string[]) =>
-    run("qemu-img", ["create", "-q", "--object", "secret,id=phrase,data=abc", ...args], { timeoutSeconds: 15 });
+  before(() => stage().operator.execute("object-add", { "qom-type": "secret", id: "phrase", data: passPhrase }));
 
   const kinds: Record<string, Kind> = {
     "in LUKS": {
       async make(file) {
-        const options = "key-secret=phrase,iter-time=10";
-        await encrypt("-f", "luks", "-o", options, file, "8M");
+        await makeEncrypted("luks", file);
         return { driver: "luks", "key-secret": "phrase", file: asFile(file) };
       },
       why: /it is encrypted/,
     },
     "an encrypted qcow2": {
       async make(file) {
-        const options = "encrypt.format=luks,encrypt.key-secret=phrase,encrypt.iter-time=10";
-        await encrypt("-f", "qcow2", "-o", options, file, "8M");
+        await makeEncrypted("qcow2", file);
         return { driver: "qcow2", encrypt: { format: "luks", "key-secret": "phrase" }, file: asFile(file) };
       },
       why: /it is encrypted/,
