@@ -20,7 +20,7 @@ import { pace } from "../migration/progress.js";
 import { readSnapshotMark, snapshotLasts } from "../migration/record/snapshot-mark.js";
 import type { SeenDisk, Site } from "../migration/site.js";
 import { namedNodes } from "../migration/steps/former-nodes.js";
-import { checkAlone, readableAdvice } from "../migration/steps/preflight.js";
+import { checkAlone, checkRead } from "../migration/steps/preflight.js";
 import { Watch } from "../migration/watch.js";
 import { checkManagedPull, startManagedPull } from "./managed-pull.js";
 import { nextStep, type SeenPull, type Step } from "./plan.js";
@@ -165,7 +165,7 @@ async function checkPull(site: Site, disk: string, { view, key, qdev, image, cha
   const mark = await readSnapshotMark(site.host, key, [await realPath(site.host, directoryOf(chain[0]))]);
   if (mark) throw refuse(snapshotLasts(mark), "Then run `pulumi up` again.");
   if (image.readOnly) throw refuse("it is read-only", "Nothing can be pulled into a read-only image: leave `base` out.");
-  if (image.unread !== undefined) throw refuse(`a header of its chain cannot be read (${image.unread})`, readableAdvice);
+  checkRead(image, refuse);
   checkAlone(view, image, refuse);
   const needed = image.chain.slice(1, layers + 1).reduce((sum, { allocatedBytes }) => sum + allocatedBytes, 0);
   const free = await freeBytes(site.host, directoryOf(chain[0]));

@@ -5,7 +5,6 @@ import { UnreachableError, UserError } from "../../errors.js";
 import { type Headers, type NamedImage, readHeaders } from "../../image/headers.js";
 import { DomainMissing, type GuestView } from "../hypervisor.js";
 import { type DomainXml, readDomain } from "./domain-xml.js";
-import { readState } from "./domstats.js";
 import { type Progress, progressIn } from "./progress.js";
 import { type DomainSaid, viewOf } from "./view.js";
 import type { Virsh } from "./virsh.js";
@@ -69,7 +68,7 @@ const listAll = "list --all --name --uuid";
  * --block` does: between the end of a pull and its dismissal, which is libvirt's to do, that question ends QEMU 7.2 (a SIGSEGV in
  * bdrv_refresh_filename(); 4 of 6 guests that were asked all the time ended so, and 2 of 48 that were asked once in a while).
  */
-const perDomain = ["domstats --state --nowait --domain", "dumpxml --domain", "dumpxml --inactive --domain"] as const;
+const perDomain = ["domstate --domain", "dumpxml --domain", "dumpxml --inactive --domain"] as const;
 
 async function lookAt(virsh: Virsh, names: readonly string[]): Promise<ReadonlyMap<string, Answer>> {
   const questions = names.flatMap((name) => perDomain.map((fixed) => command(fixed, name)));
@@ -117,7 +116,7 @@ function tell(
   return {
     live: definition,
     persistent: lasting.includes(definition.uuid) ? readDomain(inactive.text) : undefined,
-    state: readState(state && "text" in state ? state.text : ""),
+    state: state && "text" in state ? state.text.trim() : "no state",
   };
 }
 

@@ -15,7 +15,7 @@ export interface DomainSaid {
   live: DomainXml;
   /** As it will start next; undefined for a transient domain, which will not. */
   persistent: DomainXml | undefined;
-  /** Of the running domain, as virsh calls it. */
+  /** As `virsh domstate` calls it. */
   state: string;
   /** By path of the active image: its own header and those below it, as far as they were read; or why not. */
   headers: ReadonlyMap<string, Headers>;

@@ -18,15 +18,13 @@ export async function checkFeatures(site: Site, disk: string, verb = "move"): Pr
   throw complaint(site, { verb, disk, why, advice: "QEMU 7.2 has all that is needed: restart the guest on that or a newer one." });
 }
 
-export const readableAdvice = "Let this host account read all its layers, then run `pulumi up` again.";
-
 /** What of the disk itself forbids a move. */
 export function checkDisk(site: Site, view: GuestView, disk: SeenDisk): void {
   const refuse = (why: string, advice: string) => complaint(site, { verb: "move", disk: disk.disk, why, advice });
   const { image } = disk;
   if (image.readOnly)
     throw refuse("it is read-only", "A read-only disk has no writes to keep: copy its files and change the guest's configuration.");
-  if (image.unread !== undefined) throw refuse(`a header of its chain cannot be read (${image.unread})`, readableAdvice);
+  checkRead(image, refuse);
   const { way, bitmaps, internalSnapshots } = leftBehind(site, image);
   const { loses } = site.options;
   if (bitmaps.length > 0 && !loses.includes("bitmaps")) {
@@ -38,6 +36,15 @@ export function checkDisk(site: Site, view: GuestView, disk: SeenDisk): void {
     throw refuse(why, 'Add "internal-snapshots" to `loses` if they may stay behind with the old image.');
   }
   checkAlone(view, image, refuse);
+}
+
+/** What lies in the headers was seen: sizes, bitmaps, snapshots. */
+export function checkRead({ unread }: ImageView, refuse: (why: string, advice: string) => Error): void {
+  if (unread === undefined) return;
+  throw refuse(
+    `a header of its chain cannot be read (${unread})`,
+    "Let this host account read all its layers, then run `pulumi up` again.",
+  );
 }
 
 /** Nobody else's job works on the disk: asked before the first byte, and again before each job of ours. */
