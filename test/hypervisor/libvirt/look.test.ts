@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { domainDisk } from "../../../provider/domain-disk/lifecycle.js";
 import { DomainMissing, type ImageView, shutOff } from "../../../provider/hypervisor/hypervisor.js";
 import { storageMigration } from "../../../provider/storage-migration/lifecycle.js";
 import { run } from "../../sandbox/command.js";
@@ -87,18 +88,22 @@ describe("a domain of libvirt's", function () {
     assert.match(media.vdc?.kind === "unsupported" ? media.vdc.why : "", /none\.qcow2/);
   });
 
-  it("that runs on a layer which cannot be read is seen all the same, and its disk is not moved", async () => {
-    const guest = await bench.define("unread");
-    await run("rm", [bench.at("unread/base.qcow2")]);
+  it("that runs on a layer which cannot be read is seen all the same, and its disk is neither moved nor pulled up", async () => {
+    const base = await bench.image("unread/base.qcow2");
+    const middle = await bench.image("unread/middle.qcow2", { backing: "base.qcow2" });
+    const top = await bench.image("unread/top.qcow2", { backing: "middle.qcow2" });
+    const guest = await bench.define("unread", { devices: diskXml(top) });
+    await run("rm", [middle]);
     const image = await imageOf("unread");
     assert.deepEqual(
       image.chain.map(({ path }) => path),
-      [bench.at("unread/top.qcow2"), bench.at("unread/base.qcow2")],
+      [top, middle, base],
     );
-    assert.match(image.unread ?? "", /base\.qcow2/);
-    const domain = { libvirt: guest.name, uri: bench.libvirtd.uri };
-    const said = await refusal(storageMigration, { host: bench.sandbox.host, domain, disks: ["vda"], destination: bench.at("elsewhere") });
-    assert.match(said, /a header of its chain cannot be read \(.*base\.qcow2.*Let this host account read all its layers/);
+    assert.match(image.unread ?? "", /middle\.qcow2/);
+    const of = { host: bench.sandbox.host, domain: { libvirt: guest.name, uri: bench.libvirtd.uri } };
+    const said = /a header of its chain cannot be read \(.*middle\.qcow2.*Let this host account read all its layers/;
+    assert.match(await refusal(storageMigration, { ...of, disks: ["vda"], destination: bench.at("elsewhere") }), said);
+    assert.match(await refusal(domainDisk, { ...of, disk: "vda", base }), said);
   });
 
   it("answers after libvirtd was started anew, and its end is no missing domain", async () => {
