@@ -1,0 +1,72 @@
+/** Runs test files in worker processes, and tells how each of their tests ended. */
+
+import { existsSync, readdirSync } from "node:fs";
+import path from "node:path";
+import Mocha from "mocha";
+import type { Result } from "./known-broken.js";
+
+const perTestMs = 60_000;
+
+/** Real processes and whole scenarios come after what needs a fraction of a second; the shorter ones last, so that no worker waits long for the other. */
+const lateFolders = ["engine", "e2e", "sandbox"];
+
+/** All compiled test files whose source is still there, in the order in which they run. */
+export function testFiles(folder = __dirname): string[] {
+  const compiled = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".test.js"));
+  const files = compiled.filter((file) => existsSync(path.join(folder, "../../test", file.replace(/\.js$/, ".ts"))));
+  const turn = (file: string) => lateFolders.indexOf(file.split(path.sep)[0] ?? "");
+  return files.sort((a, b) => turn(a) - turn(b) || a.localeCompare(b)).map((file) => path.join(folder, file));
+}
+
+/** As `test/e2e/move.test.js`: where the repository lies is no part of it. */
+export function nameOf(file: string): string {
+  return path.join("test", path.relative(__dirname, file));
+}
+
+export interface SuiteOptions {
+  /** Part of a title: only such tests run. */
+  only?: string | undefined;
+  /** Two noisy cores carry two guests at a time: what fails for want of time gets one more turn, and is named. */
+  retries: 0 | 1;
+  /** `count`: one line at the end, for a run whose failures are wanted. */
+  reporter: "spec" | "count";
+}
+
+/** Says nothing of a test's failure: whoever asked for it tells that. */
+class CountReporter extends Mocha.reporters.Base {
+  constructor(runner: Mocha.Runner, options: Mocha.MochaOptions) {
+    super(runner, options);
+    let ended = 0;
+    runner.on("test end", () => process.stdout.write(`\r${++ended} ended`));
+    runner.once("end", () => process.stdout.write("\n"));
+  }
+}
+
+export function runSuite(files: readonly string[], { only, retries, reporter }: SuiteOptions): Promise<Result[]> {
+  const mocha = new Mocha({
+    timeout: perTestMs,
+    slow: 10_000,
+    reporter: reporter === "spec" ? "spec" : CountReporter,
+    forbidOnly: true,
+    // every file in a process of its own turn: a scenario waits for its guest most of the time
+    parallel: true,
+    jobs: 2,
+    retries,
+    ...(only === undefined ? {} : { fgrep: only }),
+  });
+  for (const file of files) mocha.addFile(file);
+  const results: Result[] = [];
+  return new Promise((resolve) => {
+    const runner = mocha.run(() => resolve(results));
+    runner.on("pass", (test) => results.push({ title: test.fullTitle(), state: "passed" }));
+    runner.on("pending", (test) => results.push({ title: test.fullTitle(), state: "skipped" }));
+    runner.on("fail", (test, reason: { message?: string }) => {
+      results.push({ title: test.fullTitle(), state: "failed", message: firstLine(reason.message ?? String(reason)) });
+    });
+    runner.on("retry", (test, reason: { message: string }) => console.log(`    once more: ${test.fullTitle()} (${reason.message})`));
+  });
+}
+
+function firstLine(text: string): string {
+  return text.split("\n")[0] ?? "";
+}
