@@ -4,6 +4,7 @@
  */
 
 import { BugError, impossible, UserError } from "../errors.js";
+import { machineOf } from "../host/machine.js";
 import type { Run } from "../lifecycle.js";
 import { jobsOf, manifestOf, of, one, written } from "./chosen.js";
 import { complaint } from "./complaint.js";
@@ -31,28 +32,31 @@ import { Tending } from "./tending.js";
 import { Watch } from "./watch.js";
 
 /** Brings the disks where they are wanted (`arrive`), or brings to an end what was begun (`withdraw`). Holds the places of all of them. */
-export function moveDisks(site: Site, places: HeldPlaces, goal: Goal, outcome: Outcome): Promise<Seen> {
-  return new Move(site, places, goal, outcome).run();
+export async function moveDisks(site: Site, places: HeldPlaces, goal: Goal, outcome: Outcome): Promise<Seen> {
+  const host = { machine: await machineOf(site.host), name: site.host.name };
+  return new Move({ site, place: new Place(host, site.run.movesPerHost) }, places, goal, outcome).run();
 }
 
 /** Steps that bring load onto the host's storage, or begin what will: they wait for their turn. What lets a guest go on never waits. */
 const loading: ReadonlySet<Step["step"]> = new Set(["begin", "copy", "start-mirror", "collapse", "fold"]);
 
 class Move {
+  private readonly site: Site;
+  private readonly place: Place;
   private readonly watch: Watch;
   private readonly space: SourceSpace;
-  private readonly place: Place;
   private readonly tending: Tending;
 
   constructor(
-    private readonly site: Site,
+    { site, place }: { site: Site; place: Place },
     private readonly places: HeldPlaces,
     private readonly goal: Goal,
     private readonly outcome: Outcome,
   ) {
+    this.site = site;
+    this.place = place;
     this.watch = new Watch(site.options.stallSeconds);
     this.space = new SourceSpace(site);
-    this.place = new Place(site.host.name, site.run.movesPerHost);
     this.tending = new Tending(site);
   }
 

@@ -9,13 +9,13 @@ const stallError = "stallSeconds is a whole number of seconds, 10 or more";
 
 export const moveOptions = z.strictObject({
   /**
-   * `mirror`: the layers below the active one are copied, then the active image is mirrored and switched (design 3.2).
+   * `mirror`: the layers below the active one are copied, then the active image is mirrored and switched.
    * `snapshot`: an overlay takes the guest's writes, so that everything below it holds still, for all disks at one point in time;
-   * all of that is copied, and only the small overlay is mirrored (design 3.3). From the freeze to the end a boot must not take
-   * the old path, so it wants `restartDuringMove`.
+   * all of that is copied, and only the small overlay is mirrored. Between the freeze and the end of the move a plain guest must not
+   * be started from the old path; therefore `restartDuringMove` is required for it.
    * Either way the chain afterwards has the same names and the same length, unless `collapse` is `none`.
    * @default "mirror"
-   * @throws UserError for `snapshot` on plain QMP without `restartDuringMove`, and on libvirt
+   * @throws UserError for `snapshot` on plain QMP without `restartDuringMove`
    */
   strategy: z.enum(["mirror", "snapshot"], { error: 'strategy is "mirror" or "snapshot"' }).default("mirror"),
   /**

@@ -1,4 +1,7 @@
-/** How many moves of one host run side by side: copies and mirrors share its storage, and each is slower for every other one. */
+/**
+ * How many moves of one host run side by side: copies and mirrors share its storage, and each is slower for every other one.
+ * Each provider process has a queue of its own for a host: the stack's, and one for each explicit Provider.
+ */
 
 import type { Run } from "../lifecycle.js";
 import { pause } from "./record/lock.js";
@@ -22,12 +25,13 @@ export class Place {
   private readonly token = {};
   private readonly line: Line;
 
+  /** @param host `machine` tells hosts apart (host/machine.ts), `name` is for messages */
   constructor(
-    private readonly host: string,
+    private readonly host: { machine: string; name: string },
     private readonly movesAtOnce = defaultMovesPerHost,
   ) {
-    this.line = lines.get(host) ?? { running: new Set(), waiting: [], changed: Promise.withResolvers() };
-    lines.set(host, this.line);
+    this.line = lines.get(host.machine) ?? { running: new Set(), waiting: [], changed: Promise.withResolvers() };
+    lines.set(host.machine, this.line);
   }
 
   /**
@@ -69,6 +73,6 @@ export class Place {
   private waits(seconds: number): string {
     const before = this.line.waiting.indexOf(this.token);
     const others = before > 0 ? `, ${before} wait before it` : "";
-    return `waits for its turn, ${seconds} s: ${this.line.running.size} at work on ${this.host}${others} (livedisk:movesPerHost ${this.movesAtOnce})`;
+    return `waits for its turn, ${seconds} s: ${this.line.running.size} at work on ${this.host.name}${others} (livedisk:movesPerHost ${this.movesAtOnce})`;
   }
 }
