@@ -1,4 +1,4 @@
-/** Every argument says what it is, its default and what is refused: where a program's author reads it, and in the README. */
+/** Every argument says what it is, its default and what is refused: where a program's author reads it, and in docs/reference.md. */
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -72,9 +72,9 @@ describe("the documentation of the arguments", () => {
     assert.deepEqual(bare && lacking(bare), ["what it is", "@default", "@throws"]);
   });
 
-  it("is in the README: a row for every argument", () => {
-    const readme = readFileSync(path.join(root, "README.md"), "utf8");
-    const rows = readme.split("\n").filter((line) => line.startsWith("| "));
+  it("is in docs/reference.md: a row for every argument", () => {
+    const reference = readFileSync(path.join(root, "docs/reference.md"), "utf8");
+    const rows = reference.split("\n").filter((line) => line.startsWith("| "));
     const named = new Set(
       rows.flatMap((row) => [...(row.split("|")[1] ?? "").matchAll(/`(?:host\.|domain\.)?(\w+)`/g)].map(([, name]) => name)),
     );

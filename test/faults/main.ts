@@ -1,6 +1,6 @@
 /**
  * `npm run faults -- [--all] [--continue] [--seed <number>] [--least <number>] [--workers <number>] [--only <part of a point's title>] [--json]`:
- * records a whole move of each strategy, breaks moves at the points of it, and looks at all that must hold. See README.md.
+ * records a whole move of each strategy, breaks moves at the points of it, and looks at all that must hold. See docs/testing.md.
  */
 
 import { parseArgs } from "node:util";

@@ -1,0 +1,47 @@
+/** The pages lead to each other, and to files that are there. */
+
+import assert from "node:assert/strict";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import path from "node:path";
+
+const root = path.resolve(__dirname, "../..");
+
+const pages = [
+  ...readdirSync(root).filter((name) => name.endsWith(".md")),
+  ...readdirSync(path.join(root, "docs"), { recursive: true, encoding: "utf8" }).map((name) => path.join("docs", name)),
+].filter((name) => name.endsWith(".md"));
+
+/** Links to files, without their part of a page. */
+function linksOf(text: string): string[] {
+  return [...text.matchAll(/\]\(([^)#\s]+)/g)].map(([, link = ""]) => link).filter((link) => !/^[a-z]+:/.test(link));
+}
+
+describe("the pages of the documentation", () => {
+  for (const page of pages) {
+    it(`lead only to files that are there: ${page}`, () => {
+      const links = linksOf(readFileSync(path.join(root, page), "utf8"));
+      assert.deepEqual(
+        links.filter((link) => !existsSync(path.join(root, path.dirname(page), link))),
+        [],
+      );
+    });
+  }
+
+  it("are all reached from the README", () => {
+    const reached = new Set<string>();
+    const follow = (page: string): void => {
+      if (reached.has(page) || !page.endsWith(".md")) return;
+      reached.add(page);
+      for (const link of linksOf(readFileSync(path.join(root, page), "utf8"))) follow(path.join(path.dirname(page), link));
+    };
+    follow("README.md");
+    assert.deepEqual(
+      pages.filter((page) => !reached.has(page) && existsSync(path.join(root, page))),
+      [],
+    );
+  });
+
+  it("would be found with a link that leads nowhere", () => {
+    assert.deepEqual(linksOf("see [this](docs/no-such.md#part) and [that](https://example.org)"), ["docs/no-such.md"]);
+  });
+});
