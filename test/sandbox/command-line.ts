@@ -10,8 +10,20 @@ export type Style = "blockdev" | "drive";
 export type OtherImages = Readonly<Record<string, string>>;
 
 export function diskArguments(disks: readonly Disk[], style: Style, others: OtherImages): string[] {
-  const controller = disks.some((disk) => disk.bus === "virtio-scsi") ? ["-device", "virtio-scsi-pci,id=scsi0"] : [];
-  return [...controller, ...disks.flatMap((disk) => oneDisk(disk, style, others[disk.id]))];
+  return [...controllers(disks), ...disks.flatMap((disk) => oneDisk(disk, style, others[disk.id]))];
+}
+
+/** The same devices at the same places of their buses, without ids and serial numbers, and with nothing behind them. */
+export function hollowDiskArguments(disks: readonly Disk[]): string[] {
+  const hollow = disks.flatMap(({ bus, options }, index) => [
+    ...blockdev({ driver: "null-co", "node-name": `nothing-${index}`, size: 2 ** 20, "read-zeroes": true }),
+    ...["-device", [...drivers[bus], `drive=nothing-${index}`, ...(options.deviceOptions ?? [])].join(",")],
+  ]);
+  return [...controllers(disks), ...hollow];
+}
+
+function controllers(disks: readonly Disk[]): string[] {
+  return disks.some((disk) => disk.bus === "virtio-scsi") ? ["-device", "virtio-scsi-pci,id=scsi0"] : [];
 }
 
 /**

@@ -1,35 +1,22 @@
 /** A real QEMU with a real Linux guest that writes records without pause, and says which of them are safe. */
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, openSync } from "node:fs";
-import { copyFile, mkdir, readdir, readFile, readlink } from "node:fs/promises";
+import { closeSync, fstatSync, openSync } from "node:fs";
+import { copyFile, mkdir, readdir, readFile, readlink, rm } from "node:fs/promises";
 import path from "node:path";
 import { until } from "./command.js";
-import { diskArguments, type OtherImages, type Style } from "./command-line.js";
-import { type Disk, type DiskOptions, makeImages, planDisks } from "./disks.js";
-import { kernelArguments, writeInitramfs } from "./initramfs.js";
+import { diskArguments, type OtherImages } from "./command-line.js";
+import { type Disk, makeImages, planDisks } from "./disks.js";
+import type { GuestOptions } from "./guest-options.js";
+import { guestInitramfs, kernelArguments, toldArguments } from "./initramfs.js";
 import { guestKernel } from "./kernel.js";
+import { machineArguments } from "./machine.js";
 import { mourn, watchOver } from "./processes.js";
 import { qemuCommand } from "./qemu.js";
+import { isRestorable, restoringArguments, savedRam, saysUnloadable, tell } from "./saved-guest.js";
 import { SerialLog } from "./serial.js";
 
-export interface GuestOptions {
-  /** Holds sockets, logs, kernel and, unless a disk says otherwise, `path1` with its images and an empty `path2`. */
-  folder: string;
-  /** Default: one disk of two layers in `<folder>/path1`. */
-  disks?: readonly DiskOptions[];
-  /** @default "blockdev" */
-  style?: Style;
-  uuid?: string;
-  /** The id of a CD drive with nothing in it. */
-  emptyDrive?: string;
-  /** More of the command line, for what has no name here. */
-  extraArguments?: readonly string[];
-  /** Default: the QEMU that was chosen for this run (qemu.ts). Another one must see `folder` under the same path. */
-  command?: readonly string[];
-  /** What the guest rests between two records. @default 40 */
-  pauseMs?: number;
-}
+export type { GuestOptions };
 
 /** A disk of a running or stopped guest, with what a check of its images must know. */
 export interface GuestDisk extends Disk {
@@ -43,7 +30,7 @@ export async function startGuest(options: GuestOptions): Promise<Guest> {
   const disks = planDisks(options.disks ?? [{ storage: path.join(folder, "path1") }]);
   for (const disk of disks) await makeImages(disk);
   await copyFile((await guestKernel()).image, path.join(folder, "vmlinux"));
-  await writeInitramfs(path.join(folder, "initramfs"));
+  await copyFile((await guestInitramfs()).file, path.join(folder, "initramfs"));
   const guest = new Guest(options, disks);
   await guest.boot();
   return guest;
@@ -117,23 +104,14 @@ export class Guest implements AsyncDisposable {
    */
   async boot(others: OtherImages = {}): Promise<void> {
     if (this.state() === "running") throw new Error("The guest runs already.");
-    const mark = this.#serial.mark();
-    const log = openSync(path.join(this.options.folder, "qemu.log"), "a");
-    const [program = "", ...before] = this.options.command ?? qemuCommand();
-    const args = [...before, ...this.#arguments(others)];
-    this.#child = watchOver(spawn(program, args, { stdio: ["ignore", log, log] }), "qemu");
-    closeSync(log);
-    try {
-      await until(
-        90,
-        () => this.#isReady(mark),
-        () => `The guest did not come up within 90 s. ${this.#lastWords()}`,
-      );
-      await this.waitForRecords(1);
-    } catch (reason) {
-      await this.kill();
-      const said = await readFile(path.join(this.options.folder, "qemu.log"), "utf8");
-      throw new Error(`${reason instanceof Error ? reason.message : reason} QEMU said: ${said.slice(-1500)}`, { cause: reason });
+    for (const turn of ["first", "last"] as const) {
+      const layout = { ...this.options, disks: this.disks };
+      const ram = isRestorable(layout) ? await savedRam(layout) : undefined;
+      const failure = await this.#start(others, ram);
+      if (failure === undefined) return;
+      if (ram === undefined || !saysUnloadable(failure.message) || turn === "last") throw failure;
+      console.warn(`The RAM of a test guest that was saved in ${ram} does not load, and is made again. ${failure.message}`);
+      await rm(ram, { force: true });
     }
   }
 
@@ -181,20 +159,42 @@ export class Guest implements AsyncDisposable {
     return `The guest's last words: ${JSON.stringify(this.#serial.textSince(0).slice(-500))}`;
   }
 
-  #arguments(others: OtherImages): string[] {
-    const { folder, style = "blockdev", pauseMs } = this.options;
-    const inFolder = (name: string) => path.join(folder, name).replaceAll(",", ",,");
+  /** @returns why the guest did not come up, with QEMU's words; it has ended then */
+  async #start(others: OtherImages, ram: string | undefined): Promise<Error | undefined> {
+    const mark = this.#serial.mark();
+    const log = path.join(this.options.folder, "qemu.log");
+    const said = openSync(log, "a");
+    const before = fstatSync(said).size;
+    const [program = "", ...more] = this.options.command ?? qemuCommand();
+    const args = [...more, ...this.#arguments(others, ram)];
+    this.#child = watchOver(spawn(program, args, { stdio: [ram === undefined ? "ignore" : "pipe", said, said] }), "qemu");
+    closeSync(said);
+    try {
+      if (ram !== undefined) await tell(this.#child, this.operatorSocket, toldArguments(this.#told()));
+      const late = () => `The guest did not come up within 90 s. ${this.#lastWords()}`;
+      await until(90, () => this.#isReady(mark), late);
+      await this.waitForRecords(1);
+      return undefined;
+    } catch (reason) {
+      // it runs and is silent: what it was restored from may be why
+      if (ram !== undefined && this.state() === "running" && this.#serial.mark() === mark) await rm(ram, { force: true });
+      await this.kill();
+      const words = (await readFile(log)).subarray(before).toString().slice(-1500);
+      return new Error(`${reason instanceof Error ? reason.message : reason} QEMU said: ${words}`, { cause: reason });
+    }
+  }
+
+  #told() {
     const first = 1 + Math.max(0, ...this.#written().map((disk) => this.acknowledged(disk.id)));
-    const append = kernelArguments({ disks: this.#written().map(({ guestName }) => guestName), first, pauseMs });
-    return [
-      ...["-M", "q35,accel=tcg", "-m", "256", "-nodefaults", "-display", "none", "-no-reboot"],
-      ...["-kernel", path.join(folder, "vmlinux"), "-initrd", path.join(folder, "initramfs"), "-append", append],
-      ...["-chardev", `file,id=serial0,path=${inFolder("serial.log")},append=on`, "-serial", "chardev:serial0"],
-      ...["-qmp", `unix:${inFolder("qmp.sock")},server=on,wait=off`, "-qmp", `unix:${inFolder("operator.sock")},server=on,wait=off`],
-      ...(this.options.uuid === undefined ? [] : ["-uuid", this.options.uuid]),
-      ...diskArguments(this.disks, style, others),
-      ...(this.options.emptyDrive === undefined ? [] : ["-device", `ide-cd,id=${this.options.emptyDrive}`]),
-      ...(this.options.extraArguments ?? []),
-    ];
+    return { disks: this.#written().map(({ guestName }) => guestName), first, pauseMs: this.options.pauseMs };
+  }
+
+  #arguments(others: OtherImages, ram: string | undefined): string[] {
+    const { folder, style = "blockdev", emptyDrive, uuid, extraArguments = [] } = this.options;
+    const files = { folder, kernel: path.join(folder, "vmlinux"), initramfs: path.join(folder, "initramfs") };
+    // a restored guest that is reset boots by the same command line as any other
+    const machine = { ...files, append: kernelArguments(this.#told()), emptyDrive, disks: diskArguments(this.disks, style, others) };
+    const restored = ram === undefined ? [] : restoringArguments(ram);
+    return [...machineArguments(machine), ...(uuid === undefined ? [] : ["-uuid", uuid]), ...restored, ...extraArguments];
   }
 }

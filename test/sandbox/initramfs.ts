@@ -1,10 +1,12 @@
 /** What the test guest runs: a script that starts a writer of checksummed records for every disk. */
 
-import { copyFile, mkdir, writeFile } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { copyFile, mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { run } from "./command.js";
 import { findProgram } from "./install.js";
-import { guestKernel, moduleOrder } from "./kernel.js";
+import { cacheFolder, guestKernel, moduleOrder } from "./kernel.js";
 
 /**
  * The guest's first process, and by fork one writer per disk. Nothing else is ever started, so that an emulated processor has little to do
@@ -12,6 +14,9 @@ import { guestKernel, moduleOrder } from "./kernel.js";
  *
  * A record is a line of 64 bytes, 64 times: the sequence number decides every byte of it. It is said to be safe
  * (`W <disk> <number> <duration>us`) only after its fsync returned. See record.ts for the same rules, read back.
+ *
+ * A guest whose kernel's command line names no disks asks for them on its second serial line, with nothing read from any disk yet: there its
+ * RAM is saved, and whoever is restored from that is told (saved-guest.ts).
  */
 const init = String.raw`#!/bin/perl
 my %call = (fsync => 74, mount => 165, clock_gettime => 228, finit_module => 313);
@@ -40,12 +45,21 @@ sub writes {
   }
 }
 
-my $options = ""; # no literal: a system call may write to what it is given
-my %told = map { /^livedisk\.(\w+)=(.*)$/ ? ($1 => $2) : () } split(" ", line("/proc/cmdline"));
-for my $module (qw(${moduleOrder.join(" ")})) {
+sub load {
+  my ($module, $options) = (@_, ""); # no literal: a system call may write to what it is given
   open(my $file, "<", "/lib/$module.ko");
   syscall($call{finit_module}, fileno($file), $options, 0) == 0 or print "module $module failed: $!\n";
 }
+
+# opened before it asks: what arrives on a line that nobody has open is lost
+sub ask { open(my $answers, "+<", "/dev/ttyS1") or fail("(nobody to ask)"); print "ASK\n"; return scalar(<$answers>); }
+sub told { return map { /^livedisk\.(\w+)=(.*)$/ ? ($1 => $2) : () } split(" ", $_[0]); }
+
+my ($last, @before) = reverse(qw(${moduleOrder.join(" ")}));
+load($_) for reverse(@before);
+my %told = told(line("/proc/cmdline"));
+%told = told(ask()) unless exists $told{disks};
+load($last);
 my @disks = split(",", $told{disks}) or fail("(none named)");
 for my $disk (@disks) {
   for (1 .. 40) { last if -b "/dev/$disk"; rest(0.05); }
@@ -70,31 +84,72 @@ export interface BootOptions {
 }
 
 /** The kernel's command line. */
-export function kernelArguments({ disks, first, pauseMs = usualPauseMs }: BootOptions): string {
-  // no_timer_check: on a busy machine an emulated timer is late, and the kernel would give it up with a panic
-  const kernel = "console=ttyS0 quiet panic=-1 no_timer_check nokaslr nosmp noreplace-smp mitigations=off cryptomgr.notests";
-  return `${kernel} livedisk.disks=${disks.join(",")} livedisk.first=${first} livedisk.pause=${pauseMs * 1000}`;
+export function kernelArguments(options: BootOptions): string {
+  return `${askingArguments} ${toldArguments(options)}`;
 }
 
-/** Writes the initramfs to `file`, uncompressed: the guest would unpack it slowly. Cheap (0.1 s): made anew for every guest. */
-export async function writeInitramfs(file: string): Promise<void> {
-  const kernel = await guestKernel();
-  const root = `${file}.root`;
-  for (const folder of ["dev", "proc", "sys", "lib"]) await mkdir(path.join(root, folder), { recursive: true });
-  for (const module of moduleOrder) await copyFile(path.join(kernel.modules, `${module}.ko`), path.join(root, "lib", `${module}.ko`));
+/** That of a guest that asks for the rest. */
+// no_timer_check: on a busy machine an emulated timer is late, and the kernel would give it up with a panic
+export const askingArguments = "console=ttyS0 quiet panic=-1 no_timer_check nokaslr nosmp noreplace-smp mitigations=off cryptomgr.notests";
+
+/** What such a guest is answered. */
+export function toldArguments({ disks, first, pauseMs = usualPauseMs }: BootOptions): string {
+  return `livedisk.disks=${disks.join(",")} livedisk.first=${first} livedisk.pause=${pauseMs * 1000}`;
+}
+
+export interface Initramfs {
+  file: string;
+  /** Of all that is in it. */
+  hash: string;
+}
+
+let making: Promise<Initramfs> | undefined;
+
+/** The initramfs, made and kept when this is the first time for this content; uncompressed: the guest would unpack it slowly. */
+export function guestInitramfs(): Promise<Initramfs> {
+  making ??= makeOnce().catch((reason: unknown) => {
+    making = undefined;
+    throw reason;
+  });
+  return making;
+}
+
+async function makeOnce(): Promise<Initramfs> {
+  const contents = await listContents();
+  const hash = createHash("sha256").update(init);
+  for (const [name, file] of contents) hash.update(`\0${name}\0`).update(await readFile(file));
+  const made = { hash: hash.digest("hex"), file: "" };
+  made.file = path.join(cacheFolder, `initramfs-${made.hash.slice(0, 16)}`);
+  if (existsSync(made.file)) return made;
+  const workshop = await mkdtemp(path.join(cacheFolder, "initramfs-"));
+  try {
+    await pack(contents, path.join(workshop, "root"), path.join(workshop, "packed"));
+    await rename(path.join(workshop, "packed"), made.file);
+  } finally {
+    await rm(workshop, { recursive: true, force: true });
+  }
+  return made;
+}
+
+async function pack(contents: ReadonlyMap<string, string>, root: string, to: string): Promise<void> {
+  for (const folder of ["dev", "proc", "sys"]) await mkdir(path.join(root, folder), { recursive: true });
+  for (const [name, file] of contents) {
+    await mkdir(path.dirname(path.join(root, name)), { recursive: true });
+    await copyFile(file, path.join(root, name));
+  }
   await writeFile(path.join(root, "init"), init, { mode: 0o755 });
-  await addPerl(root);
-  const pack = `cd "$1" && find . | cpio --create --format=newc --quiet >"$2" && rm -r "$1"`;
-  await run("sh", ["-c", pack, "sh", root, file]);
+  await run("sh", ["-c", `cd "$1" && find . | cpio --create --format=newc --quiet >"$2"`, "sh", root, to]);
 }
 
-async function addPerl(root: string): Promise<void> {
+/** Where each file of it comes from, by its path in it; the script itself aside. */
+async function listContents(): Promise<ReadonlyMap<string, string>> {
+  const kernel = await guestKernel();
   const perl = findProgram("perl");
   if (perl === undefined) throw new Error("Unable to make the test guest: there is no perl. Install the package perl-base.");
   const libraries = (await run("ldd", [perl])).match(/\/\S+/g) ?? [];
-  for (const file of [perl, ...libraries]) {
-    const there = path.join(root, file === perl ? "/bin/perl" : file);
-    await mkdir(path.dirname(there), { recursive: true });
-    await copyFile(file, there);
-  }
+  return new Map([
+    ...moduleOrder.map((module) => [`lib/${module}.ko`, path.join(kernel.modules, `${module}.ko`)] as const),
+    ["bin/perl", perl] as const,
+    ...libraries.map((file) => [file.slice(1), file] as const),
+  ]);
 }

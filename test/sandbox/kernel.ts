@@ -9,18 +9,18 @@ import path from "node:path";
 import { run } from "./command.js";
 import { updatePackageLists } from "./install.js";
 
-/** The order in which the guest loads them: each needs those before it. */
+/** The order in which the guest loads them: each needs those before it. Only with the last one it finds its disks, and reads from them. */
 export const moduleOrder = [
   "virtio_ring",
   "virtio",
-  "virtio_pci_legacy_dev",
-  "virtio_pci_modern_dev",
-  "virtio_pci",
   "virtio_blk",
   "scsi_common",
   "scsi_mod",
   "virtio_scsi",
   "sd_mod",
+  "virtio_pci_legacy_dev",
+  "virtio_pci_modern_dev",
+  "virtio_pci",
 ] as const;
 
 export interface Kernel {

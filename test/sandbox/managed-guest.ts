@@ -5,7 +5,7 @@ import path from "node:path";
 import { until } from "./command.js";
 import { type Disk, type DiskOptions, makeImages, planDisks } from "./disks.js";
 import type { GuestDisk } from "./guest.js";
-import { kernelArguments, writeInitramfs } from "./initramfs.js";
+import { guestInitramfs, kernelArguments } from "./initramfs.js";
 import { guestKernel } from "./kernel.js";
 import type { Libvirtd } from "./libvirtd.js";
 import { SerialLog } from "./serial.js";
@@ -50,7 +50,7 @@ export class ManagedGuest {
     const disks = planDisks(options.disks?.(at) ?? [{ storage: at("path1") }]);
     for (const disk of disks) await makeImages(disk);
     await copyFile((await guestKernel()).image, at("vmlinux"));
-    await writeInitramfs(at("initramfs"));
+    await copyFile((await guestInitramfs()).file, at("initramfs"));
     const guest = new ManagedGuest(libvirtd, name, folder, disks, options);
     await guest.define();
     await guest.boot();
