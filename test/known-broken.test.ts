@@ -29,4 +29,14 @@ describe("rows that are known to be broken", () => {
       '"a row that went" is listed in test/known-broken.json, and there is no such test.',
     ]);
   });
+
+  it("are not among those that needed a second turn, and which are counted however that one ended", () => {
+    const again: Result[] = [
+      { title: "a slow row", state: "passed", firstFailure: "late" },
+      { title: "a row that fails twice", state: "failed", message: "lost 3", firstFailure: "late" },
+      { title: "a row that fails", state: "failed", firstFailure: "lost 3" },
+    ];
+    const verdict = judge([...again, ...results], { "a row that fails": "the next issue" }, "some");
+    assert.deepEqual(verdict.again, again.slice(0, 2));
+  });
 });

@@ -21,6 +21,8 @@ export interface Result {
   state: "passed" | "failed" | "skipped";
   /** Of a failed one: the first line of what was thrown. */
   message?: string;
+  /** Of one that had a second turn: the first line of what its first one threw. */
+  firstFailure?: string;
 }
 
 export interface Verdict {
@@ -29,6 +31,8 @@ export interface Verdict {
   skipped: number;
   /** Listed, and failed. */
   broken: readonly Result[];
+  /** Had a second turn, however that one ended; the listed ones aside. */
+  again: readonly Result[];
   /** What is wrong with the list itself, a sentence each; each counts as a failure. */
   complaints: readonly string[];
 }
@@ -48,6 +52,7 @@ export function judge(results: readonly Result[], known: KnownBroken, scope: "al
     failed: count("failed") + complaints.length,
     skipped: count("skipped") + results.filter((result) => isListed(result) && result.state === "skipped").length,
     broken: results.filter((result) => isListed(result) && result.state === "failed"),
+    again: results.filter((result) => !isListed(result) && result.firstFailure !== undefined),
     complaints,
   };
 }

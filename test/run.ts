@@ -1,6 +1,6 @@
 /**
  * What `npm test` runs: `npm test -- [--no-install] [--qemu host|trixie|host,trixie] [--only <part of a title>] [<part of a file's path> …]`.
- * Installs what is missing, runs the tests (the quick ones first), and ends with a line of figures.
+ * Installs what is missing, runs the tests (the quick ones first), and ends with two lines of figures.
  */
 
 import { parseArgs } from "node:util";
@@ -32,9 +32,11 @@ async function main(): Promise<number> {
   const results = await runSuite(files, { only: values.only, retries: 1, reporter: "spec" });
   const known = readKnownBroken();
   const scope = positionals.length === 0 && values.only === undefined ? "all" : "some";
-  const { passed, failed, skipped, broken, complaints } = judge(results, known, scope);
+  const { passed, failed, skipped, broken, again, complaints } = judge(results, known, scope);
   for (const { title } of broken) console.log(`Known to be broken: ${title} (${known[title]})`);
   for (const complaint of complaints) console.log(complaint);
+  for (const { title, firstFailure } of again) console.log(`Second turn: ${title} (${firstFailure})`);
+  console.log(`${again.length} ${again.length === 1 ? "test" : "tests"} needed a second turn`);
   console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);
   return failed > 0 || passed === 0 ? 1 : 0;
 }

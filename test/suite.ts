@@ -1,6 +1,7 @@
 /** Runs test files in worker processes, and tells how each of their tests ended. */
 
 import { existsSync, readdirSync } from "node:fs";
+import os from "node:os";
 import path from "node:path";
 import Mocha from "mocha";
 import type { Result } from "./known-broken.js";
@@ -48,22 +49,30 @@ export function runSuite(files: readonly string[], { only, retries, reporter }: 
     slow: 10_000,
     reporter: reporter === "spec" ? "spec" : CountReporter,
     forbidOnly: true,
-    // every file in a process of its own turn: a scenario waits for its guest most of the time
+    // every file in a process of its own turn; two on one processor, too: a scenario waits for its guest most of the time
     parallel: true,
-    jobs: 2,
+    jobs: Math.max(2, os.availableParallelism()),
     retries,
     ...(only === undefined ? {} : { fgrep: only }),
   });
   for (const file of files) mocha.addFile(file);
   const results: Result[] = [];
+  const firstTurns = new Map<string, string>();
+  const ended = (test: Mocha.Test, end: Pick<Result, "state" | "message">) => {
+    const firstFailure = firstTurns.get(test.fullTitle());
+    results.push({ title: test.fullTitle(), ...end, ...(firstFailure !== undefined && { firstFailure }) });
+  };
   return new Promise((resolve) => {
     const runner = mocha.run(() => resolve(results));
-    runner.on("pass", (test) => results.push({ title: test.fullTitle(), state: "passed" }));
-    runner.on("pending", (test) => results.push({ title: test.fullTitle(), state: "skipped" }));
-    runner.on("fail", (test, reason: { message?: string }) => {
-      results.push({ title: test.fullTitle(), state: "failed", message: firstLine(reason.message ?? String(reason)) });
+    runner.on("pass", (test) => ended(test, { state: "passed" }));
+    runner.on("pending", (test) => ended(test, { state: "skipped" }));
+    runner.on("fail", (test, reason: { message?: string }) =>
+      ended(test, { state: "failed", message: firstLine(reason.message ?? String(reason)) }),
+    );
+    runner.on("retry", (test, reason: { message: string }) => {
+      firstTurns.set(test.fullTitle(), firstLine(reason.message));
+      console.log(`    once more: ${test.fullTitle()} (${reason.message})`);
     });
-    runner.on("retry", (test, reason: { message: string }) => console.log(`    once more: ${test.fullTitle()} (${reason.message})`));
   });
 }
 
