@@ -20,6 +20,7 @@ import { pace } from "../migration/progress.js";
 import { readSnapshotMark, snapshotLasts } from "../migration/record/snapshot-mark.js";
 import type { SeenDisk, Site } from "../migration/site.js";
 import { namedNodes } from "../migration/steps/former-nodes.js";
+import { checkOthers } from "../migration/steps/others.js";
 import { checkAlone, checkRead } from "../migration/steps/preflight.js";
 import { Watch } from "../migration/watch.js";
 import { checkManagedPull, startManagedPull } from "./managed-pull.js";
@@ -138,6 +139,8 @@ async function phaseOf(site: Site, { view, key, chain }: Omit<Looked, "seen">, b
 async function start(site: Site, { disk, base = "", looked }: Pulling, between: readonly string[]): Promise<readonly string[]> {
   const { key, image, chain } = looked;
   await checkPull(site, disk, looked, between.length);
+  const pulled = { disk, qdev: looked.qdev, active: { named: chain[0] } };
+  await checkOthers(site, [pulled], { refuse: (_, why, advice) => refusal(site, disk)(why, advice), sharing: "refused" });
   site.run.say("info", `${disk}: pulling ${between.join(", ")} up into ${chain[0]}, which then stands on ${base}.`);
   const { managed } = site.guest;
   if (managed) {

@@ -173,6 +173,17 @@ export interface ManagedGuest {
   nameOf(uuid: string): Promise<string | undefined>;
 }
 
+/** Why no job may be begun and no switch be made now, by what the hypervisor says of the guest itself. */
+export interface Blocker {
+  /** `guest`: it is migrating, or does not run here. `sharing`: other guests may have the same image. */
+  concerns: "guest" | "sharing";
+  /** The disk that it concerns; absent where it concerns all of them. */
+  qdev?: string;
+  why: string;
+  /** What the user can do about it, as a sentence. */
+  advice: string;
+}
+
 /** The process behind a monitor, as the host shows it. */
 export interface GuestProcess {
   pid: number;
@@ -212,6 +223,9 @@ export interface Guest {
 
   /** QEMU's name of a device's type (`virtio-blk-pci`, `nvme-ns`); undefined where the hypervisor does not tell. @see QEMU QMP reference, qom-get */
   deviceType(qdev: string): Promise<string | undefined>;
+
+  /** Asked right before each job of ours and each switch: one question, however many disks. Empty when nothing is in the way. */
+  blockers(qdevs: readonly string[]): Promise<readonly Blocker[]>;
 
   /** The guest's process, or undefined where the host does not let us see it (another user's). */
   process(): Promise<GuestProcess | undefined>;

@@ -22,6 +22,7 @@ import { copyOne } from "./steps/copying.js";
 import { clear, setBack, tidy } from "./steps/endings.js";
 import { collapse, fold, freeze, recordFrozen } from "./steps/freezing.js";
 import { startMirror } from "./steps/mirroring.js";
+import { checkNextStep, checkSteps, checkSwitch } from "./steps/others.js";
 import { checkAlone } from "./steps/preflight.js";
 import { SourceSpace } from "./steps/source-space.js";
 import { afterUnplugging } from "./steps/unplugged.js";
@@ -82,9 +83,11 @@ class Move {
       if (turn === "stopped") throw this.stopped(seen);
       if (turn === "waited") continue; // what was seen is old by now
       this.watch.see(step, seen);
+      await checkSteps(this.site, seen, [step, ...alike]);
       await this.take(step, seen);
       for (const next of alike) {
         if (next.step === "done" || this.site.run.stop.aborted || this.space.reason) break;
+        await checkNextStep(this.site, seen, next);
         await this.take(next, seen);
       }
     }
@@ -197,11 +200,13 @@ class Move {
     if (!first) return;
     const turns = await Promise.all(disks.map((disk) => turnOf(this.site, disk, manifestOf(disk))));
     const manifest = manifestOf(first);
+    await checkSwitch(this.site, disks, linkIn === "none" ? "undo" : "move");
     await switchDisks(this.site, turns, linkMovesIn(manifest) === linkIn ? linkTurn(first, manifest) : undefined, this.outcome);
   }
 
   private async switchManaged(seen: Seen, disks: readonly string[], to: ManagedTurn): Promise<void> {
     const { managed } = this.site.guest;
+    await checkSwitch(this.site, of(seen, disks), to === "former" ? "undo" : "move");
     if (managed) await switchManaged({ site: this.site, managed, seen, outcome: this.outcome }, of(seen, disks).map(written), to);
   }
 

@@ -8,7 +8,8 @@ import { BugError } from "../errors.js";
 import { realPath, statFiles } from "../host/files.js";
 import type { GuestView } from "../hypervisor/hypervisor.js";
 import type { Part, SnapshotManifest } from "./manifest.js";
-import { checkDisk, checkExternal, checkHypervisor, checkNamesAreFree } from "./preflight.js";
+import { checkDisks } from "./others.js";
+import { checkDisk, checkExternal, checkHypervisor, checkNamesAreFree, verb } from "./preflight.js";
 import { writeSnapshotRecords } from "./records.js";
 import type { Seen, SeenDisk, SnapshotSite } from "./site.js";
 
@@ -16,6 +17,7 @@ import type { Seen, SeenDisk, SnapshotSite } from "./site.js";
 export async function begin(site: SnapshotSite, seen: Seen, disks: readonly SeenDisk[]): Promise<void> {
   checkHypervisor(site);
   for (const disk of disks) await checkDisk(site, seen.view, disk);
+  await checkDisks(site, verb, disks);
   const now = new Date();
   const drafts: { key: DiskKey; manifest: SnapshotManifest }[] = [];
   for (const disk of disks) drafts.push({ key: disk.key, manifest: await draft(site, seen.view, disk, now) });

@@ -13,6 +13,7 @@ import { Watch } from "../migration/watch.js";
 import { begin } from "./begin.js";
 import { clear, drop, setBack, tidy } from "./endings.js";
 import { find, observe, placesOf } from "./observe.js";
+import { checkDisks } from "./others.js";
 import { pivot } from "./pivot.js";
 import { type Goal, nextStep, type Step } from "./plan.js";
 import { writeSnapshotRecords } from "./records.js";
@@ -76,8 +77,10 @@ class Settling {
       case "record-mirror":
         return writeSnapshotRecords(site.host, one(seen, step.disk).key, recorded(one(seen, step.disk)).manifest);
       case "take-snapshot":
+        await checkDisks(site, "take the mirrored snapshot of", of(seen, step.disks));
         return takeSnapshot(site, of(seen, step.disks).map(recorded));
       case "start-mirror":
+        await checkDisks(site, "mirror", [one(seen, step.disk)]);
         return startMirror(site, seen, recorded(one(seen, step.disk)));
       case "continue-mirror":
         return this.continueOnce(one(seen, step.disk));

@@ -9,6 +9,7 @@ import { openEnded } from "../migration/switch/turns.js";
 import { type CopiedChain, checkCopiedChain, checkUntouched, refused } from "./copied-chain.js";
 import { copiedNodes } from "./endings.js";
 import { type SnapshotManifest, snapshotManifestText } from "./manifest.js";
+import { checkDisks } from "./others.js";
 import { manifestPaths } from "./records.js";
 import type { RecordedDisk, Seen, SnapshotSite } from "./site.js";
 import { borrowedBacking, optionsOf } from "./taking.js";
@@ -18,6 +19,7 @@ export async function pivot(site: SnapshotSite, seen: Seen, disks: readonly Reco
   for (const disk of disks) chains.push({ disk, chain: await checkCopiedChain(site, disk) });
   for (const { disk, chain } of chains) await moveOntoCopies(site, seen, disk, chain);
   for (const { disk, chain } of chains) await checkUntouched(site, disk, chain);
+  await checkDisks(site, "pivot the mirrored snapshot of", disks);
   await switchDisks(site, disks.map(pivotTurn), undefined, outcome);
 }
 

@@ -10,7 +10,7 @@ import { sameDirectory } from "../migration/look/places.js";
 import { checkActiveFile, checkAlone, checkFeatures } from "../migration/steps/preflight.js";
 import { refusal, type SeenDisk, type SnapshotSite } from "./site.js";
 
-const verb = "take a mirrored snapshot of";
+export const verb = "take a mirrored snapshot of";
 
 /**
  * The proposal mirrors before the copy, and lets the mirror stand on the copy at the pivot. libvirt has no command for that:

@@ -5,8 +5,9 @@ import type { Job } from "../../disk/job.js";
 import { diskKey, jobNamesOf } from "../../disk/names.js";
 import { BugError, UserError } from "../../errors.js";
 import type { Host } from "../../host/host.js";
-import type { ChainsView, Guest, GuestProcess, GuestView, ManagedGuest } from "../hypervisor.js";
-import type { DiskXml, DomainXml } from "./domain-xml.js";
+import { type Blocker, type ChainsView, type Guest, type GuestProcess, type GuestView, type ManagedGuest, shutOff } from "../hypervisor.js";
+import { blockersIn, sharingIn } from "./blockers.js";
+import { type DiskXml, type DomainXml, readDomain } from "./domain-xml.js";
 import { type DomainSeen, see } from "./look.js";
 import { seeForReport } from "./look-ahead.js";
 import { openManaged } from "./managed.js";
@@ -77,6 +78,18 @@ class LibvirtGuest implements Guest {
   /** libvirt's guests have no emulated nvme drives (9.0: a disk's bus), of which this is asked. */
   async deviceType(): Promise<undefined> {
     return undefined;
+  }
+
+  async blockers(qdevs: readonly string[]): Promise<readonly Blocker[]> {
+    const questions = ["domstate --reason --domain", "domjobinfo --domain", "dumpxml --domain"].map((fixed) =>
+      command(fixed, this.address.libvirt),
+    );
+    const [state, job, xml] = await (await this.#virsh()).ask(questions);
+    if (!state || "refused" in state) throw this.#refused("ask for the state", state?.refused);
+    if (!xml || "refused" in xml) throw this.#refused("ask for the definition", xml?.refused);
+    const isOff = state.text.trim().startsWith(shutOff); // a domain that does not run has no jobs, and is refused the question
+    if (!job || ("refused" in job && !isOff)) throw this.#refused("ask for the jobs", job?.refused);
+    return [...blockersIn(state.text, "text" in job ? job.text : ""), ...sharingIn(readDomain(xml.text), qdevs)];
   }
 
   async serials(qdevs: readonly string[]): Promise<readonly (string | undefined)[]> {
@@ -155,6 +168,10 @@ class LibvirtGuest implements Guest {
   async #do(what: string, line: string): Promise<void> {
     const [reply] = await (await this.#virsh()).ask([line]);
     if (reply && "text" in reply) return;
-    throw new UserError(`Unable to ${what} of ${this.name} on ${this.host.name}: libvirt answers "${reply?.refused}".`);
+    throw this.#refused(what, reply?.refused);
+  }
+
+  #refused(what: string, words: string | undefined): UserError {
+    return new UserError(`Unable to ${what} of ${this.name} on ${this.host.name}: libvirt answers "${words ?? "nothing"}".`);
   }
 }

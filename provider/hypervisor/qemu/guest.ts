@@ -5,6 +5,7 @@ import type { Job } from "../../disk/job.js";
 import { UserError } from "../../errors.js";
 import type { Host } from "../../host/host.js";
 import type {
+  Blocker,
   ChainsView,
   CollapseOptions,
   Guest,
@@ -14,6 +15,7 @@ import type {
   MirrorOptions,
   TargetOptions,
 } from "../hypervisor.js";
+import { blockersOf } from "./blockers.js";
 import type { QmpSession } from "./client.js";
 import { missingFrom } from "./features.js";
 import { layerNodes } from "./layer-nodes.js";
@@ -98,6 +100,15 @@ class QemuGuest implements Guest {
 
   deviceType(qdev: string): Promise<string | undefined> {
     return this.#propertyOf(qdev, "type");
+  }
+
+  blockers(qdevs: readonly string[]): Promise<readonly Blocker[]> {
+    return this.#use((session) =>
+      blockersOf(
+        session,
+        qdevs.map((qdev) => ({ qdev, path: qomPath(qdev) })),
+      ),
+    );
   }
 
   async probe(node: string, path: string, cache: TargetOptions["cache"]): Promise<void> {

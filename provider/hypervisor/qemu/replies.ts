@@ -88,7 +88,12 @@ export const graph = z.object({
 });
 export type GraphReply = z.output<typeof graph>;
 
+/** MigrationInfo; without a status where none was ever begun. */
+export const migration = z.object({ status: z.string().optional() });
+
 export const text = z.string();
+
+export const flag = z.boolean();
 
 /** SchemaInfo: one entity of the introspection; which fields it has depends on its meta-type. */
 export const schema = z.array(

@@ -11,6 +11,7 @@ import { removeRecords, writeDestinationRecord, writeSourceRecord } from "../rec
 import type { Seen, SeenDisk, Site } from "../site.js";
 import { compareAdopted } from "./adopting.js";
 import { type Draft, draftMove } from "./draft.js";
+import { checkGuest, checkHolders, type Refusing } from "./others.js";
 import { checkActiveFile, checkActiveName, checkDestination, checkDevice, checkDisk, checkFeatures, checkLink } from "./preflight.js";
 
 type Bound = Site & { destination: string };
@@ -19,7 +20,12 @@ type Bound = Site & { destination: string };
 export async function begin(site: Bound, seen: Seen, disks: readonly SeenDisk[]): Promise<void> {
   const first = disks[0];
   if (!first) return;
+  const refusing: Refusing<SeenDisk> = {
+    refuse: ({ disk }, why, advice) => complaint(site, { verb: "move", disk, why, advice }),
+    sharing: "refused",
+  };
   await checkFeatures(site, first.disk);
+  await checkGuest(site, disks, refusing);
   for (const disk of disks) await checkManaged(site, seen, disk);
   for (const disk of disks) {
     checkDisk(site, seen.view, disk);
@@ -28,6 +34,7 @@ export async function begin(site: Bound, seen: Seen, disks: readonly SeenDisk[])
     await checkActiveFile(site, disk);
     await checkActiveName(site, disk);
   }
+  await checkHolders(site, disks, refusing);
   await checkLink(site, seen.view, disks);
   const now = new Date();
   const drafts: Draft[] = [];

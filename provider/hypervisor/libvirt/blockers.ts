@@ -1,0 +1,51 @@
+/** What of the domain's own state forbids that a job is begun or a switch made, as libvirt tells it. Pure. */
+
+import type { Blocker } from "../hypervisor.js";
+import type { DomainXml } from "./domain-xml.js";
+
+const again = "Wait until that has ended, then run `pulumi up` again.";
+
+/**
+ * The words in parentheses of `virsh domstate --reason`: states in which the guest's memory or disks are on their way to or from another
+ * QEMU, or into a file (virshDomainPausedReason and its like in tools/virsh-domain-monitor.c, libvirt 9.0).
+ */
+const busyReasons: Readonly<Record<string, string>> = {
+  migrating: "the guest is being migrated",
+  "post-copy": "the guest is being migrated (post-copy)",
+  "post-copy failed": "a migration of the guest has failed half-way (post-copy)",
+  "starting up": "the guest is starting, or has not come yet from another host",
+  saving: "the guest is being saved to a file",
+  dumping: "the guest's memory is being dumped",
+  snapshot: "a snapshot of the guest is being taken",
+};
+
+/** From the answers to `domstate --reason` and `domjobinfo`. */
+export function blockersIn(state: string, job: string): Blocker[] {
+  const reason = /\(([^()]*)\)\s*$/.exec(state)?.[1] ?? "";
+  if (reason === "migrated" && state.trim().startsWith("shut off"))
+    return [
+      {
+        concerns: "guest",
+        why: "this domain is the former source of a migration, and the guest runs elsewhere",
+        advice: "Correct `host` and `domain`, so that they name the guest where it runs.",
+      },
+    ];
+  const busy = busyReasons[reason];
+  if (busy !== undefined) return [{ concerns: "guest", why: `${busy} (${state.trim()})`, advice: again }];
+  const type = /^Job type: *(\S.*)$/m.exec(job)?.[1]?.trim() ?? "None";
+  if (type === "None") return [];
+  const operation = /^Operation: *(\S.*)$/m.exec(job)?.[1]?.trim() ?? "job";
+  return [{ concerns: "guest", why: `libvirt has a job on its domain (${operation})`, advice: again }];
+}
+
+/** `<shareable/>`, as the domain runs now. */
+export function sharingIn({ disks }: DomainXml, wanted: readonly string[]): Blocker[] {
+  return disks
+    .filter(({ target, shared }) => shared === "yes" && wanted.includes(target))
+    .map(({ target }) => ({
+      concerns: "sharing",
+      qdev: target,
+      why: "it is shared with other guests (<shareable/>)",
+      advice: "Take that out of its definition, or leave the disk where it is.",
+    }));
+}

@@ -1,0 +1,68 @@
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { blockersIn } from "../../../provider/hypervisor/libvirt/blockers.js";
+import { storageMigration } from "../../../provider/storage-migration/lifecycle.js";
+import { run, until } from "../../sandbox/command.js";
+import { mourn, watchOver } from "../../sandbox/processes.js";
+import { refusal } from "../../storage-migration/stage.js";
+import { LibvirtStage } from "./stage.js";
+
+describe("what libvirt says of a domain", () => {
+  const none = "Job type:         None\n\n";
+
+  it("is in the way of a job where the guest is on its way to a host or a file", () => {
+    for (const state of [
+      "paused (migrating)",
+      "paused (starting up)",
+      "paused (saving)",
+      "running (post-copy)",
+      "paused (post-copy failed)",
+    ])
+      assert.equal(blockersIn(`${state}\n\n`, none)[0]?.concerns, "guest", state);
+    assert.match(blockersIn("shut off (migrated)\n", "")[0]?.advice ?? "", /^Correct `host` and `domain`/);
+    assert.match(
+      blockersIn("running (booted)\n", "Job type:         Unbounded   \nOperation:        Outgoing migration\n")[0]?.why ?? "",
+      /Outgoing migration/,
+    );
+  });
+
+  it("is not, where it runs or was suspended, wherever it came from", () => {
+    for (const state of [
+      "running (booted)",
+      "running (migrated)",
+      "running (restored)",
+      "paused (user)",
+      "paused (I/O error)",
+      "shut off (destroyed)",
+    ])
+      assert.deepEqual(blockersIn(`${state}\n\n`, none), [], state);
+  });
+});
+
+describe("a domain that is being saved", function () {
+  this.timeout(240_000);
+
+  it("is not moved, in words, and is moved when that was called off", async () => {
+    await using stage = await LibvirtStage.open();
+    const fifo = stage.at("saved");
+    await run("mkfifo", [fifo]);
+    await run("chmod", ["666", fifo]);
+    const children: ChildProcess[] = [watchOver(spawn("sh", ["-c", 'exec sleep 600 <"$0"', fifo]), "a reader that never reads")];
+    try {
+      children.push(watchOver(spawn("virsh", ["-q", "-c", stage.libvirtd.uri, "save", "web", fifo]), "virsh save"));
+      const isSaving = async () => (await stage.libvirtd.virsh("domstate", "--reason", "web")).includes("(saving)") || undefined;
+      await until(30, isSaving, () => "The domain is not being saved.");
+      assert.match(
+        await refusal(storageMigration, stage.arguments),
+        /the guest is being saved to a file \(paused \(saving\)\).*Wait until/,
+      );
+      await mourn(children[0], "SIGKILL"); // nobody reads any more, so the save fails
+      const runs = async () => (await stage.guest.state()) === "running" || undefined;
+      await until(30, runs, () => "The domain does not go on.");
+    } finally {
+      for (const child of children) await mourn(child, "SIGKILL");
+    }
+    assert.equal((await stage.moves()).vda?.phase, "settled");
+    await stage.survivesRestart(stage.at("path2", "old.qcow2"));
+  });
+});
