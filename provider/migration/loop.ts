@@ -18,6 +18,7 @@ import { disksOf, type Goal, nextSteps, type Step } from "./plan.js";
 import { Place } from "./side-by-side.js";
 import type { Seen, SeenDisk, Site } from "./site.js";
 import { begin, recordDestination } from "./steps/begin.js";
+import { checkUnderWay } from "./steps/collapsible.js";
 import { copyOne } from "./steps/copying.js";
 import { clear, setBack, tidy } from "./steps/endings.js";
 import { collapse, fold, freeze, recordFrozen } from "./steps/freezing.js";
@@ -40,6 +41,12 @@ export async function moveDisks(site: Site, places: HeldPlaces, goal: Goal, outc
 
 /** Steps that bring load onto the host's storage, or begin what will: they wait for their turn. What lets a guest go on never waits. */
 const loading: ReadonlySet<Step["step"]> = new Set(["begin", "copy", "start-mirror", "collapse", "fold"]);
+
+/** Steps that lead to the move's end at the destination. */
+const onward: ReadonlySet<Step["step"]> = new Set(["freeze", "record-frozen", "copy", "start-mirror", "pivot", "collapse", "tidy"]);
+
+/** Steps that end the wait of a guest's I/O: also in a run that is asked to stop. */
+const releasing: ReadonlySet<Step["step"]> = new Set(["let-go", "set-back", "cancel"]);
 
 class Move {
   private readonly site: Site;
@@ -78,7 +85,7 @@ class Move {
       const [step, ...alike] = nextSteps(this.aim, seen.disks);
       if (step.step === "done") return this.ended(seen);
       if (await this.places.takeBack([step, ...alike].flatMap(disksOf))) continue; // a disk that was done is not
-      if (this.site.run.stop.aborted && step.step !== "let-go" && step.step !== "cancel") throw this.stopped(seen);
+      if (this.site.run.stop.aborted && !releasing.has(step.step)) throw this.stopped(seen);
       const turn = loading.has(step.step) ? await this.place.take(this.places.disks.join(", "), this.site.run) : "at once";
       if (turn === "stopped") throw this.stopped(seen);
       if (turn === "waited") continue; // what was seen is old by now
@@ -105,6 +112,7 @@ class Move {
       this.checkAlone(seen, one(seen, step.disk));
       this.tending.begins(step.step, one(seen, step.disk));
     }
+    if (onward.has(step.step)) for (const disk of of(seen, disksOf(step))) checkUnderWay(site, disk);
     switch (step.step) {
       case "stop":
         throw complaint(site, { verb: "go on with the move of", disk: step.disk, why: step.why, advice: "Then run again." });

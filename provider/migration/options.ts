@@ -22,7 +22,8 @@ export const moveOptions = z.strictObject({
    * With strategy `snapshot`: what becomes of the overlay after the switch. `commit`: it is written down into the copied image.
    * `pull`: it takes that image up. `none`: it stays, and the chain is one layer longer.
    * @default "commit"
-   * @throws UserError with strategy `mirror`, which has no overlay
+   * @throws UserError with strategy `mirror`, which has no overlay; for `none` with `link`: a boot by the old name would silently find the frozen
+   * image; when moving, for `pull` of a raw image, which cannot take up an overlay
    */
   collapse: z.enum(["commit", "pull", "none"], { error: 'collapse is "commit", "pull" or "none"' }).optional(),
   /**

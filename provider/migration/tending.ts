@@ -7,6 +7,7 @@ import { isKind } from "../errors.js";
 import { jobsOf, manifestOf } from "./chosen.js";
 import { copyVanished } from "./managed/mirror.js";
 import type { SeenDisk, Site } from "./site.js";
+import { setBack } from "./steps/endings.js";
 import { pullFailed } from "./steps/freezing.js";
 import { checkRoom, dismissJob, JobTeller, stalledAgain } from "./steps/mirroring.js";
 
@@ -72,8 +73,12 @@ export class Tending {
     await this.site.guest.resume(job.id);
   }
 
-  /** Their ends will be none of a failure. */
+  /**
+   * Their ends will be none of a failure. In a switch that was cut, the manifests, the link and the names may tell of it in part: they are
+   * set back first, as long as both sides hold the same.
+   */
   async cancel(disks: readonly SeenDisk[]): Promise<void> {
+    for (const disk of disks) if (disk.seen.phase === "pending") await setBack(this.site, disk, manifestOf(disk));
     for (const { disk } of disks) {
       this.watched.delete(disk);
       this.copies.delete(disk);

@@ -39,6 +39,9 @@ async function lockPlaces(site: SnapshotSite, locks: Locks, disk: Pick<SeenDisk,
   await locks.takeAll(await existing(site.host, placesOf(disk)), disk.key, { said, stop: site.run.stop });
 }
 
+/** Steps that end the wait of a guest's I/O: also in a run that is asked to stop. */
+const releasing: ReadonlySet<Step["step"]> = new Set(["let-go", "set-back", "cancel"]);
+
 class Settling {
   private readonly teller = new JobTeller();
   private readonly watch: Watch;
@@ -60,7 +63,7 @@ class Settling {
       const seen = await observe(this.site);
       const step = nextStep(this.goal, seen.disks);
       if (step.step === "done") return seen;
-      if (this.site.run.stop.aborted && step.step !== "let-go" && step.step !== "cancel") throw this.stopped(seen);
+      if (this.site.run.stop.aborted && !releasing.has(step.step)) throw this.stopped(seen);
       this.watch.see(step, seen);
       for (const { disk, seen: now } of seen.disks) if (now.phase === "mirroring" || now.phase === "ready") this.mirrored.add(disk);
       await this.take(step, seen);
@@ -127,7 +130,9 @@ class Settling {
     await this.site.guest.wakeUp(0.5);
   }
 
+  /** In a pivot that was cut, the manifests may tell of it in part: they are set back first, as long as both sides hold the same. */
   private async cancel(seen: Seen, disks: readonly SeenDisk[]): Promise<void> {
+    for (const disk of disks) if (disk.seen.phase === "pending") await setBack(this.site, recorded(disk));
     const ours = new Set(jobsOf(disks).map(({ jobId }) => jobId));
     for (const { disk } of disks) this.mirrored.delete(disk);
     await Promise.all(seen.view.jobs.filter(({ id }) => ours.has(id)).map(({ id }) => this.site.guest.cancel(id)));

@@ -13,6 +13,8 @@ export interface SnapshotRecords {
   manifest: SnapshotManifest;
   /** Which of the two has it. */
   sides: "both" | "file" | "mirror";
+  /** The other side tells of a pivot that this one does not. */
+  halfWritten?: true;
 }
 
 export function manifestPaths({ file, mirror }: SnapshotManifest, key: DiskKey): { file: string; mirror: string } {
@@ -39,7 +41,8 @@ async function bothSides(host: Host, key: DiskKey, found: SnapshotManifest): Pro
         "Nothing was touched. Take away the one of the snapshot that is not there, then run `pulumi up` again.",
     );
   }
-  return { manifest: currentSide(file) === "source" ? file : mirror, sides: "both" };
+  const halfWritten = currentSide(file) !== currentSide(mirror) && ({ halfWritten: true } as const);
+  return { manifest: currentSide(file) === "source" ? file : mirror, sides: "both", ...halfWritten };
 }
 
 async function readManifest(host: Host, path: string): Promise<SnapshotManifest | undefined> {

@@ -18,7 +18,7 @@ import { nothingLeftOnHost } from "../migration/record/leftover.js";
 import { seenElsewhere } from "../migration/record/missing.js";
 import { type DiskReport, diskReport, driftOf, isUnfinished } from "../migration/report.js";
 import type { Seen, Site } from "../migration/site.js";
-import { type StorageMigrationSettings, storageMigrationArgs } from "./resource.js";
+import { type StorageMigrationSettings, storageMigrationArgs, storageMigrationState } from "./resource.js";
 
 export const storageMigration: Lifecycle = {
   check: (_olds, news) => checkArguments(storageMigrationArgs, news),
@@ -39,7 +39,7 @@ export const storageMigration: Lifecycle = {
   },
 
   async read(id, outputs, run) {
-    const settings = settingsIn(storageMigrationArgs, outputs);
+    const settings = settingsIn(storageMigrationState, outputs);
     const inputs: Properties = { ...settings }; // with the defaults of what an older version did not know
     const site = await siteOf(settings, run);
     const known = movesIn(outputs);
@@ -70,7 +70,7 @@ export const storageMigration: Lifecycle = {
   },
 
   async delete(_id, outputs, run) {
-    const settings = settingsIn(storageMigrationArgs, outputs);
+    const settings = settingsIn(storageMigrationState, outputs);
     const site = await siteOf(settings, run);
     const moves = movesIn(outputs);
     try {

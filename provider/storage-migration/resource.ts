@@ -37,7 +37,8 @@ const keys = {
   onDrift: z.enum(["correct", "report"], { error: 'onDrift is "correct" or "report"' }).default("correct"),
 };
 
-const whole = z
+/** What holds of a resource's state as well, whichever version wrote it. */
+export const storageMigrationState = z
   .strictObject(keys)
   .refine(({ disks }) => disks === undefined || new Set(disks).size === disks.length, {
     path: ["disks"],
@@ -53,7 +54,13 @@ const whole = z
       'afterwards "keep" wants `link`: a boot by the old name would silently find the stale image; use "quarantine", or name the disks through a link',
   });
 
-export const storageMigrationArgs = whole
+export const storageMigrationArgs = storageMigrationState
+  .refine(({ collapse, link }) => collapse !== "none" || link === undefined, {
+    path: ["collapse"],
+    error:
+      'collapse "none" goes without `link`: a boot by the old name would silently find the frozen image below the overlay that stays; ' +
+      'use "commit" or "pull", or start the guest from `bootPath`',
+  })
   .refine(({ strategy, collapse }) => collapse === undefined || strategy === "snapshot", {
     path: ["collapse"],
     error: 'collapse goes with strategy "snapshot" only: a mirror has no overlay to take away',

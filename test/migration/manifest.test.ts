@@ -2,7 +2,15 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { diskKey, fileNames, nodeNames, quarantineName } from "../../provider/disk/names.js";
 import { isKind } from "../../provider/errors.js";
-import { type Manifest, manifestText, parseManifest } from "../../provider/migration/record/manifest.js";
+import {
+  currentStanding,
+  imagesOf,
+  type Manifest,
+  manifestText,
+  parseManifest,
+  pathOf,
+  switchesWritten,
+} from "../../provider/migration/record/manifest.js";
 
 const key = diskKey("domain", "/machine/peripheral/vda");
 const path = `/path2/${fileNames.manifest(key)}`;
@@ -120,6 +128,30 @@ const values = fc.oneof(
   ),
   fc.jsonValue(),
 );
+
+describe("what a manifest calls current", () => {
+  const at = (manifest: Manifest, current: string): Manifest => ({ ...manifest, current });
+
+  it("is the former image or the target of a move without an overlay, and nothing else", () => {
+    assert.deepEqual(imagesOf({ ...mirror }), { former: "/path1/old.qcow2", target: "/path2/old.qcow2" });
+    assert.equal(currentStanding(at(mirror, mirror.source.active)), "former");
+    assert.equal(currentStanding(at(mirror, mirror.destination.target)), "target");
+    assert.throws(() => currentStanding(at(mirror, "/path1/other.qcow2")), /none of its images/);
+    for (const standing of ["overlay", "landing"] as const) assert.throws(() => pathOf(mirror, standing), /has no overlay/);
+  });
+
+  it("tells of more switches, the further the move has come, so that of two manifests the earlier one counts", () => {
+    const counts = (manifest: Manifest, ...places: (string | undefined)[]) =>
+      places.map((each) => switchesWritten(at(manifest, each ?? "")));
+    assert.deepEqual(counts(mirror, mirror.source.active, mirror.destination.target), [0, 2]);
+    const { committed: _, ...overlay } = snapshot.overlay ?? assert.fail("it has an overlay");
+    const uncommitted: Manifest = { ...snapshot, overlay };
+    const places = [snapshot.source.active, overlay.path, snapshot.destination.target, overlay.landing];
+    assert.deepEqual(counts(uncommitted, ...places), [0, 1, 2, 3]);
+    const folded: Manifest = { ...snapshot, overlay: { ...overlay, committed: "source" } };
+    assert.deepEqual(counts(folded, snapshot.source.active), [2]);
+  });
+});
 
 describe("a manifest", function () {
   this.timeout(30_000);

@@ -6,8 +6,12 @@ import type { Disk } from "./disks.js";
 /** `blockdev`: every layer is a node of its own, as libvirt does it. `drive`: the active image only, QEMU finds the rest. */
 export type Style = "blockdev" | "drive";
 
-/** Instead of the images it was made with, a disk may boot from another active image (format of the top layer). */
+/** Instead of the images it was made with, a disk may boot from another active image: one with the format of the top layer, or an overlay of ours. */
 export type OtherImages = Readonly<Record<string, string>>;
+
+function formatOf(disk: Disk, other = ""): string | undefined {
+  return /\.overlay(-\d+)?\.qcow2$/.test(other) ? "qcow2" : named(disk)[0]?.format;
+}
 
 export function diskArguments(disks: readonly Disk[], style: Style, others: OtherImages): string[] {
   return [...controllers(disks), ...disks.flatMap((disk) => oneDisk(disk, style, others[disk.id]))];
@@ -58,7 +62,7 @@ function device(disk: Disk, root: string): string {
 
 function drive(disk: Disk, other: string | undefined): Images {
   const file = (other ?? named(disk)[0]?.path ?? "").replaceAll(",", ",,");
-  const parts = [`file=${file}`, `format=${named(disk)[0]?.format}`, "if=none", `id=drive-${disk.id}`, "discard=unmap"];
+  const parts = [`file=${file}`, `format=${formatOf(disk, other)}`, "if=none", `id=drive-${disk.id}`, "discard=unmap"];
   if (disk.access === "read-only") parts.push("read-only=on");
   if (disk.options.cache === "none") parts.push("cache=none");
   if (disk.options.copyOnRead === "on") parts.push("copy-on-read=on");
@@ -68,7 +72,7 @@ function drive(disk: Disk, other: string | undefined): Images {
 
 function blockdevs(disk: Disk, other: string | undefined): Images {
   const layers =
-    other === undefined ? named(disk) : [{ node: `${disk.id}-active`, path: other, format: named(disk)[0]?.format, backing: undefined }];
+    other === undefined ? named(disk) : [{ node: `${disk.id}-active`, path: other, format: formatOf(disk, other), backing: undefined }];
   const args = layers.toReversed().flatMap((layer) => {
     const readOnly = layer !== layers[0] || disk.access === "read-only";
     const common = { discard: "unmap", ...(disk.options.cache === "none" && { cache: { direct: true } }) };

@@ -1,9 +1,10 @@
 /** `restartDuringMove: "from-manifest"`: a guest that is lost after the freeze comes back from `current`, with all that it was told is safe. */
 
 import assert from "node:assert/strict";
-import { mkdir, readdir, readFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, symlink } from "node:fs/promises";
 import { Unfinished } from "../../provider/lifecycle.js";
 import { chainOf } from "../sandbox/check.js";
+import { rawImage } from "../sandbox/disks.js";
 import { QmpProxy } from "../sandbox/qmp-proxy.js";
 import { onStage, stopAt } from "./stage.js";
 
@@ -95,6 +96,30 @@ describe("a guest that is killed between the freeze and the end of a move by an 
         /the guest runs on .*path2\/old\.qcow2, which was frozen; what it wrote since then is in .*overlay\.qcow2/,
       );
       assert(thrown.message.includes(`Stop the guest and start it from ${current}`), thrown.message);
+      return true;
+    });
+  });
+});
+
+describe("a guest whose raw image is frozen under an overlay", function () {
+  this.timeout(120_000);
+  const stage = onStage({ disks: (at) => [{ storage: at("path1"), layers: rawImage() }] });
+
+  it("and that was started from the overlay as if that were raw too is left alone, in a sentence that names the format", async () => {
+    const settings = { strategy: "snapshot", restartDuringMove: "from-manifest" };
+    await assert.rejects(stopAt("copying", stage(), { ...settings, maxBytesPerSecond: 16 << 20 }), Unfinished);
+    const overlay = await stage().operator.activeImage("vda");
+    await stage().operator.close();
+    await stage().guest.kill();
+    const alias = stage().at("path1", "alias.raw");
+    await symlink(overlay, alias);
+    await stage().boot({ vda: alias });
+    await assert.rejects(stage().moves(settings), (thrown) => {
+      assert(thrown instanceof Error);
+      assert.match(
+        thrown.message,
+        /the guest has .*alias\.raw open as raw, which is a qcow2 image.*Stop the guest and start it from there as qcow2/,
+      );
       return true;
     });
   });

@@ -33,7 +33,7 @@ export type Phase =
   | { phase: "pending"; job: Job; current: "source" | "destination" }
   /** A job of ours ended; what it did shows when it is dismissed. */
   | { phase: "ended"; job: Job }
-  /** A switch is written down, but the guest was never let go. */
+  /** What is written down is another image than the one on which the guest is, and surely belongs: one to which it was never let go, or, with a switch that is not written down everywhere, the one before. */
   | { phase: "not-let-go" }
   /** The guest runs on the target, whose chain is one layer too long. */
   | { phase: "pivoted" }

@@ -8,16 +8,18 @@ import { impossible } from "../../errors.js";
 import { type FileStat, statFiles } from "../../host/files.js";
 import { readHeaders } from "../../image/headers.js";
 import { type LayerState, layerStates } from "../../image/sidecar.js";
-import { currentStanding, type Manifest, type MovedLayer, pathOf, type Standing } from "../record/manifest.js";
+import { currentStanding, frozenFormat, type Manifest, type MovedLayer, pathOf, type Standing } from "../record/manifest.js";
 import type { Viewpoint } from "../site.js";
 import type { Phase } from "./observation.js";
-import { type Evidence, type FilesNow, filesNow, standingOf } from "./standing.js";
+import { type Evidence, type FilesNow, filesNow, isOpenByUs, standingOf } from "./standing.js";
 
 export async function phaseOf(evidence: Evidence): Promise<{ standing: Standing; seen: Phase }> {
   const { view, key, records } = evidence;
   const now = await filesNow(evidence);
   const standing = await standingOf(evidence, now);
   if (standing === "elsewhere") return { standing: "former", seen: { phase: "contradiction", why: strayed(evidence, records.manifest) } };
+  const misread = misreadAs(evidence, standing);
+  if (misread) return { standing, seen: { phase: "contradiction", why: misread } };
   const ours = jobNamesOf(key);
   const { source, destination, overlay } = records.manifest;
   const ends = [destination.target, ...(overlay ? [overlay.landing, source.active] : [])];
@@ -28,7 +30,38 @@ export async function phaseOf(evidence: Evidence): Promise<{ standing: Standing;
   // through libvirt the guest is suspended until its pivot is seen: where it runs is right, even if a copy went on after the switch was called off
   const sureOf = evidence.site.guest.managed ? ({ phase: "not-let-go" } as const) : undefined;
   if (isAhead(records.manifest, standing)) return { standing, seen: sureOf ?? neverLetGo(records.manifest, now) };
+  if (records.further && currentStanding(records.manifest) === standing) return { standing, seen: { phase: "not-let-go" } };
+  if (isBehind(records.manifest, standing)) return { standing, seen: sureOf ?? neverWritten(evidence, standing) };
   return { standing, seen: job ? { phase: "ended", job } : await phaseAtRest(evidence, standing, now) };
+}
+
+/** A guest that was started from the right image, as one of another format: it sees another disk, and spoils what it writes to. */
+function misreadAs({ image, named, records }: Evidence, standing: Standing): string | undefined {
+  const { manifest } = records;
+  if (!manifest.overlay) return undefined;
+  const expected = standing === "overlay" || standing === "target" ? "qcow2" : frozenFormat(manifest);
+  const { format } = image.chain[0];
+  if (format === expected) return undefined;
+  return `the guest has ${named} open as ${format}, which is a ${expected} image: what it reads there is not its disk. Stop the guest and start it from there as ${expected}`;
+}
+
+/** Whether the guest runs on an image that comes after the one that `current` names. */
+function isBehind(manifest: Manifest, standing: Standing): boolean {
+  const written = currentStanding(manifest);
+  return standing === "target" ? written === "former" || written === "overlay" : standing === "landing" && written !== "landing";
+}
+
+/**
+ * A switch that is not written down, or on one side only. Our own job has ended on that image, or was about to when the other side was
+ * written: then it holds all, and is written down now. A guest that was started from there by hand may lack what was written elsewhere.
+ */
+function neverWritten(evidence: Evidence, standing: Standing): Phase {
+  const { manifest, further } = evidence.records;
+  if (isOpenByUs(evidence, standing) || (further && currentStanding(further) === standing)) return { phase: "not-let-go" };
+  const why =
+    `the guest runs on ${pathOf(manifest, standing)}, but no switch to that is recorded: ${manifest.current} holds every write, and what was ` +
+    `written there last may be missing here. Stop the guest and start it from ${manifest.current}`;
+  return { phase: "contradiction", why };
 }
 
 /** Whether `current` names what comes after the image on which the guest still runs. The freeze is written down before it is done. */
@@ -41,12 +74,19 @@ function isAhead(manifest: Manifest, standing: Standing): boolean {
 
 function phaseOfJob({ key, records }: Evidence, job: Job, standing: Standing): Phase {
   // a pull changes no path that a boot must find: it has nothing to write down, and is let go at once
-  const written = job.type === "stream" || currentStanding(records.manifest) !== standing;
+  const written = job.type === "stream" || isWritten(records.manifest, job.id === jobNames.mirror(key) ? "mirror" : "commit", standing);
   const seen = phaseOfMirror(job, written ? "destination" : "source");
   if (job.id === jobNames.mirror(key)) return seen;
   const folds = standing === "overlay";
   if (seen.phase === "mirroring") return { phase: folds ? "folding" : "collapsing", job };
   return seen.phase === "ready" ? { phase: folds ? "fold-ready" : "collapse-ready", job } : seen;
+}
+
+/** Whether the end of a job is written down: a mirror's, or that of a commit from the image on which the guest stands. */
+function isWritten(manifest: Manifest, kind: "mirror" | "commit", standing: Standing): boolean {
+  const written = currentStanding(manifest);
+  if (kind === "mirror") return written === "target";
+  return standing === "overlay" ? written === "former" && manifest.overlay?.committed === "source" : written === "landing";
 }
 
 /** A mirror, and any job that has a source, a destination and a `ready` as a mirror has; `current` is the side that a boot must find. */

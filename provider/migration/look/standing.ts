@@ -4,7 +4,7 @@ import { isFile, sameFile } from "../../disk/chain.js";
 import type { DiskKey } from "../../disk/names.js";
 import { type FileStat, statFiles } from "../../host/files.js";
 import type { GuestProcess, GuestView, ImageView } from "../../hypervisor/hypervisor.js";
-import { type Manifest, pathOf, type Standing } from "../record/manifest.js";
+import { imagesOf, type Manifest, type Standing, standings } from "../record/manifest.js";
 import type { Records } from "../record/records.js";
 import type { Viewpoint } from "../site.js";
 
@@ -20,16 +20,15 @@ export interface Evidence {
   records: Records;
 }
 
-const standings = ["former", "overlay", "target", "landing"] as const satisfies Standing[];
-
 /** What lies now under the names that the manifest knows; `away`: under the former image's name in quarantine. */
-export type FilesNow = Record<Standing | "away", FileStat | undefined>;
+export type FilesNow = Partial<Record<Standing | "away", FileStat | undefined>>;
 
 export async function filesNow({ site, records }: Evidence): Promise<FilesNow> {
   const { manifest } = records;
-  const paths = [...standings.map((standing) => pathOf(manifest, standing)), manifest.quarantine];
-  const [former, overlay, target, landing, away] = await statFiles(site.host, paths, "follow");
-  return { former, overlay: manifest.overlay && overlay, target, landing: manifest.overlay && landing, away };
+  const named = Object.entries({ ...imagesOf(manifest), away: manifest.quarantine });
+  const paths = named.map(([, path]) => path);
+  const found = await statFiles(site.host, paths, "follow");
+  return Object.fromEntries(named.map(([name], index) => [name, found[index]]));
 }
 
 /**
@@ -42,8 +41,16 @@ export async function standingOf(evidence: Evidence, now: FilesNow): Promise<Sta
   const active = standings.find((standing) => nodes[standing] === image.activeNode);
   if (active) return active;
   const opened = Object.values(nodes);
-  if (view.nodes.some(({ name }) => opened.includes(name))) return "former";
-  return standingByFile(evidence, now);
+  const hasOurs = view.nodes.some(({ name }) => opened.includes(name));
+  if (hasOurs && !records.manifest.overlay) return "former";
+  const byFile = await standingByFile(evidence, now);
+  // a switch that was cut may have taken the former image's name away; a guest that was started again from the overlay has that open by its own
+  return hasOurs && byFile !== "overlay" ? "former" : byFile;
+}
+
+/** Whether it is the QEMU in which we opened that image, as the one that takes the guest's writes: only the end of our job made it that. */
+export function isOpenByUs({ image, records }: Evidence, standing: Standing): boolean {
+  return nodesOf(records.manifest)[standing] === image.activeNode;
 }
 
 function nodesOf({ destination, overlay }: Manifest): Partial<Record<Standing, string>> {

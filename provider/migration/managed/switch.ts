@@ -6,7 +6,7 @@ import { writeFileAtomically } from "../../host/files.js";
 import type { ManagedGuest } from "../../hypervisor/hypervisor.js";
 import { complaint } from "../complaint.js";
 import type { Outcome } from "../outcome.js";
-import { type Manifest, manifestText, pathOf, type Standing } from "../record/manifest.js";
+import { frozenFormat, type Manifest, manifestText, pathOf, type Standing } from "../record/manifest.js";
 import { manifestPaths } from "../record/records.js";
 import type { Seen, SeenDisk, Site } from "../site.js";
 import { committedTo } from "../switch/turns.js";
@@ -84,10 +84,9 @@ function after(manifest: Manifest, to: ManagedTurn): Manifest {
   }
 }
 
-/** A target is like the active image that was mirrored onto it; what is committed into is the layer right below. */
-function formatOf({ image }: Switching, to: ManagedTurn): string {
-  const [active, below] = image.chain;
-  return to === "target" ? active.format : (below ?? active).format;
+/** A target is like the active image that was mirrored onto it; what is committed into is the frozen image, or its copy. */
+function formatOf({ image, manifest }: Switching, to: ManagedTurn): string {
+  return to === "target" ? image.chain[0].format : frozenFormat(manifest);
 }
 
 /** Beside the manifest, as long as the switch lasts. */

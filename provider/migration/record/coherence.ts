@@ -24,7 +24,7 @@ export function misfit(manifest: Names, fileName: string): string | undefined {
   const key = diskKey(domainId, qdev);
   const [home, name] = [directoryOf(source.active), baseName(source.active)];
   const there = (file: string) => within(destination.directory, file);
-  const places = [source.active, destination.active, destination.target, ...(overlay ? [overlay.path, overlay.landing] : [])];
+  const images = [source.active, destination.target, ...(overlay ? [overlay.path, overlay.landing] : [])];
   const ours = [...nodeNames.targets(key), ...nodeNames.landings(key), nodeNames.overlay(key)];
   const nodes = [destination.node, ...(overlay ? [overlay.node, overlay.landingNode] : [])];
   const landsRight = (layer: { source: string; destination: string }) =>
@@ -42,7 +42,8 @@ export function misfit(manifest: Names, fileName: string): string | undefined {
     ["its copied image lands elsewhere", !overlay || [there(name), there(fileNames.passing(name, key))].includes(overlay.landing)],
     ["its quarantine is not named as ours are", quarantine.startsWith(`${source.active}.lm-${key}-`) && directoryOf(quarantine) === home],
     ["its nodes are not named as ours are", nodes.every((node) => ours.includes(node))],
-    ["`current` is none of its images", places.includes(current)],
+    ["two of its images have one name", new Set(images).size === images.length],
+    ["`current` is none of its images", images.includes(current)],
   ];
   return rules.find(([, holds]) => !holds)?.[0];
 }

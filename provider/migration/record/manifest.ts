@@ -7,7 +7,7 @@
 
 import { z } from "zod";
 import { baseName } from "../../disk/paths.js";
-import { UserError } from "../../errors.js";
+import { BugError, UserError } from "../../errors.js";
 import { misfit } from "./coherence.js";
 
 const identity = z.strictObject({ dev: z.string(), ino: z.string(), sizeBytes: z.int(), modified: z.string() });
@@ -120,16 +120,37 @@ export function manifestText(manifest: Manifest): string {
  */
 export type Standing = "former" | "overlay" | "target" | "landing";
 
-export function pathOf(manifest: Manifest, standing: Standing): string {
-  const { source, destination, overlay } = manifest;
-  const places = { former: source.active, overlay: overlay?.path, target: destination.target, landing: overlay?.landing };
-  return places[standing] ?? source.active;
+export const standings = ["former", "overlay", "target", "landing"] as const satisfies Standing[];
+
+/** The images of a move, each by its path. Without an overlay there are two: no image stands for one that the move does not have. */
+export function imagesOf({ source, destination, overlay }: Manifest): Partial<Record<Standing, string>> {
+  const ends = { former: source.active, target: destination.target };
+  return overlay ? { ...ends, overlay: overlay.path, landing: overlay.landing } : ends;
 }
 
-/** Where `current` says that a boot must go. */
+/** @throws BugError for an image that a move without an overlay does not have */
+export function pathOf(manifest: Manifest, standing: Standing): string {
+  const path = imagesOf(manifest)[standing];
+  if (path === undefined) throw new BugError(`The move of ${manifest.disk} has no overlay, and its ${standing} was asked for.`);
+  return path;
+}
+
+/** Where `current` says that a boot must go: the one image with that path, which every manifest that was read has ({@link misfit}). */
 export function currentStanding(manifest: Manifest): Standing {
-  const order = ["landing", "target", "overlay", "former"] as const;
-  return order.find((standing) => manifest.current === pathOf(manifest, standing)) ?? "former";
+  const images = imagesOf(manifest);
+  const found = standings.find((standing) => images[standing] === manifest.current);
+  if (found === undefined)
+    throw new BugError(`\`current\` of the move of ${manifest.disk} is ${manifest.current}, which is none of its images.`);
+  return found;
+}
+
+/**
+ * The format of the image that lies frozen under an overlay, and of its copy: as the chain had it when the move was drafted. A header
+ * would not tell, since a guest can write one into its raw disk.
+ */
+export function frozenFormat({ disk, overlay, destination: { backing } }: Manifest): string {
+  if (!overlay || !backing) throw new BugError(`The move of ${disk} has no frozen image, and its format was asked for.`);
+  return backing.format;
 }
 
 /** How many switches the manifest tells of: of two that differ, the lower one is from before a switch that was not written down whole. */

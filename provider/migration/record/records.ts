@@ -14,6 +14,8 @@ export interface Records {
   manifest: Manifest;
   /** Which of the two sides has it. In a move both do; only the one beside the active image at its begin and at its end. */
   sides: "both" | "source" | "destination";
+  /** Where a switch was written on one side only: what that side says. */
+  further?: Manifest;
 }
 
 export function manifestPaths(manifest: Manifest, key: DiskKey): { source: string; destination: string } {
@@ -46,7 +48,8 @@ async function bothSides(read: (directory: string) => Promise<Manifest | undefin
   const [source, destination] = await Promise.all(sides);
   if (source && destination) {
     refuseStrangers(source, destination, paths);
-    return { manifest: switchesWritten(source) <= switchesWritten(destination) ? source : destination, sides: "both" };
+    const [manifest, further] = [source, destination].sort((a, b) => switchesWritten(a) - switchesWritten(b)) as [Manifest, Manifest];
+    return { manifest, sides: "both", ...(switchesWritten(manifest) < switchesWritten(further) && { further }) };
   }
   return { manifest: source ?? destination ?? found, sides: source ? "source" : "destination" };
 }

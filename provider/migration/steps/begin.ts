@@ -10,6 +10,7 @@ import type { Manifest } from "../record/manifest.js";
 import { removeRecords, writeDestinationRecord, writeSourceRecord } from "../record/records.js";
 import type { Seen, SeenDisk, Site } from "../site.js";
 import { compareAdopted } from "./adopting.js";
+import { checkCollapse } from "./collapsible.js";
 import { type Draft, draftMove } from "./draft.js";
 import { checkGuest, checkHolders, type Refusing } from "./others.js";
 import { checkActiveFile, checkActiveName, checkDestination, checkDevice, checkDisk, checkFeatures, checkLink } from "./preflight.js";
@@ -29,6 +30,7 @@ export async function begin(site: Bound, seen: Seen, disks: readonly SeenDisk[])
   for (const disk of disks) await checkManaged(site, seen, disk);
   for (const disk of disks) {
     checkDisk(site, seen.view, disk);
+    checkCollapse(site, disk);
     await checkDevice(site, disk);
     await checkDestination(site, disk);
     await checkActiveFile(site, disk);

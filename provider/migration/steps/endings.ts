@@ -8,7 +8,7 @@ import { makeSymlink, readLink, replaceLink } from "../../host/links.js";
 import { keepLayer, leaveLayer } from "../../image/sidecar.js";
 import { definitionPath, turnPath } from "../managed/switch.js";
 import type { Outcome } from "../outcome.js";
-import { currentStanding, type Manifest, pathOf } from "../record/manifest.js";
+import { currentStanding, type Manifest, pathOf, type Standing } from "../record/manifest.js";
 import { manifestPaths, removeRecords, writeRecords } from "../record/records.js";
 import type { Seen, SeenDisk, Site } from "../site.js";
 import { linkMovesIn } from "../switch/turns.js";
@@ -18,6 +18,8 @@ import { removeTarget } from "./mirroring.js";
 interface Written extends SeenDisk {
   manifest: Manifest;
 }
+
+type Overlay = NonNullable<Manifest["overlay"]>;
 
 /** How the last of a move's records goes: with the locks, where nothing is to be done after it. */
 type RemoveLast = (manifest: string) => Promise<void>;
@@ -63,7 +65,7 @@ async function removeOverlays(site: Site, disk: SeenDisk, manifest: Manifest, op
 }
 
 /** Of one that a run was about to make when it was cut only the name is recorded, which nobody else gives. */
-async function removeOverlay(site: Site, { path, made }: NonNullable<Manifest["overlay"]>): Promise<void> {
+async function removeOverlay(site: Site, { path, made }: Overlay): Promise<void> {
   const [there] = await statFiles(site.host, [path], "keep-links");
   if (there && (!made || isFile(there, made))) await removeFile(site.host, path);
 }
@@ -99,23 +101,30 @@ export async function clear(site: Site, seen: Seen, disk: Written, removeLast?: 
 }
 
 /**
- * A switch was written down, and then the guest was not let go: what it runs on is right, and must be found again. The names
- * first, then the link, then `current`.
+ * What the guest runs on is right, and must be found again, whatever of the next switch was written down before a run was cut. The
+ * names first, then the link, then `current`, on both sides. Every line of it may be done twice.
  */
 export async function setBack(site: Site, disk: SeenDisk, manifest: Manifest): Promise<void> {
-  const { source, quarantine, overlay, destination, link } = manifest;
-  const written = currentStanding(manifest);
-  await removeStandIn(site, manifest);
-  const [byName, away] = await statFiles(site.host, [source.active, quarantine], "keep-links");
-  if (written === "target" && !byName && away && isFile(away, source)) await renameWithoutReplacing(site.host, quarantine, source.active);
-  const moved = linkMovesIn(manifest) === (written === "target" ? "pivot" : "collapse");
-  if (link && moved) await pointLink(site, disk, link, { from: destination.directory, to: link.before });
-  const { switched: _, ...before } = { ...manifest, current: pathOf(manifest, disk.standing) };
-  await writeRecords(site.host, disk.key, overlay ? { ...before, overlay: uncommitted(overlay) } : before);
+  const { destination, overlay, link } = manifest;
+  const { standing } = disk;
+  const isAtSource = standing === "former" || standing === "overlay";
+  if (isAtSource) await giveNameBack(site, manifest);
+  const moved = isAtSource ? "pivot" : standing === "target" ? "collapse" : "none";
+  if (link && linkMovesIn(manifest) === moved) await pointLink(site, disk, link, { from: destination.directory, to: link.before });
+  const { switched: _, ...before } = { ...manifest, current: pathOf(manifest, standing) };
+  await writeRecords(site.host, disk.key, overlay ? { ...before, overlay: committedAt(overlay, standing) } : before);
 }
 
-function uncommitted({ committed: _, ...overlay }: NonNullable<Manifest["overlay"]>): NonNullable<Manifest["overlay"]> {
-  return overlay;
+/** The former image's, which a pivot takes away. */
+async function giveNameBack(site: Site, manifest: Manifest): Promise<void> {
+  const { source, quarantine } = manifest;
+  await removeStandIn(site, manifest);
+  const [byName, away] = await statFiles(site.host, [source.active, quarantine], "keep-links");
+  if (!byName && away && isFile(away, source)) await renameWithoutReplacing(site.host, quarantine, source.active);
+}
+
+function committedAt({ committed: _, ...overlay }: Overlay, standing: Standing): Overlay {
+  return standing === "landing" ? { ...overlay, committed: "destination" } : overlay;
 }
 
 /** What the switch may have put at the former image's name (switch.ts). */

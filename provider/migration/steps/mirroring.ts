@@ -9,7 +9,7 @@ import { freeBytes, removeFile, renameWithoutReplacing, statFiles } from "../../
 import { createImage } from "../../image/qemu-img.js";
 import { bytesText, complaint } from "../complaint.js";
 import { pace } from "../progress.js";
-import type { Manifest } from "../record/manifest.js";
+import { frozenFormat, type Manifest } from "../record/manifest.js";
 import { writeRecords } from "../record/records.js";
 import type { Seen, SeenDisk, Site } from "../site.js";
 import { namedNodes } from "./former-nodes.js";
@@ -26,7 +26,8 @@ export async function startMirror(site: Site, { view }: Seen, disk: SeenDisk, ma
   const like = { format: image.creation.format, cache: image.cache, detectZeroes: image.detectZeroes };
   const below = overlay?.collapse === "commit" ? { backing: overlay.landingNode } : {};
   // the overlay is committed into this one later, so it is a node that we know by name
-  if (overlay?.collapse === "commit") await site.guest.openLayer(overlay.landingNode, { ...like, path: overlay.landing });
+  if (overlay?.collapse === "commit")
+    await site.guest.openLayer(overlay.landingNode, { ...like, path: overlay.landing, format: frozenFormat(manifest) });
   await site.guest.openTarget(node, { ...like, path: target, ...below });
   await site.guest.startMirror(jobNames.mirror(key), node, nodeNames.filter(key), {
     source: image.activeNode,
