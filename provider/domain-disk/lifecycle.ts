@@ -16,7 +16,7 @@ import { defaultMoveOptions } from "../migration/options.js";
 import { chainAfter, endingLine, planLine } from "../migration/plan-line.js";
 import { nothingLeftOnHost } from "../migration/record/leftover.js";
 import { seenElsewhere } from "../migration/record/missing.js";
-import { bootPath, chainReport, driftOf, isUnfinished, type LayerReport } from "../migration/report.js";
+import { chainReport, driftOf, isUnfinished, type LayerReport } from "../migration/report.js";
 import type { Seen, Site } from "../migration/site.js";
 import { pullLine } from "./plan.js";
 import { isPulling, observeBase, settleBase } from "./pull.js";
@@ -46,7 +46,7 @@ export const domainDisk: Lifecycle = {
       const seen = await observeForReport(site, [settings.disk]);
       const strayed = seen.disks.find((disk) => disk.seen.phase === "idle");
       const place = strayed ? { storage: strayed.active.directory } : {};
-      return { id, inputs: { ...inputs, ...place, ...(await baseAsItIs(site, settings, seen)) }, outputs: outputsOf(site, seen) };
+      return { id, inputs: { ...inputs, ...place, ...(await baseAsItIs(site, settings, seen)) }, outputs: outputsOf(seen) };
     } catch (thrown) {
       if (thrown instanceof DomainMissing) {
         const seen = await seenElsewhere(site, outputs, placesOf(settings, outputs));
@@ -108,12 +108,12 @@ async function settle(settings: DomainDiskSettings, inputs: Properties, run: Run
   const site = await siteOf(settings, run);
   try {
     const { seen } = await converge(site, [settings.disk], settings.storage === undefined ? "withdraw" : "arrive");
-    return await withBase(site, settings, { id: id ?? idOf(seen), outputs: { ...inputs, ...outputsOf(site, seen) } });
+    return await withBase(site, settings, { id: id ?? idOf(seen), outputs: { ...inputs, ...outputsOf(seen) } });
   } catch (thrown) {
     if (!(thrown instanceof HalfWay)) throw thrown;
     const { seen, recorded, cause } = thrown;
     const [found] = recorded;
-    const known = seen ? outputsOf(site, seen) : found ? { bootPath: found.current, domainId: found.domainId } : {};
+    const known = seen ? outputsOf(seen) : found ? { bootPath: found.current, domainId: found.domainId } : {};
     const identity = seen ? idOf(seen) : found ? `${found.domainId}/${found.qdev}` : "unfinished";
     throw new Unfinished(id ?? identity, { ...inputs, ...known }, cause);
   }
@@ -129,7 +129,7 @@ async function withBase(site: Site, { disk, base }: DomainDiskSettings, settled:
     const begun = await isPulling(here, disk).catch(() => true);
     throw begun && thrown instanceof Error ? new Unfinished(id, outputs, thrown) : thrown;
   }
-  return base === undefined ? settled : { id, outputs: { ...outputs, ...outputsOf(site, await observe(site, [disk])) } };
+  return base === undefined ? settled : { id, outputs: { ...outputs, ...outputsOf(await observe(site, [disk])) } };
 }
 
 /** The layer that is right below the active image, where it is not the declared one. */
@@ -144,11 +144,11 @@ function idOf({ view, disks }: Seen): string {
   return `${view.domainId}/${disks[0]?.qdev ?? ""}`;
 }
 
-function outputsOf(site: Site, { view, disks }: Seen): Properties {
+function outputsOf({ view, disks }: Seen): Properties {
   const [disk] = disks;
   if (!disk) return {};
   return {
-    bootPath: bootPath(site, disk),
+    bootPath: disk.bootPath,
     running: view.status !== shutOff,
     chain: chainReport(disk.image.chain),
     domainId: view.domainId,

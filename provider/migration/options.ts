@@ -72,9 +72,10 @@ export const moveOptions = z.strictObject({
   afterwards: z.enum(["quarantine", "keep", "delete"], { error: 'afterwards is "quarantine", "keep" or "delete"' }).default("quarantine"),
   /**
    * The symbolic link to a directory through which a plain guest's command line names its disks (`/vm/web` → `/path1`).
-   * The switch points it at the destination, so that the same command line boots from there.
+   * The switch points it at the destination, so that the same command line boots from there. Where the disk was moved away by hand, it may
+   * lead to the destination already: then a boot through it finds another image until the disk is back, which is said.
    * @default none
-   * @throws UserError if it is no link to the directory in which the disks are, or if another disk of the guest lies there that does not move
+   * @throws UserError if it is no link to the directory in which the disks are or to the destination, or if another disk of the guest lies there that does not move
    */
   link: absolutePath("link").optional(),
   /**

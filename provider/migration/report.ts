@@ -1,10 +1,9 @@
 /** What a resource shows of its disks: read from the host, in the words of outputs. */
 
 import type { BackingChain } from "../disk/chain.js";
-import { baseName, within } from "../disk/paths.js";
 import type { PhaseName } from "./look/observation.js";
 import type { Outcome } from "./outcome.js";
-import type { SeenDisk, Site } from "./site.js";
+import type { SeenDisk } from "./site.js";
 
 /** One layer, top first. */
 export interface LayerReport {
@@ -17,7 +16,7 @@ export interface LayerReport {
 
 export interface DiskReport {
   phase: PhaseName;
-  /** Where a boot must find the disk: through the link, where there is one. */
+  /** Where a boot must find the disk: through the link, where that leads to the disk. */
   bootPath: string;
   chain: LayerReport[];
   /** Bytes of the layers that the last move copied; another disk's copy that was joined counts nothing. */
@@ -41,24 +40,18 @@ export function chainReport(chain: BackingChain): LayerReport[] {
 }
 
 /** `before`: what the state says of the last move, for a run that did nothing to this disk. */
-export function diskReport(site: Site, disk: SeenDisk, outcome?: Outcome, before?: Partial<DiskReport>): DiskReport {
+export function diskReport(disk: SeenDisk, outcome?: Outcome, before?: Partial<DiskReport>): DiskReport {
   const told = outcome?.tell(disk.disk) ?? { ...before };
   const { copiedBytes, pauseMs, seconds, left } = told;
   return {
     phase: disk.seen.phase,
-    bootPath: bootPath(site, disk),
+    bootPath: disk.bootPath,
     chain: chainReport(disk.image.chain),
     ...(copiedBytes === undefined ? {} : { copiedBytes }),
     ...(pauseMs === undefined ? {} : { pauseMs }),
     ...(seconds === undefined ? {} : { seconds }),
     ...(left === undefined ? {} : { left }),
   };
-}
-
-export function bootPath(site: Site, { manifest, active }: SeenDisk): string {
-  const { link } = site.options;
-  if (link !== undefined) return within(link, baseName(active.named));
-  return manifest?.current ?? active.named;
 }
 
 /** What differs from where the disk is wanted, or from where its next start would find it. */

@@ -29,6 +29,8 @@ export interface SeenDisk extends SeenPhase {
   image: ImageView;
   /** The active image: as QEMU names it made absolute, and the directory of that name, links followed. */
   active: { named: string; directory: string };
+  /** Where a boot must find the disk: through the link, where that leads to the disk. */
+  bootPath: string;
   manifest?: Manifest;
 }
 

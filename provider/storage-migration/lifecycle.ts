@@ -64,7 +64,7 @@ export const storageMigration: Lifecycle = {
     const disks = settings.disks ?? (Object.keys(known).length > 0 ? Object.keys(known) : await allImages(site));
     const dropped = Object.keys(known).filter((disk) => !disks.includes(disk));
     if (dropped.length > 0) await withdraw(site, dropped);
-    if (isOnlyReported(settings, olds, disks)) return { outputs: { ...news, ...outputsOf(site, await observe(site, disks), known) } };
+    if (isOnlyReported(settings, olds, disks)) return { outputs: { ...news, ...outputsOf(await observe(site, disks), known) } };
     const { outputs } = await arrive(site, disks, news, known, id);
     return { outputs };
   },
@@ -116,12 +116,12 @@ function siteOf(settings: StorageMigrationSettings, run: Run): Promise<Site> {
 async function arrive(site: Site, disks: readonly string[], inputs: Properties, known: Moves, id?: string) {
   try {
     const { seen, outcome } = await converge(site, disks, "arrive");
-    return { id: id ?? seen.view.domainId, outputs: { ...inputs, ...outputsOf(site, seen, known, outcome) } };
+    return { id: id ?? seen.view.domainId, outputs: { ...inputs, ...outputsOf(seen, known, outcome) } };
   } catch (thrown) {
     if (!(thrown instanceof HalfWay)) throw thrown;
     const { seen, recorded, outcome, cause } = thrown;
     const domainId = seen?.view.domainId ?? recorded[0]?.domainId;
-    const outputs = seen ? outputsOf(site, seen, known, outcome) : { moves: known, domainId };
+    const outputs = seen ? outputsOf(seen, known, outcome) : { moves: known, domainId };
     throw new Unfinished(id ?? domainId ?? "unfinished", { ...inputs, ...outputs }, cause);
   }
 }
@@ -143,7 +143,7 @@ async function withdraw(site: Site, disks: readonly string[]): Promise<void> {
 
 /** The inputs as they are in reality: the destination is where the first disk is that is not there. */
 function reconciled(site: Site, id: string, inputs: Properties, seen: Seen, known: Moves) {
-  const outputs = { ...inputs, ...outputsOf(site, seen, known) };
+  const outputs = { ...inputs, ...outputsOf(seen, known) };
   const strayed = seen.disks.find((disk) => disk.seen.phase === "idle");
   if (!strayed) return { id, inputs, outputs };
   if (inputs.onDrift === "correct") return { id, inputs: { ...inputs, destination: strayed.active.directory }, outputs };
@@ -151,8 +151,8 @@ function reconciled(site: Site, id: string, inputs: Properties, seen: Seen, know
   return { id, inputs, outputs };
 }
 
-function outputsOf(site: Site, seen: Seen, known: Moves, outcome?: Outcome): Properties {
-  const moves = Object.fromEntries(seen.disks.map((disk) => [disk.disk, diskReport(site, disk, outcome, known[disk.disk])]));
+function outputsOf(seen: Seen, known: Moves, outcome?: Outcome): Properties {
+  const moves = Object.fromEntries(seen.disks.map((disk) => [disk.disk, diskReport(disk, outcome, known[disk.disk])]));
   const drift = seen.disks.flatMap((disk) => driftOf(disk) ?? []);
   return {
     moves,

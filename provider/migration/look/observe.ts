@@ -10,6 +10,7 @@ import type { Manifest } from "../record/manifest.js";
 import { type Records, readRecords } from "../record/records.js";
 import { readSnapshotMark, snapshotLasts } from "../record/snapshot-mark.js";
 import type { Seen, SeenDisk, Viewpoint } from "../site.js";
+import { bootPathOf, type IsOpen, isFileOpen, notWhereNamed } from "./by-link.js";
 import type { Phase } from "./observation.js";
 import { phaseOf } from "./phases.js";
 import { existing, imageOf, sameDirectory } from "./places.js";
@@ -97,8 +98,10 @@ function recordsOf(site: Viewpoint, all: readonly FoundDisk[], key: DiskKey, dir
 async function observeDisk(site: Viewpoint, { view, process, found }: Look, place: FoundDisk): Promise<SeenDisk> {
   const { disk, key, qdev, image, named, directory } = place;
   const records = await recordsOf(site, found, key, directory);
-  const base = { disk, key, qdev, image, active: { named, directory }, ...(records && { manifest: records.manifest }) };
-  if (!records) return { ...base, heading: "wanted", standing: "former", seen: await withoutRecords(site, place) };
+  const isOpen = await isFileOpen(site, process, place);
+  const bootPath = await bootPathOf(site, process, { named, directory, isOpen, current: records?.manifest.current });
+  const base = { disk, key, qdev, image, active: { named, directory }, bootPath, ...(records && { manifest: records.manifest }) };
+  if (!records) return { ...base, heading: "wanted", standing: "former", seen: await withoutRecords(site, place, isOpen) };
   const { manifest } = records;
   const heading = await headingOf(site, manifest);
   const definition = definitionBehind(manifest, image, named) ? ({ definition: "behind" } as const) : {};
@@ -120,8 +123,9 @@ function definitionBehind(manifest: Manifest, { definedAt }: ImageView, named: s
   return definedAt !== undefined && definedAt !== named && ours.includes(definedAt);
 }
 
-async function withoutRecords(site: Viewpoint, { key, directory, named, image }: FoundDisk): Promise<Phase> {
+async function withoutRecords(site: Viewpoint, { key, directory, named, image }: FoundDisk, isOpen: IsOpen): Promise<Phase> {
   if (site.destination === undefined) return { phase: "settled" };
+  if (isOpen === "another") return { phase: "contradiction", why: notWhereNamed(site, named) };
   if ((await sameDirectory(site, directory, site.destination)) === "same") {
     const { definedAt = named } = image;
     return definedAt === named ? { phase: "settled" } : { phase: "misdefined", definedAt };

@@ -12,8 +12,9 @@ import type { Seen, SeenDisk, Site } from "../site.js";
 import { compareAdopted } from "./adopting.js";
 import { checkCollapse } from "./collapsible.js";
 import { type Draft, draftMove } from "./draft.js";
+import { checkLink } from "./link.js";
 import { checkGuest, checkHolders, type Refusing } from "./others.js";
-import { checkActiveFile, checkActiveName, checkDestination, checkDevice, checkDisk, checkFeatures, checkLink } from "./preflight.js";
+import { checkActiveFile, checkActiveName, checkDestination, checkDevice, checkDisk, checkFeatures } from "./preflight.js";
 
 type Bound = Site & { destination: string };
 

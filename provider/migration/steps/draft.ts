@@ -9,6 +9,7 @@ import { readLink } from "../../host/links.js";
 import type { GuestView } from "../../hypervisor/hypervisor.js";
 import { layerStates } from "../../image/sidecar.js";
 import { complaint } from "../complaint.js";
+import { sameDirectory } from "../look/places.js";
 import type { MoveOptions } from "../options.js";
 import type { Manifest, MovedLayer } from "../record/manifest.js";
 import type { SeenDisk, Site } from "../site.js";
@@ -187,8 +188,11 @@ function planOverlay({ collapse = "commit" }: MoveOptions, landing: Landing, { v
   return { overlay, target, active: collapse === "commit" ? landed : target, below: { name: baseName(landed), format } };
 }
 
-async function linkAsItIs(site: Site): Promise<{ path: string; before: string } | undefined> {
+/** A link that leads to the destination already is recorded by the destination's own name: neither the switch nor an undo changes it. */
+async function linkAsItIs(site: Site & { destination: string }): Promise<Manifest["link"]> {
   const { link } = site.options;
   const before = link === undefined ? undefined : await readLink(site.host, link);
-  return link === undefined || before === undefined ? undefined : { path: link, before };
+  if (link === undefined || before === undefined) return undefined;
+  const leadsHome = (await sameDirectory(site, link, site.destination)) === "same";
+  return { path: link, before: leadsHome ? site.destination : before };
 }

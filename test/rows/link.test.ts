@@ -1,0 +1,81 @@
+/** A guest whose command line names its disk through a link, and somebody who moves the disk, or re-points the link, by hand. */
+
+import assert from "node:assert/strict";
+import { mkdir, readlink, rm, symlink } from "node:fs/promises";
+import type { Properties } from "../../provider/lifecycle.js";
+import { storageMigration } from "../../provider/storage-migration/lifecycle.js";
+import { type Move, onStage, Recorder, refusal } from "../storage-migration/stage.js";
+
+describe("a disk behind a link", function () {
+  this.timeout(120_000);
+  this.retries(0);
+  const stage = onStage({
+    disks: async (at) => {
+      await symlink(at("path1"), at("disks"));
+      for (const folder of ["path0", "path3"]) await mkdir(at(folder));
+      return [{ storage: at("path1"), through: at("disks") }];
+    },
+  });
+  const link = () => stage().at("disks");
+  let id = "";
+  let state: Properties;
+
+  it("whose link was re-pointed by hand to the destination is not called settled there, but refused", async () => {
+    await pointLink("path2");
+    const message = await refusal(storageMigration, { ...stage().arguments, link: link() });
+    assert.match(message, /QEMU names its image .*disks\/old\.qcow2, and that leads to another file than the one that it has open/);
+    assert.match(
+      message,
+      /somebody has re-pointed the link .*disks since the guest was started\. Point it where it led\. Nothing was touched/,
+    );
+  });
+
+  it("whose link was re-pointed by hand while the guest runs by it is booted by the path that the kernel knows", async () => {
+    await pointLink("path2");
+    const read = await storageMigration.read("id", { ...stage().arguments, link: link() }, new Recorder());
+    assert(typeof read === "object");
+    assert.equal(movesOf(read.outputs).vda?.bootPath, stage().at("path1", "old.qcow2"));
+  });
+
+  it("is booted by its own path, and not through the link, once it was moved by hand to where the link does not lead", async () => {
+    await pointLink("path1");
+    const { inputs } = storageMigration.check({}, { ...stage().arguments, link: link() });
+    ({ id, outputs: state } = await storageMigration.create(inputs, new Recorder()));
+    assert.equal(movesOf(state).vda?.bootPath, stage().at("disks", "old.qcow2"));
+    await stage().moves({ destination: stage().at("path3") });
+    assert.equal(await readlink(link()), stage().at("path2"));
+    const read = await storageMigration.read(id, state, new Recorder());
+    assert(typeof read === "object");
+    assert.equal(movesOf(read.outputs).vda?.bootPath, stage().at("path3", "old.qcow2"));
+  });
+
+  it("is brought home by an update that says what the link leads to meanwhile, and boots through the link again", async () => {
+    const teller = new Recorder();
+    const { inputs } = storageMigration.check({}, { ...stage().arguments, link: link() });
+    const { outputs } = await storageMigration.update(id, state, inputs, teller);
+    assert.match(teller.said.join("\n"), /warning: .*the link .*disks leads to the destination, but vda runs on .*path3\/old\.qcow2/);
+    assert.equal(movesOf(outputs).vda?.bootPath, stage().at("disks", "old.qcow2"));
+    await stage().guest.waitForRecords(10);
+    await stage().reboot(); // by the command line that names the disk through the link
+    await stage().guest.waitForRecords(10);
+    assert.equal(await readlink(link()), stage().at("path2"));
+  });
+
+  it("is booted by its own path when somebody points the link elsewhere", async () => {
+    await stage().moves({ destination: stage().at("path1") }); // from here on QEMU has it open by its place
+    await pointLink("path0");
+    const moves = await stage().moves({ link: link(), destination: stage().at("path1") });
+    assert.equal(moves.vda?.bootPath, stage().at("path1", "old.qcow2"));
+    await stage().guest.stop();
+    await stage().holdsAll(stage().at("path1", "old.qcow2"));
+  });
+
+  async function pointLink(folder: string): Promise<void> {
+    await rm(link());
+    await symlink(stage().at(folder), link());
+  }
+});
+
+function movesOf(outputs: Properties): Record<string, Move> {
+  return outputs.moves as Record<string, Move>;
+}
