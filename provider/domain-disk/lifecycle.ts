@@ -8,6 +8,7 @@ import { isManaged, placeChanged } from "../hypervisor/address.js";
 import { DomainMissing, GuestNotRunning, shutOff } from "../hypervisor/hypervisor.js";
 import { gone, type Lifecycle, type Properties, type Run, Unfinished } from "../lifecycle.js";
 import { converge, guestIsSilent, HalfWay, release } from "../migration/converge.js";
+import { asDeclared, declaredOutput } from "../migration/declared.js";
 import type { PhaseName } from "../migration/look/observation.js";
 import { observe } from "../migration/look/observe.js";
 import { observeForReport } from "../migration/look/shared-look.js";
@@ -39,22 +40,24 @@ export const domainDisk: Lifecycle = {
   },
 
   async read(id, outputs, run) {
-    const settings = settingsIn(domainDiskArgs, outputs);
+    const settings = settingsIn(domainDiskArgs, asDeclared(shownArguments, outputs));
     const inputs: Properties = { ...settings }; // with the defaults of what an older version did not know
+    const lastSeen = { ...inputs, storage: outputs.storage, base: outputs.base };
     const site = await siteOf(settings, run);
     try {
       const seen = await observeForReport(site, [settings.disk]);
       const strayed = seen.disks.find((disk) => disk.seen.phase === "idle");
       const place = strayed ? { storage: strayed.active.directory } : {};
-      return { id, inputs: { ...inputs, ...place, ...(await baseAsItIs(site, settings, seen)) }, outputs: outputsOf(seen) };
+      const now = { ...inputs, ...place, ...(await baseAsItIs(site, settings, seen)) };
+      return { id, inputs: now, outputs: { ...outputsOf(seen), ...declaredOutput(shownArguments, inputs) } };
     } catch (thrown) {
       if (thrown instanceof DomainMissing) {
         const seen = await seenElsewhere(site, outputs, placesOf(settings, outputs));
-        return seen ? { id, inputs, outputs: seen } : gone;
+        return seen ? { id, inputs: lastSeen, outputs: seen } : gone;
       }
       if ((await guestIsSilent(site, thrown)) === "host-is-silent") throw thrown;
       run.say("warning", `${messageOf(thrown)} What is shown is what was last seen.`);
-      return { id, inputs, outputs: { ...outputs, running: thrown instanceof GuestNotRunning ? false : outputs.running } };
+      return { id, inputs: lastSeen, outputs: { ...outputs, running: thrown instanceof GuestNotRunning ? false : outputs.running } };
     }
   },
 
@@ -63,7 +66,7 @@ export const domainDisk: Lifecycle = {
   },
 
   async delete(_id, outputs, run) {
-    const settings = settingsIn(domainDiskArgs, outputs);
+    const settings = settingsIn(domainDiskArgs, asDeclared(shownArguments, outputs));
     const { destination: _, ...site } = await siteOf(settings, run);
     try {
       await converge(site, [settings.disk], "withdraw");
@@ -76,12 +79,16 @@ export const domainDisk: Lifecycle = {
   },
 };
 
+/** Arguments that read shows as they are, whatever was declared. */
+const shownArguments = ["storage", "base"];
+
 /** The move first, then the pull in the chain as the move leaves it. Nothing is said of what only the update will tell. */
 function tellPlan(olds: Properties, news: Properties, run: Run): void {
   const { chain, phase = "settled" } = shown.safeParse(olds).data ?? {};
   const { disk, storage, base } = news;
   if (!chain || typeof disk !== "string" || isUnknown([storage, base])) return;
-  const before = typeof olds.storage === "string" ? olds.storage : undefined;
+  const declared = asDeclared(shownArguments, olds).storage;
+  const before = typeof declared === "string" ? declared : undefined;
   const by = isManaged(news.domain) ? "libvirt" : "qemu";
   const move =
     typeof storage === "string"
@@ -104,7 +111,8 @@ function siteOf({ host, domain, storage }: DomainDiskSettings, run: Run): Promis
 }
 
 /** Without `storage` the disk is only adopted; what an earlier declaration began is brought to an end. */
-async function settle(settings: DomainDiskSettings, inputs: Properties, run: Run, id?: string) {
+async function settle(settings: DomainDiskSettings, news: Properties, run: Run, id?: string) {
+  const inputs = { ...news, ...declaredOutput(shownArguments, news) };
   const site = await siteOf(settings, run);
   try {
     const { seen } = await converge(site, [settings.disk], settings.storage === undefined ? "withdraw" : "arrive");

@@ -82,9 +82,12 @@ export class DomainDisk extends pulumi.CustomResource {
   /** Where a move stands: `settled` when there is none. */
   declare readonly phase: pulumi.Output<PhaseName>;
   declare readonly storage: pulumi.Output<string | undefined>;
+  /** `storage` and `base` as they were declared at the last create or update, whatever a refresh has shown since. */
+  declare readonly declared: pulumi.Output<{ storage?: string; base?: string }>;
 
   constructor(name: string, args: DomainDiskArgs, opts?: pulumi.CustomResourceOptions) {
-    const outputs = { chain: undefined, bootPath: undefined, running: undefined, domainId: undefined, drift: undefined, phase: undefined };
+    const shown = { chain: undefined, bootPath: undefined, running: undefined, domainId: undefined, drift: undefined, phase: undefined };
+    const outputs = { ...shown, declared: undefined };
     super(type, name, { __provider, __urn: pulumi.createUrn(name, type, opts?.parent), storage: undefined, ...args, ...outputs }, opts);
   }
 

@@ -15,7 +15,7 @@ export interface PlannedMove {
   disks: readonly PlannedDisk[];
   /** Disks that are looked after no more. */
   dropped?: readonly string[];
-  /** Where the move goes that the state knows of. */
+  /** Where the disks were wanted when they were last seen, and where a move goes that the state knows of. */
   before: string | undefined;
   destination: string;
   options: Pick<MoveOptions, "strategy" | "collapse" | "keepBase" | "verify" | "afterwards">;
@@ -44,10 +44,12 @@ export function chainAfter(chain: readonly LayerReport[], destination: string, k
   return chain.map((layer, index) => (index < moving ? { ...layer, path: within(destination, baseName(layer.path)) } : layer));
 }
 
-/** A disk that lies there already stays; one whose move goes there goes on instead of being moved anew. */
+/** A disk that is there already stays; one whose move goes there goes on instead of being moved again. */
 function isMoved({ destination, before }: PlannedMove, seen: PlannedDisk["seen"]): boolean {
   if (!seen) return true;
-  return before !== destination && (isBegun(seen.phase) || directoryOf(seen.chain[0]?.path ?? "") !== destination);
+  // the look has compared directories, whatever they are called
+  if (before === destination) return seen.phase === "idle";
+  return isBegun(seen.phase) || directoryOf(seen.chain[0]?.path ?? "") !== destination;
 }
 
 /** Whether a move is under way, as opposed to a definition that is behind its guest. */

@@ -1,6 +1,5 @@
 /** `StorageMigration` in the provider process: parse, converge, tell. */
 
-import { z } from "zod";
 import { argumentsOf, changedArguments, checkArguments, isUnknown, settingsIn } from "../arguments.js";
 import { directoryOf } from "../disk/paths.js";
 import { messageOf } from "../errors.js";
@@ -8,17 +7,20 @@ import { isManaged, placeChanged } from "../hypervisor/address.js";
 import { DomainMissing, GuestNotRunning, shutOff } from "../hypervisor/hypervisor.js";
 import { gone, type Lifecycle, type Properties, type Run, Unfinished } from "../lifecycle.js";
 import { allImages, converge, guestIsSilent, HalfWay, release } from "../migration/converge.js";
+import { asDeclared, declaredOutput, isSeveralPlaces } from "../migration/declared.js";
 import { observe } from "../migration/look/observe.js";
 import { observeForReport } from "../migration/look/shared-look.js";
+import { shownPlaces } from "../migration/look/shown.js";
 import { openSite } from "../migration/open.js";
 import { defaultMoveOptions, moveOptions } from "../migration/options.js";
 import type { Outcome } from "../migration/outcome.js";
-import { planLine } from "../migration/plan-line.js";
+import { endingLine, planLine } from "../migration/plan-line.js";
 import { nothingLeftOnHost } from "../migration/record/leftover.js";
 import { seenElsewhere } from "../migration/record/missing.js";
-import { type DiskReport, diskReport, driftOf, isUnfinished } from "../migration/report.js";
+import { diskReport, driftOf, isUnfinished } from "../migration/report.js";
 import type { Seen, Site } from "../migration/site.js";
 import { type StorageMigrationSettings, storageMigrationArgs, storageMigrationState } from "./resource.js";
+import { declaredAs, isOnlyReported, type Moves, movesIn, shownArguments } from "./state.js";
 
 export const storageMigration: Lifecycle = {
   check: (_olds, news) => checkArguments(storageMigrationArgs, news),
@@ -35,42 +37,48 @@ export const storageMigration: Lifecycle = {
     const settings = settingsIn(storageMigrationArgs, inputs);
     const site = await siteOf(settings, run);
     const disks = settings.disks ?? (await allImages(site));
-    return arrive(site, disks, inputs, {});
+    return arrive(site, disks, { inputs, declared: settings.destination, known: {} });
   },
 
   async read(id, outputs, run) {
-    const settings = settingsIn(storageMigrationState, outputs);
+    const settings = settingsIn(storageMigrationState, asDeclared(shownArguments, outputs));
     const inputs: Properties = { ...settings }; // with the defaults of what an older version did not know
+    const lastSeen = { ...inputs, destination: outputs.destination };
     const site = await siteOf(settings, run);
     const known = movesIn(outputs);
     try {
       const disks = Object.keys(known).length > 0 ? Object.keys(known) : (settings.disks ?? (await allImages(site)));
-      return reconciled(site, id, inputs, await observeForReport(site, disks), known);
+      return await reconciled(site, id, inputs, await observeForReport(site, disks), known);
     } catch (thrown) {
       if (thrown instanceof DomainMissing) {
         const seen = await seenElsewhere(site, outputs, placesOf(settings, known));
-        return seen ? { id, inputs, outputs: seen } : gone;
+        return seen ? { id, inputs: lastSeen, outputs: seen } : gone;
       }
       if ((await guestIsSilent(site, thrown)) === "host-is-silent") throw thrown;
       run.say("warning", `${messageOf(thrown)} What is shown is what was last seen.`);
-      return { id, inputs, outputs: { ...outputs, running: thrown instanceof GuestNotRunning ? false : outputs.running } };
+      return { id, inputs: lastSeen, outputs: { ...outputs, running: thrown instanceof GuestNotRunning ? false : outputs.running } };
     }
   },
 
   async update(id, olds, news, run) {
     const settings = settingsIn(storageMigrationArgs, news);
-    const site = await siteOf(settings, run);
+    const before = asDeclared(shownArguments, olds);
+    // disks in several places that the engine hands back stay there; what was declared of them still says which are away
+    const declared = isSeveralPlaces(settings.destination) ? String(before.destination) : settings.destination;
+    const site = await siteOf({ ...settings, destination: declared }, run);
     const known = movesIn(olds);
     const disks = settings.disks ?? (Object.keys(known).length > 0 ? Object.keys(known) : await allImages(site));
     const dropped = Object.keys(known).filter((disk) => !disks.includes(disk));
     if (dropped.length > 0) await withdraw(site, dropped);
-    if (isOnlyReported(settings, olds, disks)) return { outputs: { ...news, ...outputsOf(await observe(site, disks), known) } };
-    const { outputs } = await arrive(site, disks, news, known, id);
+    if (isOnlyReported(settings, before, disks)) {
+      return { outputs: { ...news, ...outputsOf(await observe(site, disks), known), ...declaredAs(declared) } };
+    }
+    const { outputs } = await arrive(site, disks, { inputs: news, declared, known, id });
     return { outputs };
   },
 
   async delete(_id, outputs, run) {
-    const settings = settingsIn(storageMigrationState, outputs);
+    const settings = settingsIn(storageMigrationState, asDeclared(shownArguments, outputs));
     const site = await siteOf(settings, run);
     const moves = movesIn(outputs);
     try {
@@ -86,17 +94,20 @@ export const storageMigration: Lifecycle = {
 /** Nothing is said of what only the update will tell. */
 function tellPlan(olds: Properties, news: Properties, run: Run): void {
   const moves = movesIn(olds);
+  const before = asDeclared(shownArguments, olds);
   const { destination, disks = Object.keys(moves), domain } = news;
   if (typeof destination !== "string" || isUnknown([destination, disks]) || !isListOfText(disks)) return;
+  const stay = isSeveralPlaces(destination);
   const line = planLine({
-    disks: disks.map((disk) => ({ disk, seen: moves[disk] })),
+    disks: stay || isOnlyReported(news, before, disks) ? [] : disks.map((disk) => ({ disk, seen: moves[disk] })),
     dropped: Object.keys(moves).filter((disk) => !disks.includes(disk)),
-    before: typeof olds.destination === "string" ? olds.destination : undefined,
+    before: typeof before.destination === "string" ? before.destination : undefined,
     destination,
     options: moveOptions.safeParse(argumentsOf(moveOptions, news)).data ?? defaultMoveOptions,
     by: isManaged(domain) ? "libvirt" : "qemu",
   });
-  if (line !== undefined) run.say("info", line);
+  const ended = stay ? disks.map((disk) => endingLine(disk, moves[disk]?.phase ?? "idle")) : [];
+  for (const told of [...ended, line]) if (told !== undefined) run.say("info", told);
 }
 
 function isListOfText(value: unknown): value is string[] {
@@ -105,32 +116,42 @@ function isListOfText(value: unknown): value is string[] {
 
 /** Where a move of the disks may have left its manifests. */
 function placesOf({ destination }: StorageMigrationSettings, moves: Moves): string[] {
-  return [destination, ...Object.values(moves).map(({ bootPath }) => directoryOf(bootPath))];
+  const wanted = isSeveralPlaces(destination) ? [] : [destination];
+  return [...wanted, ...Object.values(moves).map(({ bootPath }) => directoryOf(bootPath))];
 }
 
 function siteOf(settings: StorageMigrationSettings, run: Run): Promise<Site> {
   const { host, domain, destination } = settings;
-  return openSite({ host, domain, destination, options: moveOptions.parse(argumentsOf(moveOptions, settings)) }, run);
+  const options = moveOptions.parse(argumentsOf(moveOptions, settings));
+  return openSite({ host, domain, destination: isSeveralPlaces(destination) ? undefined : destination, options }, run);
 }
 
-async function arrive(site: Site, disks: readonly string[], inputs: Properties, known: Moves, id?: string) {
+interface Arrival {
+  inputs: Properties;
+  /** The destination that the state remembers as declared. */
+  declared: string;
+  known: Moves;
+  id?: string;
+}
+
+async function arrive(site: Site, disks: readonly string[], { inputs, declared, known, id }: Arrival) {
   try {
-    const { seen, outcome } = await converge(site, disks, "arrive");
-    return { id: id ?? seen.view.domainId, outputs: { ...inputs, ...outputsOf(seen, known, outcome) } };
+    const { seen, outcome } = await converge(...goalOf(site, disks, inputs));
+    const now = isSeveralPlaces(inputs.destination) ? await observe(site, disks) : seen;
+    return { id: id ?? now.view.domainId, outputs: { ...inputs, ...outputsOf(now, known, outcome), ...declaredAs(declared) } };
   } catch (thrown) {
     if (!(thrown instanceof HalfWay)) throw thrown;
     const { seen, recorded, outcome, cause } = thrown;
     const domainId = seen?.view.domainId ?? recorded[0]?.domainId;
     const outputs = seen ? outputsOf(seen, known, outcome) : { moves: known, domainId };
-    throw new Unfinished(id ?? domainId ?? "unfinished", { ...inputs, ...outputs }, cause);
+    throw new Unfinished(id ?? domainId ?? "unfinished", { ...inputs, ...outputs, ...declaredAs(declared) }, cause);
   }
 }
 
-/** With `onDrift: "report"` a disk that somebody moved stays where it is until `destination` changes. */
-function isOnlyReported({ onDrift, destination }: StorageMigrationSettings, olds: Properties, disks: readonly string[]): boolean {
-  const phases = disks.map((disk) => movesIn(olds)[disk]?.phase);
-  const isAtRest = phases.every((phase) => phase === "idle" || phase === "settled");
-  return onDrift === "report" && olds.destination === destination && isAtRest && phases.includes("idle");
+/** Disks in several places, as `read` showed them, stay there: what was begun of a move only ends. */
+function goalOf(site: Site, disks: readonly string[], { destination }: Properties): Parameters<typeof converge> {
+  const { destination: _, ...anywhere } = site;
+  return isSeveralPlaces(destination) ? [anywhere, disks, "withdraw"] : [site, disks, "arrive"];
 }
 
 /** For disks that are ours no more: what was begun ends, undone before its switch, finished after it. */
@@ -141,12 +162,14 @@ async function withdraw(site: Site, disks: readonly string[]): Promise<void> {
   await release(anywhere, disks);
 }
 
-/** The inputs as they are in reality: the destination is where the first disk is that is not there. */
-function reconciled(site: Site, id: string, inputs: Properties, seen: Seen, known: Moves) {
-  const outputs = { ...inputs, ...outputsOf(seen, known) };
+/** The inputs as they are in reality: where a disk is not at its destination, the places of all. */
+async function reconciled(site: Site, id: string, inputs: Properties, seen: Seen, known: Moves) {
+  const outputs = { ...inputs, ...outputsOf(seen, known), ...declaredOutput(shownArguments, inputs) };
   const strayed = seen.disks.find((disk) => disk.seen.phase === "idle");
   if (!strayed) return { id, inputs, outputs };
-  if (inputs.onDrift === "correct") return { id, inputs: { ...inputs, destination: strayed.active.directory }, outputs };
+  if (inputs.onDrift === "correct") {
+    return { id, inputs: { ...inputs, destination: await shownPlaces(site.host, seen, site.destination) }, outputs };
+  }
   site.run.say("warning", `${strayed.disk} of ${site.guest.name} is at ${strayed.active.named}, not in ${site.destination}.`);
   return { id, inputs, outputs };
 }
@@ -160,15 +183,4 @@ function outputsOf(seen: Seen, known: Moves, outcome?: Outcome): Properties {
     running: seen.view.status !== shutOff,
     drift: drift.length > 0 ? drift.join(", ") : undefined,
   };
-}
-
-type Moves = Readonly<Record<string, DiskReport>>;
-
-/** What the state says of the disks; states of older versions, and `{}`, say nothing. */
-function movesIn(properties: Properties): Moves {
-  const moves = z.record(
-    z.string(),
-    z.custom<DiskReport>((report) => typeof report === "object" && report !== null && "phase" in report && "chain" in report),
-  );
-  return moves.safeParse(properties.moves).data ?? {};
 }

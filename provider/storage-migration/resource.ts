@@ -5,8 +5,22 @@ import { z } from "zod";
 import { absolutePath } from "../disk/paths.js";
 import { hostArgs } from "../host/target.js";
 import { diskName, domainArgs } from "../hypervisor/address.js";
+import { isSeveralPlaces } from "../migration/declared.js";
 import { moveOptions } from "../migration/options.js";
 import type { DiskReport } from "../migration/report.js";
+
+/** A directory; or what `read` has shown of disks in several ones, where the engine hands that back (`ignoreChanges`). */
+function directoryOrShown(argument: string) {
+  const directory = absolutePath(argument);
+  return z
+    .custom<string>(() => true)
+    .transform((value, context) => {
+      if (isSeveralPlaces(value)) return value;
+      const { data, error } = directory.safeParse(value);
+      for (const { message } of error?.issues ?? []) context.addIssue(message);
+      return data ?? z.NEVER;
+    });
+}
 
 const keys = {
   /** How the host is reached. Where it is (`address`, `port`) is part of the resource's identity; the rest may change in place. */
@@ -24,9 +38,11 @@ const keys = {
     .optional(),
   /**
    * The directory, on the host, in which the active images shall be. It must be there, and the guest's QEMU must be able to write to it.
+   * A refresh shows here where the disks are: the directory, or, if they are in several, a text that names each with its disks. Where the
+   * engine hands that text back (`ignoreChanges`), nothing moves.
    * @throws UserError if it is not absolute; when moving, if it is missing, too small, not writable by QEMU, or holds files in the way
    */
-  destination: absolutePath("destination"),
+  destination: directoryOrShown("destination"),
   ...moveOptions.shape,
   /**
    * What to do when somebody moved a disk by hand. `correct`: the preview shows it and `up` moves it back.
@@ -126,9 +142,11 @@ export class StorageMigration extends pulumi.CustomResource {
   /** Where disks were found that are not at the destination; absent when all are. */
   declare readonly drift: pulumi.Output<string | undefined>;
   declare readonly destination: pulumi.Output<string>;
+  /** The `destination` that was declared at the last create or update, whatever a refresh has shown since. */
+  declare readonly declared: pulumi.Output<{ destination: string }>;
 
   constructor(name: string, args: StorageMigrationArgs, opts?: pulumi.CustomResourceOptions) {
-    const outputs = { moves: undefined, domainId: undefined, running: undefined, drift: undefined };
+    const outputs = { moves: undefined, domainId: undefined, running: undefined, drift: undefined, declared: undefined };
     super(type, name, { __provider, __urn: pulumi.createUrn(name, type, opts?.parent), ...args, ...outputs }, opts);
   }
 

@@ -15,11 +15,12 @@ const seen = (phase: string, layers = chain) => ({ phase, bootPath: layers[0]?.p
 function plan(lifecycle: Lifecycle, before: Properties, now: Properties): string {
   const teller = new Recorder();
   const inputs = (bag: Properties) => lifecycle.check({}, { ...place, ...bag }).inputs;
-  const { moves, phase, chain: last, states, ...declared } = before;
+  const { moves, phase, chain: last, states, declared: remembered, ...declared } = before;
   const shown = {
     ...(moves !== undefined && { moves }),
     ...(phase !== undefined && { phase, chain: last }),
     ...(states !== undefined && { states }),
+    ...(remembered !== undefined && { declared: remembered }),
   };
   lifecycle.diff("id", { ...inputs(declared), ...shown }, inputs(now), teller);
   return teller.said.join("\n").replace(/^info: plan: /gm, "");
@@ -28,6 +29,8 @@ function plan(lifecycle: Lifecycle, before: Properties, now: Properties): string
 const mirror = "copy the lower layers that are not there yet, mirror the active one, switch, tidy";
 const at = { disks: ["vda"], destination: "/slow", moves: { vda: seen("settled") } };
 const twoDisks = { disks: ["vda", "vdb"], destination: "/slow" };
+const several = "in several places: vda in /other; vdb in /slow";
+const strayed = { vda: seen("idle", [layer("/other/old")]), vdb: seen("settled", [layer("/slow/b")]) };
 const byOverlay = { strategy: "snapshot", restartDuringMove: "from-manifest" };
 
 describe("the plan of a StorageMigration", () => {
@@ -106,6 +109,30 @@ describe("the plan of a StorageMigration", () => {
       { ...at, onDrift: "report", verify: "full" },
       "",
     ],
+    [
+      "the way home of a disk that was moved by hand, after a refresh",
+      { ...twoDisks, declared: { destination: "/slow" }, destination: several, moves: strayed },
+      { ...twoDisks, destination: "/slow" },
+      `vda: 1 layer, 64 MiB, from /other/old to /slow, live: mirror the active one, switch, tidy`,
+    ],
+    [
+      "the other disk alone, where the program now names the place to which one was moved by hand",
+      { ...twoDisks, declared: { destination: "/slow" }, destination: several, moves: strayed },
+      { ...twoDisks, destination: "/other" },
+      `vdb: 1 layer, 64 MiB, from /slow/b to /other, live: mirror the active one, switch, tidy`,
+    ],
+    [
+      "no move of disks in several places that the engine hands back",
+      { ...twoDisks, declared: { destination: "/slow" }, destination: several, moves: { ...strayed, vdb: seen("mirroring") } },
+      { ...twoDisks, destination: several, verify: "full" },
+      "vdb: end the move that was begun (it is mirroring): undone to the source's exact chain",
+    ],
+    [
+      "no move of a disk that is only reported from now on",
+      { ...twoDisks, declared: { destination: "/slow" }, destination: several, moves: strayed },
+      { ...twoDisks, destination: "/slow", onDrift: "report" },
+      "",
+    ],
     ["a destination that is not known yet", at, { ...at, destination: unknown }, ""],
     ["another guest", at, { ...at, domain: { qmp: "/run/vm/other.qmp" }, destination: "/fast" }, ""],
   ];
@@ -123,6 +150,12 @@ describe("the plan of a DomainDisk", () => {
       adopted,
       { disk: "vda", storage: "/fast", base: "/fast/base" },
       `vda: 3 layers, 192 MiB, from /slow/top to /fast, live: ${mirror}\nvda: pull /fast/middle up into /fast/top, which then stands on /fast/base, live`,
+    ],
+    [
+      "the way home of a disk that was moved by hand, after a refresh",
+      { ...adopted, declared: { storage: "/home" }, storage: "/slow", phase: "idle" },
+      { disk: "vda", storage: "/home" },
+      `vda: 3 layers, 192 MiB, from /slow/top to /home, live: ${mirror}`,
     ],
     ["a storage in which it lies already", adopted, { disk: "vda", storage: "/slow" }, ""],
     [

@@ -1,7 +1,7 @@
 /** `onDrift`: what is said of a disk that somebody has moved by hand, and what is made of it. */
 
 import assert from "node:assert/strict";
-import { mkdir } from "node:fs/promises";
+import { mkdir, realpath, symlink } from "node:fs/promises";
 import type { Properties } from "../../provider/lifecycle.js";
 import { storageMigration } from "../../provider/storage-migration/lifecycle.js";
 import { created, onStage, Recorder } from "./stage.js";
@@ -41,11 +41,31 @@ describe("a disk that was moved behind the resource's back", function () {
     assert.deepEqual(storageMigration.diff(id, outputs, inputs, run), { changes: false, replaces: [] });
   });
 
-  it("is shown as another destination with onDrift correct, without a warning", async () => {
+  it("is shown as another destination with onDrift correct, which names both places, without a warning", async () => {
     const { inputs, outputs, run } = await seen({ ...reporting.outputs, onDrift: "correct" });
-    assert.deepEqual(inputs, { ...reporting.inputs, onDrift: "correct", destination: stage().at("path3") });
+    const destination = `in several places: vda in ${stage().at("path3")}; vdb in ${stage().at("path2")}`;
+    assert.deepEqual(inputs, { ...reporting.inputs, onDrift: "correct", destination });
     assert.equal(outputs.drift, `vda is at ${elsewhere()}`);
     assert.deepEqual(run.said, []);
+  });
+
+  it("is shown at the same place at every read, with onDrift report too", async () => {
+    const once = await seen(reporting.outputs);
+    const twice = await seen({ ...once.outputs, ...once.inputs });
+    assert.deepEqual([twice.inputs, twice.outputs.drift, twice.run.said], [once.inputs, once.outputs.drift, once.run.said]);
+  });
+
+  it("is only reported when onDrift becomes report, though a refresh has shown where it is", async () => {
+    const { inputs, outputs } = await seen({ ...reporting.outputs, onDrift: "correct" });
+    await storageMigration.update(id, { ...outputs, ...inputs }, reporting.inputs, new Recorder());
+    assert.equal(await stage().operator.activeImage("vda"), elsewhere());
+  });
+
+  it("is shown alike at every read of a state of version 0.1.0, which remembers nothing declared", async () => {
+    const { declared: _, ...older }: Properties = { ...reporting.outputs, onDrift: "correct" };
+    const once = await seen(older);
+    const twice = await seen({ ...once.outputs, ...once.inputs });
+    assert.deepEqual(twice.inputs, once.inputs);
   });
 
   it("is moved back by an update, whatever onDrift says, and the other disk is left where it is", async () => {
@@ -56,9 +76,23 @@ describe("a disk that was moved behind the resource's back", function () {
     assert.equal(await stage().operator.activeImage("vdb"), before);
     const { inputs, run } = await seen(outputs);
     assert.deepEqual([inputs.destination, run.said], [stage().at("path2"), []]);
+  });
+
+  it("stays when the program names its place, however spelled, and the other disk comes to it", async () => {
+    await stage().moves({ disks: ["vda"], destination: stage().at("path3") });
+    await symlink("path3", stage().at("alias"));
+    const { inputs, outputs } = await seen({ ...reporting.outputs, onDrift: "correct" });
+    const { inputs: now } = storageMigration.check({}, { ...reporting.inputs, destination: stage().at("alias") });
+    const state = { ...outputs, ...inputs };
+    assert.equal(storageMigration.diff(id, state, now, new Recorder()).changes, undefined);
+    const updated = await storageMigration.update(id, state, now, new Recorder());
+    assert.equal(await stage().operator.activeImage("vda"), elsewhere());
+    assert.equal(await realpath(await stage().operator.activeImage("vdb")), stage().at("path3", "vdb-old.qcow2"));
+    const { inputs: shown, outputs: known } = await seen(updated.outputs);
+    assert.deepEqual([shown.destination, known.drift], [stage().at("alias"), undefined]);
     await stage().guest.waitForRecords(10);
     await stage().guest.stop();
-    await stage().holdsAll(stage().at("path2", "old.qcow2"), "vda");
-    await stage().holdsAll(stage().at("path2", "vdb-old.qcow2"), "vdb");
+    await stage().holdsAll(stage().at("path3", "old.qcow2"), "vda");
+    await stage().holdsAll(stage().at("path3", "vdb-old.qcow2"), "vdb");
   });
 });
