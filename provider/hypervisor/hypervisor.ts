@@ -29,6 +29,14 @@ export interface GuestView {
   jobs: readonly Job[];
   /** Every named block node, filters and protocol nodes too. */
   nodes: readonly NodeView[];
+  /** There where a switch of ours has recorded that it suspends the guest, and nobody has recorded its end. Only libvirt's guests are suspended. */
+  suspension?: Suspension;
+}
+
+/** What a switch records before it suspends a guest. */
+export interface Suspension {
+  /** The file on the host that is locked as long as the switch goes on. */
+  switchLock: string;
 }
 
 /** A block device of the guest. */
@@ -168,6 +176,12 @@ export interface ManagedGuest {
 
   /** Makes the persistent definition of one disk name another source. */
   redefine(disk: string, source: ImageFile): Promise<void>;
+
+  /**
+   * Resumes the guest until libvirt says that it runs, and ends the record of its suspension.
+   * @throws UserError with libvirt's words, if it is suspended still
+   */
+  letGo(): Promise<void>;
 
   /** What the domain with this UUID is called now. */
   nameOf(uuid: string): Promise<string | undefined>;

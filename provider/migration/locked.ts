@@ -3,6 +3,7 @@
 import type { Run } from "../lifecycle.js";
 import { type DiskPlaces, observeNames } from "./look/observe.js";
 import { endSharedLook } from "./look/shared-look.js";
+import { letGoSuspended } from "./managed/suspended.js";
 import { awaitSwitch } from "./managed/switch.js";
 import { Locks } from "./record/lock.js";
 import type { Site } from "./site.js";
@@ -18,6 +19,7 @@ export async function withPlacesLocked<T>(site: Site, disks: readonly string[], 
     const places = new HeldPlaces(site.run, locks, await observeNames(site, disks));
     await places.take();
     await awaitSwitch(site, places.all);
+    await letGoSuspended(site, disks);
     return await work(places);
   } finally {
     await locks.release();

@@ -52,14 +52,15 @@ function isMoved({ destination, before }: PlannedMove, seen: PlannedDisk["seen"]
   return isBegun(seen.phase) || directoryOf(seen.chain[0]?.path ?? "") !== destination;
 }
 
-/** Whether a move is under way, as opposed to a definition that is behind its guest. */
+/** Whether a move is under way, as opposed to a definition that is behind its guest, or a guest that is to be let go on. */
 function isBegun(phase: PhaseName): boolean {
-  return isUnfinished(phase) && phase !== "misdefined";
+  return isUnfinished(phase) && phase !== "misdefined" && phase !== "suspended";
 }
 
 function continued({ before, destination }: PlannedMove, { disk, seen }: PlannedDisk): string[] {
   const phase = seen?.phase ?? "idle";
   if (phase === "misdefined") return [`${disk}: make the persistent definition name the file that the guest runs on`];
+  if (phase === "suspended") return [`${disk}: let the guest go on, which a switch has suspended`];
   if (!isBegun(phase)) return [];
   if (before === destination) return [`${disk}: go on with the move to ${destination} that was begun (it is ${phase})`];
   return [`${disk}: first end the move to ${before} (it is ${phase}): ${endOf(phase)}`];

@@ -116,6 +116,8 @@ function stepFor(goal: Goal, { disk, standing, definition, seen }: SeenPhase): S
   switch (seen.phase) {
     case "settled":
       return { step: "done" };
+    case "suspended":
+      return { step: "wait", disks };
     case "misdefined":
       return either({ step: "redefine", disk }, { step: "done" });
     case "idle":

@@ -37,6 +37,12 @@ describe("the plan of a StorageMigration", () => {
   const rows: [string, Properties, Properties, string][] = [
     ["a move", at, { ...at, destination: "/fast" }, `vda: 2 layers, 96 MiB, from /slow/old to /fast, live: ${mirror}`],
     [
+      "a guest that is suspended for a switch",
+      { ...at, moves: { vda: seen("suspended") } },
+      at,
+      "vda: let the guest go on, which a switch has suspended",
+    ],
+    [
       "an active layer alone",
       { ...at, moves: { vda: seen("settled", [layer("/slow/old")]) } },
       { ...at, destination: "/fast" },

@@ -2,6 +2,7 @@
 
 import { chmod, copyFile, mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { escaped } from "../../provider/hypervisor/libvirt/xml.js";
 import { until } from "./command.js";
 import { type Disk, type DiskOptions, makeImages, planDisks } from "./disks.js";
 import type { GuestDisk } from "./guest.js";
@@ -131,6 +132,6 @@ ${serial}<memballoon model='none'/></devices></domain>\n`;
     const format = disk.layers.at(-1)?.format ?? "qcow2";
     const more = this.options.diskXml?.[disk.id] ?? "";
     const cache = disk.options.cache === "none" ? " cache='none'" : "";
-    return `<disk type='file' device='disk'><driver name='qemu' type='${format}' discard='unmap'${cache}/><source file='${disk.chain[0]}'/><target dev='${disk.id}' bus='virtio'/>${more}</disk>`;
+    return `<disk type='file' device='disk'><driver name='qemu' type='${format}' discard='unmap'${cache}/><source file='${escaped(disk.chain[0] ?? "")}'/><target dev='${disk.id}' bus='virtio'/>${more}</disk>`;
   }
 }

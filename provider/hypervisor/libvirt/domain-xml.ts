@@ -1,6 +1,8 @@
 /** What a domain's XML says of its disks. Pure. @see https://libvirt.org/formatdomain.html#hard-drives-floppy-disks-cdroms */
 
 import { BugError } from "../../errors.js";
+import type { Suspension } from "../hypervisor.js";
+import { suspensionIn } from "./suspension.js";
 import { all, child, type Element, parseXml } from "./xml.js";
 
 export interface DomainXml {
@@ -13,6 +15,7 @@ export interface DomainXml {
   nvram?: string;
   /** Whom QEMU runs as, where libvirt labels by owner. */
   owner?: { uid: string; gid: string };
+  suspension?: Suspension;
 }
 
 export interface FileXml {
@@ -48,6 +51,7 @@ export function readDomain(text: string): DomainXml {
   const nvram = child(child(root, "os") ?? root, "nvram");
   const nvramPath = nvram && (nvram.text.trim() || child(nvram, "source")?.attributes.file);
   const owner = ownerIn(root);
+  const suspension = suspensionIn(root);
   return {
     name,
     uuid,
@@ -55,6 +59,7 @@ export function readDomain(text: string): DomainXml {
     disks: devices ? all(devices, "disk").map(readDisk) : [],
     ...(nvramPath ? { nvram: nvramPath } : {}),
     ...(owner && { owner }),
+    ...(suspension && { suspension }),
   };
 }
 

@@ -17,6 +17,7 @@ import { copyTargetXml, diskXmlAt } from "./disk-xml.js";
 import { readDomain } from "./domain-xml.js";
 import { allDomains, type DomainSeen } from "./look.js";
 import { progressIn } from "./progress.js";
+import { letGo } from "./resuming.js";
 import type { Virsh } from "./virsh.js";
 import type { Reply } from "./virsh-session.js";
 import { command } from "./words.js";
@@ -137,6 +138,11 @@ class Managed implements ManagedGuest {
     if (text === undefined)
       throw this.#refused(`redefine ${disk}`, "its persistent definition has no such disk with a file", await this.virsh());
     await this.#withFile(`redefine ${disk}`, text, (file) => command("update-device --config", live.uuid, file));
+  }
+
+  async letGo(): Promise<void> {
+    const { live } = await this.see();
+    await letGo(await this.virsh(), live.uuid, live.disks[0]?.target ?? "");
   }
 
   async nameOf(uuid: string): Promise<string | undefined> {

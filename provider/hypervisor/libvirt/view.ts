@@ -31,6 +31,7 @@ export function viewOf(said: DomainSaid): GuestView {
     disks: live.disks.map((disk) => diskOf(disk, said)),
     jobs: live.disks.flatMap((disk) => jobOf(disk, said)),
     nodes: [], // libvirt's own, and no business of ours: they change whenever it likes
+    ...(live.suspension && { suspension: live.suspension }),
   };
 }
 

@@ -7,6 +7,8 @@ import type { MovedLayer, Standing } from "../record/manifest.js";
 export type Phase =
   /** At the wanted place, and nothing of a move is left. */
   | { phase: "settled" }
+  /** As `settled`, but the guest is suspended for a switch: of another disk, or one that was cut. */
+  | { phase: "suspended" }
   /** At the wanted place, but the persistent definition of its domain names another file: the next start would find that. */
   | { phase: "misdefined"; definedAt: string }
   /** Not at the wanted place, and nothing was begun. */

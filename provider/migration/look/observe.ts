@@ -6,11 +6,13 @@ import { realPath } from "../../host/files.js";
 import { remembering } from "../../host/remembering.js";
 import type { GuestProcess, GuestView, ImageView } from "../../hypervisor/hypervisor.js";
 import { findDisk } from "../../hypervisor/qemu/find.js";
+import { suspendedNow } from "../managed/suspended.js";
 import type { Manifest } from "../record/manifest.js";
 import { type Records, readRecords } from "../record/records.js";
 import { readSnapshotMark, snapshotLasts } from "../record/snapshot-mark.js";
 import type { Seen, SeenDisk, Viewpoint } from "../site.js";
 import { bootPathOf, type IsOpen, isFileOpen, notWhereNamed } from "./by-link.js";
+import { definitionBehind } from "./definition.js";
 import type { Phase } from "./observation.js";
 import { phaseOf } from "./phases.js";
 import { existing, imageOf, sameDirectory } from "./places.js";
@@ -25,8 +27,13 @@ export async function observe(from: Viewpoint, disks: readonly string[]): Promis
   const site = glance(from);
   const looked = await look(site, disks);
   const seen: SeenDisk[] = [];
-  for (const place of looked.found) seen.push(await observeDisk(site, looked, place));
+  for (const place of looked.found) seen.push(unlessSuspended(looked.view, await observeDisk(site, looked, place)));
   return { view: looked.view, disks: seen };
+}
+
+/** A disk is not in order as long as its guest is suspended for a switch, be it another disk's. */
+function unlessSuspended(view: GuestView, disk: SeenDisk): SeenDisk {
+  return disk.seen.phase === "settled" && suspendedNow(view) ? { ...disk, seen: { phase: "suspended" } } : disk;
 }
 
 /** Which directories a move of a disk concerns: the active image's, the wanted one, and those of a move that is under way. */
@@ -114,13 +121,6 @@ async function observeDisk(site: Viewpoint, { view, process, found }: Look, plac
     ...{ ...base, image: chain, heading, ...definition },
     ...(await phaseOf({ site, view: now, process, image: chain, named, key, records })),
   };
-}
-
-/** What somebody else wrote into the definition is mended at the end of the move, as drift. */
-function definitionBehind(manifest: Manifest, { definedAt }: ImageView, named: string): boolean {
-  const { source, destination, overlay } = manifest;
-  const ours = [source.active, destination.target, overlay?.path, overlay?.landing];
-  return definedAt !== undefined && definedAt !== named && ours.includes(definedAt);
 }
 
 async function withoutRecords(site: Viewpoint, { key, directory, named, image }: FoundDisk, isOpen: IsOpen): Promise<Phase> {

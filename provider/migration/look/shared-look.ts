@@ -6,6 +6,7 @@
 import type { Host } from "../../host/host.js";
 import { remembering } from "../../host/remembering.js";
 import type { Guest } from "../../hypervisor/hypervisor.js";
+import { tellSuspended } from "../managed/suspended.js";
 import type { Seen, Site, Viewpoint } from "../site.js";
 import { observe } from "./observe.js";
 
@@ -23,6 +24,7 @@ export async function observeForReport(site: Site, disks: readonly string[]): Pr
   const shared = known?.isFor(asker) ? known : new SharedLook(site.host);
   looks.set(site.host, shared);
   const seen = await shared.during(asker, () => observe(shared.from(site), disks));
+  tellSuspended(site, seen.view);
   // jobs were not asked for, and what is under way goes on
   return seen.disks.some(({ manifest }) => manifest !== undefined) ? observe(site, disks) : seen;
 }

@@ -4,6 +4,8 @@ import { type DiskKey, fileNames } from "../../disk/names.js";
 import { within } from "../../disk/paths.js";
 import { writeFileAtomically } from "../../host/files.js";
 import type { ManagedGuest } from "../../hypervisor/hypervisor.js";
+import { endLine, recordLine } from "../../hypervisor/libvirt/suspension.js";
+import { command, listed, word } from "../../hypervisor/libvirt/words.js";
 import { complaint } from "../complaint.js";
 import type { Outcome } from "../outcome.js";
 import { frozenFormat, type Manifest, manifestText, pathOf, type Standing } from "../record/manifest.js";
@@ -36,10 +38,14 @@ export async function switchManaged(
   disks: readonly Switching[],
   to: ManagedTurn,
 ): Promise<void> {
+  const [first] = disks;
+  if (!first) return;
   const perDisk: string[] = [];
-  for (const disk of disks) perDisk.push(...(await prepare(site, managed, disk, to)));
-  const was = seen.view.status === "paused" ? "paused" : "running";
-  const script = await site.host.open(managedSwitchScript, [managed.uri, seen.view.domainId, was, ...perDisk]);
+  for (const disk of disks) perDisk.push(...(await prepare(site, { managed, domainId: seen.view.domainId }, disk, to)));
+  const { domainId } = seen.view;
+  const lock = turnPath(manifestPaths(first.manifest, first.key).source);
+  const domain = [word(domainId), recordLine(domainId, lock), endLine(domainId)];
+  const script = await site.host.open(managedSwitchScript, [managed.uri, ...domain, ...perDisk]);
   try {
     const armed = await script.next(30);
     if (armed !== "armed") throw refused(site, disks, armed.replace(/^failed 0 */, ""));
@@ -55,7 +61,12 @@ export async function switchManaged(
 }
 
 /** Everything slow comes before the guest is suspended. */
-async function prepare({ host }: Site, managed: ManagedGuest, disk: Switching, to: ManagedTurn): Promise<string[]> {
+async function prepare(
+  { host }: Site,
+  { managed, domainId }: { managed: ManagedGuest; domainId: string },
+  disk: Switching,
+  to: ManagedTurn,
+): Promise<string[]> {
   const { key, qdev, image, manifest } = disk;
   const path = pathOf(manifest, to);
   const paths = manifestPaths(manifest, key);
@@ -66,10 +77,11 @@ async function prepare({ host }: Site, managed: ManagedGuest, disk: Switching, t
   await writeFileAtomically(host, turnPath(paths.source), "");
   const source = { path, format: formatOf(disk, to) };
   const definition = image.definedAt === undefined ? undefined : await managed.definitionAt(qdev, source);
-  const definitionFile = definition === undefined ? "" : definitionPath(paths.source);
+  const definitionFile = definitionPath(paths.source);
   if (definition !== undefined) await writeFileAtomically(host, definitionFile, definition);
+  const define = definition === undefined ? "" : command("update-device --config", domainId, definitionFile);
   const quarantine = to === "target" ? manifest.quarantine : ""; // a commit leaves no image behind that was active under its own name
-  return [qdev, paths.source, paths.destination, manifest.source.active, quarantine, path, definitionFile];
+  return [qdev, paths.source, paths.destination, manifest.source.active, quarantine, listed(path), define, word(qdev)];
 }
 
 /** What is true once the guest is there, but for `current`. */
@@ -119,6 +131,6 @@ export async function awaitSwitch(
 }
 
 function refused(site: Site, disks: readonly Switching[], why: string): Error {
-  const left = "The guest runs on; what has moved has moved, and no write is lost.";
+  const left = "What has moved has moved, and no write is lost.";
   return complaint(site, { verb: "switch", disk: disks.map(({ disk }) => disk).join(", "), why, left, advice: "Run `pulumi up` again." });
 }

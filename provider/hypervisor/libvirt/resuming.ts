@@ -1,0 +1,48 @@
+/** Ends what a switch that was cut has left: a guest that is suspended. */
+
+import { setTimeout as pause } from "node:timers/promises";
+import { UserError } from "../../errors.js";
+import { endLine } from "./suspension.js";
+import type { Virsh } from "./virsh.js";
+import type { Reply } from "./virsh-session.js";
+import { command } from "./words.js";
+
+/** So long a run tries: libvirt itself gives up after 30 s if somebody else's question keeps QEMU busy (QEMU_JOB_WAIT_TIME, 9.0). */
+const patienceSeconds = 150;
+
+/**
+ * Resumes a guest that is recorded as suspended, until libvirt says that it runs; then ends the record. What a resume answers is not
+ * believed, and its failure is not a refusal. A guest that is paused for another reason stays so.
+ * @throws UserError with libvirt's words, if it is suspended still @throws UnreachableError if libvirtd does not answer
+ */
+export async function letGo(virsh: Virsh, domain: string, disk: string): Promise<void> {
+  const deadline = performance.now() + 1000 * patienceSeconds;
+  for (;;) {
+    // libvirt answers the first only when it has done with QEMU what others have asked; one that has just come up tells a state from its status file
+    const [waited, state] = await virsh.ask([command("blockjob --raw", domain, disk), command("domstate --reason", domain)]);
+    const said = textOf(state)?.trim() ?? "";
+    if (said.startsWith("shut off")) return;
+    const isSure = textOf(waited) !== undefined && said !== "";
+    if (isSure && !isSuspended(said)) break;
+    const [resumed] = isSure ? await virsh.ask([command("resume", domain)]) : [];
+    if (resumed && textOf(resumed) !== undefined) continue;
+    if (performance.now() > deadline) throw refused(virsh, [resumed, waited, state]);
+    await pause(1000);
+  }
+  const [ended] = await virsh.ask([endLine(domain)]);
+  if (textOf(ended) === undefined) throw refused(virsh, [ended]);
+}
+
+/** @see virshDomainPausedReasonToString() in tools/virsh-domain-monitor.c, libvirt 9.0 */
+function isSuspended(state: string): boolean {
+  return /^paused( \((user|unknown)\))?$/.test(state);
+}
+
+function textOf(reply: Reply | undefined): string | undefined {
+  return reply && "text" in reply ? reply.text : undefined;
+}
+
+function refused({ host }: Virsh, replies: readonly (Reply | undefined)[]): UserError {
+  const words = replies.flatMap((reply) => (reply && "refused" in reply ? [reply.refused] : []));
+  return new UserError(`Unable to resume the guest on ${host.name}: libvirt answers "${words.join("; ") || "it is suspended still"}".`);
+}

@@ -1,0 +1,109 @@
+/**
+ * The part of the switch's script that talks to libvirt: one virsh that stays open, one command after the other. Every word of a command that
+ * somebody else chose comes quoted for virsh (words.ts); the script itself quotes nothing.
+ */
+export const virshTalk = `\
+LC_ALL=C.UTF-8 COLUMNS=65000 TERM=dumb INPUTRC=/dev/null
+export LC_ALL COLUMNS TERM INPUTRC
+unset LANGUAGE
+talk() { # by the two pipes whose names begin with $pipe
+  virsh -q -c "$uri" <"$pipe-in" >"$pipe-out" 2>&1 5>&- 6>&- &
+  exec 7>"$pipe-in" 8<"$pipe-out"
+}
+
+# one command of virsh; sets words to what libvirt refuses it with, path to the source that it lists for disk $2, state to what domstate says
+ask() {
+  printf '%s\\necho livedisk-over\\n\\n' "$1" 2>/dev/null >&7
+  words= path= state=
+  while IFS= read -r line <&8; do
+    case $line in
+      livedisk-over*) [ -z "$words" ]; return ;;
+      "error: "*) words="$words \${line#error: }" ;;
+      " \${2-/} "*) path=\${line#" $2 "}; while [ "\${path# }" != "$path" ]; do path=\${path# }; done ;;
+      running*|paused*|"in shutdown"*|"shut off"*|crashed*|pmsuspended*|idle*|"no state"*) state=$line ;;
+    esac
+  done
+  words="virsh ended"
+  return 1
+}
+
+# whether libvirtd answers, if need be after 20 minutes
+answers() {
+  tries=0
+  while ! ask hostname; do
+    case $words in *"virsh ended") talk ;; esac
+    [ $tries -lt 600 ] || return 1
+    tries=$((tries + 1))
+    mkdir "$room/down" 2>/dev/null
+    sleep 2 5>&- 6>&- 7>&- 8<&-
+  done
+  rmdir "$room/down" 2>/dev/null
+  return 0
+}
+# what a command that only looks or changes a definition says; asked again if libvirtd was not there. A libvirtd that comes back knows where
+# disk $2 is only when it has found out about the jobs that ended meanwhile: a question about jobs waits for that (qemuProcessReconnect(), 9.0)
+insist() {
+  ask "$@" && return
+  said_first=$words
+  if answers; then
+    [ $# -lt 2 ] || ask "blockjob --raw $domain $disk"
+    ask "$@" && return
+  fi
+  words=$said_first
+  return 1
+}
+
+# whether the state of the guest is one in which its disks can be switched; else words is why not
+fits() {
+  ask "domstate --reason $domain" || return 1
+  case $state in
+    running*|paused|"paused (user)"|"paused (unknown)"|"paused (from snapshot)"|"paused (I/O error)"|"paused (watchdog)") return 0 ;;
+  esac
+  words=" its domain is \${state:-in a state that libvirt does not tell}"
+  return 1
+}
+
+# Suspends a guest that runs. What is recorded first lasts until it runs again, so a later run knows who has suspended it. Its state is asked right
+# before: one that somebody else has paused stays so. Of a suspend that fails nobody knows whether QEMU has stopped, or is about to.
+suspend() {
+  fits || return 1
+  case $state in paused*) return 0 ;; esac
+  if ask "$begin_record" && fits; then
+    case $state in paused*) ask "$end_record"; return 0 ;; esac
+    words=" it took too long"
+    [ -d "$room/over" ] || { began=$(now); mkdir "$room/suspended" && ask "suspend $domain"; return; }
+  fi
+  why=$words
+  ask "$end_record"
+  words=$why
+  return 1
+}
+
+# Lets the guest go until libvirt says that it runs, for a day if need be. A resume that fails is not a refusal: libvirtd may be down, or QEMU busy
+# with somebody else's question, for whose answer libvirt waits 30 s. A state counts only after an answer for which libvirt has waited
+# for QEMU: one that has just come up tells what its status file says.
+let_go() {
+  found= last=$(($(date +%s) + 86400))
+  while [ ! -d "$room/let-go" ]; do
+    if [ -z "$found" ]; then
+      ask "resume $domain" || { refused=$words; ask "blockjob --raw $domain $disk"; } && sure=yes || sure=no
+      resumed_at=$(now)
+      ask "domstate --reason $domain"
+      case $sure/$state/$words in
+        yes/paused/*|yes/"paused (user)"/*|yes/"paused (unknown)"/*) ;;
+        yes/?*/*) found=$state ;;
+        no/"shut off"*|*"failed to get domain"*) words=" the guest has ended"; return 1 ;;
+      esac
+    fi
+    if [ -n "$found" ] && ask "$end_record"; then
+      mkdir "$room/let-go" 2>/dev/null
+      case $found in running*) return 0 ;; esac
+      words=" its domain is $found"
+      return 1
+    fi
+    [ "$(date +%s)" -lt $last ] || { words=$refused; return 1; }
+    answers
+    sleep 1 5>&- 6>&- 7>&- 8<&-
+  done
+}
+`;

@@ -1,0 +1,64 @@
+import assert from "node:assert/strict";
+import type { Guest } from "../../../provider/hypervisor/hypervisor.js";
+import { endLine, recordLine } from "../../../provider/hypervisor/libvirt/suspension.js";
+import { virshAt } from "../../../provider/hypervisor/libvirt/virsh.js";
+import { listed } from "../../../provider/hypervisor/libvirt/words.js";
+import { Bench, diskXml } from "./bench.js";
+
+describe("the record of a guest that is suspended for a switch", function () {
+  this.timeout(60_000);
+  let bench: Bench;
+  before(async () => {
+    bench = await Bench.open();
+  });
+  after(() => bench[Symbol.asyncDispose]());
+
+  const lock = `/a "quoted" & <strange> it's name/lm-01234567.manifest.json.turn`;
+  const state = async (name: string) => (await bench.libvirtd.virsh("domstate", name)).trim();
+  const records = async (guest: Guest) => {
+    const [reply] = await (await virshAt(bench.host, bench.libvirtd.uri)).ask([recordLine((await guest.look()).domainId, lock)]);
+    assert(reply && "text" in reply, JSON.stringify(reply));
+  };
+
+  it("outlives libvirtd, and goes when the guest runs again", async () => {
+    const guest = await bench.define("recorded");
+    await records(guest);
+    await bench.libvirtd.kill();
+    await bench.libvirtd.launch();
+    assert.deepEqual((await guest.look()).suspension, { switchLock: lock });
+    await guest.managed?.letGo();
+    assert.equal(await state("recorded"), "running");
+    assert.equal((await guest.look()).suspension, undefined);
+    await guest.managed?.letGo(); // what a run does that was cut before it ended the record
+    assert.equal(await state("recorded"), "running");
+  });
+
+  it("does not outlive the guest: one that is started, and paused by an operator, has none", async () => {
+    const guest = await bench.define("started");
+    await records(guest);
+    await bench.libvirtd.virsh("destroy", "started");
+    await bench.libvirtd.virsh("start", "--paused", "started");
+    const { suspension, status } = await guest.look();
+    assert.deepEqual({ suspension, status }, { suspension: undefined, status: "paused" });
+  });
+
+  it("may be ended twice", async () => {
+    const guest = await bench.define("ended");
+    await records(guest);
+    const line = endLine((await guest.look()).domainId);
+    const replies = await (await virshAt(bench.host, bench.libvirtd.uri)).ask([line, line]);
+    assert(replies.every((reply) => "text" in reply));
+    assert.equal((await guest.look()).suspension, undefined);
+  });
+});
+
+describe("virsh's list of a domain's disks", function () {
+  this.timeout(60_000);
+
+  it("names a path as it is compared, whatever that holds", async () => {
+    await using bench = await Bench.open();
+    const image = await bench.image(`odd \\x41 it's "ü"  x/top.qcow2`);
+    await bench.define("odd", { devices: diskXml(image) });
+    assert.equal((await bench.libvirtd.virsh("domblklist", "odd")).trim(), `vda   ${listed(image)}`);
+  });
+});
