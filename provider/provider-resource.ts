@@ -9,6 +9,12 @@ export interface ProviderArgs {
   passphrase?: pulumi.Input<string>;
   /** A password, also for keyboard-interactive sign-in. Kept as a secret. */
   password?: pulumi.Input<string>;
+  /**
+   * The hosts, jump hosts too, that may be sent `password`: their addresses, with the port where it is not 22, such as `db-3:2222`.
+   * @default none: `password` is sent to no host
+   * @throws UserError when a resource is created, read, changed or deleted, if an entry is neither
+   */
+  passwordFor?: pulumi.Input<pulumi.Input<string>[]>;
 }
 
 /**
@@ -21,9 +27,11 @@ export interface ProviderArgs {
  */
 export class Provider extends pulumi.ProviderResource {
   constructor(name: string, args: ProviderArgs = {}, opts?: pulumi.ResourceOptions) {
-    const { privateKey, passphrase, password } = args;
+    const { privateKey, passphrase, password, passwordFor } = args;
     const secrets = { "livedisk:privateKey": privateKey, "livedisk:passphrase": passphrase, "livedisk:password": password };
     const given = Object.entries(secrets).flatMap(([key, value]) => (value === undefined ? [] : [[key, pulumi.secret(value)]]));
-    super("pulumi-nodejs", name, Object.fromEntries(given), opts);
+    // as the stack's config has lists
+    const named = passwordFor === undefined ? {} : { "livedisk:passwordFor": pulumi.output(passwordFor).apply(JSON.stringify) };
+    super("pulumi-nodejs", name, { ...Object.fromEntries(given), ...named }, opts);
   }
 }

@@ -1,11 +1,14 @@
-/** What an account is signed in with, in order: the stack's private key, the identity file, the ssh-agent, the password. */
+/**
+ * What an account is signed in with, in order: the stack's private key, the identity file, the ssh-agent, the password.
+ * A key proves itself and stays here; a password is given away. So it is sent only to hosts that are named for it.
+ */
 
 import { readFile } from "node:fs/promises";
 import { type AnyAuthMethod, type ParsedKey, utils } from "ssh2";
 import { messageOf, UserError } from "../errors.js";
 import type { Credentials } from "./host.js";
 import { localPath } from "./local-path.js";
-import { hostName, type SignInArgs } from "./target.js";
+import { hostIdentity, hostName, type SignInArgs } from "./target.js";
 
 export interface Attempt {
   /** For messages, without a secret: `the identity file ~/.ssh/deploy`. */
@@ -20,6 +23,8 @@ export interface SignIn {
   attempts: readonly Attempt[];
   /** Sentences about what could not be tried. */
   passedOver: readonly string[];
+  /** A sentence about the password, where there is one that this host is not sent. */
+  withheld?: string;
 }
 
 /** @throws UserError if there is nothing to sign in with, or a key that was named cannot be used */
@@ -31,8 +36,10 @@ export async function signInOf(target: SignInArgs, credentials: Credentials): Pr
     ...agentOf(target),
     ...passwordOf(target, credentials),
   ];
-  if (attempts.length > 0) return { attempts, passedOver };
-  const reason = passedOver.length > 0 ? passedOver.join(" ") : "there is nothing to sign in with.";
+  const withheld = withheldFrom(target, credentials);
+  if (attempts.length > 0) return { attempts, passedOver, ...(withheld !== undefined && { withheld }) };
+  const why = withheld === undefined ? passedOver : [...passedOver, withheld];
+  const reason = why.length > 0 ? why.join(" ") : "there is nothing to sign in with.";
   throw new UserError(`Unable to sign in to ${target.user}@${hostName(target)}: ${reason} ${waysToSignIn}`);
 }
 
@@ -63,8 +70,29 @@ function agentOf({ user }: SignInArgs): Attempt[] {
   return [{ name: "the ssh-agent", method: "publickey", ssh2: { type: "agent", username: user, agent } }];
 }
 
-function passwordOf({ user }: SignInArgs, { password }: Credentials): Attempt[] {
-  if (password === undefined) return [];
+function isNamed(target: SignInArgs, { passwordFor = [] }: Credentials): boolean {
+  return passwordFor.some((entry) => hostIdentity(namedBy(entry)) === hostIdentity(target));
+}
+
+/** `db-3`, `db-3:2222`, `2001:db8::7` or `[2001:db8::7]:2222`: without a port it is sshd's own, as in known_hosts. */
+function namedBy(entry: string): { address: string; port: number } {
+  const [, bracketed, plain, port = "22"] = /^(?:\[([^\]]+)\]|([^:]+))(?::(\d+))?$/.exec(entry) ?? [];
+  return { address: bracketed ?? plain ?? entry, port: Number(port) };
+}
+
+/** The index is the list's next: the line adds to it, and takes nothing out. */
+function withheldFrom(target: SignInArgs, credentials: Credentials): string | undefined {
+  const { password, passwordFor } = credentials;
+  if (password === undefined || isNamed(target, credentials)) return undefined;
+  const name = hostName(target);
+  const line = `pulumi config set --path 'livedisk:passwordFor[${passwordFor?.length ?? 0}]' ${/[[\]]/.test(name) ? `'${name}'` : name}`;
+  return `livedisk:password is not sent to ${name}, which livedisk:passwordFor does not name: to let that host have it, run \`${line}\`, or add it to its Provider's \`passwordFor\`.`;
+}
+
+function passwordOf(target: SignInArgs, credentials: Credentials): Attempt[] {
+  const { user } = target;
+  const { password } = credentials;
+  if (password === undefined || !isNamed(target, credentials)) return [];
   return [
     { name: "livedisk:password", method: "password", ssh2: { type: "password", username: user, password } },
     {

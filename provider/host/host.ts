@@ -63,4 +63,6 @@ export interface Credentials {
   /** The pass phrase of `privateKey` or of the host's `identityFile`. */
   passphrase?: string;
   password?: string;
+  /** No secret: the hosts, jump hosts too, that `password` may be sent to, each as {@link Host.name} has it; any other host is not sent it. */
+  passwordFor?: readonly string[];
 }

@@ -50,7 +50,8 @@ export async function closeAllHosts(): Promise<void> {
 }
 
 /** Who signs in where, and how. Secrets are in it as a hash only. */
-export function poolKey({ jump, ...target }: PooledArgs, { privateKey, passphrase, password }: Credentials): string {
+export function poolKey({ jump, ...target }: PooledArgs, credentials: Credentials): string {
+  const { privateKey, passphrase, password, passwordFor } = credentials;
   const keys = [target, ...(jump ? [jump] : [])].map((one) => [
     hostIdentity(one),
     one.user,
@@ -59,7 +60,7 @@ export function poolKey({ jump, ...target }: PooledArgs, { privateKey, passphras
     one.knownHostsFile,
   ]);
   return createHash("sha256")
-    .update(JSON.stringify([keys, privateKey, passphrase, password, process.env.SSH_AUTH_SOCK]))
+    .update(JSON.stringify([keys, privateKey, passphrase, password, passwordFor, process.env.SSH_AUTH_SOCK]))
     .digest("hex");
 }
 

@@ -59,7 +59,10 @@ function brokenOff(cause: unknown, attempted: Attempted): Error {
 function signInRefused(cause: unknown, attempted: Attempted): Error {
   const tried = attempted.tried.length > 0 ? `it refused ${attempted.tried.join(", ")}` : "nothing that we have is accepted";
   const accepted = attempted.accepted.length > 0 ? ` (it accepts ${attempted.accepted.join(", ")})` : "";
-  const notes = [...attempted.notes.map((note) => `${note}.`), ...attempted.signIn.passedOver].join(" ");
+  const { passedOver, withheld } = attempted.signIn;
+  const takesPasswords = attempted.accepted.some((method) => method === "password" || method === "keyboard-interactive");
+  const missed = withheld !== undefined && takesPasswords ? [withheld] : [];
+  const notes = [...attempted.notes.map((note) => `${note}.`), ...passedOver, ...missed].join(" ");
   return new UserError(
     `Unable to sign in to ${account(attempted)}: ${tried}${accepted}. ${notes === "" ? "" : `${notes} `}` +
       `Check \`host.user\` and that the public key is in its authorized_keys. ${waysToSignIn}`,

@@ -37,7 +37,8 @@ const keys = {
 
   /**
    * Path, on the machine that runs Pulumi, of a private key (OpenSSH or PEM); a leading `~/` is the home directory.
-   * The path is kept in the state, the key never. Its pass phrase comes from `livedisk:passphrase`. Without it: `livedisk:privateKey`, the ssh-agent, `livedisk:password`.
+   * The path is kept in the state, the key never. Its pass phrase comes from `livedisk:passphrase`. Without it: `livedisk:privateKey`, the ssh-agent,
+   * or `livedisk:password` where `livedisk:passwordFor` names the host.
    * @default none: one of those three
    * @throws UserError if empty; when connecting, if it cannot be read
    */

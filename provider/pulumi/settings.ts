@@ -1,4 +1,4 @@
-/** Reads from the stack's config, or from the explicit `Provider`, what no resource argument says: the secrets for signing in, and how many moves at once. */
+/** Reads from the stack's config, or from the explicit `Provider`, what no resource argument says: how to sign in, and how many moves at once. */
 
 import { UserError } from "../errors.js";
 import type { Credentials } from "../host/host.js";
@@ -10,10 +10,44 @@ export interface Config {
 
 const keys = ["privateKey", "passphrase", "password"] as const;
 
-/** `livedisk:privateKey`, `livedisk:passphrase` and `livedisk:password`, those that are set. */
+/**
+ * `livedisk:privateKey`, `livedisk:passphrase`, `livedisk:password` and `livedisk:passwordFor`, those that are set.
+ * @throws UserError if `livedisk:passwordFor` is not a list of addresses
+ */
 export function readCredentials(config: Config): Credentials {
   const set = keys.map((key) => [key, config.get(`livedisk:${key}`)] as const).filter(([, value]) => value !== undefined && value !== "");
-  return Object.fromEntries(set);
+  const passwordFor = readPasswordFor(config.get("livedisk:passwordFor"));
+  return { ...Object.fromEntries(set), ...(passwordFor !== undefined && { passwordFor }) };
+}
+
+/** A name or IP address, or one of them and a port. No patterns: what they would name nobody can see in the list. */
+const hostEntry = /^(\[[^\s/@[\]*?]+\](:\d{1,5})?|[^\s/@[\]*?]+)$/;
+
+/** A list in the config is handed over as JSON (Pulumi engine, config.Value of an object). */
+function readPasswordFor(text: string | undefined): string[] | undefined {
+  if (text === undefined || text === "") return undefined;
+  const list = parsedList(text);
+  if (list === undefined) throw notHosts(`is ${JSON.stringify(text)}, and not a list of addresses`);
+  return list.map((entry) => {
+    if (typeof entry === "string" && hostEntry.test(entry)) return entry;
+    throw notHosts(`holds ${JSON.stringify(entry)}, which is neither an address nor an address and a port`);
+  });
+}
+
+function notHosts(what: string): UserError {
+  return new UserError(
+    `Unable to begin: livedisk:passwordFor ${what}. Nothing was touched. ` +
+      "Correct it with `pulumi config set --path 'livedisk:passwordFor[0]' db-3.example.org`.",
+  );
+}
+
+function parsedList(text: string): unknown[] | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return Array.isArray(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** `livedisk:movesPerHost`, where it is set. @throws UserError if that is no whole number from 1 on */

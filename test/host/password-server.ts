@@ -8,12 +8,14 @@ import { fingerprintOf } from "../../provider/host/known-hosts.js";
 import { run } from "../sandbox/command.js";
 import { makeFolder } from "../sandbox/folders.js";
 
+/** It accepts one method only; `received` holds every password that it was sent, right or wrong. */
 export async function startPasswordServer(method: "password" | "keyboard-interactive", password: string) {
   const { path: folder, remove } = await makeFolder("livedisk-password-");
   const key = join(folder, "key");
   await run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", key]);
+  const received: string[] = [];
   const server = new Server({ hostKeys: [readFileSync(key)] }, (client) => {
-    client.on("authentication", (attempt) => answer(attempt, method, password)).on("error", () => {});
+    client.on("authentication", (attempt) => answer(attempt, { method, password, received })).on("error", () => {});
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -24,14 +26,23 @@ export async function startPasswordServer(method: "password" | "keyboard-interac
     server.close();
     await remove();
   };
-  return { port: address.port, hostKeyFingerprint: fingerprintOf(publicKey), stop };
+  return { port: address.port, hostKeyFingerprint: fingerprintOf(publicKey), received, stop };
 }
 
-function answer(attempt: AuthContext, method: "password" | "keyboard-interactive", password: string): void {
-  if (attempt.method === "password" && method === "password" && attempt.password === password) attempt.accept();
+interface Expected {
+  method: "password" | "keyboard-interactive";
+  password: string;
+  received: string[];
+}
+
+function answer(attempt: AuthContext, { method, password, received }: Expected): void {
+  const check = (given = "") => {
+    received.push(given);
+    if (given === password) attempt.accept();
+    else attempt.reject([method]);
+  };
+  if (attempt.method === "password" && method === "password") check(attempt.password);
   else if (attempt.method === "keyboard-interactive" && method === "keyboard-interactive") {
-    attempt.prompt([{ prompt: "Password: ", echo: false }], (answers) =>
-      answers[0] === password ? attempt.accept() : attempt.reject([method]),
-    );
+    attempt.prompt([{ prompt: "Password: ", echo: false }], ([given]) => check(given));
   } else attempt.reject([method]);
 }

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { connectHost } from "../../provider/host/connection.js";
+import { signInOf } from "../../provider/host/credentials.js";
 import type { Credentials } from "../../provider/host/host.js";
 import type { HostArgs } from "../../provider/host/target.js";
 import type { Sshd } from "../sandbox/sshd.js";
@@ -145,12 +146,55 @@ describe("signing in", function () {
   });
 
   for (const method of ["password", "keyboard-interactive"] as const) {
-    it(`works by a password, asked for by ${method}`, async () => {
+    it(`works by a password where the host is named for it, asked for by ${method}`, async () => {
       const server = await startPasswordServer(method, "right");
       undoLater(server.stop);
-      await connectHost(argsFor({ ...(await sshd()), ...server }, { identityFile: undefined }), { password: "right" });
-      const { message } = await failure("user", connectHost(argsFor({ ...(await sshd()), ...server }), { password: "wrong" }));
+      const passwordFor = ["db-3", `127.0.0.1:${server.port}`];
+      await connectHost(argsFor({ ...(await sshd()), ...server }, { identityFile: undefined }), { password: "right", passwordFor });
+      const wrong = connectHost(argsFor({ ...(await sshd()), ...server }), { password: "wrong", passwordFor });
+      const { message } = await failure("user", wrong);
+      assert.deepEqual(server.received, ["right", "wrong"]);
       assert.match(message, new RegExp(`it refused livedisk:password.*\\(it accepts ${method}\\)`));
     });
   }
+
+  it("says nothing of a password where the host takes none", async () => {
+    const { message } = await failure("user", connectHost(argsFor(await sshd(), { identityFile: await makeKey() }), { password: "secret" }));
+    assert.doesNotMatch(message, /livedisk:password/);
+  });
+});
+
+describe("the hosts that a password may be sent to", function () {
+  overSsh(this);
+  const isTried = async (address: string, port: number, passwordFor: string[]) => {
+    const signingIn = signInOf({ address, port, user: "root" }, { password: "secret", passwordFor });
+    return signingIn.then(
+      ({ attempts }) => attempts.length === 2,
+      () => false,
+    );
+  };
+
+  for (const [entry, address, port] of [
+    ["db-3.example.org", "DB-3.example.org", 22],
+    ["DB-3:22", "db-3", 22],
+    ["db-3:2222", "db-3", 2222],
+    ["2001:db8::7", "2001:db8::7", 22],
+    ["[2001:db8::7]", "2001:db8::7", 22],
+    ["[2001:db8::7]:2222", "2001:db8::7", 2222],
+  ] as const)
+    it(`include ${address} at port ${port} where ${entry} is in the list`, async () => {
+      assert(await isTried(address, port, ["other", entry]));
+    });
+
+  for (const [entry, address, port] of [
+    ["db-3", "db-3", 2222],
+    ["db-3:2222", "db-3", 22],
+    ["example.org", "db-3.example.org", 22],
+    ["db-3.example.org", "db-3", 22],
+    ["2001:db8::7", "2001:db8::7", 2222],
+    ["2001:db8::2222", "2001:db8:", 2222],
+  ] as const)
+    it(`do not include ${address} at port ${port} where only ${entry} is in the list`, async () => {
+      assert(!(await isTried(address, port, [entry])));
+    });
 });

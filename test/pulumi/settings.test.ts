@@ -10,6 +10,25 @@ describe("the settings of the stack's config", () => {
     assert.deepEqual(read, { password: "p" });
   });
 
+  it("hold the hosts that a password may be sent to, as the engine hands a list over", () => {
+    const read = readCredentials(config({ "livedisk:passwordFor": '["db-3.example.org","10.0.0.7:2222","2001:db8::7","[2001:db8::7]:22"]' }));
+    assert.deepEqual(read, { passwordFor: ["db-3.example.org", "10.0.0.7:2222", "2001:db8::7", "[2001:db8::7]:22"] });
+  });
+
+  for (const [text, words] of [
+    ["db-3.example.org", 'is "db-3.example.org", and not a list'],
+    ['{"0":"db-3"}', "and not a list"],
+    ['["db-3","root@db-4"]', 'holds "root@db-4", which is neither'],
+    ['["*.example.org"]', 'holds "*.example.org", which is neither'],
+    ["[3]", "holds 3, which is neither"],
+    ["[null]", "holds null, which is neither"],
+    ['[""]', 'holds "", which is neither'],
+  ] as const)
+    it(`are refused in words with passwordFor ${text}`, () => {
+      const read = () => readCredentials(config({ "livedisk:passwordFor": text }));
+      assert.throws(read, (thrown) => isKind(thrown, "user") && thrown.message.includes(words));
+    });
+
   for (const [text, expected] of [
     [undefined, undefined],
     ["", undefined],
