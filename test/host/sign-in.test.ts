@@ -159,7 +159,10 @@ describe("signing in", function () {
   }
 
   it("says nothing of a password where the host takes none", async () => {
-    const { message } = await failure("user", connectHost(argsFor(await sshd(), { identityFile: await makeKey() }), { password: "secret" }));
+    const { message } = await failure(
+      "user",
+      connectHost(argsFor(await sshd(), { identityFile: await makeKey() }), { password: "secret" }),
+    );
     assert.doesNotMatch(message, /livedisk:password/);
   });
 });

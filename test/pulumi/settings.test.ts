@@ -11,7 +11,9 @@ describe("the settings of the stack's config", () => {
   });
 
   it("hold the hosts that a password may be sent to, as the engine hands a list over", () => {
-    const read = readCredentials(config({ "livedisk:passwordFor": '["db-3.example.org","10.0.0.7:2222","2001:db8::7","[2001:db8::7]:22"]' }));
+    const read = readCredentials(
+      config({ "livedisk:passwordFor": '["db-3.example.org","10.0.0.7:2222","2001:db8::7","[2001:db8::7]:22"]' }),
+    );
     assert.deepEqual(read, { passwordFor: ["db-3.example.org", "10.0.0.7:2222", "2001:db8::7", "[2001:db8::7]:22"] });
   });
 
