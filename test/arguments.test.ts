@@ -86,6 +86,11 @@ describe("the arguments of a StorageMigration", () => {
     ],
     ["another restartDuringMove", { ...good, strategy: "snapshot", restartDuringMove: "yes" }, /restartDuringMove is "from-manifest"/],
     ["collapse with a mirror", { ...good, collapse: "pull" }, /collapse goes with strategy "snapshot" only/],
+    [
+      "collapse none with a link",
+      { ...good, strategy: "snapshot", restartDuringMove: "from-manifest", collapse: "none", link: "/vm/web" },
+      /collapse "none" goes without `link`: a boot by the old name would silently find the frozen image below the overlay that stays/,
+    ],
     ["a stall of a moment", { ...good, stallSeconds: 1 }, /stallSeconds is a whole number of seconds, 10 or more/],
     ["another onDrift", { ...good, onDrift: "ignore" }, /onDrift is "correct" or "report"/],
     ["another verify", { ...good, verify: "yes" }, /verify is "none" or "full"/],

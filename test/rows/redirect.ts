@@ -3,7 +3,7 @@
  * {@link againstVariable} names. So the rows of today run on a release of yesterday, without a second set of tests.
  */
 
-import { existsSync } from "node:fs";
+import { existsSync, realpathSync } from "node:fs";
 import Module from "node:module";
 import path from "node:path";
 
@@ -15,7 +15,9 @@ interface Loader {
 }
 
 const own = `${path.resolve(__dirname, "../../provider")}${path.sep}`;
-const other = process.env[againstVariable];
+const named = process.env[againstVariable];
+// as the loader names its files: by another name each module would be there twice
+const other = named === undefined ? undefined : realpathSync(named);
 
 if (other !== undefined) {
   const loader = Module as unknown as Loader;
