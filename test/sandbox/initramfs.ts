@@ -2,7 +2,7 @@
 
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { copyFile, mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, readFile, rename, rm, utimes, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { run } from "./command.js";
 import { findProgram } from "./install.js";
@@ -16,7 +16,7 @@ import { cacheFolder, guestKernel, moduleOrder } from "./kernel.js";
  * (`W <disk> <number> <duration>us`) only after its fsync returned. See record.ts for the same rules, read back.
  *
  * A guest whose kernel's command line names no disks asks for them on its second serial line, with nothing read from any disk yet: there its
- * RAM is saved, and whoever is restored from that is told (saved-guest.ts).
+ * RAM is saved, and a guest that is restored from that is told (saved-guest.ts).
  */
 const init = String.raw`#!/bin/perl
 my %call = (fsync => 74, mount => 165, clock_gettime => 228, finit_module => 313);
@@ -97,6 +97,9 @@ export function toldArguments({ disks, first, pauseMs = usualPauseMs }: BootOpti
   return `livedisk.disks=${disks.join(",")} livedisk.first=${first} livedisk.pause=${pauseMs * 1000}`;
 }
 
+/** What guests start from; what is unused for long is removed (saved-guest.ts). */
+export const guestFolder = path.join(cacheFolder, "guests");
+
 export interface Initramfs {
   file: string;
   /** Of all that is in it. */
@@ -118,9 +121,13 @@ async function makeOnce(): Promise<Initramfs> {
   const contents = await listContents();
   const hash = createHash("sha256").update(init);
   for (const [name, file] of contents) hash.update(`\0${name}\0`).update(await readFile(file));
-  const made = { hash: hash.digest("hex"), file: "" };
-  made.file = path.join(cacheFolder, `initramfs-${made.hash.slice(0, 16)}`);
-  if (existsSync(made.file)) return made;
+  const digest = hash.digest("hex");
+  const made = { hash: digest, file: path.join(guestFolder, `initramfs-${digest.slice(0, 16)}`) };
+  if (existsSync(made.file)) {
+    await utimes(made.file, new Date(), new Date());
+    return made;
+  }
+  await mkdir(guestFolder, { recursive: true });
   const workshop = await mkdtemp(path.join(cacheFolder, "initramfs-"));
   try {
     await pack(contents, path.join(workshop, "root"), path.join(workshop, "packed"));

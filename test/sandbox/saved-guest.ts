@@ -1,7 +1,7 @@
 /**
- * The RAM of test guests that have booted and do not know their disks yet, kept in `.cache/guests`: guests are restored from it instead of
- * booting, which under TCG costs a sixth of the processor's time. Whatever decides its content is in its name; what is not known to be
- * restored boots as ever.
+ * The RAM of test guests that have booted and do not know their disks yet, kept in `.cache/guests`. Guests are restored from it instead of
+ * booting: a sixth of the processor's time under TCG. All that decides its content is in its name; a guest that is not known to be
+ * restorable boots.
  */
 
 import { type ChildProcess, spawn } from "node:child_process";
@@ -14,15 +14,14 @@ import { hollowDiskArguments } from "./command-line.js";
 import type { Disk } from "./disks.js";
 import { makeFolder } from "./folders.js";
 import type { GuestOptions } from "./guest-options.js";
-import { askingArguments, guestInitramfs } from "./initramfs.js";
-import { cacheFolder, guestKernel } from "./kernel.js";
+import { askingArguments, guestFolder, guestInitramfs } from "./initramfs.js";
+import { guestKernel } from "./kernel.js";
 import { machineArguments, secondSerial } from "./machine.js";
 import { Operator } from "./operator.js";
 import { mourn, watchOver } from "./processes.js";
 import { qemuCommand } from "./qemu.js";
 import { SerialLog } from "./serial.js";
 
-const folder = path.join(cacheFolder, "guests");
 const keptMs = 14 * 24 * 3600 * 1000;
 
 /** What decides whether a guest can be restored, and from what. */
@@ -31,8 +30,9 @@ export interface Layout extends Pick<GuestOptions, "emptyDrive" | "command" | "e
 }
 
 /**
- * Ids, nodes, formats, sizes, caches, filters, iothreads, serial numbers and the uuid are not: a device is known by its place on its bus
- * (qdev_get_dev_path, 7.2), and the guest has not yet asked it anything. An nvme device cannot be migrated (nvme_vmstate, 7.2).
+ * Whether a guest can be restored. Ids, nodes, formats, sizes, caches, filters, iothreads, serial numbers and the uuid do not matter: a device
+ * is known by its place on its bus (qdev_get_dev_path, 7.2), and the guest has not yet asked it anything. An nvme device does not migrate
+ * (nvme_vmstate, 7.2).
  */
 export function isRestorable({ disks, command, extraArguments = [] }: Layout): boolean {
   if (command !== undefined || extraArguments.length > 0) return false;
@@ -41,9 +41,12 @@ export function isRestorable({ disks, command, extraArguments = [] }: Layout): b
 
 /** The file with the RAM for a guest of this layout, made when this is the first time. For a layout that {@link isRestorable}. */
 export async function savedRam(layout: Layout): Promise<string> {
-  const file = path.join(folder, await keyOf(layout));
-  if (existsSync(file)) await utimes(file, new Date(), new Date());
-  else await save(layout, file);
+  const file = path.join(guestFolder, await keyOf(layout));
+  const isThere = await utimes(file, new Date(), new Date()).then(
+    () => true,
+    () => false, // if it is there all the same, it is replaced
+  );
+  if (!isThere) await save(layout, file);
   return file;
 }
 
@@ -69,7 +72,7 @@ export async function tell(child: ChildProcess, monitor: string, answer: string)
     return status === "running" || undefined;
   };
   await until(60, runs, () => "The guest is not restored after 60 s.");
-  child.stdin?.on("error", () => undefined); // QEMU has ended, which whoever waits for the guest sees
+  child.stdin?.on("error", () => undefined); // QEMU has ended: the wait for READY tells
   child.stdin?.end(`${answer}\n`);
 }
 
@@ -105,7 +108,7 @@ function hollowArguments({ disks, emptyDrive }: Layout, place: { folder: string;
 }
 
 async function save(layout: Layout, file: string): Promise<void> {
-  await mkdir(folder, { recursive: true });
+  await mkdir(guestFolder, { recursive: true });
   await forgetUnused();
   const workshop = await makeFolder("livedisk-save-");
   const partial = `${file}.${randomUUID()}`;
@@ -167,8 +170,8 @@ async function mustBeUnread(operator: Operator): Promise<void> {
 
 /** Of older kernels, QEMUs and layouts. */
 async function forgetUnused(): Promise<void> {
-  for (const name of await readdir(folder)) {
-    const file = path.join(folder, name);
+  for (const name of await readdir(guestFolder)) {
+    const file = path.join(guestFolder, name);
     const used = await stat(file).catch(() => undefined); // another worker has renamed it
     if (used !== undefined && Date.now() - used.mtimeMs > keptMs) await rm(file, { force: true });
   }
