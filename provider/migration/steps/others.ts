@@ -27,6 +27,8 @@ const jobs: ReadonlySet<Step["step"]> = new Set(["freeze", "start-mirror", "coll
  */
 export async function checkSteps(site: Site, seen: Seen, steps: readonly [Step, ...Step[]]): Promise<void> {
   const [{ step }] = steps;
+  // a job must not go on in a QEMU that its guest has left: 7.2 ends when it writes (bdrv_co_write_req_prepare(), block/io.c)
+  if (step === "wait" && seen.view.status === "postmigrate") await checkGuest(site, concerned(seen, steps), moving(site));
   if (jobs.has(step)) await checkOthers(site, concerned(seen, steps), step === "fold" ? undoing(site) : moving(site));
 }
 
