@@ -41,7 +41,7 @@ describe("a disk that was moved behind the resource's back", function () {
     assert.deepEqual(storageMigration.diff(id, outputs, inputs, run), { changes: false, replaces: [] });
   });
 
-  it("is shown as another destination with onDrift correct, which names both places, without a warning", async () => {
+  it("is shown as another destination with onDrift correct, without a warning", async () => {
     const { inputs, outputs, run } = await seen({ ...reporting.outputs, onDrift: "correct" });
     const destination = `in several places: vda in ${stage().at("path3")}; vdb in ${stage().at("path2")}`;
     assert.deepEqual(inputs, { ...reporting.inputs, onDrift: "correct", destination });
