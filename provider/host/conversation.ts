@@ -8,10 +8,19 @@ import type { Ways } from "./waits.js";
 
 const endSeconds = 30;
 
+/** More than any script of ours says in one line, or while nobody reads: so no host can exhaust us. */
+const lineAtMost = { mib: 1, characters: 1024 * 1024 };
+const unreadAtMost = { mib: 16, characters: 16 * 1024 * 1024 };
+
+/** What a line that is kept takes besides its characters, so that short ones cannot exhaust us either. */
+export const lineCost = 64;
+
 export class ScriptConversation implements Conversation {
   private readonly decoder = new StringDecoder("utf8");
   private readonly lines: string[] = [];
   private partial = "";
+  private unread = 0;
+  private excess: Error | undefined;
   private readonly readers: Ways<string>[] = [];
   private readonly enders: Ways<Finished>[] = [];
 
@@ -48,7 +57,7 @@ export class ScriptConversation implements Conversation {
     try {
       return await waits.wait<Finished>(timeoutSeconds, late, (ways) => {
         this.enders.push(ways);
-        if (this.session.isOver) this.finish();
+        if (this.excess || this.session.isOver) this.finish();
       });
     } catch (thrown) {
       this.abandon();
@@ -61,15 +70,36 @@ export class ScriptConversation implements Conversation {
   }
 
   private receive(piece: Buffer): void {
+    if (this.excess) return;
     const parts = (this.partial + this.decoder.write(piece)).split("\n");
     this.partial = parts.pop() ?? "";
     this.lines.push(...parts);
+    for (const { length } of parts) this.unread += length + lineCost;
     this.deliver();
+    const longest = Math.max(this.partial.length, ...parts.map(({ length }) => length));
+    if (longest > lineAtMost.characters) this.cutOff(`a line of more than ${lineAtMost.mib} MiB`);
+    else if (this.unread > unreadAtMost.characters) this.cutOff(`more than ${unreadAtMost.mib} MiB that nobody asked for`);
+  }
+
+  /** What it said last is not kept, and nothing more is taken from it. */
+  private cutOff(what: string): void {
+    const { name } = this.session.account.connection;
+    this.excess = new UnreachableError(
+      `The script on ${name} said ${what}, which it never does by itself. Look at that host, then run \`pulumi up\` again.`,
+    );
+    this.lines.length = 0;
+    this.partial = "";
+    this.abandon();
+    for (const ways of [...this.readers.splice(0), ...this.enders.splice(0)]) ways.reject(this.excess);
   }
 
   private deliver(): void {
-    while (this.readers.length > 0 && this.lines.length > 0) this.readers.shift()?.resolve(this.lines.shift() ?? "");
-    if (this.session.isOver) for (const reader of this.readers.splice(0)) reader.reject(this.over());
+    while (this.readers.length > 0 && this.lines.length > 0) {
+      const line = this.lines.shift() ?? "";
+      this.unread -= line.length + lineCost;
+      this.readers.shift()?.resolve(line);
+    }
+    if (this.excess || this.session.isOver) for (const reader of this.readers.splice(0)) reader.reject(this.over());
   }
 
   private finish(): void {
@@ -78,12 +108,13 @@ export class ScriptConversation implements Conversation {
     const stdout = [...this.lines.splice(0), this.partial].join("\n");
     const { exitStatus, complaints } = this.session;
     for (const ender of this.enders.splice(0)) {
-      if (exitStatus === undefined) ender.reject(this.over());
+      if (this.excess || exitStatus === undefined) ender.reject(this.over());
       else ender.resolve({ exitStatus, stdout, stderr: complaints });
     }
   }
 
   private over(): Error {
+    if (this.excess) return this.excess;
     const { exitStatus, complaints, account } = this.session;
     const status = exitStatus === undefined ? "without saying how" : `with status ${exitStatus}`;
     const words = complaints.trim() === "" ? "" : `: ${complaints.trim().slice(0, 2000)}`;

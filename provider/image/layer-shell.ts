@@ -2,6 +2,7 @@
 
 import type { FileIdentity } from "../disk/chain.js";
 import { BugError, UserError } from "../errors.js";
+import { lineCost } from "../host/conversation.js";
 import type { Conversation, Host } from "../host/host.js";
 import { type Extent, parseExtent, type Step } from "./extents.js";
 import { formatRecord, type LayerRecord, parseRecord } from "./layer-record.js";
@@ -19,6 +20,9 @@ export interface LayerSeen {
   layer: FileSeen | undefined;
   source: FileSeen | undefined;
 }
+
+/** The map of an image with a million extents takes less than a fifth of it. */
+const answerAtMost = { mib: 512, characters: 512 * 1024 * 1024 };
 
 /** A command of the host failed; `words` is what it printed. */
 export class CommandFailed extends Error {
@@ -188,8 +192,11 @@ export class LayerShell {
 
   private async askForLines(line: string): Promise<string[]> {
     const lines: string[] = [];
+    let characters = 0;
     for (let answer = await this.ask(line); answer !== "."; answer = await this.conversation.next(this.options.stallSeconds)) {
       if (answer.startsWith("failed ")) throw new CommandFailed(answer.slice("failed ".length).trim());
+      characters += answer.length + lineCost;
+      if (characters > answerAtMost.characters) throw new CommandFailed(`the host answered more than ${answerAtMost.mib} MiB to ${line}`);
       lines.push(answer);
     }
     return lines;

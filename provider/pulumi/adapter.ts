@@ -5,6 +5,7 @@ import { UserError } from "../errors.js";
 import { gone, type Lifecycle, type Properties, type Run, Unfinished } from "../lifecycle.js";
 import { asError, isExpected } from "./guard.js";
 import { hiddenOf, urnOf, visibleOf } from "./hidden.js";
+import { plainLine } from "./plain-text.js";
 import { ResourceLog } from "./progress.js";
 import { type Config, readCredentials, readMovesPerHost } from "./settings.js";
 import { toState } from "./state.js";
@@ -38,7 +39,8 @@ class Adapter implements dynamic.ResourceProvider {
   check = async (olds: Properties, news: Properties): Promise<dynamic.CheckResult> => {
     try {
       const { inputs, failures } = this.lifecycle.check(visibleOf(olds), visibleOf(news));
-      return { inputs: toState({ ...inputs, ...hiddenOf(news) }), failures };
+      const plain = failures.map(({ property, reason }) => ({ property, reason: plainLine(reason) }));
+      return { inputs: toState({ ...inputs, ...hiddenOf(news) }), failures: plain };
     } catch (thrown) {
       throw asError(thrown);
     }

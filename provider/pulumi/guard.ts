@@ -7,17 +7,18 @@
 
 import { inspect } from "node:util";
 import { BugError, isKind, isOurs } from "../errors.js";
+import { plainLine, plainLines } from "./plain-text.js";
 
 /**
- * A fresh Error that says what `thrown` says.
+ * A fresh Error that says what `thrown` says, in plain text: the words of hosts are in it.
  *
  * The SDK prints `${error}: ${error.stack}` for check, diff, read and delete (cmd/dynamic-provider, SDK 3.270): an error that the
  * user can mend is shown there as one line; what is unexpected keeps its stack, and those of its causes.
  */
 export function asError(thrown: unknown): Error {
   const known = thrown instanceof Error ? thrown : new BugError(`Something was thrown that is not an error: ${inspect(thrown)}.`);
-  const error = new Error(known.message === "" ? known.name : known.message);
-  error.stack = isExpected(known) ? error.message : stacksOf(known);
+  const error = new Error(plainLine(known.message === "" ? known.name : known.message));
+  error.stack = isExpected(known) ? error.message : plainLines(stacksOf(known));
   Object.defineProperty(error, "toString", { value: () => "pulumi-livedisk", enumerable: false });
   return error;
 }

@@ -4,6 +4,7 @@ import { createRequire } from "node:module";
 import type * as Grpc from "@grpc/grpc-js";
 import { EngineClient } from "@pulumi/pulumi/proto/engine_grpc_pb.js";
 import { LogRequest, LogSeverity } from "@pulumi/pulumi/proto/engine_pb.js";
+import { plainLine } from "./plain-text.js";
 
 export interface Line {
   severity: "info" | "warning";
@@ -98,7 +99,7 @@ export class ResourceLog {
   }
 
   #send(line: Line): void {
-    const sent = this.sink(line).finally(() => this.#underWay.delete(sent));
+    const sent = this.sink({ ...line, text: plainLine(line.text) }).finally(() => this.#underWay.delete(sent));
     this.#underWay.add(sent);
   }
 }

@@ -21,6 +21,9 @@ export function providerFor(name: string): dynamic.ResourceProvider {
   return provider;
 }
 
+/** What a host may say: it clears a terminal, goes back to the line's start, turns text around, and is a command of three CIs' logs. */
+export const hostileWords = "\u001b[2J\r\n::error file=a::gone \u009b\u202edetrever ##[error]b ##vso[task.complete]c \u2028";
+
 /** Does everything right. */
 const plainDisk: Lifecycle = {
   check: (_olds, news) => ({ inputs: { storage: "/path1", ...news }, failures: [] }),
@@ -79,6 +82,16 @@ const samples: Record<string, Partial<Lifecycle>> = {
       run.say("warning", "vda has bitmaps");
       return { id: "d1", outputs: {} };
     },
+  },
+  retells: {
+    check: (_olds, news) => ({ inputs: news, failures: [{ property: "disk", reason: `It is ${hostileWords}.` }] }),
+    async create(_inputs, run) {
+      run.progress(`::group::${hostileWords}`);
+      run.say("warning", `::set-output name=a::${hostileWords}`);
+      throw new Unfinished("d1", {}, new UserError(`Unable to move vda: QEMU answered "${hostileWords}". Run again.`));
+    },
+    delete: () => Promise.reject(new UserError(`Unable to end the move of vda: ${hostileWords}. Free space.`)),
+    update: () => Promise.reject(new TypeError(`no ${hostileWords}`)),
   },
   signsIn: { create: async (_inputs, run) => ({ id: "d1", outputs: { keyLength: run.credentials.privateKey?.length, urn: run.urn } }) },
 };

@@ -2,6 +2,7 @@
 
 import { randomBytes } from "node:crypto";
 import { messageOf, UnreachableError } from "../../errors.js";
+import { lineCost } from "../../host/conversation.js";
 import type { Conversation, Host } from "../../host/host.js";
 
 /** What one command answered: its text, or libvirt's words of refusal. */
@@ -9,6 +10,10 @@ export type Reply = { text: string } | { refused: string };
 
 /** libvirtd answers in milliseconds; a host whose storage hangs may keep it for long. */
 const replySeconds = 120;
+
+/** The XML of the largest domains is some hundred KiB. */
+const replyAtMost = { mib: 16, characters: 16 * 1024 * 1024 };
+const errorsKept = 20;
 
 /**
  * virsh reads with readline, which echoes each line behind its prompt, also where nobody types; COLUMNS keeps that echo on one line.
@@ -72,7 +77,7 @@ export class VirshSession {
       return replies;
     } catch (cause) {
       this.close();
-      const said = heard.filter((line) => line.startsWith("error: ")).map((line) => line.slice("error: ".length));
+      const said = heard.map((line) => line.slice("error: ".length));
       const why = said.length > 0 ? said.join("; ") : messageOf(cause);
       throw new UnreachableError(
         `Unable to ask libvirt at ${this.place}: ${why}. Its state is unknown. Check libvirtd there, then run again.`,
@@ -83,12 +88,15 @@ export class VirshSession {
     }
   }
 
-  /** The lines up to the next token, without the echo of the command itself. */
+  /** The lines up to the next token, without the echo of the command itself. `heard` gets the errors among them. */
   async #frame(token: string, heard: string[]): Promise<string[]> {
     const lines: string[] = [];
+    let characters = 0;
     for (;;) {
       const line = await this.conversation.next(replySeconds);
-      heard.push(line);
+      if (line.startsWith("error: ") && heard.length < errorsKept) heard.push(line);
+      characters += line.length + lineCost;
+      if (characters > replyAtMost.characters) throw new UnreachableError(`virsh answered more than ${replyAtMost.mib} MiB`);
       const end = line.indexOf(`echo ${token}`);
       if (end >= 0) {
         const rest = line.slice(0, end).replace(/virsh [#>] $/, "");
