@@ -17,7 +17,7 @@ import { defaultMoveOptions } from "../migration/options.js";
 import { chainAfter, endingLine, planLine } from "../migration/plan-line.js";
 import { nothingLeftOnHost } from "../migration/record/leftover.js";
 import { seenElsewhere } from "../migration/record/missing.js";
-import { chainReport, driftOf, isUnfinished, type LayerReport } from "../migration/report.js";
+import { bootPathOf, chainReport, driftOf, isUnfinished, type LayerReport } from "../migration/report.js";
 import type { Seen, Site } from "../migration/site.js";
 import { pullLine } from "./plan.js";
 import { isPulling, observeBase, settleBase } from "./pull.js";
@@ -156,7 +156,7 @@ function outputsOf({ view, disks }: Seen): Properties {
   const [disk] = disks;
   if (!disk) return {};
   return {
-    bootPath: disk.bootPath,
+    bootPath: bootPathOf(disk),
     running: view.status !== shutOff,
     chain: chainReport(disk.image.chain),
     domainId: view.domainId,

@@ -170,11 +170,25 @@ async function checkPull(site: Site, disk: string, { view, key, qdev, image, cha
   if (image.readOnly) throw refuse("it is read-only", "Nothing can be pulled into a read-only image: leave `base` out.");
   checkRead(image, refuse);
   checkAlone(view, image, refuse);
+  await checkOpen(site, chain.slice(0, layers + 2), refuse);
   const needed = image.chain.slice(1, layers + 1).reduce((sum, { allocatedBytes }) => sum + allocatedBytes, 0);
   const free = await freeBytes(site.host, directoryOf(chain[0]));
   if (free >= needed) return;
   const why = `${directoryOf(chain[0])} has ${bytesText(free)} free, ${bytesText(needed)} may be needed`;
   throw refuse(why, "Free space, then run `pulumi up` again.");
+}
+
+/** What the active image's header is to name is the very file that QEMU has open under that name. */
+async function checkOpen({ host, guest }: Site, paths: readonly string[], refuse: (why: string, advice: string) => Error): Promise<void> {
+  const open = (await guest.process())?.openFiles;
+  if (!open) return;
+  const files = await statFiles(host, paths, "follow");
+  const other = paths.find((_, index) => !open.has(`${files[index]?.dev}:${files[index]?.ino}`));
+  if (other === undefined) return;
+  throw refuse(
+    `${other} is another file than the one that QEMU has open under that name`,
+    "Put the right file back, then run `pulumi up` again.",
+  );
 }
 
 /** Relative names stay relative, absolute ones absolute. */

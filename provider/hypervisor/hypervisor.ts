@@ -172,10 +172,10 @@ export interface ManagedGuest {
   lookForPull(disk: string): Promise<GuestView>;
 
   /** The persistent definition of one disk with another source and all else as it is, for `virsh update-device --config`. */
-  definitionAt(disk: string, source: ImageFile): Promise<string | undefined>;
+  definitionAt(disk: string, source: ImageFile | CopyTarget): Promise<string | undefined>;
 
-  /** Makes the persistent definition of one disk name another source. */
-  redefine(disk: string, source: ImageFile): Promise<void>;
+  /** Makes the persistent definition of one disk name another source; with `below`, also what that stands on, so that its header does not count. */
+  redefine(disk: string, source: ImageFile | CopyTarget): Promise<void>;
 
   /**
    * Resumes the guest until libvirt says that it runs, and ends the record of its suspension.

@@ -18,6 +18,7 @@ import { disksOf, type Goal, nextSteps, type Step } from "./plan.js";
 import { Place } from "./side-by-side.js";
 import type { Seen, SeenDisk, Site } from "./site.js";
 import { begin, recordDestination } from "./steps/begin.js";
+import { ChainCheck } from "./steps/chain-check.js";
 import { checkUnderWay } from "./steps/collapsible.js";
 import { copyOne } from "./steps/copying.js";
 import { clear, setBack, tidy } from "./steps/endings.js";
@@ -54,6 +55,7 @@ class Move {
   private readonly watch: Watch;
   private readonly space: SourceSpace;
   private readonly tending: Tending;
+  private readonly chains: ChainCheck;
 
   constructor(
     { site, place }: { site: Site; place: Place },
@@ -66,6 +68,7 @@ class Move {
     this.watch = new Watch(site.options.stallSeconds);
     this.space = new SourceSpace(site);
     this.tending = new Tending(site);
+    this.chains = new ChainCheck(site, outcome);
   }
 
   async run(): Promise<Seen> {
@@ -108,6 +111,7 @@ class Move {
   private async take(step: Exclude<Step, { step: "done" }>, seen: Seen): Promise<void> {
     const { site } = this;
     const { managed } = site.guest;
+    if ((await this.chains.before(step, seen, this.aim)) === "undone") return;
     if (step.step === "start-mirror" || step.step === "collapse" || step.step === "fold") {
       this.checkAlone(seen, one(seen, step.disk));
       this.tending.begins(step.step, one(seen, step.disk));

@@ -108,7 +108,8 @@ function together(sum: Step | undefined, next: Step): Step {
 function stepFor(goal: Goal, { disk, standing, definition, seen }: SeenPhase): Step {
   const disks = [disk];
   // before all else: a guest that ends now must be started from where it was
-  if (definition === "behind" && seen.phase !== "contradiction") return { step: "redefine", disk };
+  const isSure = seen.phase !== "contradiction" || seen.foreignTop !== undefined;
+  if (definition === "behind" && isSure) return { step: "redefine", disk };
   const either = (arriving: Step, withdrawing: Step) => (goal === "arrive" ? arriving : withdrawing);
   // what the guest wrote to an overlay goes down into the former image before anything is removed
   const back: Step = standing === "overlay" ? { step: "fold", disk } : { step: "clear", disk };

@@ -45,13 +45,18 @@ export function diskReport(disk: SeenDisk, outcome?: Outcome, before?: Partial<D
   const { copiedBytes, pauseMs, seconds, left } = told;
   return {
     phase: disk.seen.phase,
-    bootPath: disk.bootPath,
+    bootPath: bootPathOf(disk),
     chain: chainReport(disk.image.chain),
     ...(copiedBytes === undefined ? {} : { copiedBytes }),
     ...(pauseMs === undefined ? {} : { pauseMs }),
     ...(seconds === undefined ? {} : { seconds }),
     ...(left === undefined ? {} : { left }),
   };
+}
+
+/** What somebody has put on top of an image of the move takes the guest's writes: a boot must use that. */
+export function bootPathOf({ seen, bootPath }: SeenDisk): string {
+  return seen.phase === "contradiction" && seen.foreignTop !== undefined ? seen.foreignTop : bootPath;
 }
 
 /** What differs from where the disk is wanted, or from where its next start would find it. */

@@ -7,11 +7,12 @@ import { baseName, directoryOf, within } from "../disk/paths.js";
 import { BugError } from "../errors.js";
 import { realPath, statFiles } from "../host/files.js";
 import type { GuestView } from "../hypervisor/hypervisor.js";
+import { liveChain } from "../migration/look/live-chain.js";
 import type { Part, SnapshotManifest } from "./manifest.js";
 import { checkDisks } from "./others.js";
 import { checkDisk, checkExternal, checkHypervisor, checkNamesAreFree, verb } from "./preflight.js";
 import { writeSnapshotRecords } from "./records.js";
-import type { Seen, SeenDisk, SnapshotSite } from "./site.js";
+import { refusal, type Seen, type SeenDisk, type SnapshotSite } from "./site.js";
 
 /** Refuses all of them, or writes all of them down. */
 export async function begin(site: SnapshotSite, seen: Seen, disks: readonly SeenDisk[]): Promise<void> {
@@ -26,13 +27,15 @@ export async function begin(site: SnapshotSite, seen: Seen, disks: readonly Seen
 
 async function draft(site: SnapshotSite, view: GuestView, disk: SeenDisk, now: Date): Promise<SnapshotManifest> {
   const { wanted, image, active, qdev, key } = disk;
-  const [former] = await statFiles(site.host, [active.named], "follow");
+  const chain = await openChain(site, disk);
+  const [former] = chain;
   if (!former) throw new BugError(`${active.named} was found a moment ago, and is not there.`);
   const taken = new Set(view.nodes.map(({ name }) => name));
   const parts = site.reuseExternal ? await externalParts(site, disk) : await newParts(site, disk);
   return {
     ...{ kind: "mirrored-snapshot", version: 1, domainId: view.domainId, qdev, disk: disk.disk, startedAt: now.toISOString() },
     former: { path: active.named, format: image.chain[0].format, dev: former.dev, ino: former.ino },
+    chain,
     virtualBytes: image.chain[0].virtualBytes,
     file: { path: wanted.file, node: freeSnapshotName(key, taken), ...parts.file },
     mirror: {
@@ -44,6 +47,18 @@ async function draft(site: SnapshotSite, view: GuestView, disk: SeenDisk, now: D
     formerNodes: [],
     current: active.named,
   };
+}
+
+/** Each layer is the very file that QEMU has open under its name. */
+async function openChain(site: SnapshotSite, { disk, image }: SeenDisk): Promise<NonNullable<SnapshotManifest["chain"]>> {
+  const { layers, open } = await liveChain(site.host, image, await site.guest.process());
+  return layers.map(({ path, format, file }) => {
+    if (file && (!open || open.has(`${file.dev}:${file.ino}`))) return { path, format, dev: file.dev, ino: file.ino };
+    const why = file
+      ? `its layer ${path} is another file than the one that QEMU has open under that name`
+      : `its layer ${path} is not there`;
+    throw refusal(site, "take a mirrored snapshot of", disk)(why, "Put the file back that the guest was started with, then run again.");
+  });
 }
 
 /** An aborted snapshot leaves its overlay open as the active image, so the next one has another name. */

@@ -11,6 +11,7 @@ import { JobTeller } from "../migration/steps/mirroring.js";
 import { finalize } from "../migration/switch/switch.js";
 import { Watch } from "../migration/watch.js";
 import { begin } from "./begin.js";
+import { checkChains } from "./chain-check.js";
 import { clear, drop, setBack, tidy } from "./endings.js";
 import { find, observe, placesOf } from "./observe.js";
 import { checkDisks } from "./others.js";
@@ -81,9 +82,11 @@ class Settling {
         return writeSnapshotRecords(site.host, one(seen, step.disk).key, recorded(one(seen, step.disk)).manifest);
       case "take-snapshot":
         await checkDisks(site, "take the mirrored snapshot of", of(seen, step.disks));
+        await checkChains(site, of(seen, step.disks).map(recorded), "former", "take a mirrored snapshot of");
         return takeSnapshot(site, of(seen, step.disks).map(recorded));
       case "start-mirror":
         await checkDisks(site, "mirror", [one(seen, step.disk)]);
+        await checkChains(site, [recorded(one(seen, step.disk))], "file", "mirror");
         return startMirror(site, seen, recorded(one(seen, step.disk)));
       case "continue-mirror":
         return this.continueOnce(one(seen, step.disk));

@@ -39,6 +39,8 @@ const manifestSchema = z.strictObject({
   startedAt: z.string(),
   /** The image that was active before; frozen by the snapshot. */
   former: z.strictObject({ path: absolute, format: z.string(), ...which }),
+  /** The guest's whole chain when the snapshot was begun, top first: `former` is the first. Absent in manifests of 0.1.0. */
+  chain: z.array(z.strictObject({ path: absolute, format: z.string(), ...which })).optional(),
   virtualBytes: z.int(),
   /** The overlay that takes the guest's writes, and where they go too. */
   file: part,

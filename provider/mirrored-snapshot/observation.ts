@@ -33,7 +33,12 @@ export type SnapshotPhase =
   /** Nothing of the snapshot is left, and the guest runs on one of its two files. */
   | { phase: "ended"; on: "file" | "mirror" }
   /** What the host shows cannot come from our steps, or belongs to somebody else: stop, and say what was found. */
-  | { phase: "contradiction"; why: string };
+  | {
+      phase: "contradiction";
+      why: string;
+      /** Somebody has put this on top of an image of the snapshot: a boot must use it. */
+      foreignTop?: string;
+    };
 
 export type SnapshotState = SnapshotPhase["phase"];
 

@@ -8,10 +8,12 @@ import { type FileStat, realPath, statFiles } from "../host/files.js";
 import type { GuestProcess, GuestView } from "../hypervisor/hypervisor.js";
 import { findDisk } from "../hypervisor/qemu/find.js";
 import { overlayContent } from "../image/overlay.js";
+import { foreignTop, liveChain } from "../migration/look/live-chain.js";
 import { phaseOfMirror as phaseOfJob } from "../migration/look/phases.js";
 import { imageOf } from "../migration/look/places.js";
 import { readRecords } from "../migration/record/records.js";
 
+import { expectedChain } from "./chain-check.js";
 import { currentSide, type SnapshotManifest } from "./manifest.js";
 import type { SnapshotPhase } from "./observation.js";
 import { readSnapshotRecords, type SnapshotRecords } from "./records.js";
@@ -96,7 +98,7 @@ async function phaseOf(evidence: Evidence, { manifest, sides, halfWritten }: Sna
       if (job) return phaseOfMirror(job, manifest);
       return { phase: "lost", since: evidence.disk.image.activeNode === manifest.file.node ? "cut" : "restart" };
     case "another":
-      return { phase: "contradiction", why: strayed(evidence.disk, manifest) };
+      return strayed(evidence, manifest);
   }
 }
 
@@ -122,8 +124,8 @@ async function filesOf({ site, disk }: Evidence, { former, file, mirror, quarant
 }
 
 /**
- * Which image the guest writes to. A job of ours mirrors *from* `file` until it has concluded, and the mirror's node is open beside the
- * guest only while `file` is; after that the node, or after a restart the file, decides.
+ * Which image the guest writes to. A job of ours mirrors *from* `file` until it has concluded, and QEMU lets nobody put an overlay on
+ * that meanwhile; after that the nodes, or in a QEMU that has none of ours the file, decide.
  */
 function imageInUse(
   { view, process, disk }: Evidence,
@@ -133,14 +135,17 @@ function imageInUse(
 ): "former" | "file" | "mirror" | "another" {
   if (job && job.status !== "concluded") return "file";
   if (disk.image.activeNode === manifest.mirror.node) return "mirror";
-  if (view.nodes.some(({ name }) => name === manifest.mirror.node)) return "file";
+  // both nodes are of the same QEMU: any other on top is somebody else's
+  if (view.nodes.some(({ name }) => name === manifest.mirror.node))
+    return disk.image.activeNode === manifest.file.node ? "file" : "another";
   const is = (file: FileStat | undefined) => file !== undefined && files.active !== undefined && sameFile(files.active, file);
   if (is(files.mirror)) return "mirror";
   if (is(files.file)) return "file";
   if (is(files.former)) return "former";
-  // its name was taken away, or leads elsewhere: what the process has open tells
+  // its name was taken away: what the process has open tells
   const isOpen = (file: FileStat | undefined) => file !== undefined && process?.openFiles.has(`${file.dev}:${file.ino}`) === true;
-  return isOpen(files.quarantined) ? "file" : "another";
+  const isAway = is(files.quarantined) || (files.active === undefined && isOpen(files.quarantined));
+  return isAway ? "file" : "another";
 }
 
 /** The guest is on the image from before. That is right only as long as `file` is empty: else it has writes that the guest does not see. */
@@ -178,9 +183,12 @@ function neverLetGo(manifest: SnapshotManifest, { file, mirror, quarantined }: F
   return { phase: "contradiction", why };
 }
 
-function strayed({ active }: FoundDisk, { file, mirror }: SnapshotManifest): string {
-  return (
-    `it runs on ${active.named}, but a mirrored snapshot (${file.path}, mirrored to ${mirror.path}) was begun and not ended. ` +
-    "If somebody ended it by hand, take its two manifests away by hand too"
-  );
+async function strayed({ site, process, disk: { active, image } }: Evidence, manifest: SnapshotManifest): Promise<SnapshotPhase> {
+  const { file, mirror } = manifest;
+  const lasts = `it runs on ${active.named}, but a mirrored snapshot (${file.path}, mirrored to ${mirror.path}) was begun and not ended`;
+  const live = await liveChain(site.host, image, process);
+  const chains = (["file", "former"] as const).map((on) => expectedChain(manifest, on));
+  const foreign = await foreignTop(site.host, live, chains, manifest.current);
+  if (foreign !== undefined) return { phase: "contradiction", why: `${lasts}: ${foreign}`, foreignTop: active.named };
+  return { phase: "contradiction", why: `${lasts}. If somebody ended it by hand, take its two manifests away by hand too` };
 }

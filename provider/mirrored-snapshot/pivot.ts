@@ -6,6 +6,7 @@ import { wordsOf } from "../migration/complaint.js";
 import type { Outcome } from "../migration/outcome.js";
 import { type RecordTurn, switchDisks, type Turn } from "../migration/switch/switch.js";
 import { openEnded } from "../migration/switch/turns.js";
+import { checkChains } from "./chain-check.js";
 import { type CopiedChain, checkCopiedChain, checkUntouched, refused } from "./copied-chain.js";
 import { copiedNodes } from "./endings.js";
 import { type SnapshotManifest, snapshotManifestText } from "./manifest.js";
@@ -20,6 +21,7 @@ export async function pivot(site: SnapshotSite, seen: Seen, disks: readonly Reco
   for (const { disk, chain } of chains) await moveOntoCopies(site, seen, disk, chain);
   for (const { disk, chain } of chains) await checkUntouched(site, disk, chain);
   await checkDisks(site, "pivot the mirrored snapshot of", disks);
+  await checkChains(site, disks, "file", "pivot");
   await switchDisks(site, disks.map(pivotTurn), undefined, outcome);
 }
 

@@ -16,5 +16,6 @@ export function outputsOf(site: SnapshotSite, { view, disks }: Seen): Properties
 }
 
 function report({ seen, manifest, active, image }: SeenDisk): SnapshotReport {
-  return { state: seen.phase, current: manifest?.current ?? active.named, chain: chainReport(image.chain) };
+  const foreignTop = seen.phase === "contradiction" ? seen.foreignTop : undefined;
+  return { state: seen.phase, current: foreignTop ?? manifest?.current ?? active.named, chain: chainReport(image.chain) };
 }

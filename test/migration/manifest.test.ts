@@ -20,6 +20,12 @@ const mirror: Manifest = {
   ...{ version: 1, domainId: "domain", qdev: "/machine/peripheral/vda", disk: "vda", strategy: "mirror", afterwards: "delete" },
   startedAt: "2026-01-02T03:04:05.000Z",
   source: { active: "/path1/old.qcow2", dev: "1", ino: "10" },
+  written: { node: "vda-old", image: "former" },
+  chain: [
+    { path: "/path1/old.qcow2", dev: "1", ino: "10", format: "qcow2" },
+    { path: "/path1/common.qcow2", dev: "1", ino: "2", format: "qcow2" },
+    { path: "/path1/base.raw", dev: "1", ino: "2", format: "raw" },
+  ],
   destination: {
     ...{ directory: "/path2", ino: "20", active: "/path2/old.qcow2", target: "/path2/old.qcow2", node: nodeNames.targets(key)[0] },
     backing: { name: "common.qcow2", format: "qcow2" },

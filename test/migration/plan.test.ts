@@ -138,6 +138,13 @@ describe("the next step of one disk", () => {
     }
   });
 
+  it("puts a definition right under somebody's overlay, and only there where the guest runs on what nobody knows", () => {
+    const contradiction = (more: { foreignTop?: string }) =>
+      ({ ...disk({ phase: "contradiction", why: "x", ...more }), definition: "behind" }) as const;
+    assert.deepEqual(nextStep("arrive", [contradiction({ foreignTop: "/a/theirs" })]), { step: "redefine", disk: "vda" });
+    assert.equal(nextStep("arrive", [contradiction({})]).step, "stop");
+  });
+
   it("undoes a move that heads where the disk is wanted no more", () => {
     assert.deepEqual(nextStep("arrive", [disk({ phase: "ready", job }, "vda", "elsewhere")]), { step: "cancel", disks: ["vda"] });
   });

@@ -2,7 +2,7 @@
 
 import type { CopyTarget, ImageFile } from "../hypervisor.js";
 import type { DomainXml } from "./domain-xml.js";
-import { type Element, escaped, xmlText } from "./xml.js";
+import { type Element, escaped, parseXml, xmlText } from "./xml.js";
 
 /**
  * The target of `blockcopy --xml`. The chain is given whole, down to the `<backingStore/>` that ends it: so libvirt opens it before the
@@ -21,13 +21,14 @@ function chainXml([layer, ...rest]: CopyTarget["below"]): string {
 
 /**
  * The definition of one disk with another source, and all else as it stands. What the definition says of the layers below goes with
- * the old source: the new one's headers, or libvirt itself, say it.
+ * the old source: the new one's headers, or libvirt itself, say it, unless `below` is given.
  */
-export function diskXmlAt(domain: DomainXml, target: string, { path, format }: ImageFile): string | undefined {
+export function diskXmlAt(domain: DomainXml, target: string, { path, format, ...chain }: ImageFile | CopyTarget): string | undefined {
   const disk = domain.disks.find((each) => each.target === target);
   if (disk?.source.kind !== "file") return undefined;
   const children = disk.element.children.filter(({ name }) => name !== "backingStore" && name !== "mirror");
   const changed: Readonly<Record<string, Readonly<Record<string, string>>>> = { source: { file: path }, driver: { type: format } };
   const moved = (element: Element): Element => ({ ...element, attributes: { ...element.attributes, ...changed[element.name] } });
-  return `${xmlText({ ...disk.element, children: children.map(moved) })}\n`;
+  const below = "below" in chain ? [parseXml(chainXml(chain.below), "a chain's XML")] : [];
+  return `${xmlText({ ...disk.element, children: [...children.map(moved), ...below] })}\n`;
 }

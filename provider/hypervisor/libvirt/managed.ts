@@ -126,13 +126,13 @@ class Managed implements ManagedGuest {
     return { ...view, jobs: [...view.jobs, job] };
   }
 
-  async definitionAt(disk: string, source: ImageFile): Promise<string | undefined> {
+  async definitionAt(disk: string, source: ImageFile | CopyTarget): Promise<string | undefined> {
     const { live } = await this.see();
     const [reply] = await (await this.virsh()).ask([command("dumpxml --inactive", live.uuid)]);
     return reply && "text" in reply ? diskXmlAt(readDomain(reply.text), disk, source) : undefined;
   }
 
-  async redefine(disk: string, source: ImageFile): Promise<void> {
+  async redefine(disk: string, source: ImageFile | CopyTarget): Promise<void> {
     const { live } = await this.see();
     const text = await this.definitionAt(disk, source);
     if (text === undefined)

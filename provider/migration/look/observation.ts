@@ -52,7 +52,12 @@ export type Phase =
   /** Before the switch, with no job: the destination is another directory than when the move began, as where its storage is not mounted. */
   | { phase: "astray"; why: string }
   /** What the host shows cannot come from our steps: stop, and say what was found. */
-  | { phase: "contradiction"; why: string };
+  | {
+      phase: "contradiction";
+      why: string;
+      /** Somebody has put this on top of an image of the move: a boot must use it. */
+      foreignTop?: string;
+    };
 
 export type PhaseName = Phase["phase"];
 

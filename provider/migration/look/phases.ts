@@ -10,6 +10,7 @@ import { readHeaders } from "../../image/headers.js";
 import { type LayerState, layerStates } from "../../image/sidecar.js";
 import { currentStanding, frozenFormat, type Manifest, type MovedLayer, pathOf, type Standing } from "../record/manifest.js";
 import type { Viewpoint } from "../site.js";
+import { expectedChain, foreignTop, liveChain } from "./live-chain.js";
 import type { Phase } from "./observation.js";
 import { type Evidence, type FilesNow, filesNow, isOpenByUs, standingOf } from "./standing.js";
 
@@ -17,7 +18,7 @@ export async function phaseOf(evidence: Evidence): Promise<{ standing: Standing;
   const { view, key, records } = evidence;
   const now = await filesNow(evidence);
   const standing = await standingOf(evidence, now);
-  if (standing === "elsewhere") return { standing: "former", seen: { phase: "contradiction", why: strayed(evidence, records.manifest) } };
+  if (standing === "elsewhere") return { standing: "former", seen: await strayed(evidence) };
   const misread = misreadAs(evidence, standing);
   if (misread) return { standing, seen: { phase: "contradiction", why: misread } };
   const ours = jobNamesOf(key);
@@ -239,9 +240,16 @@ function frozenChanged(changed: string, twin: string): string {
   return `${changed} has changed since the move began, although it is a layer that nobody may write to; its twin is ${twin}. Find out who wrote to it; destroying the resource undoes the move`;
 }
 
-function strayed({ named }: Evidence, manifest: Manifest): string {
-  return (
-    `it runs on ${named}, but a move from ${pathOf(manifest, "former")} to ${manifest.destination.active} was begun and not ended. ` +
-    `If somebody moved the disk by hand, take away ${baseName(manifest.destination.active)} and the manifests of that move by hand too`
-  );
+/** The active image is none of the move's; perhaps one of the move's is right below it. */
+async function strayed({ site, process, image, named, records: { manifest } }: Evidence): Promise<Phase> {
+  const goes = `a move from ${pathOf(manifest, "former")} to ${manifest.destination.active} was begun and not ended`;
+  const live = await liveChain(site.host, image, await process());
+  const images: readonly Standing[] = manifest.overlay ? ["landing", "target", "overlay", "former"] : ["target", "former"];
+  const chains = images.map((standing) => expectedChain(manifest, standing));
+  const foreign = await foreignTop(site.host, live, chains, manifest.current);
+  if (foreign !== undefined) return { phase: "contradiction", why: `it runs on ${named}, but ${goes}: ${foreign}`, foreignTop: named };
+  const why =
+    `it runs on ${named}, but ${goes}. ` +
+    `If somebody moved the disk by hand, take away ${baseName(manifest.destination.active)} and the manifests of that move by hand too`;
+  return { phase: "contradiction", why };
 }

@@ -1,5 +1,6 @@
 /** Strategy snapshot of a guest that libvirt manages: its own snapshot puts the overlays on top, its own commit and pull take them away. */
 
+import { isKind } from "../../errors.js";
 import type { ManagedGuest } from "../../hypervisor/hypervisor.js";
 import { complaint, wordsOf } from "../complaint.js";
 import { writeRecords } from "../record/records.js";
@@ -18,7 +19,33 @@ export async function freezeManaged(site: Site, managed: ManagedGuest, disks: re
     if (disk.image.definedAt !== undefined) await managed.redefine(disk.qdev, { path: overlayOf(disk).path, format: "qcow2" });
   }
   const overlays = disks.map((disk) => ({ disk: disk.qdev, path: overlayOf(disk).path }));
-  await inWords(site, disks, "freeze", () => managed.freeze(overlays));
+  await inWords(site, disks, "freeze", () => freezeOrTakeBack(site, managed, disks, overlays));
+}
+
+async function freezeOrTakeBack(
+  site: Site,
+  managed: ManagedGuest,
+  disks: readonly Written[],
+  overlays: readonly { disk: string; path: string }[],
+): Promise<void> {
+  try {
+    await managed.freeze(overlays);
+  } catch (cause) {
+    if (isKind(cause, "user")) for (const disk of disks) await takeBack(site, managed, disk);
+    throw cause;
+  }
+}
+
+/**
+ * As long as the definition names an overlay on which the guest does not run, libvirt does not let it follow somebody else's snapshot
+ * (qemuSnapshotDiskPrepareOne() follows only a definition that names the live image, 9.0): so it goes back to what the guest runs on.
+ */
+async function takeBack(site: Site, managed: ManagedGuest, disk: Written): Promise<void> {
+  const device = (await site.guest.look()).disks.find(({ qdev }) => qdev === disk.qdev);
+  const { path } = overlayOf(disk);
+  if (device?.medium.kind !== "image" || device.medium.chain[0].path === path) return;
+  if (device.medium.definedAt === path) await managed.redefine(disk.qdev, device.medium.chain[0]);
+  await writeRecords(site.host, disk.key, { ...disk.manifest, current: disk.manifest.source.active });
 }
 
 /** Shortens the chain after the pivot: the target's content goes down into the landed copy, or takes that copy up. */

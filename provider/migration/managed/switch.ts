@@ -3,7 +3,7 @@
 import { type DiskKey, fileNames } from "../../disk/names.js";
 import { within } from "../../disk/paths.js";
 import { writeFileAtomically } from "../../host/files.js";
-import type { ManagedGuest } from "../../hypervisor/hypervisor.js";
+import type { ImageFile, ManagedGuest } from "../../hypervisor/hypervisor.js";
 import { endLine, recordLine } from "../../hypervisor/libvirt/suspension.js";
 import { command, listed, word } from "../../hypervisor/libvirt/words.js";
 import { complaint } from "../complaint.js";
@@ -29,20 +29,38 @@ export interface ManagedSwitch {
   outcome: Outcome;
 }
 
+/** One disk's part of a switch. */
+export interface ManagedEnding {
+  disk: Switching;
+  /** Where the job ends. */
+  image: ImageFile;
+  /** What its manifests say then. */
+  next: Manifest;
+  /** The name that the former active image gets; empty: it keeps its own. */
+  quarantine: string;
+}
+
 /**
  * Several disks pivot one after the other while the guest is suspended. libvirt cannot do it for all or none: if one refuses, the
  * others have moved, nothing is lost, and the next run goes on with that one.
  */
-export async function switchManaged(
-  { site, managed, seen, outcome }: ManagedSwitch,
-  disks: readonly Switching[],
-  to: ManagedTurn,
-): Promise<void> {
+export function switchManaged(to: ManagedSwitch, disks: readonly Switching[], turn: ManagedTurn): Promise<void> {
+  const endingOf = (disk: Switching): ManagedEnding => {
+    const path = pathOf(disk.manifest, turn);
+    const quarantine = turn === "target" ? disk.manifest.quarantine : ""; // a commit leaves no image behind that was active under its own name
+    return { disk, image: { path, format: formatOf(disk, turn) }, next: { ...after(disk.manifest, turn), current: path }, quarantine };
+  };
+  return endManaged(to, disks.map(endingOf));
+}
+
+/** The pivots of jobs that are ready, whatever images they end on. */
+export async function endManaged({ site, managed, seen, outcome }: ManagedSwitch, endings: readonly ManagedEnding[]): Promise<void> {
+  const disks = endings.map(({ disk }) => disk);
   const [first] = disks;
   if (!first) return;
-  const perDisk: string[] = [];
-  for (const disk of disks) perDisk.push(...(await prepare(site, { managed, domainId: seen.view.domainId }, disk, to)));
   const { domainId } = seen.view;
+  const perDisk: string[] = [];
+  for (const ending of endings) perDisk.push(...(await prepare(site, { managed, domainId }, ending)));
   const lock = turnPath(manifestPaths(first.manifest, first.key).source);
   const domain = [word(domainId), recordLine(domainId, lock), endLine(domainId)];
   const script = await site.host.open(managedSwitchScript, [managed.uri, ...domain, ...perDisk]);
@@ -64,24 +82,20 @@ export async function switchManaged(
 async function prepare(
   { host }: Site,
   { managed, domainId }: { managed: ManagedGuest; domainId: string },
-  disk: Switching,
-  to: ManagedTurn,
+  { disk, image: to, next, quarantine }: ManagedEnding,
 ): Promise<string[]> {
   const { key, qdev, image, manifest } = disk;
-  const path = pathOf(manifest, to);
   const paths = manifestPaths(manifest, key);
   for (const record of Object.values(paths)) {
     await writeFileAtomically(host, `${record}.back`, manifestText(manifest));
-    await writeFileAtomically(host, `${record}.next`, manifestText({ ...after(manifest, to), current: path }));
+    await writeFileAtomically(host, `${record}.next`, manifestText(next));
   }
   await writeFileAtomically(host, turnPath(paths.source), "");
-  const source = { path, format: formatOf(disk, to) };
-  const definition = image.definedAt === undefined ? undefined : await managed.definitionAt(qdev, source);
+  const definition = image.definedAt === undefined ? undefined : await managed.definitionAt(qdev, to);
   const definitionFile = definitionPath(paths.source);
   if (definition !== undefined) await writeFileAtomically(host, definitionFile, definition);
   const define = definition === undefined ? "" : command("update-device --config", domainId, definitionFile);
-  const quarantine = to === "target" ? manifest.quarantine : ""; // a commit leaves no image behind that was active under its own name
-  return [qdev, paths.source, paths.destination, manifest.source.active, quarantine, listed(path), define, word(qdev)];
+  return [qdev, paths.source, paths.destination, manifest.source.active, quarantine, listed(to.path), define, word(qdev)];
 }
 
 /** What is true once the guest is there, but for `current`. */

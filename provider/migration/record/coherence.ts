@@ -11,6 +11,7 @@ interface Names {
   domainId: string;
   qdev: string;
   source: { active: string };
+  chain?: readonly { path: string }[] | undefined;
   destination: { directory: string; active: string; target: string; node: string };
   layers: readonly { source: string; destination: string }[];
   overlay?: { path: string; node: string; landing: string; landingNode: string } | undefined;
@@ -20,7 +21,7 @@ interface Names {
 
 /** The first thing that does not fit, as a sentence's end; undefined when all fits. */
 export function misfit(manifest: Names, fileName: string): string | undefined {
-  const { domainId, qdev, source, destination, layers, overlay, quarantine, current } = manifest;
+  const { domainId, qdev, source, chain, destination, layers, overlay, quarantine, current } = manifest;
   const key = diskKey(domainId, qdev);
   const [home, name] = [directoryOf(source.active), baseName(source.active)];
   const there = (file: string) => within(destination.directory, file);
@@ -36,6 +37,7 @@ export function misfit(manifest: Names, fileName: string): string | undefined {
     ["it is of another disk", fileName.startsWith(fileNames.manifest(key))],
     ["its active image lands elsewhere", [there(name), destination.target].includes(destination.active)],
     ["its target lands elsewhere", [name, ...(overlay ? [baseName(overlay.path)] : [])].map(there).includes(destination.target)],
+    ["its chain does not begin with its active image", chain === undefined || chain[0]?.path === source.active],
     ["a layer lands elsewhere", layers.every(landsRight)],
     ["two layers land under one name", new Set(layers.map((layer) => layer.destination)).size === layers.length],
     ["its overlay is not named as ours are", !overlay || isOverlay(overlay.path)],

@@ -45,6 +45,13 @@ const manifestSchema = z.strictObject({
     dev: z.string(),
     ino: z.string(),
   }),
+  /**
+   * The node that took the guest's writes when nodes of this move were opened in its QEMU, and which image that is: as long as they are
+   * open there, it tells, whatever the names on the host lead to.
+   */
+  written: z.strictObject({ node: z.string(), image: z.enum(["former", "overlay"]) }).optional(),
+  /** The guest's whole chain when the move began, top first. Absent in manifests of 0.1.0, which tell only of the layers that move. */
+  chain: z.array(z.strictObject({ path: absolute, dev: z.string(), ino: z.string(), format: z.string() })).optional(),
   destination: z.strictObject({
     /** As the user spelled it. */
     directory: absolute,

@@ -58,6 +58,7 @@ export async function draftMove(site: Site & { destination: string }, view: Gues
     strategy: site.options.strategy,
     startedAt: now.toISOString(),
     source: { active: active.place, dev: active.identity.dev, ino: active.identity.ino },
+    chain: chain.map(({ place, format, identity: { dev, ino } }) => ({ path: place, dev, ino, format })),
     destination: {
       directory: destination,
       ...optionally("ino", (await statFiles(site.host, [destination], "follow"))[0]?.ino),
@@ -88,6 +89,7 @@ async function placeLayers(site: Site, disk: SeenDisk): Promise<PlacedLayer[]> {
   const home = directoryOf(disk.active.named);
   const named = disk.image.chain.map(({ path }, index) => (index === 0 ? disk.active.named : within(home, path)));
   const stats = await statFiles(site.host, named, "follow");
+  const open = (await site.guest.process())?.openFiles;
   const placed: PlacedLayer[] = [];
   for (const [index, layer] of disk.image.chain.entries()) {
     const path = named[index] ?? layer.path;
@@ -100,6 +102,11 @@ async function placeLayers(site: Site, disk: SeenDisk): Promise<PlacedLayer[]> {
         why,
         advice: "Put the file back under its name: a copy of it is needed at the destination.",
       });
+    }
+    if (open && !open.has(`${identity.dev}:${identity.ino}`)) {
+      const why = `its layer ${path} is another file than the one that QEMU has open under that name`;
+      const advice = "Put the file back that the guest was started with, or start the guest from the chain that is there.";
+      throw complaint(site, { verb: "move", disk: disk.disk, why, advice });
     }
     placed.push({
       ...layer,

@@ -3,10 +3,10 @@
 import { identityOf } from "../../disk/chain.js";
 import { jobNames, nodeNames } from "../../disk/names.js";
 import { baseName } from "../../disk/paths.js";
-import { BugError, UserError } from "../../errors.js";
+import { BugError, isKind, UserError } from "../../errors.js";
 import { removeFile, statFiles } from "../../host/files.js";
 import { createImage } from "../../image/qemu-img.js";
-import { complaint } from "../complaint.js";
+import { complaint, wordsOf } from "../complaint.js";
 import type { Manifest, MovedLayer } from "../record/manifest.js";
 import { writeRecords } from "../record/records.js";
 import type { Seen, SeenDisk, Site } from "../site.js";
@@ -30,9 +30,33 @@ export function overlayOf({ disk, manifest }: Written): Overlay {
  */
 export async function freeze(site: Site, disks: readonly Written[]): Promise<void> {
   for (const disk of disks) await makeOverlay(site, disk);
-  for (const disk of disks) await writeRecords(site.host, disk.key, { ...disk.manifest, current: overlayOf(disk).path });
+  for (const disk of disks) {
+    const written = { node: disk.image.activeNode, image: "former" } as const;
+    await writeRecords(site.host, disk.key, { ...disk.manifest, written, current: overlayOf(disk).path });
+  }
   for (const disk of disks) await openOverlay(site, disk);
-  await site.guest.freeze(disks.map((disk) => ({ node: disk.image.activeNode, overlay: overlayOf(disk).node })));
+  try {
+    await site.guest.freeze(disks.map((disk) => ({ node: disk.image.activeNode, overlay: overlayOf(disk).node })));
+  } catch (cause) {
+    if (isKind(cause, "user")) throw await unfrozen(site, disks, cause);
+    throw cause;
+  }
+}
+
+/** All or none: QEMU refuses a node on which somebody has put an overlay meanwhile (bdrv_set_backing_hd() blocks what is a backing image, 7.2). */
+async function unfrozen(site: Site, disks: readonly Written[], cause: unknown): Promise<Error> {
+  for (const { key, manifest } of disks) await writeRecords(site.host, key, { ...manifest, current: manifest.source.active });
+  const { disks: devices } = await site.guest.look();
+  const actives = disks.map(({ qdev }) => devices.find((device) => device.qdev === qdev)?.medium);
+  const runsOn = actives.map((medium) => (medium?.kind === "image" ? medium.chain[0].path : "an unknown image")).join(", ");
+  return complaint(site, {
+    verb: "freeze",
+    disk: disks.map(({ disk }) => disk).join(", "),
+    why: wordsOf(cause),
+    left: `The guest runs on ${runsOn}, which is current.`,
+    advice: "Run `pulumi up` again, or `pulumi destroy` to undo the move.",
+    cause,
+  });
 }
 
 /** Made anew each time: what an earlier run left there is empty, or the observation would have said so. */

@@ -20,6 +20,7 @@ export async function startMirror(site: Site, { view }: Seen, disk: SeenDisk, ma
   const { overlay } = manifest;
   await site.guest.closeNodes([node, ...(overlay ? [overlay.landingNode] : [])]);
   await removeTarget(site, disk, manifest);
+  if (!isOurs(disk.image.activeNode, manifest)) manifest.written = { node: disk.image.activeNode, image: standsOn(disk) };
   manifest.formerNodes = namedNodes(view, disk.image); // a guest that was started again since the move began has others
   await makeTarget(site, disk, manifest);
   const { image, key } = disk;
@@ -35,6 +36,17 @@ export async function startMirror(site: Site, { view }: Seen, disk: SeenDisk, ma
     copyMode: site.options.copyMode,
     maxBytesPerSecond: site.options.maxBytesPerSecond,
   });
+}
+
+/** A node of this move tells by its name which image it is. */
+function isOurs(node: string, { destination, overlay }: Manifest): boolean {
+  return [destination.node, overlay?.node, overlay?.landingNode].includes(node);
+}
+
+/** A mirror starts from one of two images. */
+function standsOn({ standing, disk }: SeenDisk): "former" | "overlay" {
+  if (standing === "former" || standing === "overlay") return standing;
+  throw new BugError(`A mirror was chosen for ${disk}, which runs on the ${standing}.`);
 }
 
 /**

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { isKind } from "../../../provider/errors.js";
+import { diskXmlAt } from "../../../provider/hypervisor/libvirt/disk-xml.js";
 import { readDomain } from "../../../provider/hypervisor/libvirt/domain-xml.js";
 import { type Element, escaped, parseXml, xmlText } from "../../../provider/hypervisor/libvirt/xml.js";
 
@@ -23,6 +24,16 @@ const element: fc.Arbitrary<Element> = fc.letrec<{ element: Element }>((tie) => 
 
 describe("libvirt's XML", function () {
   this.timeout(30_000);
+
+  it("of a disk at another source names no layers below, unless the whole chain is given", () => {
+    const disk = "<disk type='file'><driver type='raw'/><source file='/a'/><backingStore/><target dev='vda'/></disk>";
+    const domain = readDomain(`<domain><name>web</name><uuid>u</uuid><devices>${disk}</devices></domain>`);
+    assert(!diskXmlAt(domain, "vda", { path: "/o", format: "qcow2" })?.includes("backingStore"));
+    const whole = diskXmlAt(domain, "vda", { path: "/o", format: "qcow2", below: [{ path: "/t&", format: "qcow2" }] }) ?? "";
+    const [found] = readDomain(`<domain><name>web</name><uuid>u</uuid><devices>${whole}</devices></domain>`).disks;
+    assert.deepEqual(found?.source, { kind: "file", path: "/o", format: "qcow2" });
+    assert.deepEqual(found.below, [{ path: "/t&", format: "qcow2" }]);
+  });
 
   it("comes back from its own text, whatever its attributes hold", () => {
     fc.assert(
