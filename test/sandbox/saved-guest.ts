@@ -140,6 +140,7 @@ async function saveInto(partial: string, layout: Layout, workshop: string): Prom
     };
     await until(90, asks, () => `The guest does not ask for its disks: ${serial.textSince(0).slice(-500)}`);
     await using operator = await Operator.connect(path.join(workshop, "operator.sock"));
+    await mustBeUnread(operator, layout.disks.length);
     await migrate(operator, partial);
   } finally {
     await mourn(child, "SIGKILL");
@@ -147,7 +148,6 @@ async function saveInto(partial: string, layout: Layout, workshop: string): Prom
 }
 
 async function migrate(operator: Operator, to: string): Promise<void> {
-  await mustBeUnread(operator);
   await operator.execute("migrate-set-parameters", { "max-bandwidth": 10 * 2 ** 30 });
   // QEMU calls it completed before cat has written it all
   const whole = `${to}.whole`;
@@ -161,11 +161,19 @@ async function migrate(operator: Operator, to: string): Promise<void> {
   await rename(whole, to);
 }
 
+interface BlockStats {
+  qdev?: string;
+  /** Not of a drive with nothing in it, which a kernel asks what it is. */
+  "node-name"?: string;
+  stats: { rd_operations: number; wr_operations: number };
+}
+
 /** What a guest has read of one disk it would take for what another has: nothing is in its RAM, as nothing was read. */
-async function mustBeUnread(operator: Operator): Promise<void> {
-  const all = (await operator.execute("query-blockstats")) as { qdev?: string; stats: { rd_operations: number; wr_operations: number } }[];
-  const used = all.filter(({ stats }) => stats.rd_operations + stats.wr_operations > 0);
-  if (used.length > 0) throw new Error(`The guest has read or written its disks before it was told of them: ${JSON.stringify(used)}`);
+async function mustBeUnread(operator: Operator, disks: number): Promise<void> {
+  const all = ((await operator.execute("query-blockstats")) as BlockStats[]).filter((one) => one["node-name"] !== undefined);
+  const unread = all.filter(({ stats }) => stats.rd_operations === 0 && stats.wr_operations === 0);
+  if (all.length === disks && unread.length === disks) return;
+  throw new Error(`Not all of ${disks} disks are unread before the guest is told of them: ${JSON.stringify(all)}`);
 }
 
 /** Of older kernels, QEMUs and layouts. */
