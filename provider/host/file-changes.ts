@@ -84,13 +84,14 @@ done`;
 
 /**
  * Renames a file within its file system; what has the new name already keeps it.
+ * `mv` copies where it cannot rename, so the directories' devices are compared: a file's own is another than its directory's on overlayfs.
  * `mv -n` asks for RENAME_NOREPLACE (coreutils 8.30 and later), but answers "done" in either case (before 9.2): so the old name is looked for.
  * @throws UserError if the new name is taken, or the file cannot be renamed
  */
 export async function renameWithoutReplacing(host: Host, from: string, to: string): Promise<void> {
   const script = `taken() { [ -e "$1" ] || [ -L "$1" ]; }
 if taken "$2"; then exit 17; fi
-[ "$(stat -c %d -- "$1")" = "$(stat -c %d -- "\${2%/*}/")" ] || exit 18
+[ "$(stat -c %d -- "\${1%/*}/")" = "$(stat -c %d -- "\${2%/*}/")" ] || exit 18
 mv -n -T -- "$1" "$2" || exit
 if taken "$1"; then exit 17; fi
 ${syncDirectoryOf("2")} && ${syncDirectoryOf("1")}`;

@@ -6,7 +6,9 @@ import { run } from "./command.js";
 import type { Sandbox } from "./sandbox.js";
 
 export interface MountOptions {
-  kind: "tmpfs" | "ext4";
+  /** `overlay`: its lower and its upper layer are two tmpfs, so that a file's device is another than its directory's. */
+  kind: "tmpfs" | "ext4" | "btrfs" | "overlay";
+  /** btrfs: 110 at least. */
   sizeMiB: number;
 }
 
@@ -14,7 +16,7 @@ export interface MountOptions {
 export async function mountSmall(sandbox: Pick<Sandbox, "defer">, place: string, options: MountOptions): Promise<SmallFileSystem> {
   const backing = `${place}.backing`;
   // lazily, whatever QEMU or a mount namespace still has open there; a loop device goes with its last user
-  sandbox.defer(() => unmountAll(place, backing));
+  sandbox.defer(() => unmountAll(place, path.join(backing, "lower"), backing));
   await mkdir(place, { recursive: true });
   const small = new SmallFileSystem(place, backing, options);
   await small.make();
@@ -36,7 +38,7 @@ export class SmallFileSystem {
   /** Use {@link mountSmall}. */
   constructor(
     readonly place: string,
-    /** Of ext4: a tmpfs with the sparse file behind the loop device. */
+    /** Of ext4 and btrfs: a tmpfs with the sparse file behind the loop device. Of an overlay: its upper layer, with the lower one in it. */
     private readonly backing: string,
     private readonly options: MountOptions,
   ) {}
@@ -46,14 +48,23 @@ export class SmallFileSystem {
     if (kind === "tmpfs") return void (await run("mount", ["-t", "tmpfs", "-o", `size=${sizeMiB}M`, "livedisk-test", this.place]));
     await mkdir(this.backing);
     await run("mount", ["-t", "tmpfs", "-o", `size=${sizeMiB + 16}M`, "livedisk-test", this.backing]);
-    await run("truncate", ["-s", `${sizeMiB}M`, this.image]);
-    await run("mkfs.ext4", ["-q", "-F", "-m", "0", this.image]);
+    if (kind === "overlay") {
+      for (const part of ["lower", "upper", "work"]) await mkdir(path.join(this.backing, part));
+      await run("mount", ["-t", "tmpfs", "-o", "size=1M", "livedisk-test", path.join(this.backing, "lower")]);
+    } else {
+      await run("truncate", ["-s", `${sizeMiB}M`, this.image]);
+      await (kind === "ext4" ? run("mkfs.ext4", ["-q", "-F", "-m", "0", this.image]) : run("mkfs.btrfs", ["-q", this.image]));
+    }
     await this.mount();
   }
 
   /** After {@link vanish}. */
   async mount(): Promise<void> {
-    await run("mount", ["-o", "loop", this.image, this.place]);
+    if (this.options.kind !== "overlay") return void (await run("mount", ["-o", "loop", this.image, this.place]));
+    // relative, since a path in these options may hold neither comma nor colon
+    await run("mount", ["-t", "overlay", "-o", "lowerdir=lower,upperdir=upper,workdir=work", "livedisk-test", this.place], {
+      folder: this.backing,
+    });
   }
 
   /** After {@link turnReadOnly} or {@link failBelow}, as an administrator would. @throws Error while anybody has a file open there */

@@ -21,6 +21,7 @@ const needed: Readonly<Record<string, string>> = {
   flock: "util-linux",
   mount: "mount",
   "mkfs.ext4": "e2fsprogs",
+  "mkfs.btrfs": "btrfs-progs",
   filefrag: "e2fsprogs",
   "qemu-nbd": "qemu-utils",
   ip: "iproute2",

@@ -39,6 +39,11 @@ export class VirshLog {
     return new VirshLog(folder);
   }
 
+  /** A program that whoever signs in finds before the machine's own of this name. */
+  async putBefore(name: string, script: string): Promise<void> {
+    await writeFile(path.join(this.folder, name), script, { mode: 0o755 });
+  }
+
   /** Lets every pivot wait so long before it is sent; 0 ends that. */
   delayPivots(seconds: number): Promise<void> {
     return this.delay("--pivot", seconds);

@@ -11,6 +11,7 @@ import { checkImage } from "../sandbox/check.js";
 import { until } from "../sandbox/command.js";
 import type { OtherImages } from "../sandbox/command-line.js";
 import type { DiskOptions } from "../sandbox/disks.js";
+import { type MountOptions, mountSmall } from "../sandbox/file-systems.js";
 import type { Guest, GuestOptions } from "../sandbox/guest.js";
 import { Operator } from "../sandbox/operator.js";
 import { createSandbox, type Sandbox, type SandboxOptions } from "../sandbox/sandbox.js";
@@ -59,6 +60,8 @@ export interface StageOptions extends Omit<GuestOptions, "folder" | "disks"> {
   sandboxName?: string;
   /** The guest's folder. */
   name?: string;
+  /** What the guest's folder, with both storages, lies on. @default the machine's own */
+  fileSystem?: MountOptions["kind"];
   /** Of the sandbox's sshd. */
   sshd?: SandboxOptions["sshd"];
   /** Makes what the guest needs and names its disks; `at` is a path in the guest's folder, where `path1` is made. */
@@ -74,10 +77,11 @@ export class Stage implements AsyncDisposable {
     readonly folder: string,
   ) {}
 
-  static async open({ sandboxName = "stage", name = "web", disks, sshd, ...rest }: StageOptions = {}): Promise<Stage> {
+  static async open({ sandboxName = "stage", name = "web", disks, sshd, fileSystem, ...rest }: StageOptions = {}): Promise<Stage> {
     const sandbox = await createSandbox(sandboxName, sshd && { sshd });
     try {
       const folder = path.join(sandbox.folder, name);
+      if (fileSystem) await mountSmall(sandbox, folder, { kind: fileSystem, sizeMiB: 600 });
       await mkdir(path.join(folder, "path1"), { recursive: true });
       const made = await disks?.((...names) => path.join(folder, ...names));
       const guest = await sandbox.startGuest({ name, ...rest, ...(made && { disks: made }) });

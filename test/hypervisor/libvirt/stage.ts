@@ -6,12 +6,18 @@ import { closeAllHosts } from "../../../provider/host/connection.js";
 import type { Properties, Run } from "../../../provider/lifecycle.js";
 import { storageMigration } from "../../../provider/storage-migration/lifecycle.js";
 import { chainOf, checkImage } from "../../sandbox/check.js";
+import { type MountOptions, mountSmall } from "../../sandbox/file-systems.js";
 import { Libvirtd, type LibvirtdOptions } from "../../sandbox/libvirtd.js";
 import { ManagedGuest, type ManagedGuestOptions } from "../../sandbox/managed-guest.js";
 import type { Sandbox } from "../../sandbox/sandbox.js";
 import { VirshLog } from "../../sandbox/virsh-log.js";
 import { created, type Move, Recorder } from "../../storage-migration/stage.js";
 import { unsafeIn } from "./sent.js";
+
+export interface LibvirtStageOptions extends ManagedGuestOptions, LibvirtdOptions {
+  /** What the guest's folder, with both storages, lies on. @default the machine's own */
+  fileSystem?: MountOptions["kind"];
+}
 
 export class LibvirtStage implements AsyncDisposable {
   /** Disks whose images have no backing file. */
@@ -24,9 +30,11 @@ export class LibvirtStage implements AsyncDisposable {
     readonly virshLog: VirshLog,
   ) {}
 
-  static async open(options: ManagedGuestOptions & LibvirtdOptions = {}): Promise<LibvirtStage> {
+  static async open(options: LibvirtStageOptions = {}): Promise<LibvirtStage> {
     const { sandbox, virshLog } = await VirshLog.inSandbox();
+    const { name = "web", fileSystem } = options;
     try {
+      if (fileSystem) await mountSmall(sandbox, path.join(sandbox.folder, name), { kind: fileSystem, sizeMiB: 600 });
       const libvirtd = await Libvirtd.start(sandbox, options);
       return new LibvirtStage(sandbox, libvirtd, await ManagedGuest.start(libvirtd, sandbox.folder, options), virshLog);
     } catch (reason) {
