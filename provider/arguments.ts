@@ -120,7 +120,14 @@ function meant(argument: z.core.$ZodType, value: unknown): unknown {
   return z.safeParse(argument, value).data ?? value;
 }
 
-/** Whether two values differ for sure; one that is not known yet does not. */
+/** Whether two values differ for sure: a part that is not known yet does not, and the parts beside it do if they differ. */
 export function surelyDiffer(old: unknown, now: unknown): boolean {
-  return old !== undefined && !isUnknown(now) && !isDeepStrictEqual(old, now);
+  return old !== undefined && partsDiffer(old, now);
+}
+
+function partsDiffer(old: unknown, now: unknown): boolean {
+  if (!isUnknown(now)) return !isDeepStrictEqual(old, now);
+  if (Array.isArray(now)) return !Array.isArray(old) || old.length !== now.length || now.some((member, at) => partsDiffer(old[at], member));
+  if (!isBag(now)) return false;
+  return !isBag(old) || [...new Set([...Object.keys(old), ...Object.keys(now)])].some((key) => partsDiffer(old[key], now[key]));
 }

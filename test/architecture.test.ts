@@ -76,6 +76,7 @@ const held: Held[] = [
       { "migration/loop.ts": 'import * as pulumi from "@pulumi/pulumi";' },
       { "disk/chain.ts": 'import type { Input } from "@pulumi/pulumi/output.js";' },
       { "dynamic.ts": 'import { dynamic } from "@pulumi/pulumi";' },
+      { "inputs.ts": 'import { output } from "@pulumi/pulumi";' },
     ],
     allowed: {
       "domain-disk/resource.ts": 'import * as pulumi from "@pulumi/pulumi";',

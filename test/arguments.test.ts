@@ -60,6 +60,21 @@ describe("the arguments of a StorageMigration", () => {
     assert.deepEqual(right.inputs.domain, { libvirt: unknown, uri: "qemu:///system" });
   });
 
+  for (const [place, news] of Object.entries({
+    "the address of a jump host": { ...good, host: { ...host, jump: { address: unknown, user: "root" } } },
+    "the path of the monitor": { ...good, domain: { qmp: unknown } },
+    "a disk's name": { ...good, disks: ["vda", unknown, unknown] },
+    "the host as a whole": { ...good, host: unknown },
+    "one of the words in a list": { ...good, loses: [unknown] },
+  })) {
+    it(`bear that ${place} is not known yet, and keep it`, () => {
+      const { inputs, failures } = checkArguments(storageMigrationArgs, news);
+      assert.deepEqual(failures, []);
+      assert.equal(inputs.stallSeconds, 600);
+      assert(JSON.stringify(inputs).includes(unknown));
+    });
+  }
+
   const notWithoutRestart =
     /strategy "snapshot" wants `restartDuringMove: "from-manifest"`: from the freeze to the end of the move a guest that is started by its old command line silently boots an image that lacks/;
   const wrong: [string, Properties, RegExp][] = [
@@ -141,6 +156,29 @@ describe("the difference of a StorageMigration", () => {
     assert.deepEqual(storageMigration.diff("id", olds, { ...inputs, domain: unknown }, silent).replaces, []);
   });
 
+  it("does not replace for a part that is not known yet, but for one beside it that differs", () => {
+    const at = (place: Properties) => storageMigration.diff("id", olds, { ...inputs, ...place }, silent).replaces;
+    const full = { address: "db-3", port: 22, user: "root", privilege: "user" };
+    assert.deepEqual(at({ host: { ...full, address: unknown } }), []);
+    assert.deepEqual(at({ host: { ...full, address: unknown, port: 2222 } }), ["host"]);
+    assert.deepEqual(at({ host: { ...full, address: "db-4", port: unknown } }), ["host"]);
+    assert.deepEqual(at({ domain: { qmp: unknown } }), []);
+    assert.deepEqual(at({ domain: { libvirt: unknown } }), ["domain"]);
+  });
+
+  for (const [place, news] of Object.entries({
+    "a disk": { disks: ["vda", unknown] },
+    "the layer that stays": { keepBase: unknown, destination: "/srv/slow" },
+    "which guest": { domain: unknown, destination: "/srv/slow" },
+  })) {
+    it(`tells no plan while ${place} is not known`, () => {
+      const said: string[] = [];
+      const run: Run = { ...silent, say: (_severity, text) => said.push(text) };
+      assert.equal(storageMigration.diff("id", olds, { ...inputs, ...news }, run).changes, undefined);
+      assert.deepEqual(said, []);
+    });
+  }
+
   it("bears an empty state", () => {
     assert.deepEqual(storageMigration.diff("id", {}, inputs, silent), { changes: undefined, replaces: [] });
   });
@@ -151,6 +189,14 @@ describe("the difference of a DomainDisk", () => {
 
   it("replaces for another disk", () => {
     assert.deepEqual(domainDisk.diff("id", inputs, { ...inputs, disk: "vdb" }, silent), { changes: undefined, replaces: ["disk"] });
+  });
+
+  it("tells no plan while the disk is not known", () => {
+    const said: string[] = [];
+    const run: Run = { ...silent, say: (_severity, text) => said.push(text) };
+    const olds = { ...inputs, phase: "settled", chain: [{ path: "/srv/slow/a", format: "raw", virtualBytes: 1, allocatedBytes: 0 }] };
+    domainDisk.diff("id", olds, { ...inputs, disk: unknown, storage: "/srv/fast" }, run);
+    assert.deepEqual(said, []);
   });
 
   it("changes in place for another storage", () => {

@@ -86,7 +86,7 @@ const shownArguments = ["storage", "base"];
 function tellPlan(olds: Properties, news: Properties, run: Run): void {
   const { chain, phase = "settled" } = shown.safeParse(olds).data ?? {};
   const { disk, storage, base } = news;
-  if (!chain || typeof disk !== "string" || isUnknown([storage, base])) return;
+  if (!chain || typeof disk !== "string" || isUnknown([disk, storage, base]) || typeof news.domain === "string") return;
   const declared = asDeclared(shownArguments, olds).storage;
   const before = typeof declared === "string" ? declared : undefined;
   const by = isManaged(news.domain) ? "libvirt" : "qemu";

@@ -5,6 +5,7 @@ import { z } from "zod";
 import { absolutePath } from "../disk/paths.js";
 import { hostArgs } from "../host/target.js";
 import { diskName, domainArgs } from "../hypervisor/address.js";
+import type { DeepInputs } from "../inputs.js";
 import type { PhaseName } from "../migration/look/observation.js";
 import type { LayerReport } from "../migration/report.js";
 
@@ -34,8 +35,8 @@ export const domainDiskArgs = z.strictObject({
 
 export type DomainDiskSettings = z.output<typeof domainDiskArgs>;
 
-/** The arguments as a program writes them: each may be another resource's output. */
-export type DomainDiskArgs = { [K in keyof z.input<typeof domainDiskArgs>]: pulumi.Input<NonNullable<z.input<typeof domainDiskArgs>[K]>> };
+/** The arguments as a program writes them: each, and each part of one, may be another resource's output. */
+export type DomainDiskArgs = DeepInputs<z.input<typeof domainDiskArgs>>;
 
 // Stored in state for the life of the resource. Never change a byte; never move ./dynamic.
 const __provider = 'exports.handler = () => require("pulumi-livedisk/dynamic").providerFor("DomainDisk")';

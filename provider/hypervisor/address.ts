@@ -67,7 +67,8 @@ export const diskName = z
     error: "a #block node name changes with every start of the guest: name the device's id, QOM path, drive id or serial",
   });
 
-const place = z.object({ address: z.string(), port: z.number().default(22) });
+/** Either may be the mark of a value that is not known yet, which is a text. */
+const place = z.object({ address: z.string(), port: z.union([z.number(), z.string()]).default(22) });
 
 /** Which of the arguments that say *which guest of which host* differ. How the host is reached changes in place. */
 export function placeChanged(olds: Properties, news: Properties): string[] {

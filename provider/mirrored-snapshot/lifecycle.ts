@@ -2,7 +2,7 @@
 
 import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
-import { argumentsOf, changedArguments, checkArguments, isUnknown, settingsIn } from "../arguments.js";
+import { argumentsOf, changedArguments, checkArguments, isUnknown, settingsIn, surelyDiffer } from "../arguments.js";
 import { messageOf, UserError } from "../errors.js";
 import { placeChanged } from "../hypervisor/address.js";
 import { GuestNotRunning } from "../hypervisor/hypervisor.js";
@@ -69,7 +69,9 @@ export const mirroredSnapshot: Lifecycle = {
 
 /** Nothing is said of what only the update will tell. */
 function tellPlan(olds: Properties, news: Properties, changed: readonly string[], run: Run): void {
-  const settings = mirroredSnapshotArgs.safeParse(argumentsOf(mirroredSnapshotArgs, news)).data;
+  const args = argumentsOf(mirroredSnapshotArgs, news);
+  if (isUnknown([args.disks, args.diskspecs, args.onDelete])) return;
+  const settings = mirroredSnapshotArgs.safeParse(args).data;
   const states = statesIn(olds);
   const lines = settings && disksOf(settings).map((disk) => snapshotLine(disk, states[disk.disk]?.state, changed, settings.onDelete));
   const said = lines?.filter((line) => line !== undefined) ?? [];
@@ -90,7 +92,8 @@ function refuseOtherChanges(olds: Properties, news: Properties): void {
   if (olds.domain === undefined) return; // a state that says nothing
   const before = checkArguments(mirroredSnapshotArgs, argumentsOf(mirroredSnapshotArgs, olds)).inputs;
   const place = placeChanged(before, news);
-  const changed = changedArguments(mirroredSnapshotArgs, before, news).filter((key) => key !== "onDelete" && !isUnknown(news[key]));
+  const isSure = (key: string) => !isUnknown(news[key]) || surelyDiffer(before[key], news[key]);
+  const changed = changedArguments(mirroredSnapshotArgs, before, news).filter((key) => key !== "onDelete" && isSure(key));
   const fixed = changed.filter((key) => (key === "host" ? place.includes(key) : !isSameDisks(key, before, news)));
   if (fixed.length === 0) return;
   throw new UserError(

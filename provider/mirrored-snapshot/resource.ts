@@ -6,6 +6,7 @@ import { absolutePath } from "../disk/paths.js";
 import { messageOf } from "../errors.js";
 import { hostArgs } from "../host/target.js";
 import { diskName, domainArgs } from "../hypervisor/address.js";
+import type { DeepInputs } from "../inputs.js";
 import { moveOptions } from "../migration/options.js";
 import type { LayerReport } from "../migration/report.js";
 import { parseDiskspec } from "./diskspec.js";
@@ -168,10 +169,8 @@ function twiceNamed(disks: readonly SnapshotDisk[]): string | undefined {
   return again(files) === undefined ? undefined : `the file ${again(files)} is named twice`;
 }
 
-/** The arguments as a program writes them: each may be another resource's output. */
-export type MirroredSnapshotArgs = {
-  [K in keyof z.input<typeof mirroredSnapshotArgs>]: pulumi.Input<NonNullable<z.input<typeof mirroredSnapshotArgs>[K]>>;
-};
+/** The arguments as a program writes them: each, and each part of one, may be another resource's output. */
+export type MirroredSnapshotArgs = DeepInputs<z.input<typeof mirroredSnapshotArgs>>;
 
 /** One disk of the snapshot, as it was last seen. */
 export interface SnapshotReport {

@@ -96,14 +96,16 @@ function tellPlan(olds: Properties, news: Properties, run: Run): void {
   const moves = movesIn(olds);
   const before = asDeclared(shownArguments, olds);
   const { destination, disks = Object.keys(moves), domain } = news;
-  if (typeof destination !== "string" || isUnknown([destination, disks]) || !isListOfText(disks)) return;
+  const options = argumentsOf(moveOptions, news);
+  if (typeof destination !== "string" || isUnknown([destination, disks, options]) || !isListOfText(disks)) return;
+  if (typeof domain === "string") return; // not known yet, and with it who moves the disks
   const stay = isSeveralPlaces(destination);
   const line = planLine({
     disks: stay || isOnlyReported(news, before, disks) ? [] : disks.map((disk) => ({ disk, seen: moves[disk] })),
     dropped: Object.keys(moves).filter((disk) => !disks.includes(disk)),
     before: typeof before.destination === "string" ? before.destination : undefined,
     destination,
-    options: moveOptions.safeParse(argumentsOf(moveOptions, news)).data ?? defaultMoveOptions,
+    options: moveOptions.safeParse(options).data ?? defaultMoveOptions,
     by: isManaged(domain) ? "libvirt" : "qemu",
   });
   const ended = stay ? disks.map((disk) => endingLine(disk, moves[disk]?.phase ?? "idle")) : [];

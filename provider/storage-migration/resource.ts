@@ -5,6 +5,7 @@ import { z } from "zod";
 import { absolutePath } from "../disk/paths.js";
 import { hostArgs } from "../host/target.js";
 import { diskName, domainArgs } from "../hypervisor/address.js";
+import type { DeepInputs } from "../inputs.js";
 import { isSeveralPlaces } from "../migration/declared.js";
 import { moveOptions } from "../migration/options.js";
 import type { DiskReport } from "../migration/report.js";
@@ -97,16 +98,20 @@ export type StorageMigrationSettings = z.output<typeof storageMigrationArgs>;
 type Written = z.input<typeof storageMigrationArgs>;
 type OfSnapshot = "strategy" | "collapse" | "restartDuringMove";
 
-/** The arguments as a program writes them: each may be another resource's output. What strategies exclude does not compile. */
-export type StorageMigrationArgs = { [K in keyof Omit<Written, OfSnapshot>]: pulumi.Input<NonNullable<Written[K]>> } & (
-  | { strategy?: pulumi.Input<"mirror">; collapse?: never; restartDuringMove?: never }
-  | {
-      strategy: pulumi.Input<"snapshot">;
-      collapse?: pulumi.Input<"commit" | "pull" | "none">;
-      /** Wanted for `domain.qmp`; libvirt keeps its definition right by itself. */
-      restartDuringMove?: pulumi.Input<"from-manifest">;
-    }
-);
+/** The arguments as a program writes them: each, and each part of one, may be another resource's output. What strategies exclude does not compile. */
+export type StorageMigrationArgs = DeepInputs<Omit<Written, OfSnapshot>> &
+  (
+    | {
+        /** The layers below are copied, then the active image is mirrored and switched; `snapshot` freezes all of that first. */
+        strategy?: pulumi.Input<"mirror">;
+        collapse?: never;
+        restartDuringMove?: never;
+      }
+    | ({
+        /** An overlay takes the guest's writes, so that all below it holds still while it is copied; `mirror` does without. */
+        strategy: pulumi.Input<"snapshot">;
+      } & DeepInputs<Pick<Written, "collapse" | "restartDuringMove">>)
+  );
 
 // Stored in state for the life of the resource. Never change a byte; never move ./dynamic.
 const __provider = 'exports.handler = () => require("pulumi-livedisk/dynamic").providerFor("StorageMigration")';

@@ -30,6 +30,7 @@ function mayImport(from: string, to: string, kind: Import["kind"]): boolean {
   if (from === "index.ts") return kind === "type" || isResource(to) || to === "errors.ts";
   if (to === "errors.ts" || target === "disk") return true;
   // how arguments are checked, which the schemas of a host's and a guest's address share
+  if (to === "inputs.ts") return kind === "type" && isResource(from);
   if (to === "arguments.ts") return resourceFolders.includes(source) || order.includes(source);
   if (to === "lifecycle.ts") return kind === "type" || source === "pulumi" || resourceFolders.includes(source) || source === "migration";
   if (source === "disk" || source === "pulumi") return kind === "type" && source === "pulumi" && to === "host/host.ts";
@@ -61,10 +62,11 @@ function matches(found: string, name: string): boolean {
 export const ssh2OnlyInHost = packageOnlyIn("ssh2", (file) => folderOf(file) === "host");
 export const xmlOnlyInLibvirt = packageOnlyIn("fast-xml-parser", (file) => file.startsWith("hypervisor/libvirt/"));
 export const grpcOnlyInPulumi = packageOnlyIn("@grpc/", (file) => folderOf(file) === "pulumi");
-/** dynamic.ts names the engine's type of a provider, and loads nothing. */
+/** dynamic.ts names the engine's type of a provider, inputs.ts that of an input; they load nothing. */
 export const engineOnlyAtTheEdge = packageOnlyIn(
   "@pulumi/pulumi",
-  (file, kind) => folderOf(file) === "pulumi" || isResource(file) || file === "index.ts" || (file === "dynamic.ts" && kind === "type"),
+  (file, kind) =>
+    folderOf(file) === "pulumi" || isResource(file) || file === "index.ts" || (kind === "type" && /^(dynamic|inputs)\.ts$/.test(file)),
 );
 export const noChildProcess = packageOnlyIn("node:child_process", () => false);
 

@@ -116,6 +116,17 @@ describe("the difference of a MirroredSnapshot", () => {
 
   it("waits with what is not known yet", () => {
     assert.deepEqual(diff({ ...inputs, disks: unknown }), { changes: undefined, replaces: [] });
+    const mirrorUnknown = [{ ...disk, mirror: unknown, driver: "qcow2" }];
+    assert.deepEqual(diff({ ...inputs, disks: mirrorUnknown }), { changes: undefined, replaces: [] });
+    assert.deepEqual(diff({ ...inputs, host: { ...host, port: 22, privilege: "user", address: unknown } }), {
+      changes: undefined,
+      replaces: [],
+    });
+  });
+
+  it("refuses at once what differs beside a value that is not known yet", () => {
+    const disks = [{ ...disk, file: "/path3/old.migrate", mirror: unknown, driver: "qcow2" }];
+    assert.throws(() => diff({ ...inputs, disks }), { kind: "user", message: /Unable to change disks of a mirrored snapshot/ });
   });
 
   it("bears an empty state, and one that an older version wrote without an argument of today", () => {
