@@ -68,11 +68,8 @@ async function readAll(disks: Disks): Promise<{ residentMiB: number; stateBytes:
 
 async function packages(): Promise<Figure[]> {
   const [packed] = JSON.parse(await run("npm", ["pack", "--dry-run", "--ignore-scripts", "--json"], { folder: repository }));
-  const lock: { packages: Record<string, { dev?: true; link?: true }> } = JSON.parse(
-    await readFile(path.join(repository, "package-lock.json"), "utf8"),
-  );
-  const brought = Object.entries(lock.packages).filter(([name, { dev, link }]) => name.startsWith("node_modules/") && !dev && !link);
-  const folders = brought.map(([name]) => path.join(repository, name)).filter((folder) => existsSync(folder));
+  const { packages: all }: Lock = JSON.parse(await readFile(path.join(repository, "package-lock.json"), "utf8"));
+  const folders = [...broughtBy("", all)].map((name) => path.join(repository, name)).filter((folder) => existsSync(folder));
   const sizesOf = await run("du", ["-sc", "--block-size=1", "--exclude=node_modules", ...folders]);
   const total = Number(sizesOf.trim().split("\n").at(-1)?.split("\t")[0]);
   const { dependencies } = JSON.parse(await readFile(path.join(repository, "package.json"), "utf8"));
@@ -80,6 +77,24 @@ async function packages(): Promise<Figure[]> {
     { what: "our package, unpacked", unit: "MiB", values: [packed.unpackedSize / 2 ** 20] },
     { what: "packages that it brings, installed", unit: "MiB", values: [total / 2 ** 20] },
     { what: "packages that it names", unit: "", values: [Object.keys(dependencies).length] },
-    { what: "packages that it brings", unit: "", values: [folders.length], note: "most are @pulumi/pulumi's own" },
+    { what: "packages that it brings", unit: "", values: [folders.length], note: "without @pulumi/pulumi, which is the program's" },
   ];
+}
+
+interface Lock {
+  packages: Record<string, { dependencies?: Record<string, string>; optionalDependencies?: Record<string, string> }>;
+}
+
+/** Places in the lock file of all that the one at `place` depends on; each is found as Node.js would, from the inside out. */
+function broughtBy(place: string, packages: Lock["packages"], found = new Set<string>()): Set<string> {
+  const { dependencies, optionalDependencies } = packages[place] ?? {};
+  for (const name of Object.keys({ ...dependencies, ...optionalDependencies })) {
+    const parts = place === "" ? [] : place.split("/node_modules/");
+    const homes = parts.map((_, index) => `${parts.slice(0, parts.length - index).join("/node_modules/")}/node_modules/${name}`);
+    const there = [...homes, `node_modules/${name}`].find((one) => one in packages);
+    if (there === undefined || found.has(there)) continue;
+    found.add(there);
+    broughtBy(there, packages, found);
+  }
+  return found;
 }

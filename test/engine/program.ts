@@ -2,11 +2,12 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { watchOver } from "../sandbox/processes.js";
 import type { StackName } from "./goal.js";
 import type { Project } from "./project.js";
+import { sdkOf } from "./sdk.js";
 
 export interface ProgramStart {
   project: Project;
@@ -20,8 +21,6 @@ export interface ProgramStart {
   onOutput(line: string): void;
 }
 
-const sdk = dirname(require.resolve("@pulumi/pulumi/package.json"));
-
 export class Program {
   readonly exitStatus: Promise<number>;
 
@@ -30,18 +29,22 @@ export class Program {
   }
 
   static start(start: ProgramStart): Program {
-    const child = spawn(process.execPath, [join(sdk, "cmd/run"), ...argumentsOf(start), start.project.entry], {
-      cwd: start.project.programFolder,
-      stdio: ["ignore", "pipe", "pipe"],
-      env: {
-        ...process.env,
-        NO_COLOR: "1",
-        PULUMI_CONFIG: JSON.stringify(start.config),
-        PULUMI_CONFIG_SECRET_KEYS: JSON.stringify(start.secretKeys),
-        PULUMI_NODEJS_TYPESCRIPT: String(start.project.typescript),
-        ...start.env,
+    const child = spawn(
+      process.execPath,
+      [join(sdkOf(start.project.programFolder), "cmd/run"), ...argumentsOf(start), start.project.entry],
+      {
+        cwd: start.project.programFolder,
+        stdio: ["ignore", "pipe", "pipe"],
+        env: {
+          ...process.env,
+          NO_COLOR: "1",
+          PULUMI_CONFIG: JSON.stringify(start.config),
+          PULUMI_CONFIG_SECRET_KEYS: JSON.stringify(start.secretKeys),
+          PULUMI_NODEJS_TYPESCRIPT: String(start.project.typescript),
+          ...start.env,
+        },
       },
-    });
+    );
     watchOver(child, "a Pulumi program");
     for (const stream of [child.stdout, child.stderr]) createInterface(stream).on("line", start.onOutput);
     return new Program(child);

@@ -2,7 +2,7 @@
 
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { once } from "node:events";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { ResourceProviderClient } from "@pulumi/pulumi/proto/provider_grpc_pb.js";
@@ -10,6 +10,7 @@ import * as messages from "@pulumi/pulumi/proto/provider_pb.js";
 import type { CheckFailure, Properties } from "../../provider/lifecycle.js";
 import { watchOver } from "../sandbox/processes.js";
 import { initFailureOf } from "./init-failure.js";
+import { sdkOf } from "./sdk.js";
 import { ask, fromStruct, grpc, toStruct } from "./wire.js";
 
 export interface ProviderStart {
@@ -28,7 +29,6 @@ export interface ProviderDiff {
   deleteBeforeReplace: boolean;
 }
 
-const sdk = dirname(require.resolve("@pulumi/pulumi/package.json"));
 const graceSeconds = 5;
 
 export class ProviderProcess {
@@ -45,7 +45,7 @@ export class ProviderProcess {
 
   /** Starts the process in a group of its own, reads its port from the first line, and configures it. */
   static async start(start: ProviderStart): Promise<ProviderProcess> {
-    const child = spawn(process.execPath, [join(sdk, "cmd/dynamic-provider"), start.engineAddress], {
+    const child = spawn(process.execPath, [join(sdkOf(start.folder), "cmd/dynamic-provider"), start.engineAddress], {
       cwd: start.folder,
       detached: true,
       stdio: ["pipe", "pipe", "pipe"],

@@ -44,12 +44,15 @@ export class Runner {
 
   /** A copy of the example, with what `npm ci` would install. */
   checkOut(example: string, name: string): Checkout {
+    const checkout = this.copy(path.join(repository, "examples", example), name);
+    symlinkSync(path.join(repository, "node_modules"), path.join(checkout.folder, "node_modules"));
+    return checkout;
+  }
+
+  /** A copy of a project's own files; nothing is installed. */
+  copy(project: string, name: string): Checkout {
     const folder = path.join(this.folder, name);
-    cpSync(path.join(repository, "examples", example), folder, {
-      recursive: true,
-      filter: (file) => path.basename(file) !== "node_modules",
-    });
-    symlinkSync(path.join(repository, "node_modules"), path.join(folder, "node_modules"));
+    cpSync(project, folder, { recursive: true, filter: (file) => path.basename(file) !== "node_modules" });
     return new Checkout(folder, this.environment);
   }
 }

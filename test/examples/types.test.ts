@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
-import { readdirSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import ts from "typescript";
+import { comparesNestedOutputs } from "../engine/nested-outputs.js";
+import { type Checkout, Runner } from "./checkout.js";
+import { install, type Manager, pack, sdks } from "./installing.js";
 
 const examples = path.resolve(__dirname, "../../../examples");
 
@@ -12,8 +16,7 @@ describe("the examples", function () {
     const names = readdirSync(examples);
     const { options } = configOf(path.join(examples, names[0] ?? "", "tsconfig.json"));
     const program = ts.createProgram({ rootNames: names.map((name) => path.join(examples, name, "index.ts")), options });
-    const found = ts.getPreEmitDiagnostics(program).map(({ file, messageText }) => `${file?.fileName}: ${JSON.stringify(messageText)}`);
-    assert.deepEqual(found, []);
+    assert.deepEqual(problemsOf(program), []);
   });
 
   it("are projects of one kind", () => {
@@ -21,6 +24,98 @@ describe("the examples", function () {
     for (const config of configs) assert.deepEqual(config, configs[0]);
   });
 });
+
+/** A third of a minute's work, done once: the three install side by side. */
+describe("the packed package", function () {
+  this.timeout(300_000);
+  const chosen: readonly [Manager, string][] = [
+    ["npm", sdks.oldest],
+    ["pnpm", sdks.newest],
+    ["yarn", sdks.newest],
+  ];
+  const projects = new Map<Manager, Checkout>();
+  const folderOf = (manager: Manager) => projects.get(manager)?.folder ?? assert.fail(`${manager} has installed nothing`);
+  let folder = "";
+
+  before(async () => {
+    folder = mkdtempSync(path.join(tmpdir(), "livedisk-packed-"));
+    const runner = await Runner.make(folder);
+    const tarball = await pack(folder);
+    await Promise.all(chosen.map(async ([manager, sdk]) => projects.set(manager, await install(runner, manager, { tarball, sdk }))));
+  });
+  after(() => rmSync(folder, { recursive: true }));
+
+  for (const [manager, sdk] of chosen) {
+    describe(`installed by ${manager} beside SDK ${sdk}`, () => {
+      it("loads by import and by require, with the program's SDK and no other", async () => {
+        const told = await projects.get(manager)?.must(process.execPath, "load.mjs");
+        assert.deepEqual(JSON.parse(told ?? ""), {
+          ...{ sdk, isOneSdk: true, copies: 1 },
+          ...{ areResources: true, isProvider: true, isSameByRequire: true, isProvidedByBoth: true },
+        });
+      });
+
+      // yarn lays out as npm does
+      for (const config of manager === "yarn" ? ["tsconfig.json"] : ["tsconfig.json", "tsconfig.nodenext.json"]) {
+        it(`compiles with ${config}, all declarations checked`, () => {
+          const { fileNames, options } = configOf(path.join(folderOf(manager), config));
+          assert.deepEqual(problemsOf(ts.createProgram({ rootNames: fileNames, options: { ...options, noEmit: true } })), []);
+        });
+      }
+
+      if (manager !== "yarn") comparesNestedOutputs(() => folderOf(manager));
+    });
+  }
+
+  it("has a comment for every argument, where an editor shows it", () => {
+    const { fileNames, options } = configOf(path.join(folderOf("npm"), "tsconfig.json"));
+    const program = ts.createProgram({ rootNames: fileNames, options });
+    const arguments_ = argumentsIn(program.getTypeChecker(), program.getSourceFile(fileNames[0] ?? ""));
+    for (const known of ["host", "address", "jump", "qmp", "uri", "verify", "collapse", "strategy", "file", "onDelete"]) {
+      assert(arguments_.has(known), `${known} among ${[...arguments_.keys()]}`);
+    }
+    assert.deepEqual(
+      [...arguments_].filter(([, comment]) => comment.length < 10),
+      [],
+    );
+  });
+});
+
+/** The keys of all objects that are written in the program as arguments of resources, each with what an editor shows of it. */
+function argumentsIn(checker: ts.TypeChecker, file: ts.SourceFile | undefined): Map<string, string> {
+  const found = new Map<string, string>();
+  const look = (type: ts.Type, depth: number): void => {
+    for (const each of type.isUnion() ? type.types : [type]) {
+      const item = checker.isArrayType(each) ? each.getNumberIndexType() : undefined;
+      if (item) look(item, depth);
+      else if (isOurs(each, checker)) for (const key of checker.getPropertiesOfType(each)) note(key, depth);
+    }
+  };
+  const note = (key: ts.Symbol, depth: number): void => {
+    found.set(key.name, ts.displayPartsToString(key.getDocumentationComment(checker)));
+    if (depth < 4) look(checker.getTypeOfSymbol(key), depth + 1);
+  };
+  const visit = (node: ts.Node): void => {
+    const [, given] = ts.isNewExpression(node) ? (node.arguments ?? []) : [];
+    const wanted = given && checker.getContextualType(given);
+    if (wanted) look(wanted, 0);
+    ts.forEachChild(node, visit);
+  };
+  if (file) visit(file);
+  return found;
+}
+
+/** Not an output, a promise or a text: those have methods. */
+function isOurs(type: ts.Type, checker: ts.TypeChecker): boolean {
+  const keys = checker.getPropertiesOfType(type);
+  return (
+    (type.flags & (ts.TypeFlags.Object | ts.TypeFlags.Intersection)) !== 0 && !keys.some(({ name }) => name === "apply" || name === "then")
+  );
+}
+
+function problemsOf(program: ts.Program): string[] {
+  return ts.getPreEmitDiagnostics(program).map(({ file, messageText }) => `${file?.fileName}: ${JSON.stringify(messageText)}`);
+}
 
 function configOf(file: string): ts.ParsedCommandLine {
   const parsed = ts.getParsedCommandLineOfConfigFile(
