@@ -162,6 +162,12 @@ describe("arguments that exclude each other", () => {
     ["collapse and strategy mirror", StorageMigration?.lifecycle, { collapse: "pull" }, "collapse"],
     ["restartDuringMove and strategy mirror", StorageMigration?.lifecycle, { restartDuringMove: "from-manifest" }, "restartDuringMove"],
     ["link and libvirt", StorageMigration?.lifecycle, { domain: { libvirt: "web" }, link: "/vm/web" }, "link"],
+    [
+      "collapse none and link",
+      StorageMigration?.lifecycle,
+      { strategy: "snapshot", restartDuringMove: "from-manifest", collapse: "none", link: "/vm/web" },
+      "collapse",
+    ],
     ["afterwards keep and no link", StorageMigration?.lifecycle, { afterwards: "keep" }, "afterwards"],
     ["disks and diskspecs", MirroredSnapshot?.lifecycle, { diskspecs: ["vda,file=/a,mirror=/b"] }, "disks"],
     ["pivot and abort", MirroredSnapshot?.lifecycle, { onDelete: "pivot,abort" }, "onDelete"],

@@ -74,6 +74,7 @@ describe("a raw image of a guest that libvirt manages", function () {
 
   it("is refused for collapse pull before it is frozen", async () => {
     await using stage = await LibvirtStage.open({ disks: (at) => [{ storage: at("path1"), layers: rawImage() }] });
+    stage.standOnNothing = ["vda"];
     const { ino } = await stat(stage.at("path1/disk.raw"));
     assert.match(await refusal(storageMigration, { ...stage.arguments, strategy: "snapshot", collapse: "pull" }), pullRefused);
     const raw = stage.at("path1/disk.raw");

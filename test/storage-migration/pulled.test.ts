@@ -5,6 +5,7 @@ import { existsSync } from "node:fs";
 import { open, readdir } from "node:fs/promises";
 import { Unfinished } from "../../provider/lifecycle.js";
 import { run } from "../sandbox/command.js";
+import { oneLayer, rawImage } from "../sandbox/disks.js";
 import { QmpProxy } from "../sandbox/qmp-proxy.js";
 import { onStage } from "./stage.js";
 
@@ -58,3 +59,22 @@ async function putHeader(image: string, header: Buffer): Promise<void> {
   await using file = await open(image, "r+");
   await file.write(header, 0, headerBytes, 0);
 }
+
+describe("a qcow2 on a raw base", function () {
+  this.timeout(120_000);
+  const stage = onStage({ disks: (at) => [{ storage: at("path1"), layers: [...rawImage("base.raw"), ...oneLayer()] }] });
+
+  it("takes up its overlay with collapse pull: only the active image has to be a qcow2 for that", async () => {
+    const { vda } = await stage().moves({ strategy: "snapshot", collapse: "pull", restartDuringMove: "from-manifest" });
+    assert.deepEqual(
+      vda?.chain.map(({ path, format }) => [path, format]),
+      [
+        [stage().at("path2", "disk.qcow2"), "qcow2"],
+        [stage().at("path2", "base.raw"), "raw"],
+      ],
+    );
+    await stage().guest.waitForRecords(10);
+    await stage().guest.stop();
+    await stage().holdsAll(stage().at("path2", "disk.qcow2"));
+  });
+});
