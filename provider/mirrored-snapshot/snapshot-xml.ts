@@ -1,5 +1,7 @@
 /** The snapshot as libvirt's XML would say it, with the proposal's `<mirror>`. */
 
+import { escaped } from "../hypervisor/libvirt/xml.js";
+
 export interface SnapshotDisk {
   disk: string;
   /** The overlay that takes the guest's writes. */
@@ -20,11 +22,4 @@ export function snapshotXml(disks: readonly SnapshotDisk[]): string {
     "    </disk>",
   ]);
   return ["<domainsnapshot>", "  <disks>", ...lines, "  </disks>", "</domainsnapshot>", ""].join("\n");
-}
-
-const entities: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", "'": "&apos;", '"': "&quot;" };
-
-/** Line breaks and tabs as numbers: a parser makes spaces of them in an attribute. */
-function escaped(text: string): string {
-  return text.replace(/[&<>'"\t\n\r]/g, (character) => entities[character] ?? `&#${character.charCodeAt(0)};`);
 }

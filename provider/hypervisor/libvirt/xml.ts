@@ -1,6 +1,6 @@
 /** libvirt's XML as a tree of elements, and back. The only file that knows the parser. */
 
-import { XMLParser } from "fast-xml-parser";
+import { XMLParser, XMLValidator } from "fast-xml-parser";
 import { BugError } from "../../errors.js";
 
 export interface Element {
@@ -14,6 +14,9 @@ export interface Element {
 const attributesKey = ":@";
 const prefix = "@";
 
+/** Far more than any domain of libvirt's has: a chain nests one level for each layer. */
+const deepest = 1000;
+
 /** Entities are not expanded by the parser: the five that XML itself has, and numbers, are by {@link plain}. */
 const parser = new XMLParser({
   preserveOrder: true,
@@ -25,16 +28,17 @@ const parser = new XMLParser({
   trimValues: false,
   ignoreDeclaration: true,
   ignorePiTags: true,
+  maxNestedTags: deepest, // 100 by default
 });
 
-/** Far more than any domain of libvirt's has: a chain nests one level for each layer. */
-const deepest = 1000;
-
-/** @throws BugError if it is not one element, nests without end, or declares a document type: libvirt writes none, and one may declare entities without end */
+/** @throws BugError if it is malformed, is not one element, nests without end, or declares a document type: libvirt writes none, and one may declare entities without end */
 export function parseXml(text: string, what: string): Element {
   const refuse = (why: string, cause?: unknown) =>
     new BugError(`Unable to read ${what}: ${why}.`, cause === undefined ? undefined : { cause });
   if (/<!(DOCTYPE|ENTITY)/i.test(text)) throw refuse("it declares a document type");
+  // the parser itself reads an unclosed tag, and drops what stands before the first
+  const verdict = XMLValidator.validate(text);
+  if (verdict !== true) throw refuse(`it is no XML, or none that libvirt would write (line ${verdict.err.line})`);
   let elements: Element[];
   try {
     elements = elementsIn(parser.parse(text), 0);
@@ -88,10 +92,14 @@ function character(code: number): string {
   return String.fromCodePoint(code);
 }
 
-/** Text for between tags and within quotes. */
+const names: Readonly<Record<string, string>> = { "<": "&lt;", ">": "&gt;", "&": "&amp;", '"': "&quot;", "'": "&apos;" };
+
+/**
+ * Text for between tags and within quotes. Line breaks and tabs are numbers: in an attribute a reader makes spaces of them
+ * (XML 1.0, 3.3.3), and fast-xml-parser's own builder (5.12.1) leaves them as they are.
+ */
 export function escaped(text: string): string {
-  const names: Readonly<Record<string, string>> = { "<": "lt", ">": "gt", "&": "amp", '"': "quot", "'": "apos" };
-  return text.replace(/[<>&"']/g, (character) => `&${names[character]};`);
+  return text.replace(/[<>&"'\t\n\r]/g, (character) => names[character] ?? `&#${character.charCodeAt(0)};`);
 }
 
 export function xmlText({ name, attributes, children, text }: Element): string {
