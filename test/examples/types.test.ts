@@ -25,7 +25,7 @@ describe("the examples", function () {
   });
 });
 
-/** A third of a minute's work, done once: the three install side by side. */
+/** Installed once for all, the three side by side: about twenty seconds on two idle cores. */
 describe("the packed package", function () {
   this.timeout(300_000);
   const chosen: readonly [Manager, string][] = [
@@ -75,7 +75,7 @@ describe("the packed package", function () {
       assert(arguments_.has(known), `${known} among ${[...arguments_.keys()]}`);
     }
     assert.deepEqual(
-      [...arguments_].filter(([, comment]) => comment.length < 10),
+      [...arguments_].filter(([, comment]) => comment === ""),
       [],
     );
   });
