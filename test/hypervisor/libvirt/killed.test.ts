@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { ChildProcess } from "node:child_process";
 import { readdir } from "node:fs/promises";
 import type { Properties } from "../../../provider/lifecycle.js";
 import { storageMigration } from "../../../provider/storage-migration/lifecycle.js";
@@ -7,6 +8,7 @@ import { mourn } from "../../sandbox/processes.js";
 import { created, Recorder } from "../../storage-migration/stage.js";
 import { manifestsIn, struck } from "./alone.js";
 import { LibvirtStage } from "./stage.js";
+import { killScript } from "./switch-processes.js";
 
 interface Moment {
   settings: Properties;
@@ -54,6 +56,27 @@ describe("a run through libvirt that is killed", function () {
       });
     }
   }
+
+  it("in a switch whose script is killed too is ended by the watchdog", async () => {
+    await using stage = await LibvirtStage.open();
+    await stage.virshLog.delayPivots(20);
+    const isThere = async () => (await stage.virshLog.sent()).some((line) => line.startsWith("blockjob --pivot '"));
+    const strike = async (run: ChildProcess) => {
+      killScript(stage);
+      await mourn(run, "SIGKILL");
+    };
+    await struck({ news: stage.arguments, isThere, strike });
+    await stage.virshLog.delayPivots(0);
+    assert.equal(await stage.guest.state(), "paused");
+    await letGoAlone(stage);
+    await until(
+      15,
+      async () => ((await stage.libvirtd.virsh("dumpxml", stage.guest.name)).includes("livedisk:suspended") ? undefined : true),
+      () => "The guest runs, and is recorded as suspended.",
+    );
+    await created(storageMigration, stage.arguments);
+    await stage.survivesRestart(stage.at("path2/old.qcow2"));
+  });
 
   it("in a switch that takes too long leaves no guest suspended", async () => {
     await using stage = await LibvirtStage.open();

@@ -27,7 +27,7 @@ function processes(): Process[] {
     });
 }
 
-/** The script on the host, its watchdog, and all that they have started; but not the guest, and not who signed in. */
+/** The script on the host first, its watchdog, and all that they have started; but not the guest, and not who signed in. */
 function switchProcesses(stage: LibvirtStage): number[] {
   const all = processes();
   const [lock] = all.filter(({ name, words }) => name === "flock" && words.some((word) => word.startsWith(stage.sandbox.folder)));
@@ -37,6 +37,13 @@ function switchProcesses(stage: LibvirtStage): number[] {
   const found = [top.pid];
   for (const pid of found) found.push(...all.filter(({ parent }) => parent === pid).map((child) => child.pid));
   return found;
+}
+
+/** Kills the script alone: its watchdog goes on. */
+export function killScript(stage: LibvirtStage): void {
+  const [script] = switchProcesses(stage);
+  assert(script !== undefined, "The script is not there.");
+  process.kill(script, "SIGKILL");
 }
 
 /** Kills the script of a switch and its watchdog at once, as the kernel does where memory runs out. */
