@@ -3,6 +3,7 @@ import type { Guest } from "../../../provider/hypervisor/hypervisor.js";
 import { endLine, recordLine } from "../../../provider/hypervisor/libvirt/suspension.js";
 import { virshAt } from "../../../provider/hypervisor/libvirt/virsh.js";
 import { listed } from "../../../provider/hypervisor/libvirt/words.js";
+import { until } from "../../sandbox/command.js";
 import { Bench, diskXml } from "./bench.js";
 
 describe("the record of a guest that is suspended for a switch", function () {
@@ -25,7 +26,13 @@ describe("the record of a guest that is suspended for a switch", function () {
     await records(guest);
     await bench.libvirtd.kill();
     await bench.libvirtd.launch();
-    assert.deepEqual((await guest.look()).suspension, { switchLock: lock });
+    // virsh refuses the first question after it has reconnected
+    const view = await until(
+      10,
+      () => guest.look().catch(() => undefined),
+      () => "libvirtd does not answer.",
+    );
+    assert.deepEqual(view.suspension, { switchLock: lock });
     await guest.managed?.letGo();
     assert.equal(await state("recorded"), "running");
     assert.equal((await guest.look()).suspension, undefined);
