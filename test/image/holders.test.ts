@@ -2,9 +2,16 @@ import assert from "node:assert/strict";
 import { chmod } from "node:fs/promises";
 import path from "node:path";
 import { type Held, holdersOf, othersIn, othersWith, readHeld } from "../../provider/image/holders.js";
-import { Workbench } from "../hypervisor/qemu/bare-guest.js";
+import { type BareGuest, Workbench } from "../hypervisor/qemu/bare-guest.js";
 import { LocalHost } from "../hypervisor/qemu/local-host.js";
 import { makeFolder } from "../sandbox/folders.js";
+
+/** A QEMU that has opened all that its command line names: only then it answers. */
+async function opened(bench: Workbench, args: readonly string[], options: { socket?: string } = {}): Promise<BareGuest> {
+  const started = await bench.start(args, options);
+  await started.guest.jobs();
+  return started;
+}
 
 const none = { reading: 0, writing: 0 };
 const guest = { pid: 7, program: "qemu-system-x86_64", access: "writes" } as const;
@@ -61,7 +68,7 @@ describe("who has an image open on a real host", function () {
     const host = new LocalHost();
     const image = await bench.image("it's a disk.raw", { format: "raw" });
     const disk = { "node-name": "disk", driver: "raw", file: { driver: "file", filename: image } };
-    const one = await bench.start(["-blockdev", JSON.stringify(disk), "-device", "virtio-blk-pci,drive=disk"]);
+    const one = await opened(bench, ["-blockdev", JSON.stringify(disk), "-device", "virtio-blk-pci,drive=disk"]);
     assert.deepEqual(await holdersOf(host, [image]), [
       { open: [{ pid: one.pid, program: "qemu-system-x86_64", access: "writes" }], locks: { reading: 1, writing: 1 } },
     ]);
@@ -71,7 +78,7 @@ describe("who has an image open on a real host", function () {
       "-device",
       "virtio-blk-pci,drive=disk",
     ];
-    const reader = await bench.start(second, { socket: "second.sock" });
+    const reader = await opened(bench, second, { socket: "second.sock" });
     const [seen] = await holdersOf(host, [image]);
     assert.deepEqual(
       new Set(seen?.open.map(({ pid, access }) => `${pid} ${access}`)),
@@ -88,9 +95,9 @@ describe("who has an image open on a real host", function () {
     const disk = JSON.stringify({ "node-name": "disk", driver: "raw", file: { driver: "file", filename: image } });
     const args = ["-blockdev", disk, "-device", "virtio-blk-pci,drive=disk,share-rw=on"];
     const stranger = new LocalHost("nobody");
-    await bench.start(args, { socket: "one.sock" });
+    await opened(bench, args, { socket: "one.sock" });
     assert.deepEqual(await othersWith(stranger, [image]), [undefined]);
-    await bench.start(args, { socket: "two.sock" });
+    await opened(bench, args, { socket: "two.sock" });
     const expected = process.getuid?.() === 0 ? /^a process that this host account may not see holds QEMU's lock for writing$/ : /writes, /;
     assert.match((await othersWith(stranger, [image]))[0] ?? "nobody", expected);
   });

@@ -15,7 +15,9 @@ async function secondGuest(bench: Workbench, image: string, how: "reads" | "writ
     reads: { driver: "qcow2", "read-only": true, "force-share": true, file },
   }[how];
   const blockdev = JSON.stringify({ "node-name": "shared", ...node });
-  return bench.start(["-blockdev", blockdev, "-device", "virtio-blk-pci,drive=shared,share-rw=on"]);
+  const started = await bench.start(["-blockdev", blockdev, "-device", "virtio-blk-pci,drive=shared,share-rw=on"]);
+  await started.guest.jobs(); // it answers when all of its command line is done
+  return started;
 }
 
 /** The error of a move. */
