@@ -1,14 +1,15 @@
 /** Somebody else's overlay, a backup's for example, on a disk whose move or mirrored snapshot is under way: what it holds is nowhere else. */
 
 import assert from "node:assert/strict";
-import { copyFile, readFile, rename } from "node:fs/promises";
+import { copyFile, readdir, readFile, rename } from "node:fs/promises";
 import { Unfinished } from "../../provider/lifecycle.js";
+import { storageMigration } from "../../provider/storage-migration/lifecycle.js";
 import { manifestsIn } from "../hypervisor/libvirt/alone.js";
 import { copyLayers, endSnapshot, makeSnapshot, precreate, snapshotArguments, writeInto } from "../mirrored-snapshot/scene.js";
 import { until } from "../sandbox/command.js";
 import { putOverlay, takeOverlay } from "../sandbox/overlay.js";
 import { QmpProxy } from "../sandbox/qmp-proxy.js";
-import { Stage, stopAt } from "../storage-migration/stage.js";
+import { Recorder, Stage, stopAt } from "../storage-migration/stage.js";
 
 const strategy = "snapshot";
 const restartDuringMove = "from-manifest";
@@ -119,12 +120,42 @@ describe("an overlay that somebody else puts on a disk", function () {
     await endSnapshot(outputs, "pivot");
     await endsAt(stage.at("path2/new.qcow2"));
   });
+});
 
-  it("is no layer's file, but one that lies under a layer's name without being open in QEMU is refused all the same", async () => {
+describe("a chain that somebody changes", function () {
+  this.timeout(180_000);
+  this.retries(0);
+  let stage: Stage;
+  beforeEach(async () => {
+    stage = await Stage.open();
+  });
+  afterEach(() => stage[Symbol.asyncDispose]());
+
+  it("is refused before a move begins where a layer's name leads to another file than QEMU has open", async () => {
     const common = stage.at("path1/common.qcow2");
     await rename(common, stage.at("path1/common.before"));
     await copyFile(stage.at("path1/common.before"), common);
     await writeInto(common);
     await assert.rejects(stage.moves(), /its layer .*common\.qcow2 is another file than the one that QEMU has open under that name/);
+  });
+
+  it("by a pull in the middle of a move is named before the mirror begins, and the move can be undone", async () => {
+    const settings = { maxBytesPerSecond: 16_000_000 };
+    await assert.rejects(stopAt("copying", stage, settings), Unfinished);
+    await stage.operator.execute("block-stream", { "job-id": "theirs", device: await stage.operator.activeNode("vda") });
+    const isOver = async () => ((await stage.operator.execute("query-jobs")) as unknown[]).length === 0 || undefined;
+    await until(60, isOver, () => "The pull does not end.");
+    await assert.rejects(stage.moves(), (thrown) => {
+      assert(thrown instanceof Error);
+      const [old, common] = [stage.at("path1/old.qcow2"), stage.at("path1/common.qcow2")];
+      const words = `its chain is ${old} (qcow2), and this move expects the files ${old} (qcow2) ← ${common} (qcow2)`;
+      assert(thrown.message.includes(words), thrown.message);
+      return true;
+    });
+    await storageMigration.delete("id", storageMigration.check({}, stage.arguments).inputs, new Recorder());
+    assert.deepEqual(await readdir(stage.at("path2")), []);
+    await stage.guest.waitForRecords(10);
+    await stage.guest.stop();
+    await stage.holdsAll(stage.at("path1/old.qcow2"));
   });
 });
