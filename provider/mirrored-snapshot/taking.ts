@@ -2,7 +2,7 @@
 
 import { jobNames, nodeNames } from "../disk/names.js";
 import { isKind } from "../errors.js";
-import type { TargetOptions } from "../hypervisor/hypervisor.js";
+import type { TargetOptions } from "../hypervisor/block-steps.js";
 import { wordsOf } from "../migration/complaint.js";
 import { namedNodes } from "../migration/steps/former-nodes.js";
 import { clear, copiedNodes } from "./endings.js";

@@ -4,15 +4,8 @@ import type { Job } from "../../disk/job.js";
 import { diskKey, jobNames } from "../../disk/names.js";
 import { UserError } from "../../errors.js";
 import type { Host } from "../../host/host.js";
-import {
-  type Burdens,
-  type CopyTarget,
-  type GuestView,
-  type ImageFile,
-  type ManagedGuest,
-  type MirrorOptions,
-  mirrorBufferBytes,
-} from "../hypervisor.js";
+import { type MirrorOptions, mirrorBufferBytes } from "../block-steps.js";
+import type { Burdens, CopyTarget, GuestView, ImageFile, ManagedGuest } from "../hypervisor.js";
 import { copyTargetXml, diskXmlAt } from "./disk-xml.js";
 import { readDomain } from "./domain-xml.js";
 import { allDomains, type DomainSeen } from "./look.js";

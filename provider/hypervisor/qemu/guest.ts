@@ -4,17 +4,8 @@ import type { z } from "zod";
 import type { Job } from "../../disk/job.js";
 import { UserError } from "../../errors.js";
 import type { Host } from "../../host/host.js";
-import type {
-  Blocker,
-  ChainsView,
-  CollapseOptions,
-  Guest,
-  GuestProcess,
-  GuestView,
-  ImageView,
-  MirrorOptions,
-  TargetOptions,
-} from "../hypervisor.js";
+import type { CollapseOptions, MirrorOptions, TargetOptions } from "../block-steps.js";
+import type { Blocker, ChainsView, Guest, GuestProcess, GuestView, ImageView } from "../hypervisor.js";
 import { blockersOf } from "./blockers.js";
 import type { QmpSession } from "./client.js";
 import { missingFrom } from "./features.js";
