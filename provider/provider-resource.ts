@@ -15,6 +15,12 @@ export interface ProviderArgs {
    * @throws UserError when a resource is created, read, changed or deleted, if an entry is neither
    */
   passwordFor?: pulumi.Input<pulumi.Input<string>[]>;
+  /**
+   * How many moves of one host run side by side, of the resources that name this provider: each provider has a queue of its own.
+   * @default 2
+   * @throws UserError when a resource is created, read, changed or deleted, if it is not a whole number from 1 on
+   */
+  movesPerHost?: pulumi.Input<number>;
 }
 
 /**
@@ -27,11 +33,12 @@ export interface ProviderArgs {
  */
 export class Provider extends pulumi.ProviderResource {
   constructor(name: string, args: ProviderArgs = {}, opts?: pulumi.ResourceOptions) {
-    const { privateKey, passphrase, password, passwordFor } = args;
+    const { privateKey, passphrase, password, passwordFor, movesPerHost } = args;
     const secrets = { "livedisk:privateKey": privateKey, "livedisk:passphrase": passphrase, "livedisk:password": password };
     const given = Object.entries(secrets).flatMap(([key, value]) => (value === undefined ? [] : [[key, pulumi.secret(value)]]));
     // as the stack's config has lists
     const named = passwordFor === undefined ? {} : { "livedisk:passwordFor": pulumi.output(passwordFor).apply(JSON.stringify) };
-    super("pulumi-nodejs", name, { ...Object.fromEntries(given), ...named }, opts);
+    const moves = movesPerHost === undefined ? {} : { "livedisk:movesPerHost": pulumi.output(movesPerHost).apply(String) };
+    super("pulumi-nodejs", name, { ...Object.fromEntries(given), ...named, ...moves }, opts);
   }
 }

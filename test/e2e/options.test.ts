@@ -37,12 +37,17 @@ describe("what a program asks for a disk", function () {
   it("signs in with an explicit provider's key, which is kept as a secret, and nothing else", async () => {
     const { identityFile: _, ...host } = stage.sandbox.host;
     const args: Properties = { host, domain: { qmp: stage.guest.qmpSocket }, disk: "vda" };
-    const lab: Declared = { kind: "Provider", name: "lab", args: { privateKey: "!key", passwordFor: ["db-3.example.org"] } };
+    const lab: Declared = {
+      kind: "Provider",
+      name: "lab",
+      args: { privateKey: "!key", passwordFor: ["db-3.example.org"], movesPerHost: 3 },
+    };
     const disk: Declared = { kind: "DomainDisk", name: "web", args, provider: "lab" };
     const up = await stack("explicit").must("up", [lab, disk]);
     const provider = up.state.deployment.resources.find(({ urn }) => urn.endsWith("::lab"));
     assert.ok(isSecret(provider?.inputs["livedisk:privateKey"]));
     assert.equal(provider?.inputs["livedisk:passwordFor"], '["db-3.example.org"]');
+    assert.equal(provider?.inputs["livedisk:movesPerHost"], "3");
     assert.match(stored(up, "web")?.provider ?? "", /::lab::/);
     assert.ok(!JSON.stringify(stored(up, "web")).includes("PRIVATE KEY") && !up.output.includes("PRIVATE KEY"));
     const { provider: __, ...alone } = disk;
