@@ -6,7 +6,7 @@
 import { readFileSync } from "node:fs";
 import os from "node:os";
 import { parseArgs } from "node:util";
-import { messageOf } from "../provider/errors.js";
+import { messageOf } from "../provider/core/errors.js";
 import { run } from "../test/sandbox/command.js";
 import { installMissing } from "../test/sandbox/install.js";
 import { drift } from "./drift.js";

@@ -2,9 +2,9 @@
 
 import { mkdir, rm } from "node:fs/promises";
 import path from "node:path";
+import type { Properties } from "../provider/core/lifecycle.js";
 import { closeAllHosts } from "../provider/host/connection.js";
-import type { Properties } from "../provider/lifecycle.js";
-import { storageMigration } from "../provider/storage-migration/lifecycle.js";
+import { storageMigration } from "../provider/resources/storage-migration/lifecycle.js";
 import type { Guest } from "../test/sandbox/guest.js";
 import { Operator } from "../test/sandbox/operator.js";
 import { createSandbox, type Sandbox } from "../test/sandbox/sandbox.js";

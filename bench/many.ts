@@ -2,8 +2,8 @@
 
 import { mkdir, rm } from "node:fs/promises";
 import path from "node:path";
+import type { Properties } from "../provider/core/lifecycle.js";
 import { closeAllHosts } from "../provider/host/connection.js";
-import type { Properties } from "../provider/lifecycle.js";
 import type { Guest } from "../test/sandbox/guest.js";
 import { createSandbox, type Sandbox } from "../test/sandbox/sandbox.js";
 import { fewAtATime } from "../test/sandbox/turns.js";

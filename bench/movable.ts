@@ -2,8 +2,8 @@
 
 import { mkdir, rm } from "node:fs/promises";
 import path from "node:path";
-import type { Properties } from "../provider/lifecycle.js";
-import { storageMigration } from "../provider/storage-migration/lifecycle.js";
+import type { Properties } from "../provider/core/lifecycle.js";
+import { storageMigration } from "../provider/resources/storage-migration/lifecycle.js";
 import { Operator } from "../test/sandbox/operator.js";
 import type { Sandbox } from "../test/sandbox/sandbox.js";
 import { created, Recorder } from "../test/storage-migration/stage.js";

@@ -2,8 +2,8 @@
 
 import { rm } from "node:fs/promises";
 import path from "node:path";
+import type { Properties } from "../provider/core/lifecycle.js";
 import { closeAllHosts } from "../provider/host/connection.js";
-import type { Properties } from "../provider/lifecycle.js";
 import { run } from "../test/sandbox/command.js";
 import { createSandbox, type Sandbox } from "../test/sandbox/sandbox.js";
 import { copyByPanel, level, timed } from "./disk.js";

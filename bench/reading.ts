@@ -1,7 +1,7 @@
 /** Many disks read by a provider process of its own, and what that costs the host. */
 
 import path from "node:path";
-import type { Properties } from "../provider/lifecycle.js";
+import type { Properties } from "../provider/core/lifecycle.js";
 import type { HerdGuest } from "../test/sandbox/herd.js";
 import type { Sandbox } from "../test/sandbox/sandbox.js";
 import type { ShellLog } from "../test/sandbox/shell-log.js";

@@ -2,7 +2,7 @@
 
 import { mkdir } from "node:fs/promises";
 import path from "node:path";
-import { storageMigration } from "../provider/storage-migration/lifecycle.js";
+import { storageMigration } from "../provider/resources/storage-migration/lifecycle.js";
 import { run } from "../test/sandbox/command.js";
 import { makeFolder } from "../test/sandbox/folders.js";
 import { findProgram, installMissing, updatePackageLists } from "../test/sandbox/install.js";

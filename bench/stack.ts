@@ -2,7 +2,7 @@
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import type { Properties } from "../provider/lifecycle.js";
+import type { Properties } from "../provider/core/lifecycle.js";
 import type { ResourceState } from "../test/engine/deployment.js";
 import { type Engine, openEngine } from "../test/engine/engine.js";
 import { serveEngineLog } from "../test/engine/engine-log.js";

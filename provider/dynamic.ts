@@ -4,13 +4,13 @@
  */
 
 import type { dynamic } from "@pulumi/pulumi";
-import { domainDisk } from "./domain-disk/lifecycle.js";
-import { UserError } from "./errors.js";
-import type { Lifecycle } from "./lifecycle.js";
-import { mirroredSnapshot } from "./mirrored-snapshot/lifecycle.js";
+import { UserError } from "./core/errors.js";
+import type { Lifecycle } from "./core/lifecycle.js";
 import { adapt } from "./pulumi/adapter.js";
 import { asError } from "./pulumi/guard.js";
-import { storageMigration } from "./storage-migration/lifecycle.js";
+import { domainDisk } from "./resources/domain-disk/lifecycle.js";
+import { mirroredSnapshot } from "./resources/mirrored-snapshot/lifecycle.js";
+import { storageMigration } from "./resources/storage-migration/lifecycle.js";
 
 const lifecycles = new Map<string, Lifecycle>([
   ["DomainDisk", domainDisk],

@@ -11,10 +11,17 @@ function provider(): Sources {
   return new Map(files.map((file) => [file.split(path.sep).join("/"), readFileSync(path.join(folder, file), "utf8")]));
 }
 
+/** Imports that the layout forbids and that are there still (test/architecture/debt.json): a new one fails, and so does an entry that is gone. */
+const debt: { imports: string[]; folders: string[] } = JSON.parse(
+  readFileSync(path.resolve(__dirname, "../../test/architecture/debt.json"), "utf8"),
+);
+
 /** A rule, and what it says about planted sources; each plant breaks the rule exactly once. */
 interface Held {
   fact: string;
   rule: rules.Rule;
+  /** What breaks it today: the list only shrinks. */
+  debt?: readonly string[];
   broken: Readonly<Record<string, string>>[];
   /** Looks like the above, and is allowed. */
   allowed?: Readonly<Record<string, string>>;
@@ -22,33 +29,51 @@ interface Held {
 
 const held: Held[] = [
   {
-    fact: "imports point from the resources down to the host",
+    fact: "imports point from the resources down to the core",
     rule: rules.arrowsPointDown,
+    debt: debt.imports,
     broken: [
       { "host/files.ts": 'import { create } from "../image/qcow2.js";' },
-      { "image/copy.ts": 'import type { Guest } from "../hypervisor/hypervisor.js";' },
-      { "hypervisor/qemu/guest.ts": 'export { loop } from "../../migration/loop.js";' },
-      { "migration/loop.ts": 'const late = () => import("../domain-disk/lifecycle.js");' },
-      { "domain-disk/lifecycle.ts": 'import { move } from "../storage-migration/lifecycle.js";' },
-      { "disk/chain.ts": 'import type { Host } from "../host/host.js";' },
-      { "errors.ts": 'import type { Lifecycle } from "./lifecycle.js";' },
-      { "lifecycle.ts": 'import { connect } from "./host/host.js";' },
-      { "pulumi/adapter.ts": 'import { observe } from "../migration/observe.js";' },
-      { "host/host.ts": 'import { gone } from "../lifecycle.js";' },
-      { "index.ts": 'import { observe } from "./migration/observe.js";' },
-      { "disk/chain.ts": 'import { isUnknown } from "../arguments.js";' },
+      { "image/headers.ts": 'import type { Guest } from "../hypervisor/hypervisor.js";' },
+      { "hypervisor/qemu/guest.ts": 'export { loop } from "../../flows/move/loop.js";' },
+      { "flows/move/loop.ts": 'const late = () => import("../../resources/domain-disk/lifecycle.js");' },
+      { "flows/move/loop.ts": 'import { pivot } from "../mirrored-snapshot/pivot.js";' },
+      { "flows/shared/site.ts": 'import { loop } from "../move/loop.js";' },
+      { "reconciler/watch.ts": 'import type { Site } from "../flows/shared/site.js";' },
+      { "storage/directory/copy.ts": 'import type { Manifest } from "../../journal/manifest.js";' },
+      { "resources/domain-disk/lifecycle.ts": 'import { move } from "../storage-migration/lifecycle.js";' },
+      { "core/disk/chain.ts": 'import type { Host } from "../../host/host.js";' },
+      { "pulumi/adapter.ts": 'import { observe } from "../flows/move/observe.js";' },
+      { "index.ts": 'import { observe } from "./flows/move/observe.js";' },
+      { "somewhere/else.ts": 'import { UserError } from "../core/errors.js";' },
     ],
     allowed: {
-      "domain-disk/lifecycle.ts": 'import { loop } from "../migration/loop.js"; import { gone } from "../lifecycle.js";',
-      "migration/loop.ts": 'import { key } from "../disk/names.js"; import { run } from "../host/host.js";',
-      "index.ts": 'export { DomainDisk } from "./domain-disk/resource.js"; export type { Report } from "./migration/report.js";',
-      "dynamic.ts": 'const load = require("./domain-disk/lifecycle.js"); import { adapt } from "./pulumi/adapter.js";',
+      "resources/domain-disk/lifecycle.ts":
+        'import { loop } from "../../flows/move/loop.js"; import { gone } from "../../core/lifecycle.js";',
+      "resources/domain-disk/resource.ts": 'import type { DeepInputs } from "../inputs.js";',
+      "flows/move/loop.ts": 'import { key } from "../../core/disk/names.js"; import { run } from "../../host/host.js";',
+      "index.ts": 'export { DomainDisk } from "./resources/domain-disk/resource.js"; export type { Report } from "./flows/move/report.js";',
+      "dynamic.ts": 'const load = require("./resources/domain-disk/lifecycle.js"); import { adapt } from "./pulumi/adapter.js";',
     },
+  },
+  {
+    fact: "folders of one room import each other one way only",
+    rule: rules.foldersPointOneWay,
+    debt: debt.folders,
+    broken: [
+      { "flows/move/loop.ts": 'import "./steps/begin.js";', "flows/move/steps/begin.ts": 'import "../report.js";' },
+      {
+        "flows/move/steps/a.ts": 'import "../managed/c.js";',
+        "flows/move/steps/b.ts": 'import "../managed/c.js";',
+        "flows/move/managed/c.ts": 'import "../steps/d.js";',
+      },
+    ],
+    allowed: { "hypervisor/qemu/guest.ts": 'import type { Guest } from "../hypervisor.js";' },
   },
   {
     fact: "only dynamic.ts joins the engine's adapter with the lifecycles",
     rule: rules.pulumiIsJoinedOnce,
-    broken: [{ "domain-disk/resource.ts": 'import { guard } from "../pulumi/guard.js";' }],
+    broken: [{ "resources/domain-disk/resource.ts": 'import { guard } from "../../pulumi/guard.js";' }],
     allowed: { "dynamic.ts": 'import { adapt } from "./pulumi/adapter.js";' },
   },
   {
@@ -60,7 +85,7 @@ const held: Held[] = [
   {
     fact: "only hypervisor/libvirt/ reads XML",
     rule: rules.xmlOnlyInLibvirt,
-    broken: [{ "mirrored-snapshot/xml.ts": 'import { XMLParser } from "fast-xml-parser";' }],
+    broken: [{ "flows/mirrored-snapshot/xml.ts": 'import { XMLParser } from "fast-xml-parser";' }],
     allowed: { "hypervisor/libvirt/xml.ts": 'import { XMLParser } from "fast-xml-parser";' },
   },
   {
@@ -73,13 +98,13 @@ const held: Held[] = [
     fact: "only pulumi/ and what users import know the SDK",
     rule: rules.engineOnlyAtTheEdge,
     broken: [
-      { "migration/loop.ts": 'import * as pulumi from "@pulumi/pulumi";' },
-      { "disk/chain.ts": 'import type { Input } from "@pulumi/pulumi/output.js";' },
+      { "flows/move/loop.ts": 'import * as pulumi from "@pulumi/pulumi";' },
+      { "core/disk/chain.ts": 'import type { Input } from "@pulumi/pulumi/output.js";' },
       { "dynamic.ts": 'import { dynamic } from "@pulumi/pulumi";' },
       { "inputs.ts": 'import { output } from "@pulumi/pulumi";' },
     ],
     allowed: {
-      "domain-disk/resource.ts": 'import * as pulumi from "@pulumi/pulumi";',
+      "resources/domain-disk/resource.ts": 'import * as pulumi from "@pulumi/pulumi";',
       "dynamic.ts": 'import type { dynamic } from "@pulumi/pulumi";',
     },
   },
@@ -95,59 +120,62 @@ const held: Held[] = [
     fact: "plans and disk/ do nothing to the world, nor does what they load",
     rule: rules.plansAreWithoutEffects,
     broken: [
-      { "migration/plan.ts": 'import { readFile } from "node:fs/promises";' },
-      { "disk/names.ts": 'import net from "net";' },
+      { "flows/move/plan.ts": 'import { readFile } from "node:fs/promises";' },
+      { "core/disk/names.ts": 'import net from "net";' },
       {
-        "migration/plan.ts": 'import { load } from "./manifest.js";',
-        "migration/manifest.ts": 'import { setTimeout } from "node:timers/promises";',
+        "flows/move/plan.ts": 'import { load } from "./manifest.js";',
+        "flows/move/manifest.ts": 'import { setTimeout } from "node:timers/promises";',
       },
     ],
     allowed: {
-      "migration/plan.ts": 'import type { Manifest } from "./manifest.js";',
-      "migration/manifest.ts": 'import fs from "node:fs";',
+      "flows/move/plan.ts": 'import type { Manifest } from "./manifest.js";',
+      "flows/move/manifest.ts": 'import fs from "node:fs";',
     },
   },
   {
     fact: "what users import reads no file and opens no connection",
     rule: rules.resourcesAreWithoutEffects,
     broken: [
-      { "domain-disk/resource.ts": 'import { host } from "../host/schema.js";', "host/schema.ts": 'import { Client } from "ssh2";' },
+      {
+        "resources/domain-disk/resource.ts": 'import { host } from "../../host/schema.js";',
+        "host/schema.ts": 'import { Client } from "ssh2";',
+      },
     ],
   },
   {
     fact: "plans and disk/ have no clock and no dice",
     rule: rules.plansHaveNoClock,
     broken: [
-      { "migration/plan.ts": "const now = Date.now();" },
-      { "disk/names.ts": "const now = new Date();" },
-      { "mirrored-snapshot/plan.ts": "const wait = () => setTimeout(() => undefined, 1);" },
+      { "flows/move/plan.ts": "const now = Date.now();" },
+      { "core/disk/names.ts": "const now = new Date();" },
+      { "flows/mirrored-snapshot/plan.ts": "const wait = () => setTimeout(() => undefined, 1);" },
     ],
-    allowed: { "disk/names.ts": "const at = new Date(0); const text = (when: Date) => when.toISOString();" },
+    allowed: { "core/disk/names.ts": "const at = new Date(0); const text = (when: Date) => when.toISOString();" },
   },
   {
     fact: "no file imports itself, by whatever way round",
     rule: rules.noCycles,
     broken: [
       {
-        "disk/a.ts": 'import { b } from "./b.js";',
-        "disk/b.ts": 'import type { C } from "./c.js";',
-        "disk/c.ts": 'export * from "./a.js";',
+        "core/disk/a.ts": 'import { b } from "./b.js";',
+        "core/disk/b.ts": 'import type { C } from "./c.js";',
+        "core/disk/c.ts": 'export * from "./a.js";',
       },
     ],
-    allowed: { "disk/a.ts": 'import "./b.js"; import "./c.js";', "disk/b.ts": 'import "./c.js";', "disk/c.ts": "" },
+    allowed: { "core/disk/a.ts": 'import "./b.js"; import "./c.js";', "core/disk/b.ts": 'import "./c.js";', "core/disk/c.ts": "" },
   },
   {
     fact: "every file can be read in one go",
     rule: rules.filesAreShort,
-    broken: [{ "disk/chain.ts": "\n".repeat(300).concat("export {};") }],
-    allowed: { "disk/chain.ts": "\n".repeat(299).concat("export {};\n") },
+    broken: [{ "core/disk/chain.ts": "\n".repeat(300).concat("export {};") }],
+    allowed: { "core/disk/chain.ts": "\n".repeat(299).concat("export {};\n") },
   },
 ];
 
 describe("the architecture of provider/", () => {
-  for (const { fact, rule, broken, allowed } of held) {
+  for (const { fact, rule, debt: owed = [], broken, allowed } of held) {
     describe(fact, () => {
-      it("holds", () => assert.deepEqual(rule(provider()), []));
+      it("holds, but for the debt", () => assert.deepEqual(rules.beyondDebt(rule(provider()), owed), { added: [], stale: [] }));
 
       it("would be found broken", () => {
         for (const plant of broken) assert.equal(rule(new Map(Object.entries(plant))).length, 1, JSON.stringify(plant));
@@ -156,8 +184,12 @@ describe("the architecture of provider/", () => {
     });
   }
 
+  it("has a debt that a new arrow and a stale entry both break", () => {
+    assert.deepEqual(rules.beyondDebt(["a.ts → b.ts"], ["c.ts → d.ts"]), { added: ["a.ts → b.ts"], stale: ["c.ts → d.ts"] });
+  });
+
   it("is judged by all of its files", () => {
     const files = [...provider().keys()];
-    assert.ok(files.includes("errors.ts") && files.includes("host/host.ts"), files.join());
+    assert.ok(files.includes("core/errors.ts") && files.includes("host/host.ts"), files.join());
   });
 });

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { checkArguments } from "../provider/arguments.js";
-import { domainDisk } from "../provider/domain-disk/lifecycle.js";
-import type { Properties, Run } from "../provider/lifecycle.js";
-import { storageMigration } from "../provider/storage-migration/lifecycle.js";
-import { storageMigrationArgs } from "../provider/storage-migration/resource.js";
+import { checkArguments } from "../provider/core/arguments.js";
+import type { Properties, Run } from "../provider/core/lifecycle.js";
+import { domainDisk } from "../provider/resources/domain-disk/lifecycle.js";
+import { storageMigration } from "../provider/resources/storage-migration/lifecycle.js";
+import { storageMigrationArgs } from "../provider/resources/storage-migration/resource.js";
 
 const unknown = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
 const host = { address: "db-3", user: "root" };

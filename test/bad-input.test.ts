@@ -2,16 +2,16 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { domainDisk } from "../provider/domain-disk/lifecycle.js";
-import { domainDiskArgs } from "../provider/domain-disk/resource.js";
-import { isKind } from "../provider/errors.js";
+import { isKind } from "../provider/core/errors.js";
+import type { CheckFailure, Lifecycle, Properties, Run } from "../provider/core/lifecycle.js";
 import { hostArgs } from "../provider/host/target.js";
-import type { CheckFailure, Lifecycle, Properties, Run } from "../provider/lifecycle.js";
-import { mirroredSnapshot } from "../provider/mirrored-snapshot/lifecycle.js";
-import { mirroredSnapshotArgs } from "../provider/mirrored-snapshot/resource.js";
 import { toState } from "../provider/pulumi/state.js";
-import { storageMigration } from "../provider/storage-migration/lifecycle.js";
-import { storageMigrationArgs } from "../provider/storage-migration/resource.js";
+import { domainDisk } from "../provider/resources/domain-disk/lifecycle.js";
+import { domainDiskArgs } from "../provider/resources/domain-disk/resource.js";
+import { mirroredSnapshot } from "../provider/resources/mirrored-snapshot/lifecycle.js";
+import { mirroredSnapshotArgs } from "../provider/resources/mirrored-snapshot/resource.js";
+import { storageMigration } from "../provider/resources/storage-migration/lifecycle.js";
+import { storageMigrationArgs } from "../provider/resources/storage-migration/resource.js";
 
 /** What no argument of that kind may be. */
 const kinds = {

@@ -4,12 +4,12 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import ts from "typescript";
-import { domainDiskArgs } from "../provider/domain-disk/resource.js";
+import { moveOptions } from "../provider/flows/shared/options.js";
 import { hostArgs } from "../provider/host/target.js";
 import { domainArgs } from "../provider/hypervisor/address.js";
-import { moveOptions } from "../provider/migration/options.js";
-import { mirroredSnapshotArgs } from "../provider/mirrored-snapshot/resource.js";
-import { storageMigrationArgs } from "../provider/storage-migration/resource.js";
+import { domainDiskArgs } from "../provider/resources/domain-disk/resource.js";
+import { mirroredSnapshotArgs } from "../provider/resources/mirrored-snapshot/resource.js";
+import { storageMigrationArgs } from "../provider/resources/storage-migration/resource.js";
 
 const root = path.resolve(__dirname, "../..");
 
@@ -17,10 +17,10 @@ const root = path.resolve(__dirname, "../..");
 const schemas: Record<string, readonly string[]> = {
   "provider/host/target.ts": Object.keys(hostArgs.shape),
   "provider/hypervisor/address.ts": domainArgs.options.flatMap(({ shape }) => Object.keys(shape)),
-  "provider/migration/options.ts": Object.keys(moveOptions.shape),
-  "provider/domain-disk/resource.ts": Object.keys(domainDiskArgs.shape),
-  "provider/storage-migration/resource.ts": Object.keys(storageMigrationArgs.shape).filter((key) => !(key in moveOptions.shape)),
-  "provider/mirrored-snapshot/resource.ts": [...Object.keys(mirroredSnapshotArgs.shape), "disk", "file", "mirror", "driver"],
+  "provider/flows/shared/options.ts": Object.keys(moveOptions.shape),
+  "provider/resources/domain-disk/resource.ts": Object.keys(domainDiskArgs.shape),
+  "provider/resources/storage-migration/resource.ts": Object.keys(storageMigrationArgs.shape).filter((key) => !(key in moveOptions.shape)),
+  "provider/resources/mirrored-snapshot/resource.ts": [...Object.keys(mirroredSnapshotArgs.shape), "disk", "file", "mirror", "driver"],
 };
 
 interface Written {

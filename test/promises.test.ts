@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { existsSync, readdirSync } from "node:fs";
 import path from "node:path";
-import { domainDiskArgs } from "../provider/domain-disk/resource.js";
 import { hostArgs } from "../provider/host/target.js";
 import { domainArgs } from "../provider/hypervisor/address.js";
-import { mirroredSnapshotArgs } from "../provider/mirrored-snapshot/resource.js";
-import { storageMigrationArgs } from "../provider/storage-migration/resource.js";
+import { domainDiskArgs } from "../provider/resources/domain-disk/resource.js";
+import { mirroredSnapshotArgs } from "../provider/resources/mirrored-snapshot/resource.js";
+import { storageMigrationArgs } from "../provider/resources/storage-migration/resource.js";
 import { argumentsProved, type Proof, rules } from "./promises.js";
 import { run } from "./sandbox/command.js";
 

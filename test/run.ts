@@ -4,7 +4,7 @@
  */
 
 import { parseArgs } from "node:util";
-import { messageOf } from "../provider/errors.js";
+import { messageOf } from "../provider/core/errors.js";
 import { judge, readKnownBroken } from "./known-broken.js";
 import { type InstallOptions, installMissing } from "./sandbox/install.js";
 import { chooseReleases, chosenReleases, prepareReleases, qemuVersion } from "./sandbox/qemu.js";

@@ -1,7 +1,7 @@
 /** The order of signing in, as ssh2 asks for it. */
 
 import type { ConnectConfig } from "ssh2";
-import { messageOf } from "../errors.js";
+import { messageOf } from "../core/errors.js";
 import type { Attempt } from "./credentials.js";
 import { levelOf } from "./refusals.js";
 

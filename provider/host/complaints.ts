@@ -1,6 +1,6 @@
 /** What the host's own programs complain about, read and retold. */
 
-import { UserError } from "../errors.js";
+import { UserError } from "../core/errors.js";
 import type { Finished, Host } from "./host.js";
 
 /** strerror(3) at the end of coreutils' complaints; LC_ALL is C there. */

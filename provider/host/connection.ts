@@ -1,7 +1,7 @@
 /** Hosts, connected: one SSH connection for each in the whole run, shared by all who ask for it. */
 
 import type { Duplex } from "node:stream";
-import { UnreachableError } from "../errors.js";
+import { UnreachableError } from "../core/errors.js";
 import { ScriptConversation } from "./conversation.js";
 import type { Conversation, Credentials, Finished, Host, RunOptions } from "./host.js";
 import { awake, type Connected, poolKey } from "./pool.js";

@@ -1,7 +1,7 @@
 /** Lines to and from a script on the host. */
 
 import { StringDecoder } from "node:string_decoder";
-import { UnreachableError } from "../errors.js";
+import { UnreachableError } from "../core/errors.js";
 import type { Conversation, Finished } from "./host.js";
 import type { ScriptSession } from "./script-session.js";
 import type { Ways } from "./waits.js";

@@ -5,7 +5,7 @@
 
 import { readFile } from "node:fs/promises";
 import { type AnyAuthMethod, type ParsedKey, utils } from "ssh2";
-import { messageOf, UserError } from "../errors.js";
+import { messageOf, UserError } from "../core/errors.js";
 import type { Credentials } from "./host.js";
 import { localPath } from "./local-path.js";
 import { hostIdentity, hostName, type SignInArgs } from "./target.js";

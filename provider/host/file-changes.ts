@@ -1,7 +1,7 @@
 /** Files on a host, changed. Each function is one round trip, and what it did is on disk when it returns: file and directory are synced. */
 
 import { randomBytes } from "node:crypto";
-import { UserError } from "../errors.js";
+import { UserError } from "../core/errors.js";
 import { unable } from "./complaints.js";
 import type { Host } from "./host.js";
 

@@ -1,7 +1,7 @@
 /** Files on a host, looked at. Each function is one round trip. Paths are absolute. Changing them: file-changes.ts. */
 
-import type { FileIdentity } from "../disk/chain.js";
-import { UnreachableError } from "../errors.js";
+import type { FileIdentity } from "../core/disk/chain.js";
+import { UnreachableError } from "../core/errors.js";
 import { saysMissing, unable } from "./complaints.js";
 import type { Host } from "./host.js";
 

@@ -2,7 +2,7 @@
 
 import { readFile } from "node:fs/promises";
 import type { ServerHostKeyAlgorithm } from "ssh2";
-import { messageOf, UserError } from "../errors.js";
+import { messageOf, UserError } from "../core/errors.js";
 import { fingerprintOf, type KnownKey, keyType, knownHostName, knownKeys } from "./known-hosts.js";
 import { localPath } from "./local-path.js";
 import { hostName, type SignInArgs } from "./target.js";

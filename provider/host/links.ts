@@ -1,6 +1,6 @@
 /** Symbolic links on the host. Each function is one round trip. */
 
-import { UserError } from "../errors.js";
+import { UserError } from "../core/errors.js";
 import type { Host } from "./host.js";
 
 /** What the link says, unresolved; undefined where there is no link. */

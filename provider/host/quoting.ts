@@ -1,6 +1,6 @@
 /** The one place where text becomes part of a shell's command line. */
 
-import { UserError } from "../errors.js";
+import { UserError } from "../core/errors.js";
 
 /** One word for a POSIX shell, whatever it holds: blanks, newlines, quotes, `$(…)`. @throws UserError if it holds a NUL, which no argument can */
 export function quote(word: string): string {

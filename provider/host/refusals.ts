@@ -1,6 +1,6 @@
 /** Why no connection came about, in sentences. */
 
-import { messageOf, UnreachableError, UserError } from "../errors.js";
+import { messageOf, UnreachableError, UserError } from "../core/errors.js";
 import { type SignIn, waysToSignIn } from "./credentials.js";
 import { hostName, type SignInArgs } from "./target.js";
 

@@ -3,7 +3,7 @@
 import { randomBytes } from "node:crypto";
 import { constants } from "node:os";
 import type { ClientChannel } from "ssh2";
-import { UnreachableError, UserError } from "../errors.js";
+import { UnreachableError, UserError } from "../core/errors.js";
 import { firstLineText, loginCommand } from "./quoting.js";
 import type { Sessions } from "./sessions.js";
 import type { SshConnection } from "./ssh-connection.js";

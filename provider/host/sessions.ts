@@ -2,7 +2,7 @@
 
 import { setTimeout as pause } from "node:timers/promises";
 import type { ClientChannel } from "ssh2";
-import { UnreachableError, UserError } from "../errors.js";
+import { UnreachableError, UserError } from "../core/errors.js";
 import { refusal, type SshConnection } from "./ssh-connection.js";
 
 const usuallyAtMost = 4;

@@ -1,7 +1,7 @@
 /** The shell that stays open: one command after the other, each framed by a token that no command can know. */
 
 import { randomBytes } from "node:crypto";
-import { BugError, UnreachableError } from "../errors.js";
+import { BugError, UnreachableError } from "../core/errors.js";
 import type { Finished, RunOptions } from "./host.js";
 import { quote, scriptText } from "./quoting.js";
 import { type Account, ScriptSession } from "./script-session.js";

@@ -1,7 +1,7 @@
 /** Streams to Unix sockets on a host: forwarded by sshd, else through `socat` or `nc -U` in a session. */
 
 import type { Duplex } from "node:stream";
-import { isOurs, messageOf, UnreachableError, UserError } from "../errors.js";
+import { isOurs, messageOf, UnreachableError, UserError } from "../core/errors.js";
 import { ChannelStream } from "./channel-stream.js";
 import type { Finished } from "./host.js";
 import { socatWord } from "./quoting.js";

@@ -3,7 +3,7 @@
 import { connect } from "node:net";
 import type { Duplex } from "node:stream";
 import { Client, type ClientChannel, type ConnectConfig } from "ssh2";
-import { messageOf, UnreachableError } from "../errors.js";
+import { messageOf, UnreachableError } from "../core/errors.js";
 import { authHandler, isAboutOneKey } from "./attempts.js";
 import { type SignIn, signInOf } from "./credentials.js";
 import type { Credentials } from "./host.js";

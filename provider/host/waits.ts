@@ -1,6 +1,6 @@
 /** Everything that waits for one connection. Every wait has a deadline, and the connection's break ends all of them at once. */
 
-import { UnreachableError } from "../errors.js";
+import { UnreachableError } from "../core/errors.js";
 
 export interface Ways<T> {
   resolve(value: T): void;

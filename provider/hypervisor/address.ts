@@ -1,9 +1,9 @@
 /** The `domain` and `disk` arguments: which guest, and which of its disks. */
 
 import { z } from "zod";
-import { surelyDiffer } from "../arguments.js";
-import { absolutePath } from "../disk/paths.js";
-import type { Properties } from "../lifecycle.js";
+import { surelyDiffer } from "../core/arguments.js";
+import { absolutePath } from "../core/disk/paths.js";
+import type { Properties } from "../core/lifecycle.js";
 
 const oneDomain = 'domain is { qmp: "/path/of/the/monitor.sock" }, or { libvirt: "name" }';
 

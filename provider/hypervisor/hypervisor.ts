@@ -1,8 +1,8 @@
 /** What we ask of a hypervisor about one guest. qemu/ answers over QMP, libvirt/ over virsh. */
 
-import type { BackingChain } from "../disk/chain.js";
-import type { Job } from "../disk/job.js";
-import { UserError } from "../errors.js";
+import type { BackingChain } from "../core/disk/chain.js";
+import type { Job } from "../core/disk/job.js";
+import { UserError } from "../core/errors.js";
 import type { CollapseOptions, MirrorOptions, TargetOptions } from "./block-steps.js";
 
 /** Where a guest is to be found on its host. */

@@ -1,6 +1,6 @@
 /** Whether two images hold the same for a guest. */
 
-import { UserError } from "../errors.js";
+import { UserError } from "../core/errors.js";
 import type { Conversation, Host } from "../host/host.js";
 import { expectSuccess, lastWords } from "./last-words.js";
 import { imageInfo } from "./qemu-img.js";

@@ -1,7 +1,7 @@
 /** Who has image files open: from the host's /proc and its table of locks, all files in one round trip. */
 
 import { setTimeout as pause } from "node:timers/promises";
-import { UserError } from "../errors.js";
+import { UserError } from "../core/errors.js";
 import type { Host } from "../host/host.js";
 import { expectSuccess } from "./last-words.js";
 

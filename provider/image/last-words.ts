@@ -1,6 +1,6 @@
 /** What a failed program of the host said, as a sentence. */
 
-import { UserError } from "../errors.js";
+import { UserError } from "../core/errors.js";
 import type { Finished, Host } from "../host/host.js";
 
 /** Turns a failed run into a sentence: a missing qemu-img (status 127), else the last line that it printed. */

@@ -1,7 +1,7 @@
 /** Whether an overlay holds anything of its own. */
 
 import { z } from "zod";
-import { BugError } from "../errors.js";
+import { BugError } from "../core/errors.js";
 import type { Host } from "../host/host.js";
 import { expectSuccess } from "./last-words.js";
 

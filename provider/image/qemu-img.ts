@@ -1,7 +1,7 @@
 /** Image files by `qemu-img` on the host: what a header says, new images, and other backing names. */
 
 import { z } from "zod";
-import { BugError } from "../errors.js";
+import { BugError } from "../core/errors.js";
 import type { Host } from "../host/host.js";
 import { expectSuccess } from "./last-words.js";
 

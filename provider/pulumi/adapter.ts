@@ -1,8 +1,8 @@
 /** Makes of a lifecycle what the SDK's dynamic provider calls. */
 
 import type { dynamic } from "@pulumi/pulumi";
-import { UserError } from "../errors.js";
-import { gone, type Lifecycle, type Properties, type Run, Unfinished } from "../lifecycle.js";
+import { UserError } from "../core/errors.js";
+import { gone, type Lifecycle, type Properties, type Run, Unfinished } from "../core/lifecycle.js";
 import { asError, isExpected } from "./guard.js";
 import { hiddenOf, urnOf, visibleOf } from "./hidden.js";
 import { plainLine } from "./plain-text.js";

@@ -1,6 +1,6 @@
 /** The engine's calls that are being worked on. Every one of them is answered: the engine itself waits for ever. */
 
-import { BugError, messageOf, OutcomeUnknownError } from "../errors.js";
+import { BugError, messageOf, OutcomeUnknownError } from "../core/errors.js";
 
 /** What is called, for messages, and how long it may stand still. */
 export interface CallName {

@@ -6,7 +6,7 @@
  */
 
 import { inspect } from "node:util";
-import { BugError, isKind, isOurs } from "../errors.js";
+import { BugError, isKind, isOurs } from "../core/errors.js";
 import { plainLine, plainLines } from "./plain-text.js";
 
 /**

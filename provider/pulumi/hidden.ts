@@ -1,6 +1,6 @@
 /** Keys of a resource that are between the engine and us, such as `__provider` (the text that loads us) and `__urn`. Lifecycles never see them. */
 
-import type { Properties } from "../lifecycle.js";
+import type { Properties } from "../core/lifecycle.js";
 
 const prefix = "__";
 

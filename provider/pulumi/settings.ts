@@ -1,6 +1,6 @@
 /** Reads from the stack's config, or from the explicit `Provider`, what no resource argument says: how to sign in, and how many moves at once. */
 
-import { UserError } from "../errors.js";
+import { UserError } from "../core/errors.js";
 import type { Credentials } from "../host/host.js";
 
 /** The config as the dynamic provider's `configure` is given it. */

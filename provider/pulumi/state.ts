@@ -1,7 +1,7 @@
 /** What may go into the engine's state: JSON values and nothing else. An `undefined`, a Date or a bigint would fail the whole call. */
 
-import { BugError } from "../errors.js";
-import type { Properties } from "../lifecycle.js";
+import { BugError } from "../core/errors.js";
+import type { Properties } from "../core/lifecycle.js";
 
 /**
  * `bag` as JSON values: keys without a value are left out, texts are made well-formed Unicode.

@@ -2,10 +2,10 @@
 
 import assert from "node:assert/strict";
 import { lstat, mkdir, readdir, readFile, readlink, rm, symlink, writeFile } from "node:fs/promises";
-import { diskKey, fileNames } from "../../provider/disk/names.js";
-import { isOurs } from "../../provider/errors.js";
-import { Unfinished } from "../../provider/lifecycle.js";
-import { storageMigration } from "../../provider/storage-migration/lifecycle.js";
+import { diskKey, fileNames } from "../../provider/core/disk/names.js";
+import { isOurs } from "../../provider/core/errors.js";
+import { Unfinished } from "../../provider/core/lifecycle.js";
+import { storageMigration } from "../../provider/resources/storage-migration/lifecycle.js";
 import { created, onStage, Recorder, stopAt } from "../storage-migration/stage.js";
 
 const canary = "somebody's\n";

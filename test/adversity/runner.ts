@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import path from "node:path";
-import type { Properties } from "../../provider/lifecycle.js";
+import type { Properties } from "../../provider/core/lifecycle.js";
 import { until } from "../sandbox/command.js";
 import { mourn, watchOver } from "../sandbox/processes.js";
 

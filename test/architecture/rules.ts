@@ -5,40 +5,80 @@ import { allImports, type Import, importsOf, parse, reachable, type Sources } fr
 
 export type Rule = (sources: Sources) => string[];
 
-/** Each folder may import those before it, and itself. */
-const order = ["host", "image", "hypervisor", "migration"];
-const resourceFolders = ["domain-disk", "mirrored-snapshot", "storage-migration"];
+/**
+ * The rooms from the top down: each imports what stands below it. Rooms of one row never import each other: the flows know nothing of each
+ * other, and journal, hypervisor and storage meet in data.
+ */
+const rows: readonly (readonly string[])[] = [
+  ["resources"],
+  ["flows/move", "flows/mirrored-snapshot", "flows/pull"],
+  ["flows/shared"],
+  ["reconciler"],
+  ["journal", "hypervisor", "storage"],
+  ["image"],
+  ["host"],
+  ["core"],
+];
 
 const folderOf = (file: string) => (file.includes("/") ? (file.split("/")[0] ?? "") : "");
-/** Files of which users import the classes: `provider-resource.ts` holds the explicit Provider. */
-const isResource = (file: string) => file.endsWith("/resource.ts") || file === "provider-resource.ts";
+const parentOf = (file: string) => file.split("/").slice(0, -1).join("/");
+/** Files of which users import the classes: `resources/provider.ts` holds the explicit Provider. */
+const isResource = (file: string) => file.endsWith("/resource.ts") || file === "resources/provider.ts";
 const isPlan = (file: string) => file.endsWith("/plan.ts");
-const isPure = (file: string) => isPlan(file) || folderOf(file) === "disk";
+const isPure = (file: string) => isPlan(file) || file.startsWith("core/disk/");
 
-/** Resource folders → migration → hypervisor → image → host; all of them → disk, errors.ts, lifecycle.ts. */
-export const arrowsPointDown: Rule = (sources) =>
-  allImports(sources)
-    .filter(({ from, found }) => found.file !== undefined && !mayImport(from, found.file, found.kind))
-    .map(({ from, found }) => `${from} may not import ${found.file}`);
-
-function mayImport(from: string, to: string, kind: Import["kind"]): boolean {
-  const [source, target] = [folderOf(from), folderOf(to)];
-  if (source !== "" && source === target) return true;
-  if (from === "errors.ts") return false;
-  if (from === "lifecycle.ts") return to === "host/host.ts" && kind === "type";
-  if (from === "dynamic.ts") return to === "errors.ts" || to === "lifecycle.ts" || target === "pulumi" || to.endsWith("/lifecycle.ts");
-  if (from === "index.ts") return kind === "type" || isResource(to) || to === "errors.ts";
-  if (to === "errors.ts" || target === "disk") return true;
-  // how arguments are checked, which the schemas of a host's and a guest's address share
-  if (to === "inputs.ts") return kind === "type" && isResource(from);
-  if (to === "arguments.ts") return resourceFolders.includes(source) || order.includes(source);
-  if (to === "lifecycle.ts") return kind === "type" || source === "pulumi" || resourceFolders.includes(source) || source === "migration";
-  if (source === "disk" || source === "pulumi") return kind === "type" && source === "pulumi" && to === "host/host.ts";
-  return order.includes(target) && rank(source) > rank(target);
+interface Arrow {
+  from: string;
+  to: string;
+  kind: Import["kind"];
 }
 
-function rank(folder: string): number {
-  return resourceFolders.includes(folder) ? order.length : order.indexOf(folder);
+function arrowsOf(sources: Sources): Arrow[] {
+  return allImports(sources).flatMap(({ from, found }) => (found.file === undefined ? [] : [{ from, to: found.file, kind: found.kind }]));
+}
+
+const inWords = ({ from, to }: Arrow) => `${from} → ${to}`;
+
+/** Between rooms. Each as `from → to`. */
+export const arrowsPointDown: Rule = (sources) =>
+  arrowsOf(sources)
+    .filter((arrow) => !mayImport(arrow))
+    .map(inWords);
+
+function mayImport({ from, to, kind }: Arrow): boolean {
+  if (from === "dynamic.ts") return to.startsWith("core/") || folderOf(to) === "pulumi" || to.endsWith("/lifecycle.ts");
+  if (from === "index.ts") return kind === "type" || isResource(to) || to === "core/errors.ts";
+  if (folderOf(from) === "pulumi") return ["pulumi", "core"].includes(folderOf(to));
+  const [above, below] = [roomOf(from), roomOf(to)];
+  if (above === undefined || below === undefined) return false;
+  // what resources share stands in resources/ itself
+  if (above.room === "resources" && below.room === "resources") return ["resources", parentOf(from)].includes(parentOf(to));
+  return above.room === below.room || above.row < below.row;
+}
+
+function roomOf(file: string): { row: number; room: string } | undefined {
+  for (const [row, rooms] of rows.entries()) {
+    const room = rooms.find((name) => file.startsWith(`${name}/`));
+    if (room !== undefined) return { row, room };
+  }
+  return undefined;
+}
+
+/** Between folders of one room arrows go one way. Of two ways the one from the inner folder to the outer is wrong, else the rarer one. */
+export const foldersPointOneWay: Rule = (sources) => {
+  const arrows = arrowsOf(sources).filter(({ from, to }) => roomOf(from)?.room === roomOf(to)?.room && parentOf(from) !== parentOf(to));
+  const count = (from: string, to: string) => arrows.filter((arrow) => parentOf(arrow.from) === from && parentOf(arrow.to) === to).length;
+  const isWrong = (from: string, to: string): boolean => {
+    const [there, back] = [count(from, to), count(to, from)];
+    if (back === 0 || to.startsWith(`${from}/`)) return false;
+    return from.startsWith(`${to}/`) || there < back || (there === back && from < to);
+  };
+  return arrows.filter(({ from, to }) => isWrong(parentOf(from), parentOf(to))).map(inWords);
+};
+
+/** What breaks a rule and is not in the debt, and what is in the debt and breaks none: both fail. */
+export function beyondDebt(broken: readonly string[], debt: readonly string[]): { added: string[]; stale: string[] } {
+  return { added: broken.filter((arrow) => !debt.includes(arrow)), stale: debt.filter((arrow) => !broken.includes(arrow)) };
 }
 
 /** Only dynamic.ts joins pulumi/ with the rest. */
@@ -62,11 +102,14 @@ function matches(found: string, name: string): boolean {
 export const ssh2OnlyInHost = packageOnlyIn("ssh2", (file) => folderOf(file) === "host");
 export const xmlOnlyInLibvirt = packageOnlyIn("fast-xml-parser", (file) => file.startsWith("hypervisor/libvirt/"));
 export const grpcOnlyInPulumi = packageOnlyIn("@grpc/", (file) => folderOf(file) === "pulumi");
-/** dynamic.ts names the engine's type of a provider, inputs.ts that of an input; they load nothing. */
+/** dynamic.ts names the engine's type of a provider, resources/inputs.ts that of an input; they load nothing. */
 export const engineOnlyAtTheEdge = packageOnlyIn(
   "@pulumi/pulumi",
   (file, kind) =>
-    folderOf(file) === "pulumi" || isResource(file) || file === "index.ts" || (kind === "type" && /^(dynamic|inputs)\.ts$/.test(file)),
+    folderOf(file) === "pulumi" ||
+    isResource(file) ||
+    file === "index.ts" ||
+    (kind === "type" && /^(dynamic|resources\/inputs)\.ts$/.test(file)),
 );
 export const noChildProcess = packageOnlyIn("node:child_process", () => false);
 

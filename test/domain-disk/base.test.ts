@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { domainDisk } from "../../provider/domain-disk/lifecycle.js";
-import type { Properties } from "../../provider/lifecycle.js";
+import type { Properties } from "../../provider/core/lifecycle.js";
+import { domainDisk } from "../../provider/resources/domain-disk/lifecycle.js";
 import { chainOf } from "../sandbox/check.js";
 import { threeLayers } from "../sandbox/disks.js";
 import { created, onStage, Recorder, refusal } from "../storage-migration/stage.js";

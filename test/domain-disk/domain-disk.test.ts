@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { rename } from "node:fs/promises";
 import path from "node:path";
-import { domainDisk } from "../../provider/domain-disk/lifecycle.js";
-import { gone, type Properties } from "../../provider/lifecycle.js";
+import { gone, type Properties } from "../../provider/core/lifecycle.js";
+import { domainDisk } from "../../provider/resources/domain-disk/lifecycle.js";
 import { run } from "../sandbox/command.js";
 import { snapshotOf } from "../storage-migration/snapshot.js";
 import { created, onStage, Recorder, refusal } from "../storage-migration/stage.js";

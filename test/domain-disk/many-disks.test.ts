@@ -3,9 +3,9 @@
 import assert from "node:assert/strict";
 import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { domainDisk } from "../../provider/domain-disk/lifecycle.js";
+import { gone, type Properties } from "../../provider/core/lifecycle.js";
 import { closeAllHosts } from "../../provider/host/connection.js";
-import { gone, type Properties } from "../../provider/lifecycle.js";
+import { domainDisk } from "../../provider/resources/domain-disk/lifecycle.js";
 import { type HerdGuest, startHerd } from "../sandbox/herd.js";
 import { createSandbox, type Sandbox } from "../sandbox/sandbox.js";
 import { ShellLog } from "../sandbox/shell-log.js";

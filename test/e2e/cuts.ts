@@ -1,7 +1,7 @@
 /** Where a move can be cut, each made observable, and what does the cutting. */
 
 import { readdir, stat } from "node:fs/promises";
-import type { Properties } from "../../provider/lifecycle.js";
+import type { Properties } from "../../provider/core/lifecycle.js";
 import type { OperationResult } from "../engine/engine.js";
 import { until } from "../sandbox/command.js";
 import { Operator } from "../sandbox/operator.js";

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
 import path from "node:path";
-import type { Properties } from "../../provider/lifecycle.js";
+import type { Properties } from "../../provider/core/lifecycle.js";
 import type { DeploymentState, ResourceState } from "../engine/deployment.js";
 import { type Change, type Engine, type OperationOptions, type OperationResult, openEngine } from "../engine/engine.js";
 import type { Guest } from "../sandbox/guest.js";

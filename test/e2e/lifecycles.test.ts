@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { mkdir, readdir, realpath } from "node:fs/promises";
 import path from "node:path";
-import type { Properties } from "../../provider/lifecycle.js";
+import type { Properties } from "../../provider/core/lifecycle.js";
 import { run } from "../sandbox/command.js";
 import type { DiskOptions, LayerOptions } from "../sandbox/disks.js";
 import { imageFile } from "../sandbox/operator.js";

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
 import path from "node:path";
-import type { Properties } from "../../provider/lifecycle.js";
+import type { Properties } from "../../provider/core/lifecycle.js";
 import { isSecret } from "../engine/values.js";
 import { oneLayer } from "../sandbox/disks.js";
 import { Stage } from "../storage-migration/stage.js";

@@ -2,7 +2,7 @@
 
 import { mkdir, readFile, symlink } from "node:fs/promises";
 import path from "node:path";
-import type { Properties } from "../../provider/lifecycle.js";
+import type { Properties } from "../../provider/core/lifecycle.js";
 import type { ResourceState } from "../engine/deployment.js";
 import { type OperationOptions, type OperationResult, openEngine } from "../engine/engine.js";
 import type { Style } from "../sandbox/command-line.js";

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import path from "node:path";
-import type { Properties } from "../../provider/lifecycle.js";
+import type { Properties } from "../../provider/core/lifecycle.js";
 import type { OperationResult } from "../engine/engine.js";
 import { checkImage } from "../sandbox/check.js";
 import { oneLayer } from "../sandbox/disks.js";

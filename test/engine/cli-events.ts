@@ -1,7 +1,7 @@
 /** The engine's events, which a CLI writes to a file, one JSON value in a line. */
 
 import { closeSync, existsSync, openSync, readSync, rmSync } from "node:fs";
-import type { Properties } from "../../provider/lifecycle.js";
+import type { Properties } from "../../provider/core/lifecycle.js";
 import { changeOf } from "./display.js";
 import type { Change } from "./engine.js";
 import { nameOf } from "./goal.js";

@@ -1,6 +1,6 @@
 /** `pulumi stack export --show-secrets` in the shape that the harness keeps its state in, and back into what `pulumi stack import` takes. */
 
-import type { Properties } from "../../provider/lifecycle.js";
+import type { Properties } from "../../provider/core/lifecycle.js";
 import type { DeploymentState, ResourceState } from "./deployment.js";
 import { blankState } from "./goal.js";
 import { mapSecrets, mapValues, type Secret, secretOf } from "./values.js";

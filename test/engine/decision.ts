@@ -1,6 +1,6 @@
 /** What is to be done with one registered resource: the engine's step generator, without its rarer options. */
 
-import type { Properties } from "../../provider/lifecycle.js";
+import type { Properties } from "../../provider/core/lifecycle.js";
 import type { ResourceState } from "./deployment.js";
 import { type Goal, isProvider } from "./goal.js";
 import { diffResource, type Operation } from "./operation.js";

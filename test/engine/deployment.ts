@@ -1,7 +1,7 @@
 /** The stack's state: what the engine exports as JSON, kept in a file. */
 
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import type { Properties } from "../../provider/lifecycle.js";
+import type { Properties } from "../../provider/core/lifecycle.js";
 
 /** One resource as `pulumi stack export` shows it. */
 export interface ResourceState {

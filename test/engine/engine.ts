@@ -1,6 +1,6 @@
 /** One interface over whatever plays the Pulumi engine: the harness, or a real CLI. Tests and `npm start` know nothing else. */
 
-import type { Properties } from "../../provider/lifecycle.js";
+import type { Properties } from "../../provider/core/lifecycle.js";
 import { findCli, openCli } from "./cli.js";
 import type { DeploymentState, ResourceState } from "./deployment.js";
 import { openHarness } from "./harness.js";

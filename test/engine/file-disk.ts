@@ -3,8 +3,8 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
-import { UserError } from "../../provider/errors.js";
-import { gone, type Lifecycle, type Properties, type Run, Unfinished } from "../../provider/lifecycle.js";
+import { UserError } from "../../provider/core/errors.js";
+import { gone, type Lifecycle, type Properties, type Run, Unfinished } from "../../provider/core/lifecycle.js";
 import { adapt } from "../../provider/pulumi/adapter.js";
 
 const fileOf = (name: unknown, ending = "") => join(process.env.REALITY ?? "", `${name}${ending}`);

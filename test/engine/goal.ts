@@ -1,7 +1,7 @@
 /** What the program wants of one resource. */
 
 import type { ReadResourceRequest, RegisterResourceRequest } from "@pulumi/pulumi/proto/resource_pb.js";
-import type { Properties } from "../../provider/lifecycle.js";
+import type { Properties } from "../../provider/core/lifecycle.js";
 import { providerTypePrefix, type ResourceState } from "./deployment.js";
 import { fromStruct } from "./wire.js";
 

@@ -1,6 +1,6 @@
 /** One preview, up, refresh or destroy while it runs: what all its parts share. */
 
-import type { Properties } from "../../provider/lifecycle.js";
+import type { Properties } from "../../provider/core/lifecycle.js";
 import type { Deployment, ResourceState } from "./deployment.js";
 import { changeOf, type Display } from "./display.js";
 import type { Change } from "./engine.js";

@@ -7,7 +7,7 @@ import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { ResourceProviderClient } from "@pulumi/pulumi/proto/provider_grpc_pb.js";
 import * as messages from "@pulumi/pulumi/proto/provider_pb.js";
-import type { CheckFailure, Properties } from "../../provider/lifecycle.js";
+import type { CheckFailure, Properties } from "../../provider/core/lifecycle.js";
 import { watchOver } from "../sandbox/processes.js";
 import { initFailureOf } from "./init-failure.js";
 import { sdkOf } from "./sdk.js";

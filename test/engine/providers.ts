@@ -1,7 +1,7 @@
 /** The provider processes of one operation: one for each provider resource, as in the engine. */
 
 import { randomUUID } from "node:crypto";
-import type { Properties } from "../../provider/lifecycle.js";
+import type { Properties } from "../../provider/core/lifecycle.js";
 import type { Deployment, ResourceState } from "./deployment.js";
 import { blankState, type StackName, urnFor } from "./goal.js";
 import { ProviderProcess, type ProviderStart } from "./provider-process.js";

@@ -10,7 +10,7 @@ import path from "node:path";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { messageOf } from "../../provider/errors.js";
+import { messageOf } from "../../provider/core/errors.js";
 import { readState } from "./deployment.js";
 import type { Engine } from "./engine.js";
 import { openHarness } from "./harness.js";

@@ -1,7 +1,7 @@
 /** Carries out what was decided: resources in parallel, check and diff one after the other, as the engine does. */
 
 import { randomUUID } from "node:crypto";
-import type { Properties } from "../../provider/lifecycle.js";
+import type { Properties } from "../../provider/core/lifecycle.js";
 import { type Decision, decide } from "./decision.js";
 import { deleteResources, withDependents } from "./deletion.js";
 import type { ResourceState } from "./deployment.js";

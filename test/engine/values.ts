@@ -1,7 +1,7 @@
 /** Property values as the engine sees them: secrets, values that a preview cannot know, and what differs between two bags. */
 
 import { isDeepStrictEqual } from "node:util";
-import type { Properties } from "../../provider/lifecycle.js";
+import type { Properties } from "../../provider/core/lifecycle.js";
 
 /** Stands for a value that is not known before the update. */
 export const unknownValue = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";

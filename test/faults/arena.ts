@@ -3,7 +3,7 @@
 import { readlinkSync } from "node:fs";
 import { readdir, readFile, readlink, realpath, rm, symlink } from "node:fs/promises";
 import path from "node:path";
-import { messageOf } from "../../provider/errors.js";
+import { messageOf } from "../../provider/core/errors.js";
 import { look } from "../e2e/reality.js";
 import { openStage, type Stage } from "../e2e/stage.js";
 import type { ResourceState } from "../engine/deployment.js";

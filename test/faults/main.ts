@@ -4,7 +4,7 @@
  */
 
 import { parseArgs } from "node:util";
-import { messageOf } from "../../provider/errors.js";
+import { messageOf } from "../../provider/core/errors.js";
 import { installMissing } from "../sandbox/install.js";
 import { allPoints, type Point, spread, titleOf } from "./points.js";
 import { Progress } from "./progress.js";

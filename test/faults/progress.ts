@@ -2,7 +2,7 @@
 
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { UserError } from "../../provider/errors.js";
+import { UserError } from "../../provider/core/errors.js";
 import { cacheFolder } from "../sandbox/kernel.js";
 import { type Point, titleOf } from "./points.js";
 import type { Failure } from "./run.js";

@@ -2,7 +2,7 @@
 
 import { copyFile, mkdir, readdir, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { messageOf } from "../../provider/errors.js";
+import { messageOf } from "../../provider/core/errors.js";
 import { cacheFolder } from "../sandbox/kernel.js";
 import { Arena } from "./arena.js";
 import { type Point, titleOf } from "./points.js";

@@ -1,6 +1,6 @@
 /** The moves that are broken: each strategy with its endings, and how the guest's command line finds the disk. */
 
-import type { Properties } from "../../provider/lifecycle.js";
+import type { Properties } from "../../provider/core/lifecycle.js";
 
 export const strategies = ["mirror", "commit", "pull", "none"] as const;
 export type Strategy = (typeof strategies)[number];

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 import { join, resolve } from "node:path";
 import { text } from "node:stream/consumers";
-import { isKind } from "../../provider/errors.js";
+import { isKind } from "../../provider/core/errors.js";
 import { connectHost } from "../../provider/host/connection.js";
 import type { Host } from "../../provider/host/host.js";
 import { SshConnection } from "../../provider/host/ssh-connection.js";

@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { readdir, stat } from "node:fs/promises";
 import path from "node:path";
-import { type Properties, Unfinished } from "../../provider/lifecycle.js";
-import { storageMigration } from "../../provider/storage-migration/lifecycle.js";
+import { type Properties, Unfinished } from "../../provider/core/lifecycle.js";
+import { storageMigration } from "../../provider/resources/storage-migration/lifecycle.js";
 import { until } from "../sandbox/command.js";
 import { created, type Move, Recorder, refusal } from "../storage-migration/stage.js";
 

@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { chmodSync, linkSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Host } from "../../provider/host/host.js";
-import { copyLayer } from "../../provider/image/copy.js";
+import { copyLayer } from "../../provider/storage/directory/copy.js";
 import { allocatedBytes, assertSameBytes, copyOptions, MIB, namesIn, scratch, sparseFile, undoAll } from "./files.js";
 import { host, overSsh } from "./ssh-host.js";
 

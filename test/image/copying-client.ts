@@ -5,7 +5,7 @@
 
 import { closeAllHosts, connectHost } from "../../provider/host/connection.js";
 import { hostArgs } from "../../provider/host/target.js";
-import { copyLayer } from "../../provider/image/copy.js";
+import { copyLayer } from "../../provider/storage/directory/copy.js";
 import { copyOptions } from "./files.js";
 
 const [, , host = "", source = "", destination = "", rate = "0", user = ""] = process.argv;

@@ -5,10 +5,10 @@ import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
-import { isKind } from "../../provider/errors.js";
+import { isKind } from "../../provider/core/errors.js";
 import type { Host } from "../../provider/host/host.js";
-import { copyLayer } from "../../provider/image/copy.js";
-import { layerStates } from "../../provider/image/sidecar.js";
+import { copyLayer } from "../../provider/storage/directory/copy.js";
+import { layerStates } from "../../provider/storage/directory/sidecar.js";
 import { assertSameBytes, copyOptions, MIB, namesIn, scratch, sparseFile, undoAll, undoLater } from "./files.js";
 import { host, hostArgsText, overSsh } from "./ssh-host.js";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import * as fc from "fast-check";
-import { type Extent, mergeExtents, positionAfter, remainingAfter, stepsOf, totalBytes } from "../../provider/image/extents.js";
+import { type Extent, mergeExtents, positionAfter, remainingAfter, stepsOf, totalBytes } from "../../provider/storage/directory/extents.js";
 import { MIB } from "./files.js";
 
 const end = ({ offset, length }: Extent) => offset + length;

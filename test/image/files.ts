@@ -7,8 +7,8 @@ import { existsSync, readdirSync, statSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { FileIdentity } from "../../provider/disk/chain.js";
-import type { CopyOptions } from "../../provider/image/copy.js";
+import type { FileIdentity } from "../../provider/core/disk/chain.js";
+import type { CopyOptions } from "../../provider/storage/directory/copy.js";
 import { makeFolder } from "../sandbox/folders.js";
 
 export const MIB = 1024 * 1024;

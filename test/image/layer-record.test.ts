@@ -1,8 +1,16 @@
 import assert from "node:assert/strict";
 import * as fc from "fast-check";
-import { copyStart } from "../../provider/image/copy-plan.js";
-import { fate, formatRecord, type LayerRecord, parseRecord, withKept, withMover, withoutMover } from "../../provider/image/layer-record.js";
-import type { FileSeen, LayerSeen } from "../../provider/image/layer-shell.js";
+import { copyStart } from "../../provider/storage/directory/copy-plan.js";
+import {
+  fate,
+  formatRecord,
+  type LayerRecord,
+  parseRecord,
+  withKept,
+  withMover,
+  withoutMover,
+} from "../../provider/storage/directory/layer-record.js";
+import type { FileSeen, LayerSeen } from "../../provider/storage/directory/layer-shell.js";
 
 const [A, B] = ["aaaaaaaa", "bbbbbbbb"] as const;
 const source = { dev: "1", ino: "7", sizeBytes: 99, modified: "1.5" };

@@ -3,11 +3,11 @@ import { execFileSync } from "node:child_process";
 import { truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
-import { isOurs } from "../../provider/errors.js";
+import { isOurs } from "../../provider/core/errors.js";
 import type { Host } from "../../provider/host/host.js";
 import { scriptText } from "../../provider/host/quoting.js";
-import { MAP_DATA } from "../../provider/image/layer-script.js";
 import { imageInfo } from "../../provider/image/qemu-img.js";
+import { MAP_DATA } from "../../provider/storage/directory/layer-script.js";
 import { makeFolder } from "../sandbox/folders.js";
 
 /** A host whose qemu-img says this. */

@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { appendFileSync, existsSync, lstatSync, readFileSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { isKind } from "../../provider/errors.js";
-import { copyLayer } from "../../provider/image/copy.js";
-import { keepLayer, layerStates, leaveLayer } from "../../provider/image/sidecar.js";
-import { bytesToCopy } from "../../provider/image/space.js";
+import { isKind } from "../../provider/core/errors.js";
+import { copyLayer } from "../../provider/storage/directory/copy.js";
+import { keepLayer, layerStates, leaveLayer } from "../../provider/storage/directory/sidecar.js";
+import { bytesToCopy } from "../../provider/storage/directory/space.js";
 import { assertSameBytes, copyOptions, identityOf, MIB, namesIn, scratch, sparseFile, undoAll, undoLater } from "./files.js";
 import { host, hostArgsText, overSsh } from "./ssh-host.js";
 

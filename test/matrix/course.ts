@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { mkdir, readlink, rm, symlink } from "node:fs/promises";
 import path from "node:path";
-import type { Properties } from "../../provider/lifecycle.js";
+import type { Properties } from "../../provider/core/lifecycle.js";
 import { type ChainLink, chainOf, checkImage } from "../sandbox/check.js";
 import { type DiskOptions, threeLayers } from "../sandbox/disks.js";
 import type { GuestDisk } from "../sandbox/guest.js";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { asDeclared, isSeveralPlaces, severalPlacesText } from "../../provider/migration/declared.js";
-import { storageMigration } from "../../provider/storage-migration/lifecycle.js";
+import { asDeclared, isSeveralPlaces, severalPlacesText } from "../../provider/flows/move/declared.js";
+import { storageMigration } from "../../provider/resources/storage-migration/lifecycle.js";
 
 const place = { host: { address: "db-3", user: "root" }, domain: { qmp: "/run/vm/web.qmp" } };
 const shown = severalPlacesText([

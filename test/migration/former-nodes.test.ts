@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
+import { closable, namedNodes, withStrangeTop } from "../../provider/flows/move/steps/former-nodes.js";
+import type { Seen, SeenDisk } from "../../provider/flows/shared/site.js";
 import type { GuestView } from "../../provider/hypervisor/hypervisor.js";
-import type { Manifest } from "../../provider/migration/record/manifest.js";
-import type { Seen, SeenDisk } from "../../provider/migration/site.js";
-import { closable, namedNodes, withStrangeTop } from "../../provider/migration/steps/former-nodes.js";
+import type { Manifest } from "../../provider/journal/manifest.js";
 
 const layer = (path: string) => ({ path, format: "qcow2" });
 const node = (name: string, file: string, driver = "qcow2") => ({ name, file, driver });

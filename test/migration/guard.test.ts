@@ -8,7 +8,7 @@ import { closeAllHosts, connectHost } from "../../provider/host/connection.js";
 import type { Conversation, Host } from "../../provider/host/host.js";
 import { socatWord } from "../../provider/host/quoting.js";
 import { hostArgs } from "../../provider/host/target.js";
-import { guardScript } from "../../provider/migration/switch/guard-script.js";
+import { guardScript } from "../../provider/hypervisor/qemu/guard-script.js";
 import { Workbench } from "../hypervisor/qemu/bare-guest.js";
 import { run, until } from "../sandbox/command.js";
 import { Operator } from "../sandbox/operator.js";

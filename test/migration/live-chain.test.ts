@@ -3,11 +3,11 @@
 import assert from "node:assert/strict";
 import { mkdir, rename, stat, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { diskKey, fileNames, nodeNames, quarantineName } from "../../provider/disk/names.js";
+import { diskKey, fileNames, nodeNames, quarantineName } from "../../provider/core/disk/names.js";
+import { type Evidence, filesNow, standingOf } from "../../provider/flows/move/look/standing.js";
+import { expectedChain, layersAbove, liveChain } from "../../provider/flows/shared/live-chain.js";
 import type { GuestProcess, ImageView } from "../../provider/hypervisor/hypervisor.js";
-import { expectedChain, layersAbove, liveChain } from "../../provider/migration/look/live-chain.js";
-import { type Evidence, filesNow, standingOf } from "../../provider/migration/look/standing.js";
-import type { Manifest } from "../../provider/migration/record/manifest.js";
+import type { Manifest } from "../../provider/journal/manifest.js";
 import { LocalHost } from "../hypervisor/qemu/local-host.js";
 import { makeFolder } from "../sandbox/folders.js";
 

@@ -6,10 +6,10 @@ import { existsSync } from "node:fs";
 import { copyFile, mkdtemp, readdir, readFile, rm, stat, symlink, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { isKind } from "../../provider/errors.js";
-import { HeldPlaces } from "../../provider/migration/locked.js";
-import { type Holder, holderIs, newHolder } from "../../provider/migration/record/holder.js";
-import { Locks } from "../../provider/migration/record/lock.js";
+import { isKind } from "../../provider/core/errors.js";
+import { HeldPlaces } from "../../provider/flows/move/locked.js";
+import { type Holder, holderIs, newHolder } from "../../provider/journal/holder.js";
+import { Locks } from "../../provider/journal/lock.js";
 import { host, overSsh } from "../image/ssh-host.js";
 import { until } from "../sandbox/command.js";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { diskKey, fileNames, nodeNames, quarantineName } from "../../provider/disk/names.js";
-import { isKind } from "../../provider/errors.js";
+import { diskKey, fileNames, nodeNames, quarantineName } from "../../provider/core/disk/names.js";
+import { isKind } from "../../provider/core/errors.js";
 import {
   currentStanding,
   imagesOf,
@@ -10,7 +10,7 @@ import {
   parseManifest,
   pathOf,
   switchesWritten,
-} from "../../provider/migration/record/manifest.js";
+} from "../../provider/journal/manifest.js";
 
 const key = diskKey("domain", "/machine/peripheral/vda");
 const path = `/path2/${fileNames.manifest(key)}`;

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { domainDisk } from "../../provider/domain-disk/lifecycle.js";
-import type { Lifecycle, Properties } from "../../provider/lifecycle.js";
-import { mirroredSnapshot } from "../../provider/mirrored-snapshot/lifecycle.js";
-import { storageMigration } from "../../provider/storage-migration/lifecycle.js";
+import type { Lifecycle, Properties } from "../../provider/core/lifecycle.js";
+import { domainDisk } from "../../provider/resources/domain-disk/lifecycle.js";
+import { mirroredSnapshot } from "../../provider/resources/mirrored-snapshot/lifecycle.js";
+import { storageMigration } from "../../provider/resources/storage-migration/lifecycle.js";
 import { Recorder } from "../storage-migration/stage.js";
 
 const unknown = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import type { Job } from "../../provider/disk/job.js";
-import type { Phase, PhaseName, SeenPhase } from "../../provider/migration/look/observation.js";
-import { type Goal, nextStep, nextSteps, type Step } from "../../provider/migration/plan.js";
-import type { MovedLayer, Standing } from "../../provider/migration/record/manifest.js";
+import type { Job } from "../../provider/core/disk/job.js";
+import type { Phase, PhaseName, SeenPhase } from "../../provider/flows/move/look/observation.js";
+import { type Goal, nextStep, nextSteps, type Step } from "../../provider/flows/move/plan.js";
+import type { MovedLayer, Standing } from "../../provider/journal/manifest.js";
 
 const job: Job = { id: "lm-00000000-mirror", type: "mirror", status: "running", currentProgress: 0, totalProgress: 1, ioStatus: "ok" };
 const layer: MovedLayer = {

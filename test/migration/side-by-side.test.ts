@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Place } from "../../provider/migration/side-by-side.js";
+import { Place } from "../../provider/reconciler/side-by-side.js";
 import { Recorder } from "../storage-migration/stage.js";
 
 describe("moves of one host", () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { isDeepStrictEqual } from "node:util";
-import type { Properties, Run } from "../../provider/lifecycle.js";
-import { mirroredSnapshot } from "../../provider/mirrored-snapshot/lifecycle.js";
+import type { Properties, Run } from "../../provider/core/lifecycle.js";
+import { mirroredSnapshot } from "../../provider/resources/mirrored-snapshot/lifecycle.js";
 
 const unknown = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
 const host = { address: "db-3", user: "root" };

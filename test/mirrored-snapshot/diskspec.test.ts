@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { isKind } from "../../provider/errors.js";
-import { type Diskspec, formatDiskspec, parseDiskspec } from "../../provider/mirrored-snapshot/diskspec.js";
+import { isKind } from "../../provider/core/errors.js";
+import { type Diskspec, formatDiskspec, parseDiskspec } from "../../provider/flows/mirrored-snapshot/diskspec.js";
 
 describe("a diskspec", () => {
   it("is the disk alone, or with any of the four keys in any order", () => {

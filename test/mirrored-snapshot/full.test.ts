@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readdir } from "node:fs/promises";
-import type { Properties } from "../../provider/lifecycle.js";
-import { mirroredSnapshot } from "../../provider/mirrored-snapshot/lifecycle.js";
+import type { Properties } from "../../provider/core/lifecycle.js";
+import { mirroredSnapshot } from "../../provider/resources/mirrored-snapshot/lifecycle.js";
 import { run, until } from "../sandbox/command.js";
 import { Recorder, Stage } from "../storage-migration/stage.js";
 import { copyLayers, endSnapshot, makeSnapshot, refused, snapshotArguments, statesOf } from "./scene.js";

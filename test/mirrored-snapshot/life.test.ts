@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { access, readdir } from "node:fs/promises";
-import { mirroredSnapshot } from "../../provider/mirrored-snapshot/lifecycle.js";
+import { mirroredSnapshot } from "../../provider/resources/mirrored-snapshot/lifecycle.js";
 import { chainOf } from "../sandbox/check.js";
 import { Recorder, Stage } from "../storage-migration/stage.js";
 import { copyLayers, endSnapshot, inStage, makeSnapshot, precreate, snapshotArguments, statesOf } from "./scene.js";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { readdir } from "node:fs/promises";
-import { mirroredSnapshot } from "../../provider/mirrored-snapshot/lifecycle.js";
+import { mirroredSnapshot } from "../../provider/resources/mirrored-snapshot/lifecycle.js";
 import { QmpProxy } from "../sandbox/qmp-proxy.js";
 import { Recorder, Stage } from "../storage-migration/stage.js";
 import { copyLayers, endSnapshot, makeSnapshot, precreate, refused, snapshotArguments, statesOf, writeInto } from "./scene.js";

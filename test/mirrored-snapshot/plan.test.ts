@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import type { Job } from "../../provider/disk/job.js";
-import type { SeenPhase, SnapshotPhase, SnapshotState } from "../../provider/mirrored-snapshot/observation.js";
-import { type Goal, nextStep, type Step } from "../../provider/mirrored-snapshot/plan.js";
+import type { Job } from "../../provider/core/disk/job.js";
+import type { SeenPhase, SnapshotPhase, SnapshotState } from "../../provider/flows/mirrored-snapshot/observation.js";
+import { type Goal, nextStep, type Step } from "../../provider/flows/mirrored-snapshot/plan.js";
 
 const job: Job = { id: "lm-00000000-mirror", type: "mirror", status: "running", currentProgress: 0, totalProgress: 1, ioStatus: "ok" };
 const disks = ["vda"];

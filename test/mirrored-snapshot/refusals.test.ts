@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { copyFile, open, readdir, rename, rm, unlink } from "node:fs/promises";
-import { domainDisk } from "../../provider/domain-disk/lifecycle.js";
-import { type Properties, Unfinished } from "../../provider/lifecycle.js";
-import { storageMigration } from "../../provider/storage-migration/lifecycle.js";
+import { type Properties, Unfinished } from "../../provider/core/lifecycle.js";
+import { domainDisk } from "../../provider/resources/domain-disk/lifecycle.js";
+import { storageMigration } from "../../provider/resources/storage-migration/lifecycle.js";
 import { run } from "../sandbox/command.js";
 import { created, onStage, refusal } from "../storage-migration/stage.js";
 import { copyLayers, endSnapshot, makeSnapshot, precreate, refused, snapshotArguments, writeInto } from "./scene.js";

@@ -2,10 +2,10 @@
 
 import assert from "node:assert/strict";
 import path from "node:path";
-import { isOurs } from "../../provider/errors.js";
-import { type Properties, type Run, Unfinished } from "../../provider/lifecycle.js";
-import { mirroredSnapshot } from "../../provider/mirrored-snapshot/lifecycle.js";
-import type { SnapshotReport } from "../../provider/mirrored-snapshot/resource.js";
+import { isOurs } from "../../provider/core/errors.js";
+import { type Properties, type Run, Unfinished } from "../../provider/core/lifecycle.js";
+import { mirroredSnapshot } from "../../provider/resources/mirrored-snapshot/lifecycle.js";
+import type { SnapshotReport } from "../../provider/resources/mirrored-snapshot/resource.js";
 import { run } from "../sandbox/command.js";
 import { Recorder, type Stage } from "../storage-migration/stage.js";
 

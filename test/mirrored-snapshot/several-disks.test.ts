@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { open, readdir } from "node:fs/promises";
-import type { Properties } from "../../provider/lifecycle.js";
+import type { Properties } from "../../provider/core/lifecycle.js";
 import { QmpProxy } from "../sandbox/qmp-proxy.js";
 import { onStage, Recorder } from "../storage-migration/stage.js";
 import { copyLayers, endSnapshot, makeSnapshot, refused, snapshotArguments, statesOf } from "./scene.js";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { XMLParser } from "fast-xml-parser";
-import { type SnapshotDisk, snapshotXml } from "../../provider/mirrored-snapshot/snapshot-xml.js";
+import { type SnapshotDisk, snapshotXml } from "../../provider/flows/mirrored-snapshot/snapshot-xml.js";
 
 /** Not the writer's own reader: a parser that knows nothing of it. */
 function read(xml: string): SnapshotDisk[] {

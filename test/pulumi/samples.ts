@@ -4,8 +4,8 @@ import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { setImmediate } from "node:timers/promises";
 import type { dynamic } from "@pulumi/pulumi";
-import { UserError } from "../../provider/errors.js";
-import { gone, type Lifecycle, type Run, Unfinished } from "../../provider/lifecycle.js";
+import { UserError } from "../../provider/core/errors.js";
+import { gone, type Lifecycle, type Run, Unfinished } from "../../provider/core/lifecycle.js";
 import { adapt } from "../../provider/pulumi/adapter.js";
 
 /** The text in `__provider` that makes the provider process load the sample `name`. */

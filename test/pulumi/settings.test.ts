@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { isKind } from "../../provider/errors.js";
+import { isKind } from "../../provider/core/errors.js";
 import { readCredentials, readMovesPerHost } from "../../provider/pulumi/settings.js";
 
 const config = (values: Record<string, string>) => ({ get: (key: string) => values[key] });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { isKind } from "../../provider/errors.js";
+import { isKind } from "../../provider/core/errors.js";
 import { toState } from "../../provider/pulumi/state.js";
 
 describe("what goes into the state", () => {

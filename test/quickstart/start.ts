@@ -7,7 +7,7 @@
  */
 
 import { parseArgs } from "node:util";
-import { messageOf } from "../../provider/errors.js";
+import { messageOf } from "../../provider/core/errors.js";
 import { findProgram, installMissing, missingPackages } from "../sandbox/install.js";
 import { createSandbox } from "../sandbox/sandbox.js";
 import { show } from "./show.js";

@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { readdir, readFile, stat, writeFile } from "node:fs/promises";
-import { Unfinished } from "../../provider/lifecycle.js";
-import { storageMigration } from "../../provider/storage-migration/lifecycle.js";
+import { Unfinished } from "../../provider/core/lifecycle.js";
+import { storageMigration } from "../../provider/resources/storage-migration/lifecycle.js";
 import { LibvirtStage } from "../hypervisor/libvirt/stage.js";
 import { rawImage } from "../sandbox/disks.js";
 import { QmpProxy } from "../sandbox/qmp-proxy.js";

@@ -3,9 +3,9 @@
 import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
 import path from "node:path";
-import { domainDisk } from "../../provider/domain-disk/lifecycle.js";
-import type { Lifecycle, Properties } from "../../provider/lifecycle.js";
-import { storageMigration } from "../../provider/storage-migration/lifecycle.js";
+import type { Lifecycle, Properties } from "../../provider/core/lifecycle.js";
+import { domainDisk } from "../../provider/resources/domain-disk/lifecycle.js";
+import { storageMigration } from "../../provider/resources/storage-migration/lifecycle.js";
 import { created, onStage, Recorder } from "../storage-migration/stage.js";
 
 describe("a disk that was moved by hand", function () {

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { copyFile } from "node:fs/promises";
-import { Unfinished } from "../../provider/lifecycle.js";
+import { Unfinished } from "../../provider/core/lifecycle.js";
 import { run } from "../sandbox/command.js";
 import { rawImage, twoLayers } from "../sandbox/disks.js";
 import { QmpProxy } from "../sandbox/qmp-proxy.js";

@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { chmod } from "node:fs/promises";
 import path from "node:path";
-import type { Properties } from "../../provider/lifecycle.js";
-import { storageMigration } from "../../provider/storage-migration/lifecycle.js";
+import type { Properties } from "../../provider/core/lifecycle.js";
+import { storageMigration } from "../../provider/resources/storage-migration/lifecycle.js";
 import { struck } from "../hypervisor/libvirt/alone.js";
 import { LibvirtStage } from "../hypervisor/libvirt/stage.js";
 import { killSwitch } from "../hypervisor/libvirt/switch-processes.js";

@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { mkdir, readlink, rm, symlink } from "node:fs/promises";
-import type { Properties } from "../../provider/lifecycle.js";
-import { storageMigration } from "../../provider/storage-migration/lifecycle.js";
+import type { Properties } from "../../provider/core/lifecycle.js";
+import { storageMigration } from "../../provider/resources/storage-migration/lifecycle.js";
 import { type Move, onStage, Recorder, refusal } from "../storage-migration/stage.js";
 
 describe("a disk behind a link", function () {

@@ -5,7 +5,7 @@
 
 import path from "node:path";
 import { parseArgs } from "node:util";
-import { messageOf } from "../../provider/errors.js";
+import { messageOf } from "../../provider/core/errors.js";
 import { type KnownBroken, type Result, readKnownBroken } from "../known-broken.js";
 import { installMissing } from "../sandbox/install.js";
 import { nameOf, runSuite, testFiles } from "../suite.js";

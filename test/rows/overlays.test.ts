@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { copyFile, readdir, readFile, rename } from "node:fs/promises";
-import { Unfinished } from "../../provider/lifecycle.js";
-import { storageMigration } from "../../provider/storage-migration/lifecycle.js";
+import { Unfinished } from "../../provider/core/lifecycle.js";
+import { storageMigration } from "../../provider/resources/storage-migration/lifecycle.js";
 import { manifestsIn } from "../hypervisor/libvirt/alone.js";
 import { copyLayers, endSnapshot, makeSnapshot, precreate, snapshotArguments, writeInto } from "../mirrored-snapshot/scene.js";
 import { until } from "../sandbox/command.js";

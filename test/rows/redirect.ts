@@ -3,7 +3,7 @@
  * {@link againstVariable} names. So the rows of today run on a release of yesterday, without a second set of tests.
  */
 
-import { existsSync, realpathSync } from "node:fs";
+import { existsSync, readFileSync, realpathSync } from "node:fs";
 import Module from "node:module";
 import path from "node:path";
 
@@ -19,14 +19,22 @@ const named = process.env[againstVariable];
 // as the loader names its files: by another name each module would be there twice
 const other = named === undefined ? undefined : realpathSync(named);
 
+/** Where 0.1.0 had its files: today's place → the one then, both below provider/. */
+const moved: Readonly<Record<string, string>> = JSON.parse(readFileSync(path.resolve(__dirname, "../../../test/rows/moved.json"), "utf8"));
+
+function placeBefore(file: string): string {
+  return (moved[file.replace(/\.js$/, ".ts")] ?? file).replace(/\.ts$/, ".js");
+}
+
 if (other !== undefined) {
   const loader = Module as unknown as Loader;
   const resolve = loader._resolveFilename;
   loader._resolveFilename = (request, ...rest) => {
     const found = resolve.call(loader, request, ...rest);
     if (!found.startsWith(own)) return found;
-    const there = path.join(other, found.slice(own.length));
-    if (!existsSync(there)) throw new Error(`The build in ${other} has no ${found.slice(own.length)}: let the row use what both have.`);
+    const file = found.slice(own.length);
+    const there = [file, placeBefore(file)].map((name) => path.join(other, name)).find((name) => existsSync(name));
+    if (there === undefined) throw new Error(`The build in ${other} has no ${file}: let the row use what both have.`);
     return there;
   };
 }

@@ -6,8 +6,8 @@
 import assert from "node:assert/strict";
 import { readdir, readFile, readlink, rename, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { Unfinished } from "../../provider/lifecycle.js";
-import { storageMigration } from "../../provider/storage-migration/lifecycle.js";
+import { Unfinished } from "../../provider/core/lifecycle.js";
+import { storageMigration } from "../../provider/resources/storage-migration/lifecycle.js";
 import { run } from "../sandbox/command.js";
 import { oneLayer, rawImage } from "../sandbox/disks.js";
 import { QmpProxy } from "../sandbox/qmp-proxy.js";

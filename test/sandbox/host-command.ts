@@ -54,7 +54,7 @@ export class CommandCutter {
   }
 
   #line(): CutCommand | undefined {
-    // a layer's record is sent with all its lines, up to a dot (provider/image/layer-shell.ts)
+    // a layer's record is sent with all its lines, up to a dot (provider/storage/directory/layer-shell.ts)
     const isRecord = this.#script === "layer" && this.#rest.toString("latin1", 0, 7) === "record\n";
     const bytes = this.#take(isRecord ? /\n\.\n/ : /\n/);
     return bytes && { form: "line", text: bytes.toString().trimEnd(), bytes };

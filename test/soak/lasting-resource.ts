@@ -3,13 +3,13 @@
  * A real engine starts a new process for each operation; one that stays shows what it does not give back.
  */
 
-import type { Properties } from "../../provider/lifecycle.js";
+import type { Properties } from "../../provider/core/lifecycle.js";
 import { serveEngineLog } from "../engine/engine-log.js";
 import { ProviderProcess } from "../engine/provider-process.js";
 
 const type = "pulumi-nodejs:dynamic/livedisk:StorageMigration";
 const urn = `urn:pulumi:soak::livedisk-soak::${type}::web`;
-/** What the class of a program sends along (provider/storage-migration/resource.ts). */
+/** What the class of a program sends along (provider/resources/storage-migration/resource.ts). */
 const __provider = 'exports.handler = () => require("pulumi-livedisk/dynamic").providerFor("StorageMigration")';
 
 export class LastingResource implements AsyncDisposable {

@@ -2,7 +2,7 @@
 
 import { copyFile, mkdtemp, readdir, rm } from "node:fs/promises";
 import path from "node:path";
-import type { Properties } from "../../provider/lifecycle.js";
+import type { Properties } from "../../provider/core/lifecycle.js";
 import { chainOf, checkImage } from "../sandbox/check.js";
 import { oneLayer, twoLayers } from "../sandbox/disks.js";
 import { type Move, Stage } from "../storage-migration/stage.js";

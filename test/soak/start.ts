@@ -5,7 +5,7 @@
  */
 
 import { parseArgs } from "node:util";
-import { messageOf } from "../../provider/errors.js";
+import { messageOf } from "../../provider/core/errors.js";
 import { installMissing } from "../sandbox/install.js";
 import type { Level } from "./levels.js";
 import { type Figures, soak } from "./soak.js";

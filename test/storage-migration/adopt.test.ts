@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { cp, readdir, rm, stat, unlink } from "node:fs/promises";
-import { type Properties, Unfinished } from "../../provider/lifecycle.js";
-import { storageMigration } from "../../provider/storage-migration/lifecycle.js";
+import { type Properties, Unfinished } from "../../provider/core/lifecycle.js";
+import { storageMigration } from "../../provider/resources/storage-migration/lifecycle.js";
 import { chainOf } from "../sandbox/check.js";
 import { run } from "../sandbox/command.js";
 import { threeLayers } from "../sandbox/disks.js";

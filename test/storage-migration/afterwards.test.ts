@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { mkdir, readdir, readlink, symlink } from "node:fs/promises";
-import { storageMigration } from "../../provider/storage-migration/lifecycle.js";
+import { storageMigration } from "../../provider/resources/storage-migration/lifecycle.js";
 import { chainOf } from "../sandbox/check.js";
 import { oneLayer } from "../sandbox/disks.js";
 import { onStage, refusal } from "./stage.js";

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
-import { Unfinished } from "../../provider/lifecycle.js";
+import { Unfinished } from "../../provider/core/lifecycle.js";
 import { oneLayer } from "../sandbox/disks.js";
 import { QmpProxy } from "../sandbox/qmp-proxy.js";
 import { onStage } from "./stage.js";

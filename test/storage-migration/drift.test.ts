@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { mkdir, realpath, symlink } from "node:fs/promises";
-import type { Properties } from "../../provider/lifecycle.js";
-import { storageMigration } from "../../provider/storage-migration/lifecycle.js";
+import type { Properties } from "../../provider/core/lifecycle.js";
+import { storageMigration } from "../../provider/resources/storage-migration/lifecycle.js";
 import { created, onStage, Recorder } from "./stage.js";
 
 describe("a disk that was moved behind the resource's back", function () {

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { mkdir, readlink, symlink, unlink } from "node:fs/promises";
-import { storageMigration } from "../../provider/storage-migration/lifecycle.js";
+import { storageMigration } from "../../provider/resources/storage-migration/lifecycle.js";
 import { oneLayer } from "../sandbox/disks.js";
 import { onStage } from "./stage.js";
 

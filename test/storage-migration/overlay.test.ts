@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { mkdir, readdir, readlink, symlink } from "node:fs/promises";
-import type { Properties } from "../../provider/lifecycle.js";
+import type { Properties } from "../../provider/core/lifecycle.js";
 import { chainOf } from "../sandbox/check.js";
 import { run } from "../sandbox/command.js";
 import { oneLayer, threeLayers } from "../sandbox/disks.js";

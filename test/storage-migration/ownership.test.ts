@@ -3,11 +3,11 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { mkdir, readdir, readFile, unlink, utimes, writeFile } from "node:fs/promises";
-import { fileNames } from "../../provider/disk/names.js";
-import { domainDisk } from "../../provider/domain-disk/lifecycle.js";
-import { Unfinished } from "../../provider/lifecycle.js";
-import { newHolder } from "../../provider/migration/record/holder.js";
-import { storageMigration } from "../../provider/storage-migration/lifecycle.js";
+import { fileNames } from "../../provider/core/disk/names.js";
+import { Unfinished } from "../../provider/core/lifecycle.js";
+import { newHolder } from "../../provider/journal/holder.js";
+import { domainDisk } from "../../provider/resources/domain-disk/lifecycle.js";
+import { storageMigration } from "../../provider/resources/storage-migration/lifecycle.js";
 import { oneLayer } from "../sandbox/disks.js";
 import { snapshotOf } from "./snapshot.js";
 import { created, onStage, Recorder, refusal, stopAt } from "./stage.js";

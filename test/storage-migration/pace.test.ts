@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { readdir, readlink, stat } from "node:fs/promises";
 import path from "node:path";
-import type { Properties } from "../../provider/lifecycle.js";
-import { Unfinished } from "../../provider/lifecycle.js";
+import type { Properties } from "../../provider/core/lifecycle.js";
+import { Unfinished } from "../../provider/core/lifecycle.js";
 import { until } from "../sandbox/command.js";
 import { assertSentence, onStage, Recorder } from "./stage.js";
 

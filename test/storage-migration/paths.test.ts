@@ -5,7 +5,7 @@ import { existsSync } from "node:fs";
 import { mkdir, readdir, readlink, symlink } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
-import { storageMigration } from "../../provider/storage-migration/lifecycle.js";
+import { storageMigration } from "../../provider/resources/storage-migration/lifecycle.js";
 import { chainOf } from "../sandbox/check.js";
 import { run } from "../sandbox/command.js";
 import { type DiskOptions, twoLayers } from "../sandbox/disks.js";

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { open, readdir } from "node:fs/promises";
-import { Unfinished } from "../../provider/lifecycle.js";
+import { Unfinished } from "../../provider/core/lifecycle.js";
 import { run } from "../sandbox/command.js";
 import { oneLayer, rawImage } from "../sandbox/disks.js";
 import { QmpProxy } from "../sandbox/qmp-proxy.js";

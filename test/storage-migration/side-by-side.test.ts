@@ -2,9 +2,9 @@
 
 import assert from "node:assert/strict";
 import path from "node:path";
+import type { Run } from "../../provider/core/lifecycle.js";
 import { closeAllHosts } from "../../provider/host/connection.js";
-import type { Run } from "../../provider/lifecycle.js";
-import { storageMigration } from "../../provider/storage-migration/lifecycle.js";
+import { storageMigration } from "../../provider/resources/storage-migration/lifecycle.js";
 import { type HerdGuest, startHerd } from "../sandbox/herd.js";
 import { createSandbox, type Sandbox } from "../sandbox/sandbox.js";
 import { created, type Move, Recorder } from "./stage.js";

@@ -3,10 +3,10 @@
 import assert from "node:assert/strict";
 import { mkdir, realpath } from "node:fs/promises";
 import path from "node:path";
-import { isOurs } from "../../provider/errors.js";
+import { isOurs } from "../../provider/core/errors.js";
+import { type Lifecycle, type Properties, type Run, Unfinished } from "../../provider/core/lifecycle.js";
 import { closeAllHosts } from "../../provider/host/connection.js";
-import { type Lifecycle, type Properties, type Run, Unfinished } from "../../provider/lifecycle.js";
-import { storageMigration } from "../../provider/storage-migration/lifecycle.js";
+import { storageMigration } from "../../provider/resources/storage-migration/lifecycle.js";
 import { checkImage } from "../sandbox/check.js";
 import { until } from "../sandbox/command.js";
 import type { OtherImages } from "../sandbox/command-line.js";

@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { mkdir, readlink, symlink, unlink } from "node:fs/promises";
-import { Unfinished } from "../../provider/lifecycle.js";
-import { storageMigration } from "../../provider/storage-migration/lifecycle.js";
+import { Unfinished } from "../../provider/core/lifecycle.js";
+import { storageMigration } from "../../provider/resources/storage-migration/lifecycle.js";
 import { checkImage } from "../sandbox/check.js";
 import { longMirror } from "../sandbox/disks.js";
 import { onStage, Recorder, stopAt } from "./stage.js";

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { Unfinished } from "../../provider/lifecycle.js";
+import { Unfinished } from "../../provider/core/lifecycle.js";
 import { RottingStorage } from "../sandbox/rotting-storage.js";
 import { assertSentence, onStage, Recorder, stopAt } from "./stage.js";
 

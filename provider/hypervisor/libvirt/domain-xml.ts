@@ -1,6 +1,6 @@
 /** What a domain's XML says of its disks. Pure. @see https://libvirt.org/formatdomain.html#hard-drives-floppy-disks-cdroms */
 
-import { BugError } from "../../errors.js";
+import { BugError } from "../../core/errors.js";
 import type { Suspension } from "../hypervisor.js";
 import { suspensionIn } from "./suspension.js";
 import { all, child, type Element, parseXml } from "./xml.js";

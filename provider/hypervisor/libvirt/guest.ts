@@ -1,9 +1,9 @@
 /** One guest that libvirt manages. Every method is one step; what has to be true before it is the caller's observation. */
 
 import { setTimeout as pause } from "node:timers/promises";
-import type { Job } from "../../disk/job.js";
-import { diskKey, jobNamesOf } from "../../disk/names.js";
-import { BugError, UserError } from "../../errors.js";
+import type { Job } from "../../core/disk/job.js";
+import { diskKey, jobNamesOf } from "../../core/disk/names.js";
+import { BugError, UserError } from "../../core/errors.js";
 import type { Host } from "../../host/host.js";
 import { type Blocker, type ChainsView, type Guest, type GuestProcess, type GuestView, type ManagedGuest, shutOff } from "../hypervisor.js";
 import { blockersIn, sharingIn } from "./blockers.js";

@@ -1,7 +1,7 @@
 /** One look at the domains of a host, for everybody who asks together: one round trip to virsh, however many domains. */
 
 import { setImmediate } from "node:timers/promises";
-import { UnreachableError, UserError } from "../../errors.js";
+import { UnreachableError, UserError } from "../../core/errors.js";
 import { type Headers, type NamedImage, readHeaders } from "../../image/headers.js";
 import { DomainMissing, type GuestView } from "../hypervisor.js";
 import { type DomainXml, readDomain } from "./domain-xml.js";

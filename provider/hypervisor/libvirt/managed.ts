@@ -1,8 +1,8 @@
 /** The steps that only a guest of libvirt's has. */
 
-import type { Job } from "../../disk/job.js";
-import { diskKey, jobNames } from "../../disk/names.js";
-import { UserError } from "../../errors.js";
+import type { Job } from "../../core/disk/job.js";
+import { diskKey, jobNames } from "../../core/disk/names.js";
+import { UserError } from "../../core/errors.js";
 import type { Host } from "../../host/host.js";
 import { type MirrorOptions, mirrorBufferBytes } from "../block-steps.js";
 import type { Burdens, CopyTarget, GuestView, ImageFile, ManagedGuest } from "../hypervisor.js";

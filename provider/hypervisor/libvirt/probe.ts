@@ -1,6 +1,6 @@
 /** Whether a guest's QEMU may use a place: asked as its user, since libvirt opens no file for us. */
 
-import { UserError } from "../../errors.js";
+import { UserError } from "../../core/errors.js";
 import type { Host } from "../../host/host.js";
 
 /** Status 1: it may not. Only root can become another user; AppArmor and SELinux are libvirt's own to arrange. */

@@ -1,7 +1,7 @@
 /** Ends what a switch that was cut has left: a guest that is suspended. */
 
 import { setTimeout as pause } from "node:timers/promises";
-import { UserError } from "../../errors.js";
+import { UserError } from "../../core/errors.js";
 import { endLine } from "./suspension.js";
 import type { Virsh } from "./virsh.js";
 import type { Reply } from "./virsh-session.js";

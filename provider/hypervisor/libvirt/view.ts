@@ -1,8 +1,8 @@
 /** From what libvirt and the images' headers say to the disks of a guest. Pure. */
 
-import type { BackingChain, Layer } from "../../disk/chain.js";
-import type { Job, JobStatus } from "../../disk/job.js";
-import { diskKey, jobNames } from "../../disk/names.js";
+import type { BackingChain, Layer } from "../../core/disk/chain.js";
+import type { Job, JobStatus } from "../../core/disk/job.js";
+import { diskKey, jobNames } from "../../core/disk/names.js";
 import type { Headers } from "../../image/headers.js";
 import type { ImageHeader } from "../../image/qemu-img.js";
 import { type DiskView, type GuestView, type ImageView, shutOff } from "../hypervisor.js";

@@ -1,7 +1,7 @@
 /** One `virsh` that stays open on the host: lines of commands in, one reply for each out. */
 
 import { randomBytes } from "node:crypto";
-import { messageOf, UnreachableError } from "../../errors.js";
+import { messageOf, UnreachableError } from "../../core/errors.js";
 import { lineCost } from "../../host/conversation.js";
 import type { Conversation, Host } from "../../host/host.js";
 

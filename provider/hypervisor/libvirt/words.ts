@@ -1,6 +1,6 @@
 /** virsh's own quoting: commands are lines of words, and no text of a user's becomes anything but one word. */
 
-import { UserError } from "../../errors.js";
+import { UserError } from "../../core/errors.js";
 
 /**
  * One word of a virsh command. Within single quotes nothing is special (vshCommandStringGetArg() in tools/vsh.c, libvirt 9.0), and

@@ -1,7 +1,7 @@
 /** libvirt's XML as a tree of elements, and back. The only file that knows the parser. */
 
 import { XMLParser, XMLValidator } from "fast-xml-parser";
-import { BugError } from "../../errors.js";
+import { BugError } from "../../core/errors.js";
 
 export interface Element {
   name: string;

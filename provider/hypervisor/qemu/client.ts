@@ -2,7 +2,7 @@
 
 import type { Duplex } from "node:stream";
 import { z } from "zod";
-import { BugError, messageOf, OutcomeUnknownError, UnreachableError, UserError } from "../../errors.js";
+import { BugError, messageOf, OutcomeUnknownError, UnreachableError, UserError } from "../../core/errors.js";
 import { MessageCutter } from "./framing.js";
 import { isQuestion, type Message, readMessage, writeCommand } from "./messages.js";
 import { QmpRefusal } from "./refusal.js";

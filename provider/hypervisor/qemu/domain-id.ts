@@ -1,7 +1,7 @@
 /** Who a guest is. */
 
 import { createHash } from "node:crypto";
-import { BugError } from "../../errors.js";
+import { BugError } from "../../core/errors.js";
 import type { QmpSession } from "./client.js";
 import { uuid } from "./replies.js";
 import type { Way } from "./sessions.js";

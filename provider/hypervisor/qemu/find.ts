@@ -1,6 +1,6 @@
 /** From the user's name of a disk to the disk. */
 
-import { UserError } from "../../errors.js";
+import { UserError } from "../../core/errors.js";
 import type { ChainsView, DiskView, Guest } from "../hypervisor.js";
 
 /**

@@ -1,6 +1,6 @@
 /** Cuts what a monitor sends into messages. On bytes: a chunk may end within a character. */
 
-import { UnreachableError } from "../../errors.js";
+import { UnreachableError } from "../../core/errors.js";
 
 const newline = 0x0a;
 

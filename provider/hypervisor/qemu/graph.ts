@@ -1,6 +1,6 @@
 /** From QEMU's replies to the disks of a guest. Pure. */
 
-import type { BackingChain, Layer } from "../../disk/chain.js";
+import type { BackingChain, Layer } from "../../core/disk/chain.js";
 import type { DiskView, ImageView } from "../hypervisor.js";
 import { activeByGraph, activeCandidates, layersOf } from "./active-node.js";
 import { creationOf, formatOf } from "./creation.js";

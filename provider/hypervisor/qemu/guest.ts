@@ -1,8 +1,8 @@
 /** One guest over QMP. Every method is one step; what has to be true before it is the caller's observation. */
 
 import type { z } from "zod";
-import type { Job } from "../../disk/job.js";
-import { UserError } from "../../errors.js";
+import type { Job } from "../../core/disk/job.js";
+import { UserError } from "../../core/errors.js";
 import type { Host } from "../../host/host.js";
 import type { CollapseOptions, MirrorOptions, TargetOptions } from "../block-steps.js";
 import type { Blocker, ChainsView, Guest, GuestProcess, GuestView, ImageView } from "../hypervisor.js";

@@ -1,7 +1,7 @@
 /** One look at a guest, for everybody who asks together. */
 
 import { setImmediate } from "node:timers/promises";
-import type { Job } from "../../disk/job.js";
+import type { Job } from "../../core/disk/job.js";
 import type { ChainsView, GuestView } from "../hypervisor.js";
 import type { QmpSession } from "./client.js";
 import { domainIdOf } from "./domain-id.js";

@@ -1,6 +1,6 @@
 /** Why a monitor's socket could not be reached: the host is asked, no error text is read. */
 
-import { isKind, messageOf, UnreachableError, UserError } from "../../errors.js";
+import { isKind, messageOf, UnreachableError, UserError } from "../../core/errors.js";
 import type { Host } from "../../host/host.js";
 import { GuestNotRunning } from "../hypervisor.js";
 import { MonitorBusy } from "./client.js";

@@ -1,6 +1,6 @@
 /** QEMU heard a command and said no. */
 
-import { UserError } from "../../errors.js";
+import { UserError } from "../../core/errors.js";
 
 /**
  * Nothing has happened. Callers decide by {@link qmpClass}, or by the state looked at again: QEMU's texts differ between releases,

@@ -1,7 +1,7 @@
 /** What QEMU answers: only the fields that we read. Lenient, since every release adds some. @see QEMU QMP reference, block-core */
 
 import { z } from "zod";
-import { jobStatus } from "../../disk/job.js";
+import { jobStatus } from "../../core/disk/job.js";
 
 /** Of a command whose answer says only that it is done. */
 export const done = z.object({});

@@ -3,9 +3,9 @@
 import assert from "node:assert/strict";
 import { readdir } from "node:fs/promises";
 import path from "node:path";
-import { isOurs } from "../../../provider/errors.js";
-import { Unfinished } from "../../../provider/lifecycle.js";
-import { storageMigration } from "../../../provider/storage-migration/lifecycle.js";
+import { isOurs } from "../../../provider/core/errors.js";
+import { Unfinished } from "../../../provider/core/lifecycle.js";
+import { storageMigration } from "../../../provider/resources/storage-migration/lifecycle.js";
 import { until } from "../../sandbox/command.js";
 import { longMirror, oneLayer } from "../../sandbox/disks.js";
 import { Operator } from "../../sandbox/operator.js";

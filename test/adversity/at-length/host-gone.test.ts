@@ -3,9 +3,9 @@
 import assert from "node:assert/strict";
 import { readlink, symlink } from "node:fs/promises";
 import path from "node:path";
-import { isOurs } from "../../../provider/errors.js";
+import { isOurs } from "../../../provider/core/errors.js";
+import { type Properties, Unfinished } from "../../../provider/core/lifecycle.js";
 import { closeAllHosts } from "../../../provider/host/connection.js";
-import { type Properties, Unfinished } from "../../../provider/lifecycle.js";
 import { run, until } from "../../sandbox/command.js";
 import { longMirror } from "../../sandbox/disks.js";
 import { QmpProxy } from "../../sandbox/qmp-proxy.js";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { domainDisk } from "../../../provider/domain-disk/lifecycle.js";
-import { mirroredSnapshot } from "../../../provider/mirrored-snapshot/lifecycle.js";
+import { domainDisk } from "../../../provider/resources/domain-disk/lifecycle.js";
+import { mirroredSnapshot } from "../../../provider/resources/mirrored-snapshot/lifecycle.js";
 import { threeLayers } from "../../sandbox/disks.js";
 import { snapshotOf } from "../../storage-migration/snapshot.js";
 import { created, Recorder, refusal } from "../../storage-migration/stage.js";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { blockersIn } from "../../../provider/hypervisor/libvirt/blockers.js";
-import { storageMigration } from "../../../provider/storage-migration/lifecycle.js";
+import { storageMigration } from "../../../provider/resources/storage-migration/lifecycle.js";
 import { run, until } from "../../sandbox/command.js";
 import { mourn, watchOver } from "../../sandbox/processes.js";
 import { refusal } from "../../storage-migration/stage.js";

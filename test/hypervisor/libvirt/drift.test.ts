@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
-import { domainDisk } from "../../../provider/domain-disk/lifecycle.js";
-import { gone, type Properties } from "../../../provider/lifecycle.js";
+import { gone, type Properties } from "../../../provider/core/lifecycle.js";
+import { domainDisk } from "../../../provider/resources/domain-disk/lifecycle.js";
 import { run as program, until } from "../../sandbox/command.js";
 import { created, Recorder } from "../../storage-migration/stage.js";
 import { LibvirtStage } from "./stage.js";

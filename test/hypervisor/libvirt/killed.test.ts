@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import type { ChildProcess } from "node:child_process";
 import { readdir } from "node:fs/promises";
-import type { Properties } from "../../../provider/lifecycle.js";
-import { storageMigration } from "../../../provider/storage-migration/lifecycle.js";
+import type { Properties } from "../../../provider/core/lifecycle.js";
+import { storageMigration } from "../../../provider/resources/storage-migration/lifecycle.js";
 import { until } from "../../sandbox/command.js";
 import { mourn } from "../../sandbox/processes.js";
 import { created, Recorder } from "../../storage-migration/stage.js";

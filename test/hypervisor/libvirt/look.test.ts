@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { domainDisk } from "../../../provider/domain-disk/lifecycle.js";
 import { DomainMissing, type ImageView, shutOff } from "../../../provider/hypervisor/hypervisor.js";
-import { storageMigration } from "../../../provider/storage-migration/lifecycle.js";
+import { domainDisk } from "../../../provider/resources/domain-disk/lifecycle.js";
+import { storageMigration } from "../../../provider/resources/storage-migration/lifecycle.js";
 import { run } from "../../sandbox/command.js";
 import { refusal } from "../../storage-migration/stage.js";
 import { Bench, diskXml } from "./bench.js";

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { mkdir, writeFile } from "node:fs/promises";
-import { domainDisk } from "../../../provider/domain-disk/lifecycle.js";
+import { gone } from "../../../provider/core/lifecycle.js";
 import { closeAllHosts } from "../../../provider/host/connection.js";
-import { gone } from "../../../provider/lifecycle.js";
+import { domainDisk } from "../../../provider/resources/domain-disk/lifecycle.js";
 import { run } from "../../sandbox/command.js";
 import { fewAtATime } from "../../sandbox/turns.js";
 import { Recorder } from "../../storage-migration/stage.js";

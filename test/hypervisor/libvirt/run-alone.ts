@@ -1,7 +1,7 @@
 /** A create or delete in a process of its own, so that it can be killed: `run-alone.js create|delete <arguments as JSON>`. Says each line of progress. */
 
-import type { Run } from "../../../provider/lifecycle.js";
-import { storageMigration } from "../../../provider/storage-migration/lifecycle.js";
+import type { Run } from "../../../provider/core/lifecycle.js";
+import { storageMigration } from "../../../provider/resources/storage-migration/lifecycle.js";
 
 const said = (text: string) => process.stdout.write(`${text}\n`);
 const run: Run = {

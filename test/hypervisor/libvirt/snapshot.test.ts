@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { mkdir, readdir, stat, writeFile } from "node:fs/promises";
-import { storageMigration } from "../../../provider/storage-migration/lifecycle.js";
+import { storageMigration } from "../../../provider/resources/storage-migration/lifecycle.js";
 import { oneLayer, rawImage, twoLayers } from "../../sandbox/disks.js";
 import { Recorder } from "../../storage-migration/stage.js";
 import { LibvirtStage } from "./stage.js";

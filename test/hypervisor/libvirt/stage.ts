@@ -2,9 +2,9 @@
 
 import assert from "node:assert/strict";
 import path from "node:path";
+import type { Properties, Run } from "../../../provider/core/lifecycle.js";
 import { closeAllHosts } from "../../../provider/host/connection.js";
-import type { Properties, Run } from "../../../provider/lifecycle.js";
-import { storageMigration } from "../../../provider/storage-migration/lifecycle.js";
+import { storageMigration } from "../../../provider/resources/storage-migration/lifecycle.js";
 import { chainOf, checkImage } from "../../sandbox/check.js";
 import { type MountOptions, mountSmall } from "../../sandbox/file-systems.js";
 import { Libvirtd, type LibvirtdOptions } from "../../sandbox/libvirtd.js";

@@ -1,8 +1,8 @@
 /** A move that is asked to stop in its middle. */
 
 import assert from "node:assert/strict";
-import { type Properties, Unfinished } from "../../../provider/lifecycle.js";
-import { storageMigration } from "../../../provider/storage-migration/lifecycle.js";
+import { type Properties, Unfinished } from "../../../provider/core/lifecycle.js";
+import { storageMigration } from "../../../provider/resources/storage-migration/lifecycle.js";
 import { until } from "../../sandbox/command.js";
 import { created, Recorder } from "../../storage-migration/stage.js";
 import type { LibvirtStage } from "./stage.js";

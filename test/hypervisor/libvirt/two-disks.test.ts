@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { storageMigration } from "../../../provider/storage-migration/lifecycle.js";
+import { storageMigration } from "../../../provider/resources/storage-migration/lifecycle.js";
 import { twoLayers } from "../../sandbox/disks.js";
 import { refusal } from "../../storage-migration/stage.js";
 import { LibvirtStage } from "./stage.js";

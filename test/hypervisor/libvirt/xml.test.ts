@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { isKind } from "../../../provider/errors.js";
+import { isKind } from "../../../provider/core/errors.js";
 import { diskXmlAt } from "../../../provider/hypervisor/libvirt/disk-xml.js";
 import { readDomain } from "../../../provider/hypervisor/libvirt/domain-xml.js";
 import { type Element, escaped, parseXml, xmlText } from "../../../provider/hypervisor/libvirt/xml.js";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { setTimeout as pause } from "node:timers/promises";
 import { z } from "zod";
-import { isKind } from "../../../provider/errors.js";
+import { isKind } from "../../../provider/core/errors.js";
 import { MonitorBusy, type Patience, QmpSession } from "../../../provider/hypervisor/qemu/client.js";
 import { QmpRefusal } from "../../../provider/hypervisor/qemu/refusal.js";
 import { LocalHost } from "./local-host.js";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { isKind } from "../../../provider/errors.js";
+import { isKind } from "../../../provider/core/errors.js";
 import { MessageCutter, maxMessageBytes } from "../../../provider/hypervisor/qemu/framing.js";
 import { readMessage } from "../../../provider/hypervisor/qemu/messages.js";
 

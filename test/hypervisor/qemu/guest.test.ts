@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { stat, symlink } from "node:fs/promises";
-import { isKind } from "../../../provider/errors.js";
+import { isKind } from "../../../provider/core/errors.js";
 import { findDisk } from "../../../provider/hypervisor/qemu/find.js";
 import { openGuest } from "../../../provider/hypervisor/qemu/guest.js";
 import { QmpRefusal } from "../../../provider/hypervisor/qemu/refusal.js";

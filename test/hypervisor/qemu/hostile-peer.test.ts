@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import type { Socket } from "node:net";
-import { isKind, isOurs } from "../../../provider/errors.js";
+import { isKind, isOurs } from "../../../provider/core/errors.js";
 import { QmpSession } from "../../../provider/hypervisor/qemu/client.js";
 import { drives, nodes } from "../../../provider/hypervisor/qemu/replies.js";
 import { LocalHost } from "./local-host.js";

@@ -1,7 +1,7 @@
 /** The steps of a mirror, as a move takes them. */
 
 import assert from "node:assert/strict";
-import type { JobStatus } from "../../../provider/disk/job.js";
+import type { JobStatus } from "../../../provider/core/disk/job.js";
 import type { Guest, GuestView, ImageView } from "../../../provider/hypervisor/hypervisor.js";
 import { run, until } from "../../sandbox/command.js";
 import type { Workbench } from "./bare-guest.js";

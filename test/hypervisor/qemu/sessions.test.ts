@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { chmod, rm, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { isKind } from "../../../provider/errors.js";
+import { isKind } from "../../../provider/core/errors.js";
 import { GuestNotRunning } from "../../../provider/hypervisor/hypervisor.js";
 import { MonitorBusy, QmpSession } from "../../../provider/hypervisor/qemu/client.js";
 import { openGuest } from "../../../provider/hypervisor/qemu/guest.js";

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { mirrorArguments } from "../../../provider/hypervisor/qemu/node-options.js";
-import { Pace } from "../../../provider/image/pace.js";
+import { Pace } from "../../../provider/storage/directory/pace.js";
 
 const mebibyte = 2 ** 20;
 

@@ -1,0 +1,69 @@
+/** What create, update and delete are: the one loop, with the resource's claim on its disks around it. */
+
+import { directoryOf } from "../../core/disk/paths.js";
+import { messageOf, UserError } from "../../core/errors.js";
+import { type Properties, Unfinished } from "../../core/lifecycle.js";
+import { readSmallFile } from "../../host/files.js";
+import { parseSnapshotManifest } from "../../journal/snapshot-manifest.js";
+import { isSnapshotText } from "../../journal/snapshot-mark.js";
+import { claim, disclaim } from "../../reconciler/claims.js";
+import { Outcome } from "../shared/outcome.js";
+import { settleSnapshot } from "./loop.js";
+import { find, observe } from "./observe.js";
+import { outputsOf } from "./report.js";
+import type { Seen, SnapshotSite } from "./site.js";
+
+/** The snapshot is there afterwards, and mirrored. @throws Unfinished if something of it was begun */
+export async function make(site: SnapshotSite, inputs: Properties, id?: string): Promise<{ id: string; outputs: Properties }> {
+  const { view, found } = await find(site);
+  for (const { disk, qdev } of found) claim(view.domainId, qdev, site.run.urn, disk);
+  const name = id ?? `${view.domainId}/${found.map(({ qdev }) => qdev).join(",")}`;
+  try {
+    const seen = await settleSnapshot(site, "mirror", new Outcome());
+    return { id: name, outputs: { ...inputs, ...outputsOf(site, seen) } };
+  } catch (thrown) {
+    const seen = await observe(site).catch(() => undefined);
+    const begun = id !== undefined || !seen || seen.disks.some(({ manifest }) => manifest !== undefined);
+    if (!begun) throw thrown;
+    throw new Unfinished(name, { ...inputs, ...(seen ? outputsOf(site, seen) : {}) }, withCurrent(thrown, seen));
+  }
+}
+
+/** The message repeats where a boot must find each disk. */
+function withCurrent(thrown: unknown, seen: Seen | undefined): Error {
+  const cause = thrown instanceof Error ? thrown : new Error(messageOf(thrown));
+  const places = seen?.disks.map(({ disk, manifest, active }) => `${disk} at ${manifest?.current ?? active.named}`);
+  if (!places || cause.message.includes("current")) return cause;
+  return Object.assign(cause, { message: `${cause.message} current: ${places.join(", ")}.` });
+}
+
+/** The snapshot has ended as asked afterwards; with one that is not there nothing is done. */
+export async function end(site: SnapshotSite, ending: "pivot" | "abort"): Promise<void> {
+  const { view, found } = await find(site);
+  for (const { disk, qdev } of found) claim(view.domainId, qdev, site.run.urn, disk);
+  const outcome = new Outcome();
+  await settleSnapshot(site, ending, outcome);
+  for (const { disk, qdev } of found) {
+    const { pauseMs } = outcome.tell(disk) ?? {};
+    if (pauseMs !== undefined) site.run.say("info", `${disk} pivoted; its I/O waited for ${pauseMs} ms.`);
+    disclaim(view.domainId, qdev, site.run.urn);
+  }
+}
+
+const list = `for place do for found in "$place"/lm-????????.manifest.json; do [ -e "$found" ] && printf '%s\\0' "$found"; done; done; :`;
+
+/** @throws UserError if the guest does not run and its snapshot lies on the host: it can only be ended while the guest runs */
+export async function snapshotLeftOnHost(site: SnapshotSite, domainId: string): Promise<void> {
+  const places = new Set(site.disks.flatMap(({ file, mirror }) => [directoryOf(file), directoryOf(mirror)]));
+  const { stdout } = await site.host.run(list, [...places]);
+  for (const path of stdout.split("\0").filter((name) => name !== "")) {
+    const text = await readSmallFile(site.host, path);
+    if (text === undefined || !isSnapshotText(text)) continue;
+    const { disk, current, file, ...manifest } = parseSnapshotManifest(text, path);
+    if (manifest.domainId !== domainId || !site.disks.some((wanted) => wanted.file === file.path)) continue;
+    throw new UserError(
+      `Unable to end the mirrored snapshot of ${disk} of ${site.guest.name} on ${site.host.name}: its guest does not run, and ${path} tells of a snapshot that is not ended. ` +
+        `Nothing was touched; current: ${current}. Start the guest from there, then run again.`,
+    );
+  }
+}

@@ -1,0 +1,129 @@
+/** The chain on which a mirror will stand after the pivot: found through its own header, and compared with what it is a copy of. */
+
+import { isDeepStrictEqual } from "node:util";
+import { isFile, sameFile } from "../../core/disk/chain.js";
+import { directoryOf, within } from "../../core/disk/paths.js";
+import { type FileStat, realPath, statFiles } from "../../host/files.js";
+import { compareImages } from "../../image/compare.js";
+import { imageInfo } from "../../image/qemu-img.js";
+import { wordsOf } from "../shared/complaint.js";
+import { type RecordedDisk, refusal, type SnapshotSite } from "./site.js";
+
+/** A copied layer, and the layer that it must be the same as. */
+interface CopiedLayer {
+  path: string;
+  format: string;
+  source: { path: string; format: string };
+}
+
+/** What was compared. The first of the chain is what the mirror stands on. */
+export interface CopiedChain {
+  top: { path: string; format: string };
+  layers: readonly CopiedLayer[];
+  identities: readonly (FileStat | undefined)[];
+}
+
+/**
+ * Every copied layer holds what its source holds, for a guest, and all below it too.
+ * @throws UserError if a layer is missing, differs, or leads back to the source
+ */
+export async function checkCopiedChain(site: SnapshotSite, disk: RecordedDisk): Promise<CopiedChain> {
+  const layers = await copiedLayers(site, disk);
+  const identities = await identitiesOf(site, layers);
+  for (const layer of layers) await compare(site, disk, layer);
+  const chain = { top: await topOf(disk), layers, identities };
+  await checkUntouched(site, disk, chain);
+  return chain;
+}
+
+/** Nobody has written to a copy since it was compared, and by the mirror's name a boot will find the mirror. */
+export async function checkUntouched(site: SnapshotSite, disk: RecordedDisk, { layers, identities }: CopiedChain): Promise<void> {
+  const { mirror } = disk.manifest;
+  const [there] = await statFiles(site.host, [mirror.path], "follow");
+  if (!there || !mirror.is || !isFile(there, mirror.is))
+    throw refused(site, disk)(
+      `${mirror.path} is not the file any more that the guest's writes go to`,
+      "Put it back under its name, then run again.",
+    );
+  const now = await identitiesOf(site, layers);
+  const changed = layers.findIndex((_, index) => !isDeepStrictEqual(now[index], identities[index]));
+  if (changed >= 0) throw refused(site, disk)(`somebody writes to ${layers[changed]?.path}`, "Let the copy end, then run again.");
+}
+
+function identitiesOf(site: SnapshotSite, layers: readonly CopiedLayer[]): Promise<(FileStat | undefined)[]> {
+  return statFiles(
+    site.host,
+    layers.map(({ path }) => path),
+    "follow",
+  );
+}
+
+async function topOf({ manifest }: RecordedDisk): Promise<CopiedChain["top"]> {
+  const { path, backing } = manifest.mirror;
+  return { path: within(directoryOf(path), backing.name), format: backing.format };
+}
+
+/** From the mirror down, by the headers, beside the guest's own chain below `file`; down to `keepBase`, or to a layer outside the source's directory. */
+async function copiedLayers(site: SnapshotSite, disk: RecordedDisk): Promise<CopiedLayer[]> {
+  const { image, active, manifest } = disk;
+  const refuse = refused(site, disk);
+  const sources = image.chain.slice(1).map(({ path, format }) => ({ path: within(active.directory, path), format }));
+  const home = await realPath(site.host, directoryOf(manifest.former.path));
+  const layers: CopiedLayer[] = [];
+  let next: { path: string; format: string } | undefined = await topOf(disk);
+  for (const source of sources) {
+    if (!next)
+      throw refuse(
+        `the copied chain ends at ${layers.at(-1)?.path ?? manifest.mirror.path}, and ${source.path} has no copy`,
+        "Copy what is missing.",
+      );
+    const verdict = await placeOf(site, disk, { ...next, source }, home);
+    if (verdict === "shared") return layers;
+    layers.push({ ...next, source });
+    next = await below(site, next);
+  }
+  if (next) throw refuse(`the copied chain goes on to ${next.path}, where the source's has ended`, "Copy the chain anew.");
+  return layers;
+}
+
+/** Whether a layer is a copy, or one that both chains may share. */
+async function placeOf(site: SnapshotSite, disk: RecordedDisk, { path, source }: CopiedLayer, home: string): Promise<"copy" | "shared"> {
+  const refuse = refused(site, disk);
+  const { keepBase } = site.options;
+  const [copy, itself, kept] = await statFiles(site.host, [path, source.path, keepBase ?? path], "follow");
+  if (!copy)
+    throw refuse(`there is no ${path}, where a copy of ${source.path} must be`, `Copy it there: cp ${source.path} ${directoryOf(path)}/.`);
+  if (keepBase !== undefined && kept && sameFile(kept, copy)) return "shared";
+  const isItself = itself !== undefined && sameFile(copy, itself);
+  if (!isItself && (await realPath(site.host, directoryOf(path))) !== home) return "copy";
+  if (isItself && (await realPath(site.host, directoryOf(source.path))) !== home) return "shared";
+  const advice = `Copy ${source.path} beside the mirror, or, if it may stay where it is, make the snapshot with it as keepBase.`;
+  throw refuse(`the mirror's chain leads back into the source's directory, to ${path}`, advice);
+}
+
+/** What the layer's own header names, in the place that QEMU would look for it. */
+async function below(site: SnapshotSite, layer: { path: string; format: string }): Promise<{ path: string; format: string } | undefined> {
+  const { backingPath, backingFormat } = await imageInfo(site.host, layer.path, layer.format);
+  if (backingPath === undefined) return undefined;
+  return { path: backingPath, format: backingFormat ?? (await imageInfo(site.host, backingPath)).format };
+}
+
+/** Past the page cache: a fresh copy would else be compared from the host's memory. */
+async function compare(site: SnapshotSite, disk: RecordedDisk, { path, format, source }: CopiedLayer): Promise<void> {
+  const refuse = refused(site, disk);
+  site.run.progress(`${disk.disk} comparing ${path} with its source`);
+  const watch = { stop: site.run.stop, stallSeconds: site.options.stallSeconds };
+  const again = "Copy it anew, then run again.";
+  const unable = (cause: unknown) => {
+    throw refuse(`${path} could not be compared with ${source.path} (${wordsOf(cause)})`, again, cause);
+  };
+  const verdict = await compareImages(site.host, source, { path, format }, "past-the-cache", watch).catch(unable);
+  if (verdict !== "same") throw refuse(`the copy ${path} differs from ${source.path} (${verdict.differs})`, again);
+}
+
+/** Nothing is lost by a refusal: the snapshot lasts, and the guest writes to both files. */
+export function refused(site: SnapshotSite, { disk, manifest }: RecordedDisk) {
+  const left = `The snapshot lasts, and the guest writes to both files; current: ${manifest.current}.`;
+  return (why: string, advice: string, cause?: unknown) =>
+    refusal(site, "pivot", disk)(why, advice, { left, ...(cause === undefined ? {} : { cause }) });
+}

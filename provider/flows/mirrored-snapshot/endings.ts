@@ -1,0 +1,77 @@
+/** The ends of a snapshot: taken back before it was taken, dropped by an abort, tidied after a pivot, set back where a pivot never happened. */
+
+import { isFile } from "../../core/disk/chain.js";
+import { type DiskKey, jobNames, nodeNames } from "../../core/disk/names.js";
+import { renameWithoutReplacing, statFiles } from "../../host/files.js";
+import type { GuestView } from "../../hypervisor/hypervisor.js";
+import { overlayContent } from "../../image/overlay.js";
+import { removeSnapshotRecords, writeSnapshotRecords } from "../../journal/snapshot-records.js";
+import { removeOurs } from "./files.js";
+import { type RecordedDisk, refusal, type Seen, type SnapshotSite } from "./site.js";
+
+/** Our nodes of copied chains; those that a disk stands on cannot be closed, and stay. */
+export function copiedNodes(view: Pick<GuestView, "nodes">, key: DiskKey): string[] {
+  const first = nodeNames.copied(key, 0).slice(0, -1);
+  return view.nodes.flatMap(({ name }) => (name.startsWith(first) && !name.endsWith("-file") ? [name] : []));
+}
+
+/** Before the snapshot: nothing of the guest has changed, and nothing of ours stays. Every line of it may be done twice. */
+export async function clear(site: SnapshotSite, disk: RecordedDisk): Promise<void> {
+  const { file, mirror } = disk.manifest;
+  await close(site, disk, [nodeNames.probe(disk.key), file.node]);
+  const [there] = await statFiles(site.host, [file.path], "keep-links");
+  const holdsWrites = there && file.is && isFile(there, file.is) && (await overlayContent(site.host, file.path)) === "holds-writes";
+  if (!holdsWrites) await removeOurs(site, disk, file);
+  await removeOurs(site, disk, mirror);
+  await removeSnapshotRecords(site.host, disk.key, disk.manifest, "file");
+}
+
+/** The abort: the mirror goes, the overlay stays with the guest on it. */
+export async function drop(site: SnapshotSite, { view }: Seen, disk: RecordedDisk): Promise<void> {
+  const { file, mirror } = disk.manifest;
+  await close(site, disk, [mirror.node]);
+  await site.guest.closeNodes(copiedNodes(view, disk.key));
+  const left = await removeOurs(site, disk, mirror);
+  await removeSnapshotRecords(site.host, disk.key, disk.manifest, "file");
+  const leftover = left === "left" ? ` ${mirror.path} stays, since it was there before; what it holds is of no use.` : "";
+  site.run.say("warning", `${disk.disk} of ${site.guest.name} stays on ${file.path}: a boot must use that.${leftover}`);
+}
+
+/** After the pivot: the former chain is closed, and the overlay has a name by which no boot finds it. */
+export async function tidy(site: SnapshotSite, { view }: Seen, disk: RecordedDisk): Promise<void> {
+  const { manifest, key } = disk;
+  const job = view.jobs.find(({ id }) => id === jobNames.mirror(key));
+  if (job?.status === "concluded") await site.guest.dismiss(job.id);
+  const left = await site.guest.closeNodes(manifest.formerNodes.filter((node) => node !== disk.image.activeNode));
+  for (const { node, why } of left) site.run.say("info", `${disk.disk}: the node ${node} stays open (${why}).`);
+  await putAway(site, disk);
+  await removeSnapshotRecords(site.host, key, manifest, "mirror");
+  const stale = `${manifest.quarantine} is what ${manifest.file.path} was, and may be deleted.`;
+  site.run.say("warning", `${disk.disk} of ${site.guest.name} runs on ${manifest.mirror.path}: a boot must use that. ${stale}`);
+}
+
+/** The pivot renamed it. If QEMU ended in the middle of it, it still has its old name: nobody has it open, so it is renamed now. */
+async function putAway(site: SnapshotSite, { manifest }: RecordedDisk): Promise<void> {
+  const { file, quarantine } = manifest;
+  const [byName] = await statFiles(site.host, [file.path], "keep-links");
+  if (byName && file.is && isFile(byName, file.is)) await renameWithoutReplacing(site.host, file.path, quarantine);
+}
+
+/** A pivot was written down, and then the guest was not let go: `file` is right, and must be found again. */
+export async function setBack(site: SnapshotSite, disk: RecordedDisk): Promise<void> {
+  const { file, quarantine } = disk.manifest;
+  const [byName, away] = await statFiles(site.host, [file.path, quarantine], "keep-links");
+  if (!byName && away && file.is && isFile(away, file.is)) await renameWithoutReplacing(site.host, quarantine, file.path);
+  const { switched: _, ...before } = { ...disk.manifest, current: file.path };
+  await writeSnapshotRecords(site.host, disk.key, before);
+}
+
+/** A node that stays open has its file in use: then the file must stay too. */
+async function close(site: SnapshotSite, { disk, manifest }: RecordedDisk, nodes: readonly string[]): Promise<void> {
+  const [left] = await site.guest.closeNodes(nodes);
+  if (!left) return;
+  const advice = "Look with `query-named-block-nodes` at what uses it, then run again.";
+  throw refusal(site, "end the mirrored snapshot of", disk)(`QEMU keeps its node ${left.node} (${left.why})`, advice, {
+    left: `The guest runs on; current: ${manifest.current}.`,
+  });
+}

@@ -1,0 +1,79 @@
+/** The two files of a snapshot: made under our own name, written down by what they are, and only then given theirs. */
+
+import { isFile } from "../../core/disk/chain.js";
+import { fileNames } from "../../core/disk/names.js";
+import { directoryOf, within } from "../../core/disk/paths.js";
+import { BugError } from "../../core/errors.js";
+import { removeFile, renameWithoutReplacing, statFiles } from "../../host/files.js";
+import { overlayContent } from "../../image/overlay.js";
+import { createImage } from "../../image/qemu-img.js";
+import type { Part } from "../../journal/snapshot-manifest.js";
+import { writeSnapshotRecords } from "../../journal/snapshot-records.js";
+import { type RecordedDisk, refusal, type SnapshotSite } from "./site.js";
+
+/** Makes what is to be made here and is not there yet. */
+export async function makeFiles(site: SnapshotSite, disk: RecordedDisk): Promise<void> {
+  const { file, mirror } = disk.manifest;
+  for (const part of [file, mirror]) {
+    if ((await standing(site, part)) === "ours") continue;
+    if (part.made === "here") await makeFile(site, disk, part);
+    else throw replaced(site, disk, part);
+  }
+}
+
+/** The mirror's file without anything of an earlier mirror in it: a mirror that was cut has written only part of what it should. */
+export async function emptyMirror(site: SnapshotSite, disk: RecordedDisk): Promise<void> {
+  const { mirror } = disk.manifest;
+  const stands = await standing(site, mirror);
+  if (stands === "another") throw replaced(site, disk, mirror);
+  if (stands === "ours" && (await overlayContent(site.host, mirror.path)) === "empty") return;
+  if (stands === "ours") await removeFile(site.host, mirror.path);
+  await makeFile(site, disk, mirror);
+}
+
+/** Removes a file of the snapshot if we made it and it is still that one. */
+export async function removeOurs(site: SnapshotSite, disk: RecordedDisk, part: Part): Promise<"removed" | "left"> {
+  await removeFile(site.host, newborn(disk, part));
+  if (part.made === "before" || (await standing(site, part)) === "another") return "left";
+  await removeFile(site.host, part.path);
+  return "removed";
+}
+
+async function standing(site: SnapshotSite, { path, is }: Part): Promise<"ours" | "absent" | "another"> {
+  const [there] = await statFiles(site.host, [path], "keep-links");
+  if (!there) return "absent";
+  return is && isFile(there, is) ? "ours" : "another";
+}
+
+async function makeFile(site: SnapshotSite, disk: RecordedDisk, part: Part): Promise<void> {
+  const path = newborn(disk, part);
+  const { manifest, key } = disk;
+  if ((await standing(site, part)) !== "absent") throw replaced(site, disk, part);
+  await removeFile(site.host, path);
+  const { backing, creation: options } = part;
+  await createImage(site.host, {
+    path,
+    format: "qcow2",
+    options,
+    virtualBytes: manifest.virtualBytes,
+    backing,
+    like: manifest.former.path,
+  });
+  const [made] = await statFiles(site.host, [path], "keep-links");
+  if (!made) throw new BugError(`${path} was made and is not there.`);
+  part.is = { dev: made.dev, ino: made.ino };
+  await writeSnapshotRecords(site.host, key, manifest);
+  await renameWithoutReplacing(site.host, path, part.path);
+}
+
+function newborn({ key }: RecordedDisk, { path }: Part): string {
+  return within(directoryOf(path), fileNames.newborn(key));
+}
+
+function replaced(site: SnapshotSite, { disk, manifest }: RecordedDisk, { path }: Part): Error {
+  const why = `${path} is not the file that the snapshot was begun with`;
+  const left = `The guest runs on; current: ${manifest.current}.`;
+  return refusal(site, "go on with the mirrored snapshot of", disk)(why, "Put that file back, or take the other away, then run again.", {
+    left,
+  });
+}

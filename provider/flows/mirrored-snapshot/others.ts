@@ -1,0 +1,16 @@
+/** A mirrored snapshot's half of migration/steps/others.ts: the same check, in its own words. */
+
+import { checkOthers, type Refusing } from "../move/steps/others.js";
+import { refusal, type SeenDisk, type SnapshotSite } from "./site.js";
+
+/** Before each job, and right before the pivot. @throws UserError if another has an active image open, or the guest is migrating */
+export function checkDisks(site: SnapshotSite, verb: string, disks: readonly SeenDisk[]): Promise<void> {
+  const refusing: Refusing<SeenDisk> = {
+    refuse: ({ disk, manifest }, why, advice) => {
+      const left = manifest ? `The guest's disk stays on ${manifest.current}, which is current.` : "Nothing was touched.";
+      return refusal(site, verb, disk)(why, advice, { left });
+    },
+    sharing: "refused",
+  };
+  return checkOthers(site, disks, refusing);
+}

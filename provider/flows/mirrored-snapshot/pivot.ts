@@ -1,0 +1,66 @@
+/** The pivot of all disks: each mirror gets its copied chain, then all switch or none. */
+
+import { jobNames, nodeNames } from "../../core/disk/names.js";
+import { BugError, isKind } from "../../core/errors.js";
+import { type SnapshotManifest, snapshotManifestText } from "../../journal/snapshot-manifest.js";
+import { manifestPaths } from "../../journal/snapshot-records.js";
+import { openEnded } from "../move/turns.js";
+import { wordsOf } from "../shared/complaint.js";
+import type { Outcome } from "../shared/outcome.js";
+import { type RecordTurn, switchDisks, type Turn } from "../shared/switch.js";
+import { checkChains } from "./chain-check.js";
+import { type CopiedChain, checkCopiedChain, checkUntouched, refused } from "./copied-chain.js";
+import { copiedNodes } from "./endings.js";
+import { checkDisks } from "./others.js";
+import type { RecordedDisk, Seen, SnapshotSite } from "./site.js";
+import { borrowedBacking, optionsOf } from "./taking.js";
+
+export async function pivot(site: SnapshotSite, seen: Seen, disks: readonly RecordedDisk[], outcome: Outcome): Promise<void> {
+  const chains: { disk: RecordedDisk; chain: CopiedChain }[] = [];
+  for (const disk of disks) chains.push({ disk, chain: await checkCopiedChain(site, disk) });
+  for (const { disk, chain } of chains) await moveOntoCopies(site, seen, disk, chain);
+  for (const { disk, chain } of chains) await checkUntouched(site, disk, chain);
+  await checkDisks(site, "pivot the mirrored snapshot of", disks);
+  await checkChains(site, disks, "file", "pivot");
+  await switchDisks(site, disks.map(pivotTurn), undefined, outcome);
+}
+
+/** What an earlier run left open is closed first: the copies may have been made anew since. */
+async function moveOntoCopies(site: SnapshotSite, { view }: Seen, disk: RecordedDisk, { top }: CopiedChain): Promise<void> {
+  const { mirror } = disk.manifest;
+  const target = optionsOf(disk, mirror.path);
+  const open = copiedNodes(view, disk.key);
+  if (open.length > 0) await site.guest.reopenOn(mirror.node, { ...target, backing: await borrowedBacking(site, disk) });
+  const stay = new Set((await site.guest.closeNodes(open)).map(({ node }) => node));
+  const node = freeCopiedName(disk, stay);
+  try {
+    await site.guest.openLayer(node, optionsOf(disk, top.path, top.format));
+    await site.guest.reopenOn(mirror.node, { ...target, backing: node });
+  } catch (cause) {
+    if (!isKind(cause, "user")) throw cause;
+    const why = `its QEMU cannot let ${mirror.path} stand on ${top.path} (${wordsOf(cause)})`;
+    throw refused(site, disk)(why, "Let the guest's QEMU read the copies, then run again.", cause);
+  }
+}
+
+/** A disk that pivoted before stands on such a node. */
+function freeCopiedName({ key }: RecordedDisk, taken: ReadonlySet<string>): string {
+  for (let number = 0; ; number++) if (!taken.has(nodeNames.copied(key, number))) return nodeNames.copied(key, number);
+}
+
+function pivotTurn({ disk, key, manifest }: RecordedDisk): Turn {
+  const { file, mirror, quarantine } = manifest;
+  if (!mirror.is) throw new BugError(`The mirror ${mirror.path} is ready, but what it is was never written down.`);
+  const after: SnapshotManifest = { ...manifest, current: mirror.path, switched: { ...mirror.is, sizeBytes: 0, modified: "" } };
+  const paths = manifestPaths(manifest, key);
+  const turn = (path: string): RecordTurn => ({
+    path,
+    now: snapshotManifestText(manifest),
+    next: openEnded(snapshotManifestText(after)),
+  });
+  return {
+    ...{ disk, key, jobId: jobNames.mirror(key), source: file.path, target: mirror.path },
+    records: [turn(paths.file), turn(paths.mirror)],
+    stale: { active: file.path, quarantine, standIn: "none" },
+  };
+}

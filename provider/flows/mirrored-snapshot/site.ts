@@ -1,0 +1,50 @@
+/** Where a mirrored snapshot takes place, and all that was seen of it. */
+
+import type { DiskKey } from "../../core/disk/names.js";
+import { BugError } from "../../core/errors.js";
+import type { GuestView, ImageView } from "../../hypervisor/hypervisor.js";
+import type { SnapshotManifest } from "../../journal/snapshot-manifest.js";
+import { complaint } from "../shared/complaint.js";
+import type { Site } from "../shared/site.js";
+import type { SeenPhase } from "./observation.js";
+import type { SnapshotDisk } from "./snapshot-xml.js";
+
+export interface SnapshotSite extends Site {
+  disks: readonly SnapshotDisk[];
+  reuseExternal: boolean;
+}
+
+/** One disk with all that was seen of it. */
+export interface SeenDisk extends SeenPhase {
+  key: DiskKey;
+  qdev: string;
+  image: ImageView;
+  /** The active image: as QEMU names it made absolute, and the directory of that name, links followed. */
+  active: { named: string; directory: string };
+  /** What the arguments say of it. */
+  wanted: SnapshotDisk;
+  manifest?: SnapshotManifest;
+}
+
+/** One observation of all disks of a snapshot. */
+export interface Seen {
+  view: GuestView;
+  disks: SeenDisk[];
+}
+
+/** A disk whose snapshot is written down. */
+export interface RecordedDisk extends SeenDisk {
+  manifest: SnapshotManifest;
+}
+
+export function recorded(disk: SeenDisk): RecordedDisk {
+  const { manifest } = disk;
+  if (!manifest) throw new BugError(`A step was chosen for ${disk.disk} that needs its manifest.`);
+  return { ...disk, manifest };
+}
+
+/** A refusal in one phrase. `left` is what stays as it is; by default nothing was touched. */
+export function refusal(site: SnapshotSite, verb: string, disk: string) {
+  return (why: string, advice: string, more: { left?: string; cause?: unknown } = {}) =>
+    complaint(site, { verb, disk, why, advice, ...more });
+}

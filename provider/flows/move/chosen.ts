@@ -1,0 +1,29 @@
+/** The disks that a step is about, with what it needs of them. Pure. */
+
+import { BugError } from "../../core/errors.js";
+import type { Manifest } from "../../journal/manifest.js";
+import type { Seen, SeenDisk } from "../shared/site.js";
+
+export function one(seen: Seen, disk: string): SeenDisk {
+  const found = seen.disks.find((candidate) => candidate.disk === disk);
+  if (!found) throw new BugError(`A step was chosen for ${disk}, which was not observed.`);
+  return found;
+}
+
+export function of(seen: Seen, disks: readonly string[]): SeenDisk[] {
+  return disks.map((disk) => one(seen, disk));
+}
+
+export function manifestOf({ disk, manifest }: SeenDisk): Manifest {
+  if (!manifest) throw new BugError(`A step was chosen for ${disk} that needs its manifest.`);
+  return manifest;
+}
+
+export function written(disk: SeenDisk): SeenDisk & { manifest: Manifest } {
+  return { ...disk, manifest: manifestOf(disk) };
+}
+
+/** The jobs that the disks' phases tell of. */
+export function jobsOf(disks: readonly SeenDisk[]): { jobId: string }[] {
+  return disks.flatMap(({ seen }) => ("job" in seen ? [{ jobId: seen.job.id }] : []));
+}

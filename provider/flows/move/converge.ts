@@ -1,0 +1,106 @@
+/** What create, update and delete of a resource are: the one loop, with the resource's claim on its disks around it. */
+
+import { baseName } from "../../core/disk/paths.js";
+import { isKind, messageOf, UserError } from "../../core/errors.js";
+import { findDisk } from "../../hypervisor/qemu/find.js";
+import type { Manifest } from "../../journal/manifest.js";
+import { readRecords } from "../../journal/records.js";
+import { claim, disclaim } from "../../reconciler/claims.js";
+import { Outcome } from "../shared/outcome.js";
+import type { Seen, Site } from "../shared/site.js";
+import { type HeldPlaces, withPlacesLocked } from "./locked.js";
+import { observe } from "./look/observe.js";
+import { moveDisks } from "./loop.js";
+import type { Goal } from "./plan.js";
+
+export interface Converged {
+  seen: Seen;
+  outcome: Outcome;
+}
+
+/** A move that stopped after something was begun: the state must remember the resource, so that the next `up` goes on. */
+export class HalfWay extends Error {
+  constructor(
+    override readonly cause: Error,
+    /** What the host shows now; undefined when the guest does not answer. */
+    readonly seen: Seen | undefined,
+    /** What is written down of the moves; none where the host does not answer either. */
+    readonly recorded: readonly Manifest[],
+    readonly outcome: Outcome,
+  ) {
+    super(cause.message, { cause });
+  }
+}
+
+/** @throws HalfWay if something was begun and a manifest lies on the host afterwards, or if that cannot be seen */
+export async function converge(site: Site, disks: readonly string[], goal: Goal): Promise<Converged> {
+  await claimAll(site, disks);
+  return withPlacesLocked(site, disks, (places) => underLock(site, places, goal));
+}
+
+async function underLock(site: Site, places: HeldPlaces, goal: Goal): Promise<Converged> {
+  const { disks } = places;
+  const outcome = new Outcome();
+  try {
+    return { seen: await moveDisks(site, places, goal, outcome), outcome };
+  } catch (thrown) {
+    const cause = thrown instanceof Error ? thrown : new Error(messageOf(thrown));
+    const seen = await observe(site, disks).catch(() => undefined);
+    // a guest that ended in the middle cannot be asked, but what is written down says where it must boot from
+    const recorded = await recordedAt(site, places).catch(() => undefined);
+    if (recorded?.length === 0) throw cause;
+    throw new HalfWay(withCurrent(cause, seen, recorded ?? []), seen, recorded ?? [], outcome);
+  }
+}
+
+async function recordedAt(site: Site, { all }: HeldPlaces): Promise<Manifest[]> {
+  const records = await Promise.all(all.map(({ key, directories }) => readRecords(site.host, key, directories)));
+  return records.flatMap((found) => (found === undefined ? [] : [found.manifest]));
+}
+
+/** The message repeats where a boot must find each disk, and says what to do. */
+function withCurrent(cause: Error, seen: Seen | undefined, recorded: readonly Manifest[]): Error {
+  if (recorded.length === 0) return cause;
+  const { message } = cause;
+  const places = message.includes("current") ? "" : ` current: ${recorded.map(({ disk, current }) => `${disk} at ${current}`).join(", ")}.`;
+  const start = seen === undefined && places !== "" ? " If the guest does not run, start it from there." : "";
+  const again = start !== "" || !/\brun (`pulumi up`|again)/i.test(message) ? " Then run `pulumi up` again: it goes on." : "";
+  return Object.assign(cause, { message: `${message}${places}${start}${again}` });
+}
+
+async function claimAll(site: Site, disks: readonly string[]): Promise<void> {
+  const view = await site.guest.look();
+  for (const disk of disks) claim(view.domainId, (await findDisk(site.guest, view, disk)).qdev, site.run.urn, disk);
+}
+
+/** Gives the disks free, so that another resource of the same run may own them. */
+export async function release(site: Site, disks: readonly string[]): Promise<void> {
+  const view = await site.guest.look();
+  for (const disk of disks) disclaim(view.domainId, (await findDisk(site.guest, view, disk)).qdev, site.run.urn);
+}
+
+/** Names of all disks of the guest that hold an image which can be moved: what `disks` is when it is left out. */
+export async function allImages(site: Site): Promise<string[]> {
+  const { disks } = await site.guest.look();
+  const images = disks.filter(({ medium, qdev }) => medium.kind === "image" && !medium.readOnly && !isFirmware(qdev));
+  const names = images.map(({ names, qdev }) => names.find((name) => !name.includes("/")) ?? qdev);
+  if (names.length === 0)
+    throw new UserError(`${baseName(site.guest.name)} on ${site.host.name} has no disk with an image that can be moved.`);
+  return names;
+}
+
+/** The machine's own flash, where UEFI keeps its variables, is no disk of the guest (hw/i386/pc_sysfw.c, QEMU 7.2). */
+function isFirmware(qdev: string): boolean {
+  return qdev.startsWith("/machine/system.flash");
+}
+
+/** Whether the guest itself cannot be looked at, while its host answers: it is stopped, or its monitor is busy. */
+export async function guestIsSilent(site: Site, thrown: unknown): Promise<"silent" | "host-is-silent"> {
+  if (!isKind(thrown, "user") && !isKind(thrown, "unreachable")) throw thrown;
+  try {
+    await site.host.run(":");
+    return "silent";
+  } catch {
+    return "host-is-silent";
+  }
+}

@@ -1,0 +1,255 @@
+/** From the evidence of one look to where a disk's move stands. */
+
+import { type FileIdentity, isFile, isUnchanged } from "../../../core/disk/chain.js";
+import type { Job } from "../../../core/disk/job.js";
+import { jobNames, jobNamesOf } from "../../../core/disk/names.js";
+import { baseName } from "../../../core/disk/paths.js";
+import { impossible } from "../../../core/errors.js";
+import { type FileStat, statFiles } from "../../../host/files.js";
+import { readHeaders } from "../../../image/headers.js";
+import { currentStanding, frozenFormat, type Manifest, type MovedLayer, pathOf, type Standing } from "../../../journal/manifest.js";
+import { type LayerState, layerStates } from "../../../storage/directory/sidecar.js";
+import { expectedChain, foreignTop, liveChain } from "../../shared/live-chain.js";
+import type { Viewpoint } from "../../shared/site.js";
+import type { Phase } from "./observation.js";
+import { type Evidence, type FilesNow, filesNow, isOpenByUs, standingOf } from "./standing.js";
+
+export async function phaseOf(evidence: Evidence): Promise<{ standing: Standing; seen: Phase }> {
+  const { view, key, records } = evidence;
+  const now = await filesNow(evidence);
+  const standing = await standingOf(evidence, now);
+  if (standing === "elsewhere") return { standing: "former", seen: await strayed(evidence) };
+  const misread = misreadAs(evidence, standing);
+  if (misread) return { standing, seen: { phase: "contradiction", why: misread } };
+  const ours = jobNamesOf(key);
+  const { source, destination, overlay } = records.manifest;
+  const ends = [destination.target, ...(overlay ? [overlay.landing, source.active] : [])];
+  const job = view.jobs.find(({ id, target = destination.target }) => ours.includes(id) && ends.includes(target));
+  const runs = job !== undefined && job.status !== "concluded";
+  if (runs) return { standing, seen: phaseOfJob(evidence, job, standing) };
+  // set back before the ended job is looked at: the guest writes where it is, and a boot must find that
+  // through libvirt the guest is suspended until its pivot is seen: where it runs is right, even if a copy went on after the switch was called off
+  const sureOf = evidence.site.guest.managed ? ({ phase: "not-let-go" } as const) : undefined;
+  if (isAhead(records.manifest, standing)) return { standing, seen: sureOf ?? neverLetGo(records.manifest, now) };
+  if (records.further && currentStanding(records.manifest) === standing) return { standing, seen: { phase: "not-let-go" } };
+  if (isBehind(records.manifest, standing)) return { standing, seen: sureOf ?? neverWritten(evidence, standing) };
+  return { standing, seen: job ? { phase: "ended", job } : await phaseAtRest(evidence, standing, now) };
+}
+
+/** A guest that was started from the right image, as one of another format: it sees another disk, and spoils what it writes to. */
+function misreadAs({ image, named, records }: Evidence, standing: Standing): string | undefined {
+  const { manifest } = records;
+  if (!manifest.overlay) return undefined;
+  const expected = standing === "overlay" || standing === "target" ? "qcow2" : frozenFormat(manifest);
+  const { format } = image.chain[0];
+  if (format === expected) return undefined;
+  return `the guest has ${named} open as ${format}, which is a ${expected} image: what it reads there is not its disk. Stop the guest and start it from there as ${expected}`;
+}
+
+/** Whether the guest runs on an image that comes after the one that `current` names. */
+function isBehind(manifest: Manifest, standing: Standing): boolean {
+  const written = currentStanding(manifest);
+  return standing === "target" ? written === "former" || written === "overlay" : standing === "landing" && written !== "landing";
+}
+
+/**
+ * A switch that is not written down, or on one side only. Our own job has ended on that image, or was about to when the other side was
+ * written: then it holds all, and is written down now. A guest that was started from there by hand may lack what was written elsewhere.
+ */
+function neverWritten(evidence: Evidence, standing: Standing): Phase {
+  const { manifest, further } = evidence.records;
+  if (isOpenByUs(evidence, standing) || (further && currentStanding(further) === standing)) return { phase: "not-let-go" };
+  const why =
+    `the guest runs on ${pathOf(manifest, standing)}, but no switch to that is recorded: ${manifest.current} holds every write, and what was ` +
+    `written there last may be missing here. Stop the guest and start it from ${manifest.current}`;
+  return { phase: "contradiction", why };
+}
+
+/** Whether `current` names what comes after the image on which the guest still runs. The freeze is written down before it is done. */
+function isAhead(manifest: Manifest, standing: Standing): boolean {
+  const written = currentStanding(manifest);
+  if (manifest.overlay && standing === "former") return false;
+  if (standing === "overlay") return written !== "overlay";
+  return standing === "former" ? written === "target" : standing === "target" && written === "landing";
+}
+
+function phaseOfJob({ key, records }: Evidence, job: Job, standing: Standing): Phase {
+  // a pull changes no path that a boot must find: it has nothing to write down, and is let go at once
+  const written = job.type === "stream" || isWritten(records.manifest, job.id === jobNames.mirror(key) ? "mirror" : "commit", standing);
+  const seen = phaseOfMirror(job, written ? "destination" : "source");
+  if (job.id === jobNames.mirror(key)) return seen;
+  const folds = standing === "overlay";
+  if (seen.phase === "mirroring") return { phase: folds ? "folding" : "collapsing", job };
+  return seen.phase === "ready" ? { phase: folds ? "fold-ready" : "collapse-ready", job } : seen;
+}
+
+/** Whether the end of a job is written down: a mirror's, or that of a commit from the image on which the guest stands. */
+function isWritten(manifest: Manifest, kind: "mirror" | "commit", standing: Standing): boolean {
+  const written = currentStanding(manifest);
+  if (kind === "mirror") return written === "target";
+  return standing === "overlay" ? written === "former" && manifest.overlay?.committed === "source" : written === "landing";
+}
+
+/** A mirror, and any job that has a source, a destination and a `ready` as a mirror has; `current` is the side that a boot must find. */
+export function phaseOfMirror(job: Job, current: "source" | "destination") {
+  switch (job.status) {
+    case "pending":
+      return { phase: "pending", job, current } as const;
+    case "ready":
+      return { phase: "ready", job } as const;
+    case "concluded":
+      return { phase: "ended", job } as const;
+    case "standby":
+      return { phase: job.ioStatus === "ok" ? "ready" : "stalled", job } as const;
+    case "paused":
+      return { phase: "stalled", job } as const;
+    case "waiting":
+    case "aborting":
+    case "null":
+      return { phase: "turning", job } as const;
+    default:
+      return { phase: "mirroring", job } as const;
+  }
+}
+
+async function phaseAtRest(evidence: Evidence, standing: Standing, now: FilesNow): Promise<Phase> {
+  const { manifest } = evidence.records;
+  const other = await otherDirectory(evidence.site, manifest);
+  if (other && (standing === "former" || standing === "overlay")) return { phase: "astray", why: other };
+  if (manifest.overlay) return phaseOfSnapshot(evidence, manifest.overlay, standing, now);
+  if (standing === "target") return { phase: "switched" };
+  if (evidence.records.sides === "source") return { phase: "recorded" };
+  return phaseOfLayers(evidence, manifest.layers);
+}
+
+/** Where the destination's storage is not mounted, nothing may be copied into what lies below. */
+async function otherDirectory({ host }: Viewpoint, { destination: { directory, ino } }: Manifest): Promise<string | undefined> {
+  const [there] = await statFiles(host, [directory], "follow");
+  if (ino === undefined || there?.ino === ino) return undefined;
+  return (
+    `${directory} is ${there ? "another directory than" : "not there, but was"} when the move began. Mount its storage again. ` +
+    "If that is gone for good, destroy the resource, which undoes the move at the source"
+  );
+}
+
+type Overlay = NonNullable<Manifest["overlay"]>;
+
+async function phaseOfSnapshot(evidence: Evidence, overlay: Overlay, standing: Standing, now: FilesNow): Promise<Phase> {
+  const { records } = evidence;
+  const { manifest } = records;
+  switch (standing) {
+    case "former":
+      return phaseOnFormer(manifest, overlay, records.sides, now);
+    case "overlay":
+      return manifest.layers[0]?.source === manifest.source.active ? phaseOfLayers(evidence, manifest.layers) : { phase: "frozen" };
+    case "target":
+      return phaseOnTarget(evidence, overlay);
+    case "landing":
+      return { phase: "switched" };
+    default:
+      return impossible(standing);
+  }
+}
+
+/** Before the freeze, or after the overlay was committed down. A guest that was booted from the frozen image instead is neither. */
+function phaseOnFormer(manifest: Manifest, overlay: Overlay, sides: "both" | "source" | "destination", now: FilesNow): Phase {
+  if (overlay.committed === "source") return { phase: "folded" };
+  const written = now.overlay !== undefined && overlay.made !== undefined && now.overlay.sizeBytes !== overlay.made.sizeBytes;
+  if (written) {
+    const why =
+      `the guest runs on ${manifest.source.active}, which was frozen; what it wrote since then is in ${overlay.path}, and is missing here. ` +
+      `Stop the guest and start it from ${manifest.current}`;
+    return { phase: "contradiction", why };
+  }
+  return sides === "source" ? { phase: "recorded" } : { phase: "unfrozen" };
+}
+
+/**
+ * The chain is to be shortened, or it is as it shall be. After a pull QEMU's chain alone does not tell that: a guest that was started with
+ * another one than its image's own, and an image whose header could not be written when the pull ended (stream_prepare() in
+ * block/stream.c, QEMU 7.2), need the copied layer at the next boot.
+ */
+async function phaseOnTarget({ site, image, records }: Evidence, { collapse, landing }: Overlay): Promise<Phase> {
+  if (collapse === "none") return { phase: "switched" };
+  const isLanding = (path = "") => baseName(path) === baseName(landing);
+  if (collapse === "commit" || image.chain.some(({ path }) => isLanding(path))) return { phase: "pivoted" };
+  const { target } = records.manifest.destination;
+  const [header = { why: "it was not asked" }] = await readHeaders(site.host, [{ path: target, format: "qcow2" }], "single layers");
+  if ("why" in header) {
+    const why = `the header of ${target} cannot be read (${header.why}), so it is not known whether ${landing} is needed`;
+    return { phase: "contradiction", why };
+  }
+  if (!isLanding(header[0]?.backingName)) return { phase: "switched" };
+  const why = `the guest runs without ${landing}, which ${target} still names in its header. Stop the guest, and start it from ${target} as that header has it`;
+  return { phase: "contradiction", why };
+}
+
+/**
+ * No job that runs, and the guest is not where `current` says: it was never let go there, if that image is as it was in `pending`,
+ * and the former one still has its name or the one that the switch gave it.
+ */
+function neverLetGo(manifest: Manifest, now: FilesNow): Phase {
+  const formerThere = [now.former, now.away].some((found) => found !== undefined && isFile(found, manifest.source));
+  const found = now[currentStanding(manifest)];
+  const asItWas = found !== undefined && manifest.switched !== undefined && isUnchanged(found, manifest.switched);
+  if (formerThere && asItWas) return { phase: "not-let-go" };
+  const why =
+    `the guest does not run on ${manifest.current}, but its switch to that is recorded, and ` +
+    `${formerThere ? `${manifest.current} was written to since` : `${manifest.source.active} does not have its name any more`}. ` +
+    "Both sides may hold writes that the other lacks. Compare them, keep both, and take away the manifests of the side that is wrong";
+  return { phase: "contradiction", why };
+}
+
+async function phaseOfLayers({ site, key }: Evidence, layers: readonly MovedLayer[]): Promise<Phase> {
+  const changed = await changedLayer(site, layers);
+  if (changed) return { phase: "contradiction", why: changed };
+  const states = await layerStates(
+    site.host,
+    layers.map(({ destination }) => destination),
+    key,
+  );
+  // the base first: a copy's own header names the layer below it
+  const missing = layers.findLastIndex((layer, index) => layer.coming === "copy" && !isInPlace(site, layer, states[index]));
+  const layer = layers[missing];
+  return layer ? { phase: "copying", layer } : { phase: "copied" };
+}
+
+/** Finished and ours; with `verify` also compared, and since then as it was. */
+function isInPlace({ options }: Viewpoint, { compared }: MovedLayer, state: LayerState | undefined): boolean {
+  if (state?.state !== "ours") return false;
+  return options.verify === "none" || (compared !== undefined && isUnchanged(state.layer, compared));
+}
+
+/** A frozen file whose identity has changed stops everything. */
+async function changedLayer(site: Viewpoint, layers: readonly MovedLayer[]): Promise<string | undefined> {
+  const stats = (paths: string[]) => statFiles(site.host, paths, "follow");
+  const sources = await stats(layers.map(({ source }) => source));
+  const destinations = await stats(layers.map(({ destination }) => destination));
+  for (const [index, layer] of layers.entries()) {
+    if (!unchanged(sources[index], layer.identity)) return frozenChanged(layer.source, layer.destination);
+    if (layer.adopted && !unchanged(destinations[index], layer.adopted)) return frozenChanged(layer.destination, layer.source);
+  }
+  return undefined;
+}
+
+function unchanged(found: FileStat | undefined, recorded: FileIdentity): boolean {
+  return found !== undefined && isUnchanged(found, recorded);
+}
+
+function frozenChanged(changed: string, twin: string): string {
+  return `${changed} has changed since the move began, although it is a layer that nobody may write to; its twin is ${twin}. Find out who wrote to it; destroying the resource undoes the move`;
+}
+
+/** The active image is none of the move's; perhaps one of the move's is right below it. */
+async function strayed({ site, process, image, named, records: { manifest } }: Evidence): Promise<Phase> {
+  const goes = `a move from ${pathOf(manifest, "former")} to ${manifest.destination.active} was begun and not ended`;
+  const live = await liveChain(site.host, image, await process());
+  const images: readonly Standing[] = manifest.overlay ? ["landing", "target", "overlay", "former"] : ["target", "former"];
+  const chains = images.map((standing) => expectedChain(manifest, standing));
+  const foreign = await foreignTop(site.host, live, chains, manifest.current);
+  if (foreign !== undefined) return { phase: "contradiction", why: `it runs on ${named}, but ${goes}: ${foreign}`, foreignTop: named };
+  const why =
+    `it runs on ${named}, but ${goes}. ` +
+    `If somebody moved the disk by hand, take away ${baseName(manifest.destination.active)} and the manifests of that move by hand too`;
+  return { phase: "contradiction", why };
+}

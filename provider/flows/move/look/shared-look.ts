@@ -1,0 +1,91 @@
+/**
+ * Reads that come together share one look: an engine asks for a few resources at a time, and one look at a guest shows all of its disks.
+ * For reports only: what acts looks anew, and ends what was shared before.
+ */
+
+import type { Host } from "../../../host/host.js";
+import { remembering } from "../../../host/remembering.js";
+import type { Guest } from "../../../hypervisor/hypervisor.js";
+import type { Seen, Site, Viewpoint } from "../../shared/site.js";
+import { tellSuspended } from "../managed/suspended.js";
+import { observe } from "./observe.js";
+
+/** So long after the last answer the next read still comes together with it. */
+const gapSeconds = 2;
+/** So old may a report be at most. */
+const keptSeconds = 20;
+
+const looks = new WeakMap<Host, SharedLook>();
+
+/** As `observe`; what it says of disks without an unfinished move may be some seconds old. Who asks a second time wants to know anew. */
+export async function observeForReport(site: Site, disks: readonly string[]): Promise<Seen> {
+  const asker = JSON.stringify([site.run.urn, site.guest.name, site.destination, disks]);
+  const known = looks.get(site.host);
+  const shared = known?.isFor(asker) ? known : new SharedLook(site.host);
+  looks.set(site.host, shared);
+  const seen = await shared.during(asker, () => observe(shared.from(site), disks));
+  tellSuspended(site, seen.view);
+  // jobs were not asked for, and what is under way goes on
+  return seen.disks.some(({ manifest }) => manifest !== undefined) ? observe(site, disks) : seen;
+}
+
+/** Called by whoever is about to change something, and again when it is done. */
+export function endSharedLook(host: Host): void {
+  looks.delete(host);
+}
+
+class SharedLook {
+  private readonly host: Host;
+  private readonly guests = new Map<string, Viewpoint["guest"]>();
+  private readonly asked = new Set<string>();
+  private readonly begunAt = performance.now();
+  private lastAt = this.begunAt;
+  private underWay = 0;
+
+  constructor(host: Host) {
+    this.host = remembering(host);
+  }
+
+  isFor(asker: string): boolean {
+    const now = performance.now();
+    const isRecent = this.underWay > 0 || now - this.lastAt < 1000 * gapSeconds;
+    return isRecent && now - this.begunAt < 1000 * keptSeconds && !this.asked.has(asker);
+  }
+
+  async during<T>(asker: string, read: () => Promise<T>): Promise<T> {
+    this.asked.add(asker);
+    this.underWay++;
+    try {
+      return await read();
+    } finally {
+      this.underWay--;
+      this.lastAt = performance.now();
+    }
+  }
+
+  from({ guest, destination, options }: Site): Viewpoint {
+    const address = JSON.stringify([guest.managed?.uri, guest.name]);
+    const known = this.guests.get(address) ?? lookedAtOnce(guest.forReport ?? guest);
+    this.guests.set(address, known);
+    return { host: this.host, guest: known, options, ...(destination === undefined ? {} : { destination }) };
+  }
+}
+
+/** The guest, asked everything once; and nothing about jobs, which only a move that was begun makes interesting. */
+function lookedAtOnce(guest: Guest): Viewpoint["guest"] {
+  return {
+    name: guest.name,
+    ...(guest.managed && { managed: guest.managed }),
+    look: once(async () => ({ jobs: [], ...(await guest.lookAtChains()) })),
+    serials: once((qdevs: readonly string[]) => guest.serials(qdevs)),
+    process: once(() => guest.process()),
+  };
+}
+
+function once<A extends unknown[], T>(ask: (...args: A) => Promise<T>): (...args: A) => Promise<T> {
+  let answer: Promise<T> | undefined;
+  return (...args) => {
+    answer ??= ask(...args);
+    return answer;
+  };
+}

@@ -1,0 +1,100 @@
+/** Which of the images that a manifest names takes the guest's writes. */
+
+import { isFile, sameFile } from "../../../core/disk/chain.js";
+import { type DiskKey, standInNames } from "../../../core/disk/names.js";
+import { baseName, directoryOf, within } from "../../../core/disk/paths.js";
+import { type FileStat, realPath, statFiles } from "../../../host/files.js";
+import type { GuestProcess, GuestView, ImageView } from "../../../hypervisor/hypervisor.js";
+import { imagesOf, type Manifest, type Standing, standings } from "../../../journal/manifest.js";
+import type { Records } from "../../../journal/records.js";
+import type { Viewpoint } from "../../shared/site.js";
+
+/** All that one look has shown of a disk whose move is written down. */
+export interface Evidence {
+  site: Viewpoint;
+  view: GuestView;
+  process: () => Promise<GuestProcess | undefined>;
+  image: ImageView;
+  /** The active image as QEMU names it, made absolute. */
+  named: string;
+  key: DiskKey;
+  records: Records;
+}
+
+/** What lies now under the names that the manifest knows; `away`: under the former image's name in quarantine. */
+export type FilesNow = Partial<Record<Standing | "away", FileStat | undefined>>;
+
+export async function filesNow({ site, records }: Evidence): Promise<FilesNow> {
+  const { manifest } = records;
+  const named = Object.entries({ ...imagesOf(manifest), away: manifest.quarantine });
+  const paths = named.map(([, path]) => path);
+  const found = await statFiles(site.host, paths, "follow");
+  return Object.fromEntries(named.map(([name], index) => [name, found[index]]));
+}
+
+/**
+ * Our node names tell as long as it is the QEMU in which we opened them: it knows what it has open, whatever the names on the host
+ * lead to by now. So does the node that took the guest's writes then. Any other node is told by the file that QEMU has open under it:
+ * somebody else's overlay is none of ours, and nothing is concluded from our nodes beside it.
+ */
+export async function standingOf(evidence: Evidence, now: FilesNow): Promise<Standing | "elsewhere"> {
+  const { image, view, records } = evidence;
+  const { written } = records.manifest;
+  const nodes = nodesOf(records.manifest);
+  const active = standings.find((standing) => nodes[standing] === image.activeNode);
+  if (active) return active;
+  const opened = Object.values(nodes);
+  if (!view.nodes.some(({ name }) => opened.includes(name))) return standingByFile(evidence, now, standings);
+  if (written) return written.node === image.activeNode ? written.image : "elsewhere";
+  if (await isRenamedFormer(evidence, now)) return "former";
+  return standingByFile(evidence, now, ["former", "overlay"]);
+}
+
+/** Whether it is the QEMU in which we opened that image, as the one that takes the guest's writes: only the end of our job made it that. */
+export function isOpenByUs({ image, records }: Evidence, standing: Standing): boolean {
+  return nodesOf(records.manifest)[standing] === image.activeNode;
+}
+
+function nodesOf({ destination, overlay }: Manifest): Partial<Record<Standing, string>> {
+  if (!overlay) return { target: destination.node };
+  return { overlay: overlay.node, target: destination.node, landing: overlay.landingNode };
+}
+
+/** @param among of which images the name cannot lead astray: a link that a cut switch has re-pointed leads from the former image to the target */
+async function standingByFile(
+  { site, process, named, records }: Evidence,
+  now: FilesNow,
+  among: readonly Standing[],
+): Promise<Standing | "elsewhere"> {
+  const [active] = await statFiles(site.host, [named], "follow");
+  const open = (await process())?.openFiles;
+  if (!active || (open && !open.has(`${active.dev}:${active.ino}`))) return "elsewhere";
+  const known = among.find((standing) => {
+    const file = now[standing];
+    return file !== undefined && sameFile(file, active) && isOurs(records.manifest, standing, file);
+  });
+  return known ?? "elsewhere";
+}
+
+/**
+ * Of a manifest of 0.1.0, which names no node: QEMU still calls the former image as it was called before a switch that was cut, and
+ * finds it no more under that name, because the switch has renamed it or re-pointed the link.
+ */
+async function isRenamedFormer({ site, process, named, records }: Evidence, now: FilesNow): Promise<boolean> {
+  const { source, quarantine, link } = records.manifest;
+  const name = baseName(source.active);
+  const real = within(await realPath(site.host, directoryOf(named)), baseName(named));
+  const isItsName = [named, real].includes(source.active) || (link !== undefined && named === within(link.path, name));
+  const there = [now.former, now.away].find((found) => found !== undefined && isFile(found, source));
+  if (!isItsName || !there) return false;
+  const [active, standIn] = await statFiles(site.host, [named, standInNames(quarantine).empty], "follow");
+  const leadsAway = active === undefined || [standIn, now.target].some((file) => file !== undefined && sameFile(file, active));
+  const open = (await process())?.openFiles;
+  return leadsAway && (open === undefined || open.has(`${there.dev}:${there.ino}`));
+}
+
+/** A name of ours with another file under it is no image of ours. The landed copy's own record is its sidecar, so its name is enough. */
+function isOurs({ source, destination, overlay }: Manifest, standing: Standing, file: FileStat): boolean {
+  const recorded = { former: source, overlay: overlay?.made, target: destination.file, landing: file }[standing];
+  return recorded !== undefined && isFile(file, recorded);
+}

@@ -1,0 +1,92 @@
+/** The mirror of a guest that libvirt manages: the same files as QMP's, made by libvirt's own copy (design 3.5). */
+
+import { fileNames } from "../../../core/disk/names.js";
+import { directoryOf, within } from "../../../core/disk/paths.js";
+import { BugError } from "../../../core/errors.js";
+import { renameWithoutReplacing, statFiles, writeFileAtomically } from "../../../host/files.js";
+import { type ManagedGuest, shutOff } from "../../../hypervisor/hypervisor.js";
+import type { Manifest } from "../../../journal/manifest.js";
+import { writeRecords } from "../../../journal/records.js";
+import { complaint, wordsOf } from "../../shared/complaint.js";
+import type { Outcome } from "../../shared/outcome.js";
+import type { SeenDisk, Site } from "../../shared/site.js";
+import { removeTarget } from "../steps/mirroring.js";
+
+/** Onto an empty target, with the whole copied chain below it. What a mirror that ended left there is made anew. */
+export async function startManagedCopy(site: Site, managed: ManagedGuest, disk: SeenDisk, manifest: Manifest): Promise<void> {
+  if ((await site.guest.look()).status === shutOff) {
+    const left = `It boots from ${manifest.source.active}, which is current; the copied layers are kept.`;
+    throw complaint(site, {
+      verb: "move",
+      disk: disk.disk,
+      why: "its domain is shut off",
+      left,
+      advice: "Start it, then run `pulumi up` again.",
+    });
+  }
+  await removeTarget(site, disk, manifest);
+  await makeEmptyTarget(site, disk, manifest);
+  const { layers, destination } = manifest;
+  const moved = layers.map(({ destination: path, format }) => ({ path, format }));
+  const staying = disk.image.chain
+    .slice(1 + layers.length)
+    .map(({ path, format }) => ({ path: within(directoryOf(disk.active.named), path), format }));
+  const target = { path: destination.target, format: disk.image.creation.format, below: [...moved, ...staying] };
+  try {
+    await managed.startCopy(disk.qdev, target, site.options);
+  } catch (cause) {
+    const left = `The guest runs on ${manifest.source.active}, which is current; the copied layers are kept.`;
+    throw complaint(site, {
+      verb: "move",
+      disk: disk.disk,
+      why: wordsOf(cause),
+      left,
+      advice: "Mend what it says, then run `pulumi up` again.",
+      cause,
+    });
+  }
+}
+
+/**
+ * libvirt makes the image, with its own creation options, in a file that is there already if that is empty
+ * (qemuDomainBlockCopyValidateMirror(), 9.0), and keeps its inode: so what is ours is written down before it has its name.
+ */
+async function makeEmptyTarget(site: Site, disk: SeenDisk, manifest: Manifest): Promise<void> {
+  const path = within(manifest.destination.directory, fileNames.newborn(disk.key));
+  await writeFileAtomically(site.host, path, "", { like: manifest.source.active });
+  const [made] = await statFiles(site.host, [path], "keep-links");
+  if (!made) throw new BugError(`The target ${path} was made and is not there.`);
+  manifest.destination.file = { dev: made.dev, ino: made.ino };
+  await writeRecords(site.host, disk.key, manifest);
+  await renameWithoutReplacing(site.host, path, manifest.destination.target);
+}
+
+/** libvirt tells nobody why a copy ended: it is gone, and the guest on the source. @see qemuMonitorJSONBlockdevMirror(): no on-target-error */
+export function copyVanished(site: Site, disk: SeenDisk): Error {
+  const { source, destination } = disk.manifest ?? {};
+  return complaint(site, {
+    verb: "move",
+    disk: disk.disk,
+    why: `the copy onto ${destination?.target} ended by itself, and libvirt does not say why; most often the destination is full`,
+    left: `The guest runs on ${source?.active}, which is current; the copied layers are kept.`,
+    advice: "Look at the free space there and at libvirtd's log, then run `pulumi up` again: only the mirror starts anew.",
+  });
+}
+
+/** How the active image would name what it stands on, if that were ours to write. */
+function wantedName({ destination, overlay }: Manifest): string | undefined {
+  return (overlay && overlay.collapse !== "none" ? overlay.landingBacking : destination.backing)?.name;
+}
+
+/** After the last switch: the next start must find the disk too, whatever became of the switch's own end. What libvirt leaves is told. */
+export async function settleDefinition({ guest }: Site, disk: SeenDisk, manifest: Manifest, outcome: Outcome): Promise<void> {
+  const { managed } = guest;
+  if (!managed) return;
+  const { definedAt, chain } = disk.image;
+  const [active] = chain;
+  if (definedAt !== undefined && definedAt !== active.path) await managed.redefine(disk.qdev, active);
+  const name = active.backingName;
+  if (name?.startsWith("/") && !wantedName(manifest)?.startsWith("/"))
+    outcome.left(disk.disk, `${active.path} names ${name} by its full path: libvirt writes no relative names`);
+  for (const file of (await managed.burdens(disk.qdev)).staying) outcome.left(disk.disk, file);
+}

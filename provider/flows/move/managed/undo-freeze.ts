@@ -1,0 +1,53 @@
+/** A freeze in whose moment somebody else's snapshot came: our overlay stands on theirs, and its header does not say so. */
+
+import { jobNames } from "../../../core/disk/names.js";
+import { UserError } from "../../../core/errors.js";
+import type { ImageFile } from "../../../hypervisor/hypervisor.js";
+import type { Manifest } from "../../../journal/manifest.js";
+import type { LiveChain } from "../../shared/live-chain.js";
+import type { SeenDisk } from "../../shared/site.js";
+import { clear } from "../steps/endings.js";
+import { committedTo } from "../turns.js";
+import { endManaged, type ManagedSwitch } from "./switch.js";
+
+type Written = SeenDisk & { manifest: Manifest };
+
+/**
+ * What the guest wrote to our overlay goes down into theirs, on which the guest then runs as if nothing of ours had been. Until then
+ * the persistent definition names the whole live chain, so that a start finds what the overlay's header does not tell; the switch
+ * writes the definition that is right afterwards, while the guest is suspended.
+ */
+export async function undoFreeze(to: ManagedSwitch, disk: Written, { layers }: LiveChain): Promise<void> {
+  const { site, managed, seen } = to;
+  const [top, theirs, ...below] = layers.map(({ path, format }): ImageFile => ({ path, format }));
+  if (!top || !theirs) return;
+  if (disk.image.definedAt !== undefined) await managed.redefine(disk.qdev, { ...top, below: [theirs, ...below] });
+  if ((await commitStatus(to, disk, theirs)) === "none") await managed.startCommit(disk.qdev, { top: top.path, base: theirs.path }, 0);
+  await untilReady(to, disk, theirs);
+  const next = { ...committedTo(disk.manifest, "source"), current: disk.manifest.source.active };
+  await endManaged(to, [{ disk, image: theirs, next, quarantine: "" }]);
+  await clear(site, seen, { ...disk, standing: "former", manifest: next });
+}
+
+async function commitStatus({ site }: ManagedSwitch, { key }: Written, { path }: ImageFile): Promise<string> {
+  const { jobs } = await site.guest.look();
+  return jobs.find(({ id, target }) => id === jobNames.commit(key) && target === path)?.status ?? "none";
+}
+
+/** It is short: the overlay is some moments old. */
+async function untilReady(to: ManagedSwitch, disk: Written, theirs: ImageFile): Promise<void> {
+  const { guest, host, options } = to.site;
+  const deadline = performance.now() + 1000 * options.stallSeconds;
+  for (;;) {
+    const status = await commitStatus(to, disk, theirs);
+    if (status === "ready") return;
+    if (status === "none" || performance.now() > deadline) {
+      const what = status === "none" ? "ended by itself" : `was not ready after ${options.stallSeconds} s`;
+      throw new UserError(
+        `Unable to undo the freeze of ${disk.disk} of ${guest.name} on ${host.name}: its commit down into ${theirs.path} ${what}. ` +
+          "The guest runs on, and its persistent definition names the whole chain. Look at libvirtd's log and at the free space, then run again.",
+      );
+    }
+    await guest.wakeUp(0.2);
+  }
+}

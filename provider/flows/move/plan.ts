@@ -1,0 +1,173 @@
+/** The step chooser: what was observed and what is wanted → the one next step. Pure; no clock, no I/O. */
+
+import { impossible } from "../../core/errors.js";
+import type { MovedLayer } from "../../journal/manifest.js";
+import type { SeenPhase } from "./look/observation.js";
+
+/**
+ * `arrive`: the disks shall be at the destination. `withdraw`: what was begun shall end: undone before the switch,
+ * finished after it.
+ */
+export type Goal = "arrive" | "withdraw";
+
+/** One step. Where it names `disks`, it is one step over all of them. */
+export type Step =
+  | { step: "done" }
+  | { step: "stop"; disk: string; why: string }
+  | { step: "begin"; disks: string[] }
+  | { step: "record-destination"; disk: string }
+  | { step: "freeze"; disks: string[] }
+  | { step: "record-frozen"; disk: string }
+  | { step: "copy"; disk: string; layer: MovedLayer }
+  | { step: "start-mirror"; disk: string }
+  | { step: "collapse"; disk: string }
+  | { step: "fold"; disk: string }
+  | { step: "continue"; disk: string }
+  | { step: "wait"; disks: string[] }
+  | { step: "pivot"; disks: string[] }
+  | { step: "switch-collapsed"; disks: string[] }
+  | { step: "switch-folded"; disks: string[] }
+  | { step: "let-go"; disks: string[] }
+  | { step: "cancel"; disks: string[] }
+  | { step: "dismiss"; disk: string }
+  | { step: "set-back"; disk: string }
+  | { step: "redefine"; disk: string }
+  | { step: "tidy"; disk: string }
+  | { step: "clear"; disk: string };
+
+export function disksOf(step: Step): readonly string[] {
+  if (step.step === "done") return [];
+  return "disks" in step ? step.disks : [step.disk];
+}
+
+/**
+ * Which step goes first when disks stand at different places. Guest I/O that waits comes before all else; a switch comes
+ * last, when every disk is ready for it, so that several disks switch all or none.
+ */
+const order: readonly Step["step"][] = [
+  "let-go",
+  "stop",
+  "redefine",
+  "set-back",
+  "dismiss",
+  "tidy",
+  "cancel",
+  "clear",
+  "begin",
+  "record-destination",
+  "freeze",
+  "record-frozen",
+  "copy",
+  "start-mirror",
+  "collapse",
+  "fold",
+  "continue",
+  "wait",
+  "pivot",
+  "switch-collapsed",
+  "switch-folded",
+  "done",
+];
+
+/** Steps of one disk that touch no other: with many disks they are taken in a row, after one look. */
+const rows: readonly Step["step"][] = ["record-destination", "record-frozen", "copy", "start-mirror", "tidy", "clear"];
+
+export function nextStep(goal: Goal, disks: readonly SeenPhase[]): Step {
+  return nextSteps(goal, disks)[0];
+}
+
+/** The next step, and the same one for the disks that need it too and that it does not touch. */
+export function nextSteps(goal: Goal, disks: readonly SeenPhase[]): [Step, ...Step[]] {
+  const halfRecorded = endOfHalfRecordedSwitch(disks);
+  if (halfRecorded !== undefined) return [halfRecorded];
+  const steps = disks.map((disk) => stepFor(disk.heading === "elsewhere" ? "withdraw" : goal, disk));
+  const first = order.find((name) => steps.some(({ step }) => step === name)) ?? "done";
+  const chosen = steps.filter(({ step }) => step === first);
+  const step = chosen.reduce<Step | undefined>(together, undefined) ?? { step: "done" };
+  return [step, ...(rows.includes(first) ? chosen.slice(1) : [])];
+}
+
+/**
+ * A switch that was cut before `current` was written for every disk: no disk was let go, and the link may still lead to the
+ * source. So none may be let go now: what was written is set back, then all are cancelled.
+ */
+function endOfHalfRecordedSwitch(disks: readonly SeenPhase[]): Step | undefined {
+  const pending = disks.filter(({ seen }) => seen.phase === "pending");
+  const named = (side: "source" | "destination") => pending.filter(({ seen }) => seen.phase === "pending" && seen.current === side);
+  if (named("source").length === 0) return undefined;
+  const written = named("destination")[0];
+  return written ? { step: "set-back", disk: written.disk } : { step: "cancel", disks: pending.map(({ disk }) => disk) };
+}
+
+/** Steps over several disks are one step; of the others the first disk's comes first. */
+function together(sum: Step | undefined, next: Step): Step {
+  if (sum === undefined) return next;
+  return "disks" in sum && "disks" in next ? { ...sum, disks: [...sum.disks, ...next.disks] } : sum;
+}
+
+function stepFor(goal: Goal, { disk, standing, definition, seen }: SeenPhase): Step {
+  const disks = [disk];
+  // before all else: a guest that ends now must be started from where it was
+  const isSure = seen.phase !== "contradiction" || seen.foreignTop !== undefined;
+  if (definition === "behind" && isSure) return { step: "redefine", disk };
+  const either = (arriving: Step, withdrawing: Step) => (goal === "arrive" ? arriving : withdrawing);
+  // what the guest wrote to an overlay goes down into the former image before anything is removed
+  const back: Step = standing === "overlay" ? { step: "fold", disk } : { step: "clear", disk };
+  const cancel: Step = { step: "cancel", disks };
+  switch (seen.phase) {
+    case "settled":
+      return { step: "done" };
+    case "suspended":
+      return { step: "wait", disks };
+    case "misdefined":
+      return either({ step: "redefine", disk }, { step: "done" });
+    case "idle":
+      return either({ step: "begin", disks }, { step: "done" });
+    case "snapshotted":
+      return either({ step: "stop", disk, why: seen.why }, { step: "done" });
+    case "recorded":
+      return either({ step: "record-destination", disk }, back);
+    case "unfrozen":
+      return either({ step: "freeze", disks }, back);
+    case "frozen":
+      return either({ step: "record-frozen", disk }, back);
+    case "copying":
+      return either({ step: "copy", disk, layer: seen.layer }, back);
+    case "copied":
+      return either({ step: "start-mirror", disk }, back);
+    case "mirroring":
+      return either({ step: "wait", disks }, cancel);
+    case "ready":
+      return either({ step: "pivot", disks }, cancel);
+    case "stalled":
+      return standing === "target" ? { step: "continue", disk } : either({ step: "continue", disk }, cancel);
+    case "turning":
+      return { step: "wait", disks };
+    case "pending":
+      return seen.current === "destination" ? { step: "let-go", disks } : cancel;
+    case "ended":
+      return { step: "dismiss", disk };
+    case "not-let-go":
+      return { step: "set-back", disk };
+    case "pivoted":
+      return { step: "collapse", disk };
+    case "collapsing":
+      return { step: "wait", disks };
+    case "collapse-ready":
+      return { step: "switch-collapsed", disks };
+    case "folding":
+      return either(cancel, { step: "wait", disks });
+    case "fold-ready":
+      return either(cancel, { step: "switch-folded", disks });
+    case "folded":
+      return { step: "clear", disk };
+    case "switched":
+      return { step: "tidy", disk };
+    case "astray":
+      return either({ step: "stop", disk, why: seen.why }, back);
+    case "contradiction":
+      return { step: "stop", disk, why: seen.why };
+    default:
+      return impossible(seen);
+  }
+}

@@ -1,0 +1,72 @@
+/** What a resource shows of its disks: read from the host, in the words of outputs. */
+
+import type { BackingChain } from "../../core/disk/chain.js";
+import type { Outcome } from "../shared/outcome.js";
+import type { SeenDisk } from "../shared/site.js";
+import type { PhaseName } from "./look/observation.js";
+
+/** One layer, top first. */
+export interface LayerReport {
+  path: string;
+  format: string;
+  virtualBytes: number;
+  /** Rounded to MiB: it changes all the time. */
+  allocatedBytes: number;
+}
+
+export interface DiskReport {
+  phase: PhaseName;
+  /** Where a boot must find the disk: through the link, where that leads to the disk. */
+  bootPath: string;
+  chain: LayerReport[];
+  /** Bytes of the layers that the last move copied; another disk's copy that was joined counts nothing. */
+  copiedBytes?: number;
+  /** How long guest I/O waited in the last switch; absent where it was ended without us. */
+  pauseMs?: number;
+  seconds?: number;
+  /** What stays behind, and why. */
+  left?: string[];
+}
+
+const mib = 1024 * 1024;
+
+export function chainReport(chain: BackingChain): LayerReport[] {
+  return chain.map(({ path, format, virtualBytes, allocatedBytes }) => ({
+    path,
+    format,
+    virtualBytes,
+    allocatedBytes: Math.round(allocatedBytes / mib) * mib,
+  }));
+}
+
+/** `before`: what the state says of the last move, for a run that did nothing to this disk. */
+export function diskReport(disk: SeenDisk, outcome?: Outcome, before?: Partial<DiskReport>): DiskReport {
+  const told = outcome?.tell(disk.disk) ?? { ...before };
+  const { copiedBytes, pauseMs, seconds, left } = told;
+  return {
+    phase: disk.seen.phase,
+    bootPath: bootPathOf(disk),
+    chain: chainReport(disk.image.chain),
+    ...(copiedBytes === undefined ? {} : { copiedBytes }),
+    ...(pauseMs === undefined ? {} : { pauseMs }),
+    ...(seconds === undefined ? {} : { seconds }),
+    ...(left === undefined ? {} : { left }),
+  };
+}
+
+/** What somebody has put on top of an image of the move takes the guest's writes: a boot must use that. */
+export function bootPathOf({ seen, bootPath }: SeenDisk): string {
+  return seen.phase === "contradiction" && seen.foreignTop !== undefined ? seen.foreignTop : bootPath;
+}
+
+/** What differs from where the disk is wanted, or from where its next start would find it. */
+export function driftOf({ disk, seen, image, active }: SeenDisk, called = disk): string | undefined {
+  if (seen.phase === "idle") return `${called} is at ${active.named}`;
+  if (image.definedAt === undefined || image.definedAt === image.chain[0].path) return undefined;
+  return `${called} is at ${active.named}, but the persistent definition names ${image.definedAt}: the next start would find that`;
+}
+
+/** Whether a phase in the state says that there is work left, whatever the inputs say. */
+export function isUnfinished(phase: PhaseName): boolean {
+  return phase !== "settled" && phase !== "idle" && phase !== "snapshotted";
+}

@@ -1,0 +1,80 @@
+/** A lower layer that lies at the destination already, and that no move stands on: taken as it is, once it is seen to be the same. */
+
+import { isDeepStrictEqual } from "node:util";
+import { identityOf } from "../../../core/disk/chain.js";
+import { nodeNames } from "../../../core/disk/names.js";
+import { messageOf } from "../../../core/errors.js";
+import { statFiles } from "../../../host/files.js";
+import { compareImages } from "../../../image/compare.js";
+import { readHeaders } from "../../../image/headers.js";
+import type { Manifest, MovedLayer } from "../../../journal/manifest.js";
+import { writeRecords } from "../../../journal/records.js";
+import { complaint, wordsOf } from "../../shared/complaint.js";
+import type { SeenDisk, Site } from "../../shared/site.js";
+
+/**
+ * The move was drafted to join another one's copy, and that one has ended meanwhile: its file stays, without anybody who stands on it.
+ * From here on it is what the draft of a moment later would have found.
+ * @param left what a refusal says of how things are left
+ */
+export async function adoptInstead(site: Site, disk: SeenDisk & { manifest: Manifest }, layer: MovedLayer, left: string): Promise<void> {
+  const coming = (each: MovedLayer): MovedLayer => (each.destination === layer.destination ? { ...each, coming: "adopt" } : each);
+  const manifest = { ...disk.manifest, layers: disk.manifest.layers.map(coming) };
+  await writeRecords(site.host, disk.key, { ...manifest, layers: await compareAdopted(site, disk, manifest, left) });
+}
+
+/**
+ * A lower layer that lies there already is adopted if it is the same as a guest would read it: QEMU holds it open, so that
+ * nobody writes to it meanwhile. The topmost adopted layer is read with all below it, so one comparison covers them.
+ */
+export async function compareAdopted(site: Site, disk: SeenDisk, manifest: Manifest, left?: string): Promise<MovedLayer[]> {
+  const top = manifest.layers.find(({ coming }) => coming === "adopt");
+  if (!top) return manifest.layers;
+  const node = nodeNames.held(disk.key, manifest.layers.indexOf(top) + 1);
+  const advice = `Take ${top.destination} away, or give it another name.`;
+  const refuse = (why: string, cause?: unknown) =>
+    complaint(site, { verb: "move", disk: disk.disk, why, ...(left !== undefined && { left }), advice, cause });
+  // before QEMU: of a chain that leads back to itself it opens layer after layer, and the guest stands still meanwhile (7.2)
+  const [headers] = await readHeaders(site.host, [{ path: top.destination, format: top.format }], "whole chains");
+  if (headers && "why" in headers)
+    throw refuse(`${top.destination} already lies there, and QEMU cannot open it (${headers.why.replace(/\.$/, "")})`);
+  await site.guest.closeNodes([node]);
+  try {
+    await site.guest.hold(node, top.destination, top.format);
+  } catch (cause) {
+    throw refuse(`${top.destination} already lies there, and QEMU cannot open it (${wordsOf(cause)})`, cause);
+  }
+  try {
+    site.run.progress(`${disk.disk} comparing ${top.destination} with its source`);
+    const layers = await withIdentities(site, manifest.layers);
+    const verdict = await compareLayer(site, top).catch((cause: unknown) => {
+      throw refuse(`${top.destination} already lies there, and cannot be read as ${top.source} is (${messageOf(cause)})`, cause);
+    });
+    if (verdict !== "same")
+      throw refuse(`${top.destination} already lies there with other content than ${top.source} (${verdict.differs})`);
+    if (!isDeepStrictEqual(layers, await withIdentities(site, manifest.layers)))
+      throw refuse(`${top.destination} already lies there, and somebody writes to it`);
+    return layers;
+  } finally {
+    await site.guest.closeNodes([node]);
+  }
+}
+
+export function compareLayer({ host, options, run }: Site, { source, destination, format }: MovedLayer) {
+  const reading = options.verify === "full" ? "past-the-cache" : "cached";
+  const watch = { stop: run.stop, stallSeconds: options.stallSeconds };
+  return compareImages(host, { path: source, format }, { path: destination, format }, reading, watch);
+}
+
+async function withIdentities(site: Site, layers: readonly MovedLayer[]): Promise<MovedLayer[]> {
+  const stats = await statFiles(
+    site.host,
+    layers.map(({ destination }) => destination),
+    "follow",
+  );
+  return layers.map((layer, index) => {
+    const found = stats[index];
+    if (layer.coming === "copy" || !found) return layer;
+    return { ...layer, adopted: identityOf(found) };
+  });
+}

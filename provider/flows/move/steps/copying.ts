@@ -1,0 +1,80 @@
+/** Bringing a lower layer: copied on the host, shared with others that stand on it, compared if asked. */
+
+import { identityOf } from "../../../core/disk/chain.js";
+import { messageOf } from "../../../core/errors.js";
+import { statFiles } from "../../../host/files.js";
+import type { Manifest, MovedLayer } from "../../../journal/manifest.js";
+import { writeRecords } from "../../../journal/records.js";
+import { copyLayer, LeftBehind } from "../../../storage/directory/copy.js";
+import { leaveLayer } from "../../../storage/directory/sidecar.js";
+import { bytesText, complaint } from "../../shared/complaint.js";
+import type { Outcome } from "../../shared/outcome.js";
+import { pace } from "../../shared/progress.js";
+import type { SeenDisk, Site } from "../../shared/site.js";
+import { adoptInstead, compareLayer } from "./adopting.js";
+
+type Written = SeenDisk & { manifest: Manifest };
+
+export async function copyOne(site: Site, disk: Written, layer: MovedLayer, outcome: Outcome): Promise<void> {
+  try {
+    await copyOrJoin(site, disk, layer, outcome);
+  } catch (thrown) {
+    // the former active layer is written to in the end, so it is never a file that lay there
+    if (!(thrown instanceof LeftBehind) || layer.source === disk.manifest.source.active) throw thrown;
+    await adoptInstead(site, disk, layer, runsOn);
+  }
+}
+
+async function copyOrJoin(site: Site, disk: Written, layer: MovedLayer, outcome: Outcome): Promise<void> {
+  const { host, options, run } = site;
+  const told = pace(`${disk.disk} copying`);
+  const copied = await copyLayer(host, {
+    source: layer.source,
+    sourceIdentity: layer.identity,
+    destination: layer.destination,
+    user: disk.key,
+    ...(layer.rename && { rewriteBacking: layer.rename }),
+    maxBytesPerSecond: () => options.maxBytesPerSecond,
+    progress: (done, total) => run.progress(told(done, total)),
+    waiting: (text) => run.progress(`${disk.disk} ${text}`),
+    stop: run.stop,
+    stallSeconds: options.stallSeconds,
+  });
+  outcome.copied(disk.disk, copied === "copied" ? layer.identity.sizeBytes : 0);
+  if (options.verify === "full") await verify(site, disk, layer);
+}
+
+/** Written down once it is done: a run that is cut before leaves a copy that no mirror starts on. */
+async function verify(site: Site, disk: Written, layer: MovedLayer): Promise<void> {
+  const [before] = await statFiles(site.host, [layer.destination], "keep-links");
+  const verdict = await compareCopy(site, disk, layer);
+  if (verdict !== "same") throw await differing(site, disk, layer, verdict.differs);
+  const { manifest, key } = disk;
+  const compared = (each: MovedLayer) =>
+    each.destination === layer.destination && before ? { ...each, compared: identityOf(before) } : each;
+  await writeRecords(site.host, key, { ...manifest, layers: manifest.layers.map(compared) });
+}
+
+/** What the guest would read from the copy against what it reads from the source. */
+async function compareCopy(site: Site, { disk }: SeenDisk, layer: MovedLayer): ReturnType<typeof compareLayer> {
+  site.run.progress(`${disk} comparing ${layer.destination}, ${bytesText(layer.identity.sizeBytes)}`);
+  try {
+    return await compareLayer(site, layer);
+  } catch (cause) {
+    const why = `the copy ${layer.destination} could not be compared with ${layer.source} (${messageOf(cause)})`;
+    throw complaint(site, { verb: "move", disk, why, left: runsOn, advice: "Run `pulumi up` again.", cause });
+  }
+}
+
+const runsOn = "The guest runs on the source as before.";
+
+/** A bad copy does not stay to be taken for a good one, unless the move of another disk stands on it. */
+async function differing(site: Site, { disk, key }: SeenDisk, { source, destination }: MovedLayer, how: string): Promise<Error> {
+  const why = `the copy ${destination} differs from ${source} (${how})`;
+  const fate = await leaveLayer(site.host, destination, key);
+  const left =
+    fate === "removed" ? `${runsOn.slice(0, -1)}, and the copy was removed.` : `${runsOn} The copy stays: another disk's move has it.`;
+  const advice = "Look for a fault of the destination's storage, then run `pulumi up` again: it copies anew.";
+  const shared = "Look for a fault of the destination's storage; `pulumi destroy` the moves that share the copy, then begin again.";
+  return complaint(site, { verb: "move", disk, why, left, advice: fate === "removed" ? advice : shared });
+}

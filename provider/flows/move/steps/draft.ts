@@ -1,0 +1,205 @@
+/** What a move of one disk will be, worked out from what was seen, before anything is written. */
+
+import { type FileIdentity, identityOf, type Layer } from "../../../core/disk/chain.js";
+import { fileNames, nodeNames, quarantineName } from "../../../core/disk/names.js";
+import { baseName, directoryOf, within } from "../../../core/disk/paths.js";
+import { BugError } from "../../../core/errors.js";
+import { realPath, statFiles } from "../../../host/files.js";
+import { readLink } from "../../../host/links.js";
+import type { GuestView } from "../../../hypervisor/hypervisor.js";
+import type { Manifest, MovedLayer } from "../../../journal/manifest.js";
+import { layerStates } from "../../../storage/directory/sidecar.js";
+import { complaint } from "../../shared/complaint.js";
+import type { MoveOptions } from "../../shared/options.js";
+import { sameDirectory } from "../../shared/places.js";
+import type { SeenDisk, Site } from "../../shared/site.js";
+import { namedNodes } from "./former-nodes.js";
+
+/** A layer of the live chain with its place on the host. */
+interface PlacedLayer extends Layer {
+  /** By its real directory. */
+  place: string;
+  identity: FileIdentity;
+}
+
+/** A chain on its way: its first `moving` layers land flat in the destination. */
+interface Landing {
+  destination: string;
+  chain: readonly PlacedLayer[];
+  moving: number;
+}
+
+export interface Draft {
+  disk: SeenDisk;
+  manifest: Manifest;
+  /** What the destination must have room for. */
+  neededBytes: number;
+}
+
+export async function draftMove(site: Site & { destination: string }, view: GuestView, disk: SeenDisk, now: Date): Promise<Draft> {
+  const { destination } = site;
+  const chain = await placeLayers(site, disk);
+  const landing = { destination, chain, moving: await countMoving(site, disk, chain) };
+  const active = at(chain, 0);
+  const lower = chain.slice(1, landing.moving);
+  const states = await layerStates(
+    site.host,
+    lower.map(({ place }) => within(destination, baseName(place))),
+    disk.key,
+  );
+  const layers = lower.map((_, index) => movedLayer(landing, index + 1, states[index]?.state === "foreign" ? "adopt" : "copy"));
+  const moved = within(destination, baseName(active.place));
+  const overlay = site.options.strategy === "snapshot" ? planOverlay(site.options, landing, { view, disk }) : undefined;
+  const manifest: Manifest = {
+    version: 1,
+    domainId: view.domainId,
+    qdev: disk.qdev,
+    disk: disk.disk,
+    strategy: site.options.strategy,
+    startedAt: now.toISOString(),
+    source: { active: active.place, dev: active.identity.dev, ino: active.identity.ino },
+    chain: chain.map(({ place, format, identity: { dev, ino } }) => ({ path: place, dev, ino, format })),
+    destination: {
+      directory: destination,
+      ...optionally("ino", (await statFiles(site.host, [destination], "follow"))[0]?.ino),
+      active: overlay?.active ?? moved,
+      target: overlay?.target ?? moved,
+      node: freeName(view, nodeNames.targets(disk.key)),
+      ...optionally("backing", overlay ? overlay.below : backingAtDestination(landing, 0)),
+    },
+    layers,
+    ...optionally("overlay", overlay?.overlay),
+    ...optionally("link", await linkAsItIs(site)),
+    afterwards: site.options.afterwards,
+    quarantine: within(directoryOf(active.place), quarantineName(baseName(active.place), disk.key, now)),
+    formerNodes: namedNodes(view, disk.image),
+    current: active.place,
+  };
+  const missing = lower.filter(
+    (_, index) => layers[index]?.coming === "copy" && states[index]?.state !== "ours" && states[index]?.state !== "kept",
+  );
+  return { disk, manifest, neededBytes: [active, ...missing].reduce((sum, layer) => sum + layer.allocatedBytes, 0) };
+}
+
+function optionally<K extends string, V>(key: K, value: V | undefined): { [key in K]?: V } {
+  return value === undefined ? {} : ({ [key]: value } as { [key in K]: V });
+}
+
+async function placeLayers(site: Site, disk: SeenDisk): Promise<PlacedLayer[]> {
+  const home = directoryOf(disk.active.named);
+  const named = disk.image.chain.map(({ path }, index) => (index === 0 ? disk.active.named : within(home, path)));
+  const stats = await statFiles(site.host, named, "follow");
+  const open = (await site.guest.process())?.openFiles;
+  const placed: PlacedLayer[] = [];
+  for (const [index, layer] of disk.image.chain.entries()) {
+    const path = named[index] ?? layer.path;
+    const identity = stats[index];
+    if (!identity) {
+      const why = `its layer ${path} is open in QEMU, but there is no such file for us`;
+      throw complaint(site, {
+        verb: "move",
+        disk: disk.disk,
+        why,
+        advice: "Put the file back under its name: a copy of it is needed at the destination.",
+      });
+    }
+    if (open && !open.has(`${identity.dev}:${identity.ino}`)) {
+      const why = `its layer ${path} is another file than the one that QEMU has open under that name`;
+      const advice = "Put the file back that the guest was started with, or start the guest from the chain that is there.";
+      throw complaint(site, { verb: "move", disk: disk.disk, why, advice });
+    }
+    placed.push({
+      ...layer,
+      place: within(await realPath(site.host, directoryOf(path)), baseName(path)),
+      identity: identityOf(identity),
+    });
+  }
+  return placed;
+}
+
+/** From the active layer down, as long as they lie in its directory and above `keepBase`. What lies under a layer that stays, stays. */
+async function countMoving(site: Site, disk: SeenDisk, chain: readonly PlacedLayer[]): Promise<number> {
+  const outside = chain.findIndex(({ place }) => directoryOf(place) !== disk.active.directory);
+  const flat = outside < 0 ? chain.length : outside;
+  const { keepBase } = site.options;
+  if (keepBase === undefined) return flat;
+  const [kept] = await statFiles(site.host, [keepBase], "follow");
+  const index = chain.findIndex(({ identity }) => kept !== undefined && identity.dev === kept.dev && identity.ino === kept.ino);
+  if (index > 0) return Math.min(index, flat);
+  const why =
+    index === 0
+      ? `keepBase ${keepBase} is its active image`
+      : `keepBase ${keepBase} is no layer of its chain (${chain.map(({ place }) => place).join(" ← ")})`;
+  throw complaint(site, { verb: "move", disk: disk.disk, why, advice: "Name a layer below the active one, or leave keepBase out." });
+}
+
+function movedLayer(landing: Landing, index: number, coming: "copy" | "adopt"): MovedLayer {
+  const { place, format, identity, backingName } = at(landing.chain, index);
+  const backing = backingAtDestination(landing, index);
+  const rename = backing !== undefined && backing.name !== backingName ? backing : undefined;
+  return {
+    source: place,
+    destination: within(landing.destination, baseName(place)),
+    format,
+    identity,
+    coming,
+    ...optionally("rename", rename),
+  };
+}
+
+/**
+ * How the moved layer's header shall name the layer below: as it does, where that finds the right file from the destination;
+ * else a relative name stays relative and an absolute one absolute, and a layer that stays is named by its full path.
+ */
+function backingAtDestination({ destination, chain, moving }: Landing, index: number): { name: string; format: string } | undefined {
+  const below = chain[index + 1];
+  if (!below) return undefined;
+  const moves = index + 1 < moving;
+  const found = moves ? within(destination, baseName(below.place)) : below.place;
+  const name = at(chain, index).backingName;
+  const still = name !== undefined && !name.startsWith("json:") && within(destination, name.replace(/^(\.\/)+/, "")) === found;
+  if (still) return { name, format: below.format };
+  return { name: moves && !name?.startsWith("/") ? baseName(below.place) : found, format: below.format };
+}
+
+function at(chain: readonly PlacedLayer[], index: number): PlacedLayer {
+  const layer = chain[index];
+  if (!layer) throw new BugError(`A chain of ${chain.length} layers was asked for layer ${index}.`);
+  return layer;
+}
+
+/** Of two node names the one that is not open, as the active image perhaps, from an earlier move. */
+function freeName(view: GuestView, [one, other]: readonly [string, string]): string {
+  return view.nodes.some(({ name }) => name === one) ? other : one;
+}
+
+/** Which of the images at the destination has the active image's name in the end, and which one is only passing. */
+function planOverlay({ collapse = "commit" }: MoveOptions, landing: Landing, { view, disk }: { view: GuestView; disk: SeenDisk }) {
+  const { place, format } = at(landing.chain, 0);
+  const name = baseName(place);
+  const there = (file: string) => within(landing.destination, file);
+  const overlayName = fileNames.overlay(
+    disk.key,
+    landing.chain.map(({ path }) => baseName(path)),
+  );
+  const landed = there(collapse === "pull" ? fileNames.passing(name, disk.key) : name);
+  const target = there(collapse === "pull" ? name : overlayName);
+  const overlay = {
+    collapse,
+    path: within(directoryOf(place), overlayName),
+    node: nodeNames.overlay(disk.key),
+    landing: landed,
+    landingNode: freeName(view, nodeNames.landings(disk.key)),
+    ...optionally("landingBacking", backingAtDestination(landing, 0)),
+  };
+  return { overlay, target, active: collapse === "commit" ? landed : target, below: { name: baseName(landed), format } };
+}
+
+/** A link that leads to the destination already is recorded by the destination's own name: neither the switch nor an undo changes it. */
+async function linkAsItIs(site: Site & { destination: string }): Promise<Manifest["link"]> {
+  const { link } = site.options;
+  const before = link === undefined ? undefined : await readLink(site.host, link);
+  if (link === undefined || before === undefined) return undefined;
+  const leadsHome = (await sameDirectory(site, link, site.destination)) === "same";
+  return { path: link, before: leadsHome ? site.destination : before };
+}

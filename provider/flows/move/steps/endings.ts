@@ -1,0 +1,158 @@
+/** The ends of a move: tidied after the switch, undone before it, set back where a switch was written down but never happened. */
+
+import { isFile } from "../../../core/disk/chain.js";
+import { fileNames, nodeNames, standInNames } from "../../../core/disk/names.js";
+import { baseName, within } from "../../../core/disk/paths.js";
+import { removeFile, removeFiles, renameWithoutReplacing, statFiles } from "../../../host/files.js";
+import { makeSymlink, readLink, replaceLink } from "../../../host/links.js";
+import { currentStanding, type Manifest, pathOf, type Standing } from "../../../journal/manifest.js";
+import { manifestPaths, removeRecords, writeRecords } from "../../../journal/records.js";
+import { keepLayer, leaveLayer } from "../../../storage/directory/sidecar.js";
+import type { Outcome } from "../../shared/outcome.js";
+import type { Seen, SeenDisk, Site } from "../../shared/site.js";
+import { definitionPath, turnPath } from "../managed/switch.js";
+import { linkMovesIn } from "../turns.js";
+import { closable } from "./former-nodes.js";
+import { removeTarget } from "./mirroring.js";
+
+interface Written extends SeenDisk {
+  manifest: Manifest;
+}
+
+type Overlay = NonNullable<Manifest["overlay"]>;
+
+/** How the last of a move's records goes: with the locks, where nothing is to be done after it. */
+type RemoveLast = (manifest: string) => Promise<void>;
+
+/** After the switch: the former chain is closed, the former image put where it belongs, and nothing of the move stays. */
+export async function tidy(site: Site, seen: Seen, disk: Written, outcome: Outcome, removeLast?: RemoveLast): Promise<void> {
+  const { manifest } = disk;
+  if (manifest.link) await pointLink(site, disk, manifest.link, { from: manifest.link.before, to: manifest.destination.directory });
+  const left = await closeFormer(site, seen, disk, outcome);
+  await putAwayFormerImage(site, manifest, outcome);
+  await removeOverlays(site, disk, manifest, left);
+  for (const { coming, source, destination } of manifest.layers) {
+    if (coming === "copy" && !isPassing(manifest, destination)) await keepLayer(site.host, destination, disk.key);
+    if (source !== manifest.source.active) outcome.left(disk.disk, `${source}: other disks may stand on it`);
+  }
+  await removeScaffold(site, disk, manifest);
+  await removeRecords(site.host, disk.key, manifest, "destination", removeLast);
+}
+
+/** Closes what the guest stood on before; names of what QEMU keeps open. */
+async function closeFormer(site: Site, seen: Seen, disk: Written, outcome: Outcome): Promise<string[]> {
+  if (site.guest.managed) return []; // libvirt closes its nodes itself
+  const { destination, overlay } = disk.manifest;
+  const passed = overlay ? [overlay.node, ...(disk.standing === "landing" ? [destination.node] : [])] : [];
+  const kept = await site.guest.closeNodes([...passed, ...closable(seen, disk, disk.manifest)]);
+  for (const { node, why } of kept) outcome.left(disk.disk, `node ${node}: ${why}`);
+  return kept.map(({ node }) => node);
+}
+
+/** The copied former image whose content was pulled up. */
+function isPassing({ overlay }: Manifest, path: string): boolean {
+  return overlay?.collapse === "pull" && overlay.landing === path;
+}
+
+/** Their content is recorded to live on: `current` is what was mirrored from them, or what they were committed into. None is open. */
+async function removeOverlays(site: Site, disk: SeenDisk, manifest: Manifest, open: readonly string[]): Promise<void> {
+  const { overlay, destination } = manifest;
+  if (!overlay || currentStanding(manifest) === "overlay") return;
+  if (!open.includes(overlay.node)) await removeOverlay(site, overlay);
+  if (disk.standing === "landing" && overlay.committed === "destination" && !open.includes(destination.node))
+    await removeTarget(site, disk, manifest);
+  if (overlay.collapse === "pull") await leaveLayer(site.host, overlay.landing, disk.key);
+}
+
+/** Of one that a run was about to make when it was cut only the name is recorded, which nobody else gives. */
+async function removeOverlay(site: Site, { path, made }: Overlay): Promise<void> {
+  const [there] = await statFiles(site.host, [path], "keep-links");
+  if (there && (!made || isFile(there, made))) await removeFile(site.host, path);
+}
+
+/** The switch renamed it. If QEMU ended in the middle of the switch, it still has its old name: nobody has it open, so it is renamed now. */
+async function putAwayFormerImage(site: Site, manifest: Manifest, outcome: Outcome): Promise<void> {
+  const { source, quarantine, disk } = manifest;
+  await removeStandIn(site, manifest);
+  const [byName] = await statFiles(site.host, [source.active], "keep-links");
+  const kept = manifest.afterwards === "keep";
+  if (byName && isFile(byName, source) && !kept) await renameWithoutReplacing(site.host, source.active, quarantine);
+  const [there] = await statFiles(site.host, [quarantine], "keep-links");
+  if (!there || !isFile(there, source)) return;
+  if (manifest.afterwards === "delete") return removeFile(site.host, quarantine);
+  if (kept) await renameWithoutReplacing(site.host, quarantine, source.active);
+  outcome.left(disk, `${kept ? source.active : quarantine}: the image that was active before`);
+}
+
+/** Before the switch: the source's exact chain, and nothing of ours at the destination. Every line of it may be done twice. */
+export async function clear(site: Site, seen: Seen, disk: Written, removeLast?: RemoveLast): Promise<void> {
+  const { manifest } = disk;
+  const { destination, overlay } = manifest;
+  const strange = overlay ? closable(seen, disk, manifest) : [];
+  await site.guest.closeNodes([destination.node, ...(overlay ? [overlay.landingNode, overlay.node] : []), ...strange]);
+  await removeTarget(site, disk, manifest);
+  for (const { coming, destination: copied } of manifest.layers) {
+    if (coming === "copy") await leaveLayer(site.host, copied, disk.key);
+  }
+  // committed down, or never written to: the observation has made sure of one of the two
+  if (overlay) await removeOverlay(site, overlay);
+  await removeScaffold(site, disk, manifest);
+  await removeRecords(site.host, disk.key, manifest, "source", removeLast);
+}
+
+/**
+ * What the guest runs on is right, and must be found again, whatever of the next switch was written down before a run was cut. The
+ * names first, then the link, then `current`, on both sides. Every line of it may be done twice.
+ */
+export async function setBack(site: Site, disk: SeenDisk, manifest: Manifest): Promise<void> {
+  const { destination, overlay, link } = manifest;
+  const { standing } = disk;
+  const isAtSource = standing === "former" || standing === "overlay";
+  if (isAtSource) await giveNameBack(site, manifest);
+  const moved = isAtSource ? "pivot" : standing === "target" ? "collapse" : "none";
+  if (link && linkMovesIn(manifest) === moved) await pointLink(site, disk, link, { from: destination.directory, to: link.before });
+  const { switched: _, ...before } = { ...manifest, current: pathOf(manifest, standing) };
+  await writeRecords(site.host, disk.key, overlay ? { ...before, overlay: committedAt(overlay, standing) } : before);
+}
+
+/** The former image's, which a pivot takes away. */
+async function giveNameBack(site: Site, manifest: Manifest): Promise<void> {
+  const { source, quarantine } = manifest;
+  await removeStandIn(site, manifest);
+  const [byName, away] = await statFiles(site.host, [source.active, quarantine], "keep-links");
+  if (!byName && away && isFile(away, source)) await renameWithoutReplacing(site.host, quarantine, source.active);
+}
+
+function committedAt({ committed: _, ...overlay }: Overlay, standing: Standing): Overlay {
+  return standing === "landing" ? { ...overlay, committed: "destination" } : overlay;
+}
+
+/** What the switch may have put at the former image's name (switch.ts). */
+async function removeStandIn({ host }: Site, { source, quarantine }: Manifest): Promise<void> {
+  if ((await readLink(host, source.active)) === baseName(standInNames(quarantine).empty)) await removeFile(host, source.active);
+}
+
+/** Re-points the move's link, atomically. A link that says something else by now is somebody's decision, and stays. */
+async function pointLink(
+  site: Site,
+  disk: SeenDisk,
+  { path }: { path: string },
+  { from, to }: { from: string; to: string },
+): Promise<void> {
+  if ((await readLink(site.host, path)) !== from) return;
+  const next = fileNames.linkNext(path, disk.key);
+  await makeSymlink(site.host, to, next);
+  await replaceLink(site.host, next, path);
+}
+
+/** Small files of a move that may be left from a step that was cut. */
+async function removeScaffold(site: Site, disk: SeenDisk, manifest: Manifest): Promise<void> {
+  await site.guest.closeNodes([nodeNames.probe(disk.key), ...manifest.layers.map((_, index) => nodeNames.held(disk.key, index + 1))]);
+  const { source, destination } = manifestPaths(manifest, disk.key);
+  const small = [...[source, destination].flatMap((path) => [`${path}.next`, `${path}.back`]), definitionPath(source), turnPath(source)];
+  const links = manifest.link ? [fileNames.linkNext(manifest.link.path, disk.key), fileNames.linkBack(manifest.link.path, disk.key)] : [];
+  const { directory } = manifest.destination;
+  const made = [fileNames.probe(disk.key), fileNames.newborn(disk.key)].map((name) => within(directory, name));
+  const standIn = Object.values(standInNames(manifest.quarantine));
+  await removeFiles(site.host, [...small, ...links, ...made, ...standIn]);
+}

@@ -1,0 +1,145 @@
+/** The mirror of the active layer: its target, its job, its two endings before the switch. */
+
+import { isFile } from "../../../core/disk/chain.js";
+import type { Job } from "../../../core/disk/job.js";
+import { fileNames, jobNames, nodeNames } from "../../../core/disk/names.js";
+import { within } from "../../../core/disk/paths.js";
+import { BugError } from "../../../core/errors.js";
+import { freeBytes, removeFile, renameWithoutReplacing, statFiles } from "../../../host/files.js";
+import { createImage } from "../../../image/qemu-img.js";
+import { frozenFormat, type Manifest } from "../../../journal/manifest.js";
+import { writeRecords } from "../../../journal/records.js";
+import { bytesText, complaint } from "../../shared/complaint.js";
+import { pace } from "../../shared/progress.js";
+import type { Seen, SeenDisk, Site } from "../../shared/site.js";
+import { namedNodes } from "./former-nodes.js";
+
+/** A fresh target with its copied chain, and the job onto it. What a mirror cut off by QEMU's end left there is made anew. */
+export async function startMirror(site: Site, { view }: Seen, disk: SeenDisk, manifest: Manifest): Promise<void> {
+  const { node, target, backing } = manifest.destination;
+  const { overlay } = manifest;
+  await site.guest.closeNodes([node, ...(overlay ? [overlay.landingNode] : [])]);
+  await removeTarget(site, disk, manifest);
+  if (!isOurs(disk.image.activeNode, manifest)) manifest.written = { node: disk.image.activeNode, image: standsOn(disk) };
+  manifest.formerNodes = namedNodes(view, disk.image); // a guest that was started again since the move began has others
+  await makeTarget(site, disk, manifest);
+  const { image, key } = disk;
+  const like = { format: image.creation.format, cache: image.cache, detectZeroes: image.detectZeroes };
+  const below = overlay?.collapse === "commit" ? { backing: overlay.landingNode } : {};
+  // the overlay is committed into this one later, so it is a node that we know by name
+  if (overlay?.collapse === "commit")
+    await site.guest.openLayer(overlay.landingNode, { ...like, path: overlay.landing, format: frozenFormat(manifest) });
+  await site.guest.openTarget(node, { ...like, path: target, ...below });
+  await site.guest.startMirror(jobNames.mirror(key), node, nodeNames.filter(key), {
+    source: image.activeNode,
+    sync: backing ? "top" : "full",
+    copyMode: site.options.copyMode,
+    maxBytesPerSecond: site.options.maxBytesPerSecond,
+  });
+}
+
+/** A node of this move tells by its name which image it is. */
+function isOurs(node: string, { destination, overlay }: Manifest): boolean {
+  return [destination.node, overlay?.node, overlay?.landingNode].includes(node);
+}
+
+/** A mirror starts from one of two images. */
+function standsOn({ standing, disk }: SeenDisk): "former" | "overlay" {
+  if (standing === "former" || standing === "overlay") return standing;
+  throw new BugError(`A mirror was chosen for ${disk}, which runs on the ${standing}.`);
+}
+
+/**
+ * Removes the target if the manifest calls it ours: under the name that only we give, or under its own name if it is the file
+ * that was recorded when it was made.
+ */
+export async function removeTarget(site: Site, disk: SeenDisk, manifest: Manifest): Promise<void> {
+  await removeFile(site.host, newborn(disk, manifest));
+  const { target, file } = manifest.destination;
+  const [there] = await statFiles(site.host, [target], "keep-links");
+  if (!there) return;
+  if (file && isFile(there, file)) return removeFile(site.host, target);
+  const why = `${target} is not the file that this move made there`;
+  const left = `The guest runs on ${manifest.current}, as before.`;
+  throw complaint(site, { verb: "go on with the move of", disk: disk.disk, why, left, advice: "Take it away, then run again." });
+}
+
+/** Made under our own name, written down by what it is, and only then given its name: so the name never lies. */
+async function makeTarget(site: Site, disk: SeenDisk, manifest: Manifest): Promise<void> {
+  const path = newborn(disk, manifest);
+  const { backing, target } = manifest.destination;
+  await createImage(site.host, { ...imageLike(disk, manifest), path, ...(backing && { backing }) });
+  const [made] = await statFiles(site.host, [path], "keep-links");
+  if (!made) throw new BugError(`The target ${path} was made and is not there.`);
+  manifest.destination.file = { dev: made.dev, ino: made.ino };
+  await writeRecords(site.host, disk.key, manifest);
+  await renameWithoutReplacing(site.host, path, target);
+}
+
+/** What an image must be made with to be like the active one. */
+export function imageLike({ image }: SeenDisk, { source }: Manifest) {
+  const { format, options } = image.creation;
+  return { format, options, virtualBytes: image.chain[0].virtualBytes, like: source.active };
+}
+
+function newborn(disk: SeenDisk, manifest: Manifest): string {
+  return within(manifest.destination.directory, fileNames.newborn(disk.key));
+}
+
+/** Whether a job that an error stopped has room again to go on. @throws UserError that says how much is missing */
+export async function checkRoom(site: Site, disk: SeenDisk, job: Job): Promise<void> {
+  const directory = disk.manifest?.destination.directory ?? site.destination;
+  const missing = job.totalProgress - job.currentProgress;
+  const free = directory === undefined ? 0 : await freeBytes(site.host, directory);
+  if (job.ioStatus === "nospace" && free < Math.max(missing, 1)) {
+    const why = `${directory} is full: ${bytesText(missing)} are still to be written, ${bytesText(free)} are free: free at least ${bytesText(Math.max(missing, 1) - free)}`;
+    throw waiting(site, disk, why, "Then run `pulumi up` again: it goes on where it stopped.");
+  }
+}
+
+/** The job stopped again right after it was let go on. */
+export function stalledAgain(site: Site, disk: SeenDisk, job: Job): Error {
+  const what = job.ioStatus === "nospace" ? "has no space left" : "answers with I/O errors";
+  return waiting(
+    site,
+    disk,
+    `its destination ${disk.manifest?.destination.directory} ${what}`,
+    "Mend the storage, then run `pulumi up` again: it goes on where it stopped.",
+  );
+}
+
+function waiting(site: Site, disk: SeenDisk, why: string, advice: string): Error {
+  const left = `The job waits; the guest goes on writing to ${disk.manifest?.current}, which is current.`;
+  return complaint(site, { verb: "go on with the move of", disk: disk.disk, why, left, advice });
+}
+
+/**
+ * Takes the ended job away.
+ * @param end `called-off`: by this run, or before it, by a guard whose run was cut. QEMU tells that as an error too (7.2)
+ * @throws UserError with the error that it `failed` with: the next run starts another job
+ */
+export async function dismissJob(site: Site, disk: SeenDisk, job: Job, end: "failed" | "called-off"): Promise<void> {
+  await site.guest.dismiss(job.id);
+  if (end === "called-off" || job.error === undefined) return;
+  const left = `The guest runs on ${disk.manifest?.current}, which is current; the copied layers are kept.`;
+  const why = `the ${job.type} job ended with: ${job.error}`;
+  throw complaint(site, {
+    verb: "move",
+    disk: disk.disk,
+    why,
+    left,
+    advice: "Mend what it says, then run `pulumi up` again: only that job starts anew.",
+  });
+}
+
+/** Progress lines of jobs, one teller for each phase of a disk. */
+export class JobTeller {
+  private readonly told = new Map<string, ReturnType<typeof pace>>();
+
+  tell(disk: string, { phase, job }: { phase: string; job: Job }): string {
+    const key = `${disk} ${phase}`;
+    const teller = this.told.get(key) ?? pace(key);
+    this.told.set(key, teller);
+    return teller(job.currentProgress, job.totalProgress);
+  }
+}

@@ -1,0 +1,56 @@
+/** A disk that somebody took from the guest in the middle of its move. */
+
+import type { JobStatus } from "../../../core/disk/job.js";
+import { diskKey, jobNamesOf } from "../../../core/disk/names.js";
+import { isKind, messageOf, UserError } from "../../../core/errors.js";
+import type { Site } from "../../shared/site.js";
+import type { DiskPlaces } from "../look/observe.js";
+
+/** A job that may be called off without a look at what is written: none that has begun to switch. */
+const beforeSwitch: readonly JobStatus[] = ["running", "ready", "paused", "standby"];
+
+/** After that the next run, or somebody, dismisses it. */
+const letGoSeconds = 30;
+
+/**
+ * The job of a disk that is gone would run on for ever, and QEMU would not let its image be given to the guest again ("block device is
+ * in use by block job", 7.2): it is cancelled. What was copied stays, as after every cancelled mirror.
+ * @returns what to tell of a move that ended by `reason`
+ */
+export async function afterUnplugging(site: Site, places: readonly DiskPlaces[], reason: unknown): Promise<unknown> {
+  if (!isKind(reason, "user") || site.guest.managed) return reason;
+  try {
+    const called = await endJobsOfMissing(site, places);
+    if (called.length === 0) return reason;
+    const told = `${called.join(", ")} was taken from the guest in the middle, and its job was cancelled. Give it back to the guest.`;
+    return new UserError(`${messageOf(reason)} ${told}`, { cause: reason });
+  } catch {
+    return reason; // what ended the move is what the user must hear
+  }
+}
+
+async function endJobsOfMissing({ guest }: Site, places: readonly DiskPlaces[]): Promise<string[]> {
+  const { domainId, disks, jobs } = await guest.look();
+  const plugged = new Set(disks.map(({ qdev }) => diskKey(domainId, qdev)));
+  const called: string[] = [];
+  for (const { disk, key } of places.filter((place) => !plugged.has(place.key))) {
+    const names = jobNamesOf(key);
+    const job = jobs.find(({ id, status }) => names.includes(id) && beforeSwitch.includes(status));
+    if (!job) continue;
+    await guest.cancel(job.id);
+    await dismissed(guest, job.id);
+    called.push(disk);
+  }
+  return called;
+}
+
+/** Until the cancelled job has let go of its nodes; what is still in flight ends first. */
+async function dismissed(guest: Site["guest"], id: string): Promise<void> {
+  const deadline = performance.now() + 1000 * letGoSeconds;
+  while (performance.now() < deadline) {
+    await guest.wakeUp(0.1);
+    const job = (await guest.look()).jobs.find((one) => one.id === id);
+    if (!job) return;
+    if (job.status === "concluded") return guest.dismiss(id);
+  }
+}

@@ -1,0 +1,76 @@
+/** What each switch of a move is, for each of its disks and for their link. */
+
+import { fileNames, jobNames } from "../../core/disk/names.js";
+import { BugError } from "../../core/errors.js";
+import { statFiles } from "../../host/files.js";
+import { type Manifest, manifestText, pathOf, type Standing } from "../../journal/manifest.js";
+import { manifestPaths } from "../../journal/records.js";
+import type { SeenDisk, Site } from "../shared/site.js";
+import type { LinkTurn, Turn } from "../shared/switch.js";
+
+/** The pivot of a disk's mirror: from the former image, or from the overlay on top of it, to the target. */
+export async function pivotTurn(site: Site, disk: SeenDisk, manifest: Manifest): Promise<Turn> {
+  const { source, quarantine } = manifest;
+  const jobId = jobNames.mirror(disk.key);
+  // under an overlay the image has no writer any more, so nothing opens it again
+  const standIn = manifest.overlay === undefined && disk.image.chain[0].format === "raw" ? "needed" : "none";
+  return { ...(await turnTo(site, disk, { manifest, to: "target", jobId })), stale: { active: source.active, quarantine, standIn } };
+}
+
+/** The end of the commit of the target down into the landed copy of the former image. */
+export function collapsedTurn(site: Site, disk: SeenDisk, manifest: Manifest): Promise<Turn> {
+  return turnTo(site, disk, { manifest: committedTo(manifest, "destination"), to: "landing", jobId: jobNames.commit(disk.key) });
+}
+
+/** The end of the commit of the overlay down into the former image, on the way back. */
+export function foldedTurn(site: Site, disk: SeenDisk, manifest: Manifest): Promise<Turn> {
+  return turnTo(site, disk, { manifest: committedTo(manifest, "source"), to: "former", jobId: jobNames.commit(disk.key) });
+}
+
+/** The manifest after the switch, but for `current`. */
+export function committedTo(manifest: Manifest, committed: "source" | "destination"): Manifest {
+  if (!manifest.overlay) throw new BugError("A commit was chosen for a move without an overlay.");
+  return { ...manifest, overlay: { ...manifest.overlay, committed } };
+}
+
+interface Ending {
+  /** As it is after the switch, but for `current` and what that file is. */
+  manifest: Manifest;
+  to: Standing;
+  jobId: string;
+}
+
+async function turnTo(site: Site, { disk, key, manifest: now }: SeenDisk, { manifest, to, jobId }: Ending): Promise<Turn> {
+  const target = pathOf(manifest, to);
+  const [file] = await statFiles(site.host, [target], "follow");
+  if (!file || !now) throw new BugError(`The switch of ${disk} goes to ${target}, which is not there.`);
+  const switched = { dev: file.dev, ino: file.ino, sizeBytes: 0, modified: "" };
+  const next = openEnded(manifestText({ ...manifest, current: target, switched }));
+  const paths = manifestPaths(manifest, key);
+  const record = (path: string) => ({ path, now: manifestText(now), next });
+  return { disk, key, jobId, source: now.current, target, records: [record(paths.source), record(paths.destination)] };
+}
+
+/** A manifest up to the size and time in its last property. */
+export function openEnded(text: string): string {
+  return text.slice(0, text.lastIndexOf('"sizeBytes"'));
+}
+
+/** All disks of a move are behind the same link, so the first one's manifest names it. */
+export function linkTurn(disk: SeenDisk | undefined, manifest: Manifest | undefined): LinkTurn | undefined {
+  if (!disk || !manifest?.link) return undefined;
+  const { path, before } = manifest.link;
+  return {
+    path,
+    next: { path: fileNames.linkNext(path, disk.key), leadsTo: manifest.destination.directory },
+    back: { path: fileNames.linkBack(path, disk.key), leadsTo: before },
+  };
+}
+
+/**
+ * Whether the link is re-pointed in the pivot, or only when the target is collapsed: until then the name at the destination
+ * under which a boot would look is the frozen copy.
+ */
+export function linkMovesIn({ overlay }: Manifest): "pivot" | "collapse" {
+  return overlay?.collapse === "commit" ? "collapse" : "pivot";
+}

@@ -1,0 +1,52 @@
+/** The texts of manifests on the host, of moves and of mirrored snapshots: where there are none, one listing says so for all disks of a directory. */
+
+import { type DiskKey, fileNames } from "../core/disk/names.js";
+import { within } from "../core/disk/paths.js";
+import { readSmallFile, readSmallFiles, smallFileBytes } from "../host/files.js";
+import type { Host } from "../host/host.js";
+
+/** With more manifests in a directory than this, only those that are wanted are read. */
+const fewManifests = 4;
+
+/**
+ * A line for each: its name, and where they are few its text in base64. `/` where the directory cannot be listed, or is not there: then
+ * only reading tells.
+ */
+const list = `[ -d "$1" ] && [ -r "$1" ] && [ -x "$1" ] || { printf /; exit; }
+few=$2 bytes=$3
+set -- "$1"/lm-????????.manifest.json
+for found do
+  [ -e "$found" ] || continue
+  printf '%s ' "\${found##*/}"
+  [ $# -gt "$few" ] || head -c "$bytes" -- "$found" 2>/dev/null | base64 -w 0
+  echo
+done`;
+
+/**
+ * The text of a disk's manifest in a directory, undefined where there is none.
+ * @param together disks whose manifests are wanted in the same look, from a host that remembers its answers: one command reads all
+ * @throws UserError if it is there and cannot be read
+ */
+export async function readManifestText(
+  host: Host,
+  key: DiskKey,
+  directory: string,
+  together: readonly DiskKey[] = [],
+): Promise<string | undefined> {
+  const name = fileNames.manifest(key);
+  const { stdout } = await host.run(list, [directory, String(fewManifests), String(smallFileBytes + 1)]);
+  const listed = new Map(stdout.split("\n").map((line) => line.split(" ", 2) as [string, string | undefined]));
+  if (stdout !== "/" && !listed.has(name)) return undefined;
+  const content = Buffer.from(listed.get(name) ?? "", "base64");
+  if (content.length > 0 && content.length <= smallFileBytes) return content.toString();
+  const names = together.map(fileNames.manifest).filter((other) => listed.has(other));
+  if (names.length > 1 && names.includes(name)) {
+    const texts = await readSmallFiles(
+      host,
+      names.map((other) => within(directory, other)),
+    );
+    const text = texts[names.indexOf(name)];
+    if (text !== undefined) return text;
+  }
+  return readSmallFile(host, within(directory, name));
+}

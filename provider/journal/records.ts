@@ -1,0 +1,107 @@
+/** The manifests on the host: read from both sides, written to both sides, the source's first. */
+
+import { type DiskKey, fileNames } from "../core/disk/names.js";
+import { directoryOf, within } from "../core/disk/paths.js";
+import { UserError } from "../core/errors.js";
+import { readSmallFile, removeFile, writeFileAtomically } from "../host/files.js";
+import type { Host } from "../host/host.js";
+import { type Manifest, manifestText, parseManifest, switchesWritten } from "./manifest.js";
+import { readManifestText } from "./manifest-text.js";
+import { isSnapshotText } from "./snapshot-mark.js";
+
+/** What the two sides say together. */
+export interface Records {
+  manifest: Manifest;
+  /** Which of the two sides has it. In a move both do; only the one beside the active image at its begin and at its end. */
+  sides: "both" | "source" | "destination";
+  /** Where a switch was written on one side only: what that side says. */
+  further?: Manifest;
+}
+
+export function manifestPaths(manifest: Manifest, key: DiskKey): { source: string; destination: string } {
+  const name = fileNames.manifest(key);
+  return { source: within(directoryOf(manifest.source.active), name), destination: within(manifest.destination.directory, name) };
+}
+
+/**
+ * Looks in the given directories, then where a found manifest says that its twin is. A switch is written only where every
+ * manifest that there is says so: it lets the guest go only after all were written.
+ * @param together as in {@link readManifestText}
+ */
+export async function readRecords(
+  host: Host,
+  key: DiskKey,
+  directories: readonly string[],
+  together: readonly DiskKey[] = [],
+): Promise<Records | undefined> {
+  const read = (directory: string) => readManifest(host, key, directory, together);
+  for (const directory of new Set(directories)) {
+    const found = await read(directory);
+    if (found) return bothSides(read, key, found);
+  }
+  return undefined;
+}
+
+async function bothSides(read: (directory: string) => Promise<Manifest | undefined>, key: DiskKey, found: Manifest): Promise<Records> {
+  const paths = manifestPaths(found, key);
+  const sides = [paths.source, paths.destination].map((path) => read(directoryOf(path)));
+  const [source, destination] = await Promise.all(sides);
+  if (source && destination) {
+    refuseStrangers(source, destination, paths);
+    const [manifest, further] = [source, destination].sort((a, b) => switchesWritten(a) - switchesWritten(b)) as [Manifest, Manifest];
+    return { manifest, sides: "both", ...(switchesWritten(manifest) < switchesWritten(further) && { further }) };
+  }
+  return { manifest: source ?? destination ?? found, sides: source ? "source" : "destination" };
+}
+
+function refuseStrangers(source: Manifest, destination: Manifest, paths: { source: string; destination: string }): void {
+  if (source.startedAt === destination.startedAt && source.destination.active === destination.destination.active) return;
+  throw new UserError(
+    `Unable to go on with the move of ${source.disk}: the manifests ${paths.source} and ${paths.destination} tell of two different moves. ` +
+      "Nothing was touched. Take away the one of the move that did not happen, then run `pulumi up` again.",
+  );
+}
+
+async function readManifest(host: Host, key: DiskKey, directory: string, together: readonly DiskKey[]): Promise<Manifest | undefined> {
+  const text = await readManifestText(host, key, directory, together);
+  if (text === undefined || isSnapshotText(text)) return undefined;
+  const path = within(directory, fileNames.manifest(key));
+  try {
+    return parseManifest(text, path);
+  } catch (unreadable) {
+    // a power cut in the switch can take the tail of what was being written; then it had not happened yet (switch/guard-script.ts)
+    const before = await readSmallFile(host, `${path}.back`);
+    if (before === undefined) throw unreadable;
+    return parseManifest(before, `${path}.back`);
+  }
+}
+
+export async function writeSourceRecord(host: Host, key: DiskKey, manifest: Manifest): Promise<void> {
+  await writeFileAtomically(host, manifestPaths(manifest, key).source, manifestText(manifest));
+}
+
+export async function writeDestinationRecord(host: Host, key: DiskKey, manifest: Manifest): Promise<void> {
+  await writeFileAtomically(host, manifestPaths(manifest, key).destination, manifestText(manifest));
+}
+
+/** Changes what both sides say; the source's first. */
+export async function writeRecords(host: Host, key: DiskKey, manifest: Manifest): Promise<void> {
+  await writeSourceRecord(host, key, manifest);
+  await writeDestinationRecord(host, key, manifest);
+}
+
+/**
+ * Takes the manifests away; the one beside the active image goes last, so that it is found as long as there is anything to do.
+ * @param removeLast how that one goes
+ */
+export async function removeRecords(
+  host: Host,
+  key: DiskKey,
+  manifest: Manifest,
+  active: "source" | "destination",
+  removeLast = (path: string) => removeFile(host, path),
+): Promise<void> {
+  const paths = manifestPaths(manifest, key);
+  await removeFile(host, active === "source" ? paths.destination : paths.source);
+  await removeLast(paths[active]);
+}
