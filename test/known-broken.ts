@@ -18,7 +18,8 @@ export function readKnownBroken(): KnownBroken {
 /** One test's end. */
 export interface Result {
   title: string;
-  state: "passed" | "failed" | "skipped";
+  /** `hook-failed`: what was to be made before a test, or removed after it, by the hook of this title. */
+  state: "passed" | "failed" | "hook-failed" | "skipped";
   /** Of a failed one: the first line of what was thrown. */
   message?: string;
   /** Of one that had a second turn: the first line of what its first one threw. */
@@ -49,7 +50,7 @@ export function judge(results: readonly Result[], known: KnownBroken, scope: "al
   ];
   return {
     passed: count("passed"),
-    failed: count("failed") + complaints.length,
+    failed: count("failed") + count("hook-failed") + complaints.length,
     skipped: count("skipped") + results.filter((result) => isListed(result) && result.state === "skipped").length,
     broken: results.filter((result) => isListed(result) && result.state === "failed"),
     again: results.filter((result) => !isListed(result) && result.firstFailure !== undefined),

@@ -67,7 +67,7 @@ export function runSuite(files: readonly string[], { only, retries, reporter }: 
     runner.on("pass", (test) => ended(test, { state: "passed" }));
     runner.on("pending", (test) => ended(test, { state: "skipped" }));
     runner.on("fail", (test, reason: { message?: string }) =>
-      ended(test, { state: "failed", message: firstLine(reason.message ?? String(reason)) }),
+      ended(test, { state: String(test.type) === "hook" ? "hook-failed" : "failed", message: firstLine(reason.message ?? String(reason)) }),
     );
     runner.on("retry", (test, reason: { message: string }) => {
       firstTurns.set(test.fullTitle(), firstLine(reason.message));
