@@ -1,6 +1,7 @@
 /**
  * What `npm test` runs: `npm test -- [--no-install] [--qemu host|trixie|host,trixie] [--only <part of a title>] [<part of a file's path> …]`.
- * Installs what is missing, runs the tests (the quick ones first), and ends with two lines of figures.
+ * Installs what is missing, runs the tests (the quick ones first), and ends with two lines of figures. `--tier unit|usual|all` says which
+ * files run where none is named.
  */
 
 import { parseArgs } from "node:util";
@@ -9,17 +10,22 @@ import { judge, readKnownBroken } from "./known-broken.js";
 import { type InstallOptions, installMissing } from "./sandbox/install.js";
 import { chooseReleases, chosenReleases, prepareReleases, qemuVersion } from "./sandbox/qemu.js";
 import { nameOf, runSuite, testFiles } from "./suite.js";
-
-/** Long rows, which run only if one of the folders that they lie in is named: `npm run test:adversity`. */
-const atLength = "adversity/at-length/";
+import { isIn, isLong, type Tier, tiers } from "./tiers.js";
 
 const where = { host: "this machine's own", trixie: "Debian trixie's" } as const;
 
 async function main(): Promise<number> {
-  const options = { "no-install": { type: "boolean" }, only: { type: "string" }, qemu: { type: "string" } } as const;
+  const options = {
+    "no-install": { type: "boolean" },
+    only: { type: "string" },
+    qemu: { type: "string" },
+    tier: { type: "string" },
+  } as const;
   const { values, positionals } = parseArgs({ options, allowPositionals: true });
   const install: InstallOptions = { install: values["no-install"] === true ? "refuse" : "allow", say: (line) => console.log(line) };
-  const files = testFiles().filter((file) => isWanted(nameOf(file), positionals));
+  const tier = tiers.find((one) => one === (values.tier ?? "all"));
+  if (tier === undefined) throw new Error(`There is no tier ${values.tier}: say ${tiers.join(", ")}.`);
+  const files = testFiles().filter((file) => isWanted(nameOf(file), positionals, tier));
   try {
     if (values.qemu !== undefined) chooseReleases(values.qemu);
     await installMissing(install);
@@ -31,7 +37,7 @@ async function main(): Promise<number> {
   }
   const results = await runSuite(files, { only: values.only, retries: 1, reporter: "spec" });
   const known = readKnownBroken();
-  const scope = positionals.length === 0 && values.only === undefined ? "all" : "some";
+  const scope = positionals.length === 0 && values.only === undefined && tier === "all" ? "all" : "some";
   const { passed, failed, skipped, broken, again, complaints } = judge(results, known, scope);
   for (const { title } of broken) console.log(`Known to be broken: ${title} (${known[title]})`);
   for (const complaint of complaints) console.log(complaint);
@@ -41,9 +47,10 @@ async function main(): Promise<number> {
   return failed > 0 || passed === 0 ? 1 : 0;
 }
 
-function isWanted(name: string, parts: readonly string[]): boolean {
-  const asked = name.includes(atLength) ? parts.filter((part) => /adversity|at-length/.test(part)) : parts;
-  return asked.some((part) => name.includes(part)) || (parts.length === 0 && !name.includes(atLength));
+function isWanted(name: string, parts: readonly string[], tier: Tier): boolean {
+  if (parts.length === 0) return isIn(tier, name.replace(/^test\//, ""));
+  const asked = isLong(name) ? parts.filter((part) => /adversity|at-length/.test(part)) : parts;
+  return asked.some((part) => name.includes(part));
 }
 
 if (require.main === module) {

@@ -1,0 +1,21 @@
+/** Which tests run when. */
+
+import assert from "node:assert/strict";
+import { isIn, type Tier } from "./tiers.js";
+
+const tiersOf = (name: string): Tier[] => (["unit", "usual", "all"] as const).filter((tier) => isIn(tier, name));
+
+describe("the tiers of the tests", () => {
+  it("have what starts no machine in all three", () => {
+    assert.deepEqual(tiersOf("migration/plan.test.js"), ["unit", "usual", "all"]);
+  });
+
+  it("have no file that starts a guest, by whatever way round, in the unit tier", () => {
+    assert.deepEqual(tiersOf("e2e/move.test.js"), ["usual", "all"]);
+    assert.deepEqual(tiersOf("hypervisor/libvirt/snapshot-faults.test.js"), ["all"]);
+  });
+
+  it("leave the long ones to whoever names them", () => {
+    assert.deepEqual(tiersOf("adversity/at-length/two-at-once.test.js"), []);
+  });
+});

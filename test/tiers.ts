@@ -1,0 +1,75 @@
+/**
+ * Which tests run when. `unit`: what starts neither guest nor sshd nor libvirtd, by its imports. `usual`: these, and what a change breaks most
+ * often. `all`: every file but the long ones, which run only where they are named.
+ */
+
+import { readdirSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { reachable, type Sources } from "./architecture/imports.js";
+
+export const tiers = ["unit", "usual", "all"] as const;
+export type Tier = (typeof tiers)[number];
+
+/** Long rows: `npm run test:adversity`. */
+const long = /(^|\/)adversity\/at-length\//;
+
+/** What starts a machine, or a server that signs in. */
+const heavy = ["guest", "managed-guest", "sshd", "libvirtd", "sandbox"].map((name) => `sandbox/${name}.ts`);
+
+/** Slow, or starting a guest in a process of their own: benchmarks, installs of packages, the SDK's real processes. */
+const slow = /^(engine|examples)\/|^bench\./;
+
+/** Parts of paths below test/. */
+const usual = [
+  "domain-disk/",
+  "e2e/cut",
+  "e2e/drift-of-several",
+  "e2e/move",
+  "engine/harness",
+  "faults/",
+  "host/",
+  "hypervisor/libvirt/look",
+  "hypervisor/libvirt/move",
+  "hypervisor/libvirt/two-disks",
+  "hypervisor/qemu/",
+  "image/",
+  "mirrored-snapshot/life",
+  "mirrored-snapshot/lost",
+  "rows/",
+  "security/",
+  "storage-migration/adopt",
+  "storage-migration/all-or-none",
+  "storage-migration/destination",
+  "storage-migration/disk",
+  "storage-migration/drift",
+  "storage-migration/link",
+  "storage-migration/overlay",
+  "storage-migration/ownership",
+  "storage-migration/restart",
+];
+
+const sourceFolder = path.resolve(__dirname, "../../test");
+
+let sources: Sources | undefined;
+
+function readSources(): Sources {
+  const files = readdirSync(sourceFolder, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts"));
+  return new Map(files.map((file) => [file.split(path.sep).join("/"), readFileSync(path.join(sourceFolder, file), "utf8")]));
+}
+
+/** @param name as `e2e/move.test.js`, below test/ */
+export function isIn(tier: Tier, name: string): boolean {
+  if (long.test(name)) return false;
+  if (tier === "all" || isUnit(name)) return true;
+  return tier === "usual" && usual.some((part) => name.includes(part));
+}
+
+export function isLong(name: string): boolean {
+  return long.test(name);
+}
+
+function isUnit(name: string): boolean {
+  sources ??= readSources();
+  const reached = reachable(name.replace(/\.js$/, ".ts"), sources);
+  return !slow.test(name) && !heavy.some((file) => reached.has(file));
+}
