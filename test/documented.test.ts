@@ -1,7 +1,7 @@
 /** Every argument says what it is, its default and what is refused: where a program's author reads it, and in docs/reference.md. */
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import ts from "typescript";
 import { moveOptions } from "../provider/flows/shared/options.js";
@@ -54,6 +54,28 @@ function lacking({ comment, schema }: Written): string[] {
     ...(!isShared && !comment.includes("@throws") ? ["@throws"] : []),
   ];
 }
+
+/** Sources of ours below a folder. */
+function sourcesIn(folder: string): string[] {
+  const all = readdirSync(path.join(root, folder), { recursive: true, encoding: "utf8" });
+  return all.filter((name) => name.endsWith(".ts")).map((name) => `${folder}/${name}`);
+}
+
+/** What readers of the repository do not have. */
+const elsewhere = /\bdesign(,? section)? \d/;
+
+describe("the comments", () => {
+  it("cite no design by number: what was decided is in docs/decisions", () => {
+    const citing = [...sourcesIn("provider"), ...sourcesIn("test")].filter((file) =>
+      elsewhere.test(readFileSync(path.join(root, file), "utf8")),
+    );
+    assert.deepEqual(citing, []);
+  });
+
+  it("would be found with such a citation", () => {
+    for (const comment of ["(design", "(design, section"]) assert.match(`${comment} 4)`, elsewhere);
+  });
+});
 
 describe("the documentation of the arguments", () => {
   for (const [file, keys] of Object.entries(schemas)) {

@@ -1,6 +1,6 @@
 /**
- * What is promised, each with the test that proves it: the proposal's rules (design, section 1) and every argument of the resources
- * (section 2). promises.test.ts fails when a row's test is not there, and when an argument has no row.
+ * What is promised, each with the test that proves it: the proposal's rules (docs/mirrored-snapshots.md) and every argument of the
+ * resources (docs/reference.md). promises.test.ts fails when a row's test is not there, and when an argument has no row.
  */
 
 /** A test's file below test/, and its whole title. */

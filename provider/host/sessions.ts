@@ -1,4 +1,7 @@
-/** Sessions on one connection: sshd allows a few (MaxSessions), we take at most four unless more are allowed. Forwarded sockets do not count (design 3.8). */
+/**
+ * Sessions on one connection: sshd allows a few (MaxSessions), we take at most four unless more are allowed. Forwarded sockets do not count:
+ * MaxSessions is of shells, logins and subsystems alone (sshd_config(5)).
+ */
 
 import { setTimeout as pause } from "node:timers/promises";
 import type { ClientChannel } from "ssh2";

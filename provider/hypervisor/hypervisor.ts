@@ -24,7 +24,7 @@ export type ChainsView = Omit<GuestView, "jobs">;
 export interface GuestView {
   /** The guest's UUID; for a guest without one, a hash of the host's machine id and the socket's real path. */
   domainId: string;
-  /** QEMU's RunState: `running`, `paused`, `prelaunch`, `io-error`, … */
+  /** QEMU's RunState (`running`, `paused`, `prelaunch`, `io-error`, …), or {@link shutOff} of a domain of libvirt's. */
   status: string;
   disks: readonly DiskView[];
   jobs: readonly Job[];
@@ -34,7 +34,7 @@ export interface GuestView {
   suspension?: Suspension;
 }
 
-/** What a switch records before it suspends a guest. */
+/** What a switch records before it suspends a guest; it lasts until libvirt says that the guest runs again, or until its QEMU ends. */
 export interface Suspension {
   /** The file on the host that is locked as long as the switch goes on. */
   switchLock: string;
@@ -119,7 +119,7 @@ export interface ManagedGuest {
   /** Puts an overlay that is there already on top of each disk, all at one point in time, all or none; other disks stay as they are. */
   freeze(overlays: readonly { disk: string; path: string }[]): Promise<void>;
 
-  /** An active commit of `top` down into `base`, both by path: ends in `ready`, and by its pivot. Always with both (design 3.3). */
+  /** An active commit of `top` down into `base`, both by path: ends in `ready`, and by its pivot. Always with both (decisions/0004). */
   startCommit(disk: string, layers: { top: string; base: string }, maxBytesPerSecond: number): Promise<void>;
 
   /**
@@ -198,7 +198,7 @@ export interface Guest {
   /** QEMU's name of a device's type (`virtio-blk-pci`, `nvme-ns`); undefined where the hypervisor does not tell. @see QEMU QMP reference, qom-get */
   deviceType(qdev: string): Promise<string | undefined>;
 
-  /** Asked right before each job of ours and each switch: one question, however many disks. Empty when nothing is in the way. */
+  /** Asked right before each job of ours and each switch: one round trip, however many disks. Empty when nothing is in the way. */
   blockers(qdevs: readonly string[]): Promise<readonly Blocker[]>;
 
   /** The guest's process, or undefined where the host does not let us see it (another user's). */
@@ -213,12 +213,12 @@ export interface Guest {
    */
   hold(node: string, path: string, format: string): Promise<void>;
 
-  /** Opens the target with the chain its own header names (never `backing: null`: design 3.5). */
+  /** Opens the target with the chain its own header names (never `backing: null`: decisions/0002). */
   openTarget(node: string, options: TargetOptions): Promise<void>;
 
   /**
    * Opens an empty overlay without its backing: it gets that by {@link freeze}, in the same breath in which it takes the guest's writes.
-   * Nothing is ever mirrored onto a node opened so (design 3.5).
+   * Nothing is ever mirrored onto a node opened so (decisions/0002).
    */
   openOverlay(node: string, options: TargetOptions): Promise<void>;
 
@@ -234,7 +234,7 @@ export interface Guest {
   /** Puts an overlay on top of each node, all at one point in time, all or none. @see QEMU QMP reference, transaction, blockdev-snapshot */
   freeze(pairs: readonly { node: string; overlay: string }[]): Promise<void>;
 
-  /** An active commit: ends in `ready`, and by `complete` in `pending`; then `base` is the active image. Always with a base (design 3.3). */
+  /** An active commit: ends in `ready`, and by `complete` in `pending`; then `base` is the active image. Always with a base (decisions/0004). */
   startCommit(jobId: string, filter: string, options: CollapseOptions & { base: string }): Promise<void>;
 
   /** Ends in `pending`; finalized, `top` stands on `base`, and the job is gone: it needs no dismissal, and leaves no error. @see QEMU QMP reference, block-stream */

@@ -1,4 +1,4 @@
-/** The rules of the layout (design, section 4), as functions from sources to sentences about what breaks them. */
+/** The rules of the layout (docs/architecture.md), as functions from sources to sentences about what breaks them. */
 
 import ts from "typescript";
 import { allImports, type Import, importsOf, parse, reachable, type Sources } from "./imports.js";

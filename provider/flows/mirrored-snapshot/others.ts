@@ -1,4 +1,4 @@
-/** A mirrored snapshot's half of migration/steps/others.ts: the same check, in its own words. */
+/** A mirrored snapshot's half of flows/move/steps/others.ts: the same check, in its own words. */
 
 import { checkOthers, type Refusing } from "../move/steps/others.js";
 import { refusal, type SeenDisk, type SnapshotSite } from "./site.js";

@@ -15,7 +15,7 @@ export const verb = "take a mirrored snapshot of";
 /**
  * The proposal mirrors before the copy, and lets the mirror stand on the copy at the pivot. libvirt has no command for that:
  * `blockcopy --shallow --reuse-external` is refused as long as the mirror's backing file is not there (9.0), opens it with no backing at
- * all where it is, and loses writes with --synchronous-writes (design 3.5); `blockcopy --xml` onto the *source's* chain is safe, but writes
+ * all where it is, and loses writes with --synchronous-writes (decisions/0002); `blockcopy --xml` onto the *source's* chain is safe, but writes
  * that chain into the mirror's header, and nothing lets the mirror stand on the copy later. Its own order is copy first.
  */
 export function checkHypervisor(site: SnapshotSite): void {

@@ -69,7 +69,7 @@ export function optionsOf({ image }: Pick<RecordedDisk, "image">, path: string, 
 
 /**
  * The mirror stands on the source's own backing node until the pivot, since nothing is copied yet: opened without a backing it would
- * lose the rest of every cluster that a small write touches (design 3.5).
+ * lose the rest of every cluster that a small write touches (decisions/0002).
  */
 export async function startMirror(site: SnapshotSite, { view }: Seen, disk: RecordedDisk): Promise<void> {
   const { manifest, key, image } = disk;

@@ -16,7 +16,7 @@ const busyReasons: Readonly<Record<string, string>> = {
   "starting up": "the guest is starting, or has not come yet from another host",
   saving: "the guest is being saved to a file",
   dumping: "the guest's memory is being dumped",
-  snapshot: "a snapshot of the guest is being taken",
+  "creating snapshot": "a snapshot of the guest is being taken",
 };
 
 /** From the answers to `domstate --reason` and `domjobinfo`. */

@@ -6,7 +6,7 @@ import { type Element, escaped, parseXml, xmlText } from "./xml.js";
 
 /**
  * The target of `blockcopy --xml`. The chain is given whole, down to the `<backingStore/>` that ends it: so libvirt opens it before the
- * copy begins, and asks no header (design 3.5).
+ * copy begins, and asks no header (decisions/0002).
  */
 export function copyTargetXml({ path, format, below }: CopyTarget): string {
   const source = `<source file='${escaped(path)}'/>`;

@@ -51,7 +51,7 @@ class Managed implements ManagedGuest {
 
   /**
    * Without --reuse-external: with it, and --shallow, libvirt opens the target without its backing until the pivot, and with
-   * --synchronous-writes QEMU then fills with zeroes what a guest's write leaves of a cluster (design 3.5: 115 of 115 clusters that
+   * --synchronous-writes QEMU then fills with zeroes what a guest's write leaves of a cluster (decisions/0002: 115 of 115 clusters that
    * were written meanwhile were lost, with no error, libvirt 9.0). So the target is empty, and its chain is given in the XML.
    * --transient-job: else libvirt refuses a persistent domain. libvirt decides by itself what `--shallow` means for a raw image.
    */
@@ -70,7 +70,7 @@ class Managed implements ManagedGuest {
   /**
    * One transaction over the disks that are named; libvirt would put an overlay of its own making on every other (`snapshot=no`).
    * --no-metadata: it is no snapshot that anybody could revert to. --reuse-external: the overlay's header is ours, its name for what it
-   * stands on relative; that is safe here, since an overlay gets its backing in the very transaction in which it takes writes (design 3.5
+   * stands on relative; that is safe here, since an overlay gets its backing in the very transaction in which it takes writes (decisions/0002
    * is about mirrors).
    */
   async freeze(overlays: readonly { disk: string; path: string }[]): Promise<void> {
@@ -87,7 +87,7 @@ class Managed implements ManagedGuest {
 
   /**
    * Never without --base and --top: bare, `blockcommit --active` goes down to the very bottom of the chain, and would write this disk
-   * into the base that other disks share (virDomainBlockCommit(), base NULL; design 3.3). Never with --pivot: that is the switch's to do.
+   * into the base that other disks share (virDomainBlockCommit(), base NULL; decisions/0004). Never with --pivot: that is the switch's to do.
    */
   async startCommit(disk: string, { top, base }: { top: string; base: string }, maxBytesPerSecond: number): Promise<void> {
     const { live } = await this.see();

@@ -1,6 +1,6 @@
 /**
  * The switch's guard: one shell on the host that writes down the switch while the guest's I/O waits, and that ends the switch
- * alone when we cannot (design 3.4).
+ * alone when we cannot (decisions/0003).
  *
  * Arguments: the monitor's socket, and its name as a word of socat's; the link, its next and its former form (each empty where there is no link); then for every
  * disk the job's id, the two manifests, the image that goes stale and its quarantine name (each empty where there is none), and

@@ -15,6 +15,8 @@ describe("what libvirt says of a domain", () => {
       "paused (migrating)",
       "paused (starting up)",
       "paused (saving)",
+      "paused (dumping)",
+      "paused (creating snapshot)",
       "running (post-copy)",
       "paused (post-copy failed)",
     ])

@@ -1,7 +1,7 @@
 /** What must never be told to virsh. */
 
 /**
- * One sentence for each command that loses data (design 3.3 and 3.5) or a guest (look.ts: what makes libvirt ask for block nodes).
+ * One sentence for each command that loses data (decisions/0004 and 0002) or a guest (look.ts: what makes libvirt ask for block nodes).
  * @param standOnNothing disks whose images have no backing file: a pull of all that a snapshot has put below them has no base to name
  */
 export function unsafeIn(commands: readonly string[], standOnNothing: readonly string[] = []): string[] {

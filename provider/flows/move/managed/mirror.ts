@@ -1,4 +1,4 @@
-/** The mirror of a guest that libvirt manages: the same files as QMP's, made by libvirt's own copy (design 3.5). */
+/** The mirror of a guest that libvirt manages: the same files as QMP's, made by libvirt's own copy (decisions/0002). */
 
 import { fileNames } from "../../../core/disk/names.js";
 import { directoryOf, within } from "../../../core/disk/paths.js";

@@ -1,4 +1,4 @@
-/** The switches of a guest that libvirt manages: suspend, write `current` down, pivot, look at the definition, resume (design 3.4). */
+/** The switches of a guest that libvirt manages: suspend, write `current` down, pivot, look at the definition, resume (decisions/0003). */
 
 import { type DiskKey, fileNames } from "../../../core/disk/names.js";
 import { within } from "../../../core/disk/paths.js";
