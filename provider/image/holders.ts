@@ -99,9 +99,9 @@ function matters({ program, access }: Holder): boolean {
 }
 
 /**
- * Who else than the guest has the file open, in words; undefined where nothing shows that somebody has. The guest's own QEMU is one of
- * those that write, whichever it is: so two processes prove another, and one does not. More locks than the descriptors that can be seen,
- * and than the one of a guest that cannot, prove another, too.
+ * Who else than the guest has the file open, in words; undefined where nothing shows that somebody has. The guest's own QEMU is one of the
+ * processes that are found, or one that this account may not see: so two that matter prove another, and one does not. So do more locks than
+ * the descriptors that are seen explain; where none is seen that writes, one lock for writing is the guest's own.
  */
 export function othersIn({ open, locks }: Held): string | undefined {
   const found = open.filter(matters);

@@ -11,7 +11,7 @@ export interface Import {
   specifier: string;
   /** `type`: gone after compilation. */
   kind: "value" | "type";
-  /** For relative imports, the file it means, relative to provider/: `disk/chain.ts`. */
+  /** For relative imports, the file it means, relative to provider/: `core/disk/chain.ts`. */
   file?: string;
   /** For packages, the package: `@pulumi/pulumi` for all its parts, `node:fs` for `fs/promises` too. */
   package?: string;

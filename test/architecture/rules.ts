@@ -115,7 +115,7 @@ export const noChildProcess = packageOnlyIn("node:child_process", () => false);
 
 const effects = ["node:fs", "node:net", "node:tls", "node:http", "node:https", "node:dgram", "node:child_process", "node:timers", "ssh2"];
 
-/** Plans and disk/ do nothing to the world: neither they nor what they load. */
+/** Plans and core/disk/ do nothing to the world: neither they nor what they load. */
 export const plansAreWithoutEffects: Rule = (sources) => effectsReachedFrom([...sources.keys()].filter(isPure), sources);
 
 /** What users import runs in their program, which need not have a host, a network or files. */

@@ -9,8 +9,10 @@ import { letGoSuspended } from "./managed/suspended.js";
 import { awaitSwitch } from "./managed/switch.js";
 
 /**
- * Does `work` while no other run may touch these disks' places.
- * @throws UserError if another run holds a lock, or a disk or a manifest is not as it must be: then `work` was not begun
+ * Does `work` while no other run may touch these disks' places. First waits for a switch that is under way, and resumes a guest that one has
+ * left suspended.
+ * @throws UserError if another run holds a lock, a switch is not over, its guest is suspended still, or a disk or a manifest is not as it must be: then
+ *   `work` was not begun
  */
 export async function withPlacesLocked<T>(site: Site, disks: readonly string[], work: (places: HeldPlaces) => Promise<T>): Promise<T> {
   endSharedLook(site.host);

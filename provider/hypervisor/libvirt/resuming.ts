@@ -1,4 +1,4 @@
-/** Ends what a switch that was cut has left: a guest that is suspended. */
+/** Resumes a guest that a switch has left suspended, since its script and its watchdog were killed, and ends the record of that. */
 
 import { setTimeout as pause } from "node:timers/promises";
 import { UserError } from "../../core/errors.js";

@@ -1,9 +1,9 @@
 /**
- * That a guest is suspended by a switch of ours. It is recorded in the metadata of the running domain before the guest is suspended.
+ * That a guest is suspended by a switch of ours. Pure. It is recorded in the metadata of the running domain before the guest is suspended.
  *
  * There it lasts as long as this very QEMU: libvirt writes it into its status file before it answers (virDomainObjSetMetadata(), 9.0), which
  * outlives libvirtd, and a guest that is destroyed and started has none. Tried: set, libvirtd killed and started: it is there; the guest
- * destroyed and started: it is not. Pure.
+ * destroyed and started: it is not.
  */
 
 import type { Suspension } from "../hypervisor.js";

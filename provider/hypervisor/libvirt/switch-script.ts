@@ -11,7 +11,7 @@
  *
  * It says `armed`; understands `go`; answers `switched <ms>` or `failed <ms> <words>`. The guest's writes wait while it is suspended:
  * until it is let go again, the source and the target hold the same. If that takes 10 s, the watchdog lets it go where it is, and
- * no pivot is begun after that. Both go on until libvirt says that it runs. If libvirtd ends meanwhile, nobody can let the guest go, and
+ * no pivot is begun after that. Script and watchdog each try, for at most a day, until libvirt says that the guest runs. If libvirtd ends meanwhile, nobody can let the guest go, and
  * nobody but libvirtd knows whether its pivot happened: then the script waits for it, looks, and only then puts the records right and lets the
  * guest go. If both are killed, the guest stays suspended, and its record tells the next run.
  */
@@ -22,7 +22,7 @@ export const managedSwitchScript = `
 trap '' HUP INT TERM PIPE
 uri=$1 domain=$2 begin_record=$3 end_record=$4
 shift 4
-disk=$8
+disk=$8 # the first one's word: any disk of the guest will do where virsh-talk.ts asks libvirt about a job, to wait for QEMU
 room=$(mktemp -d) && mkfifo "$room/own-in" "$room/own-out" "$room/dog-in" "$room/dog-out" "$room/held" "$room/got" || exit 1
 pipe=$room/own
 exec 5<>"$room/got" 6<>"$room/held"

@@ -35,7 +35,7 @@ export type Phase =
   | { phase: "pending"; job: Job; current: "source" | "destination" }
   /** A job of ours ended; what it did shows when it is dismissed. */
   | { phase: "ended"; job: Job }
-  /** What is written down is another image than the one on which the guest is, and surely belongs: one to which it was never let go, or, with a switch that is not written down everywhere, the one before. */
+  /** `current` names another image than the one on which the guest surely belongs: a switch was written down and not made, or made and not written down everywhere. */
   | { phase: "not-let-go" }
   /** The guest runs on the target, whose chain is one layer too long. */
   | { phase: "pivoted" }

@@ -33,9 +33,9 @@ export async function filesNow({ site, records }: Evidence): Promise<FilesNow> {
 }
 
 /**
- * Our node names tell as long as it is the QEMU in which we opened them: it knows what it has open, whatever the names on the host
- * lead to by now. So does the node that took the guest's writes then. Any other node is told by the file that QEMU has open under it:
- * somebody else's overlay is none of ours, and nothing is concluded from our nodes beside it.
+ * If one of our nodes is open, it is the QEMU of the move, and node names decide: it knows what it has open, whatever the names on the host
+ * lead to by now. So does the node that took the guest's writes when the manifest was written. Otherwise the open file decides: somebody
+ * else's overlay is none of ours, and nothing is concluded from our nodes beside it.
  */
 export async function standingOf(evidence: Evidence, now: FilesNow): Promise<Standing | "elsewhere"> {
   const { image, view, records } = evidence;

@@ -1,4 +1,4 @@
-/** Before a job of ours starts and right before a switch: the live chain is the one that the manifest tells of, or nothing is begun. */
+/** Before each step that builds on the chain, and right before a switch: the live chain is the one that the manifest tells of, or nothing is begun. */
 
 import type { GuestProcess, GuestView } from "../../../hypervisor/hypervisor.js";
 import type { Manifest } from "../../../journal/manifest.js";

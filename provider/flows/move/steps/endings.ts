@@ -1,4 +1,4 @@
-/** The ends of a move: tidied after the switch, undone before it, set back where a switch was written down but never happened. */
+/** The ends of a move: tidied after the switch, undone before it, set back where what is written down of a switch is not where the guest is. */
 
 import { isFile } from "../../../core/disk/chain.js";
 import { fileNames, nodeNames, standInNames } from "../../../core/disk/names.js";
@@ -127,7 +127,7 @@ function committedAt({ committed: _, ...overlay }: Overlay, standing: Standing):
   return standing === "landing" ? { ...overlay, committed: "destination" } : overlay;
 }
 
-/** What the switch may have put at the former image's name (switch.ts). */
+/** What the switch may have put at the former image's name (flows/shared/switch.ts). */
 async function removeStandIn({ host }: Site, { source, quarantine }: Manifest): Promise<void> {
   if ((await readLink(host, source.active)) === baseName(standInNames(quarantine).empty)) await removeFile(host, source.active);
 }
