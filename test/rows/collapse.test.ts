@@ -18,17 +18,17 @@ describe("a raw image", function () {
   this.retries(0);
   const stage = onStage({ disks: (at) => [{ storage: at("path1"), layers: rawImage() }] });
 
-  it("is refused for collapse pull, with nothing touched", async () => {
+  it("is refused for strategy snapshot with collapse pull, with nothing touched", async () => {
     assert.match(await stage().refuses({ ...byOverlay, collapse: "pull" }), pullRefused);
   });
 });
 
-describe("a move by an overlay to collapse pull that an older version began with a raw image", function () {
+describe("a move with strategy snapshot and collapse pull that an older version began with a raw image", function () {
   this.timeout(120_000);
   this.retries(0);
   const stage = onStage({ disks: (at) => [{ storage: at("path1"), layers: rawImage() }] });
 
-  it("is not ended so, but undone by destroy", async () => {
+  it("is refused by the next run, and undone by destroy", async () => {
     await using proxy = await QmpProxy.listen(stage().at("proxy.sock"), stage().guest.qmpSocket);
     const moves = { ...byOverlay, domain: { qmp: proxy.path } };
     proxy.before("transaction", () => {
@@ -72,7 +72,7 @@ describe("a raw image of a guest that libvirt manages", function () {
   this.timeout(180_000);
   this.retries(0);
 
-  it("is refused for collapse pull before it is frozen", async () => {
+  it("is refused for strategy snapshot with collapse pull before it is frozen", async () => {
     await using stage = await LibvirtStage.open({ disks: (at) => [{ storage: at("path1"), layers: rawImage() }] });
     stage.standOnNothing = ["vda"];
     const { ino } = await stat(stage.at("path1/disk.raw"));
@@ -84,7 +84,7 @@ describe("a raw image of a guest that libvirt manages", function () {
   });
 });
 
-describe("collapse none with a link", function () {
+describe("strategy snapshot with collapse none and a link", function () {
   this.retries(0);
 
   it("is refused by check, since a boot through the link would find the frozen image", () => {

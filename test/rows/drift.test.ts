@@ -27,7 +27,7 @@ describe("a disk that was moved by hand", function () {
     await stage().moves({ disks: ["vda"], destination: stage().at("path3") });
   });
 
-  it("of two is read the same three times, as places that are no directory, each with its disks", async () => {
+  it("as one of two of a resource is read the same three times: `destination` is each place with its disks, and no path", async () => {
     const reads = await readThrice(storageMigration, id, state);
     const [first] = reads;
     for (const read of reads) assert.deepEqual(read, first);
@@ -37,7 +37,7 @@ describe("a disk that was moved by hand", function () {
     assert.match(String(first?.drift), /^vda is at .*path3/);
   });
 
-  it("of two stays where it is, and the other one too, when the engine hands back what was read twice (`ignoreChanges`)", async () => {
+  it("as one of two of a resource stays where it is, as the other does, when the engine hands back what it read twice (`ignoreChanges`)", async () => {
     const twice = await refreshed(storageMigration, id, await refreshed(storageMigration, id, state));
     const { destination } = twice;
     const { inputs: kept, failures } = storageMigration.check({ ...inputs, destination }, { ...inputs, destination, stallSeconds: 300 });
@@ -47,7 +47,7 @@ describe("a disk that was moved by hand", function () {
     assert.deepEqual((await refreshed(storageMigration, id, outputs)).destination, destination);
   });
 
-  it("of two is a difference after two refreshes, and the next update brings it home", async () => {
+  it("as one of two of a resource is still a difference after two refreshes, and the next update moves it back to `destination`", async () => {
     const twice = await refreshed(storageMigration, id, await refreshed(storageMigration, id, state));
     assert.notEqual(storageMigration.diff(id, twice, inputs, new Recorder()).changes, false);
     const { outputs } = await storageMigration.update(id, twice, inputs, new Recorder());
@@ -59,7 +59,7 @@ describe("a disk that was moved by hand", function () {
     );
   });
 
-  it("is read by a DomainDisk the same three times: its place, and that it is not the declared one", async () => {
+  it("is read by a DomainDisk the same three times: where it is, and that `storage` says otherwise", async () => {
     const { host, domain } = stage().arguments;
     const made = await created(domainDisk, { host, domain, disk: "vdc", storage: stage().at("path2") });
     await stage().moves({ disks: ["vdc"], destination: stage().at("path3") });

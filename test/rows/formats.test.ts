@@ -39,7 +39,7 @@ describe("a raw image whose guest has written a qcow2 header into it", function 
     },
   });
 
-  it("is moved as the raw image that it is", async () => {
+  it("is moved by strategy snapshot as a raw image, byte for byte", async () => {
     const { trap } = await stage().moves({ ...byOverlay, disks: ["trap"] });
     assert.deepEqual(
       trap?.chain.map(({ format }) => format),
@@ -60,7 +60,7 @@ describe("a raw image beside a qcow2 with strategy snapshot", function () {
     ],
   });
 
-  it("is moved with that in one operation, cut while it is copied and before its commit, each time with a power cut", async () => {
+  it("is moved together with it, also after a cut and a power cut while it is copied and again before its commit", async () => {
     await using proxy = await QmpProxy.listen(stage().at("proxy.sock"), stage().guest.qmpSocket);
     const moves = { ...byOverlay, disks: ["vda", "vdb"], domain: { qmp: proxy.path } };
     await assert.rejects(stopAt("copying", stage(), { ...moves, maxBytesPerSecond: 32 << 20 }), Unfinished);

@@ -20,7 +20,7 @@ describe("a disk behind a link", function () {
   let id = "";
   let state: Properties;
 
-  it("whose link was re-pointed by hand to the destination is not called settled there, but refused", async () => {
+  it("whose link was re-pointed by hand to the destination is refused, and not taken for moved", async () => {
     await pointLink("path2");
     const message = await refusal(storageMigration, { ...stage().arguments, link: link() });
     assert.match(message, /QEMU names its image .*disks\/old\.qcow2, and that leads to another file than the one that it has open/);
@@ -30,14 +30,14 @@ describe("a disk behind a link", function () {
     );
   });
 
-  it("whose link was re-pointed by hand while the guest runs by it is booted by the path that the kernel knows", async () => {
+  it("whose link was re-pointed by hand while the guest runs has as `bootPath` the file that QEMU has open", async () => {
     await pointLink("path2");
     const read = await storageMigration.read("id", { ...stage().arguments, link: link() }, new Recorder());
     assert(typeof read === "object");
     assert.equal(movesOf(read.outputs).vda?.bootPath, stage().at("path1", "old.qcow2"));
   });
 
-  it("is booted by its own path, and not through the link, once it was moved by hand to where the link does not lead", async () => {
+  it("that was moved by hand to where the link does not lead has its own path as `bootPath`, not the link's", async () => {
     await pointLink("path1");
     const { inputs } = storageMigration.check({}, { ...stage().arguments, link: link() });
     ({ id, outputs: state } = await storageMigration.create(inputs, new Recorder()));
@@ -49,7 +49,7 @@ describe("a disk behind a link", function () {
     assert.equal(movesOf(read.outputs).vda?.bootPath, stage().at("path3", "old.qcow2"));
   });
 
-  it("is brought home by an update that says what the link leads to meanwhile, and boots through the link again", async () => {
+  it("that was moved by hand is moved back by an update, which says where the link leads meanwhile, and boots through the link again", async () => {
     const teller = new Recorder();
     const { inputs } = storageMigration.check({}, { ...stage().arguments, link: link() });
     const { outputs } = await storageMigration.update(id, state, inputs, teller);
@@ -61,7 +61,7 @@ describe("a disk behind a link", function () {
     assert.equal(await readlink(link()), stage().at("path2"));
   });
 
-  it("is booted by its own path when somebody points the link elsewhere", async () => {
+  it("whose link somebody points elsewhere has its own path as `bootPath`", async () => {
     await stage().moves({ destination: stage().at("path1") }); // from here on QEMU has it open by its place
     await pointLink("path0");
     const moves = await stage().moves({ link: link(), destination: stage().at("path1") });

@@ -10,12 +10,12 @@ import { onStage, Recorder, stopAt } from "../storage-migration/stage.js";
 
 const byOverlay = { strategy: "snapshot", restartDuringMove: "from-manifest" };
 
-describe("a guest that was lost in a move by an overlay", function () {
+describe("a guest that was killed in a move with strategy snapshot", function () {
   this.timeout(120_000);
   this.retries(0);
   const stage = onStage();
 
-  it("and started from the frozen copy at the destination is left alone, in a sentence that names the image with every write", async () => {
+  it("and started from the frozen copy at the destination is left as it is, in a sentence that names the image with every write", async () => {
     await using proxy = await QmpProxy.listen(stage().at("proxy.sock"), stage().guest.qmpSocket);
     const moves = { ...byOverlay, domain: { qmp: proxy.path } };
     proxy.before("block-commit", () => "cut");
@@ -38,12 +38,12 @@ describe("a guest that was lost in a move by an overlay", function () {
   });
 });
 
-describe("a guest that was started again from the overlay", function () {
+describe("a guest that was killed in a move with strategy snapshot and started from the overlay", function () {
   this.timeout(120_000);
   this.retries(0);
   const stage = onStage();
 
-  it("is moved back to its former image by destroy, when its mirror was cut too", async () => {
+  it("is brought back to its former image by destroy, also if the next run was cut before its switch", async () => {
     await using proxy = await QmpProxy.listen(stage().at("proxy.sock"), stage().guest.qmpSocket);
     const moves = { ...byOverlay, domain: { qmp: proxy.path } };
     await assert.rejects(stopAt("copying", stage(), { ...moves, maxBytesPerSecond: 16 << 20 }), Unfinished);
@@ -65,12 +65,12 @@ describe("a guest that was started again from the overlay", function () {
   });
 });
 
-describe("a mirrored snapshot whose pivot was written down beside the mirror only, before QEMU was lost", function () {
+describe("a mirrored snapshot whose pivot was written down beside the mirror only, before QEMU was killed", function () {
   this.timeout(120_000);
   this.retries(0);
   const stage = onStage();
 
-  it("is called current where the guest is by both manifests, once a run has seen it", async () => {
+  it("has the guest's image as `current` in both manifests after the next run", async () => {
     const { outputs } = await makeSnapshot(snapshotArguments(stage()));
     await stage().guest.waitForRecords(10);
     await stage().operator.close();

@@ -46,7 +46,7 @@ describe("a snapshot that somebody else takes through libvirt", function () {
     await stage.survivesRestart(theirs());
   }
 
-  it("between our definition of the overlay and our freeze is not lost: the freeze is undone, and the next start finds all", async () => {
+  it("between the definition of the overlay and the freeze of strategy snapshot is kept: the freeze is undone, and the next start finds every write", async () => {
     const message = await meanwhile("snapshot-create-as", () => stage.moves({ strategy: "snapshot" }));
     assert.match(message, /in the same moment somebody else has put .*theirs\.qcow2 on top of its image\. The freeze was undone/);
     assert.deepEqual((await readdir(stage.at("path1"))).sort(), ["common.qcow2", "old.qcow2", "theirs.qcow2"]);
@@ -54,13 +54,13 @@ describe("a snapshot that somebody else takes through libvirt", function () {
     await theirsStays(message);
   });
 
-  it("right before our copy begins is not left behind: the copy is called off before its pivot", async () => {
+  it("right before a move's blockcopy begins is kept: that copy is called off before its pivot", async () => {
     const message = await meanwhile("blockcopy", () => stage.moves());
     assert.match(message, /somebody has put .*theirs\.qcow2 on top of .*old\.qcow2/);
     await theirsStays(message);
   });
 
-  it("in the moment of our freeze is not lost if the run is killed then and the guest started: its definition names the whole chain", async () => {
+  it("in the moment of the freeze of strategy snapshot is kept if the run is killed then and the guest started: its definition names the whole chain", async () => {
     await stage.virshLog.delay("snapshot-create-as", 4);
     let taken: Promise<void> | undefined;
     await struck({
@@ -82,7 +82,7 @@ describe("a snapshot that somebody else takes through libvirt", function () {
     await theirsStays(theirs());
   });
 
-  it("on our overlay is named by the next run, and the definition that misses it is put right", async () => {
+  it("on the overlay of strategy snapshot is named by the next run, and the persistent definition that misses it is corrected", async () => {
     await stoppedAt("copying", stage, { strategy: "snapshot", maxBytesPerSecond: 8 << 20 });
     const { live: overlay = "" } = await stage.places();
     await take();

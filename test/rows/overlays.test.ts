@@ -58,7 +58,7 @@ describe("an overlay that somebody else puts on a disk", function () {
     await stage.holdsAll(image);
   }
 
-  it("after a run was cut in the switch is named by the next, and is not taken for the former image", async () => {
+  it("on the former image after a run was cut in the switch is named by the next run, and not taken for that image", async () => {
     const up = () => stage.moves({ domain: domain() });
     await cutAt("job-complete", up);
     const node = await put();
@@ -68,7 +68,7 @@ describe("an overlay that somebody else puts on a disk", function () {
     await endsAt(stage.at("path2/old.qcow2"));
   });
 
-  it("on the overlay of a move while layers are copied is named, and nobody is told to start the guest without it", async () => {
+  it("on the overlay of strategy snapshot while layers are copied is named, and no message says to start the guest without it", async () => {
     const settings = { domain: domain(), strategy, restartDuringMove };
     await assert.rejects(stopAt("copying", stage, { ...settings, maxBytesPerSecond: 16_000_000 }), Unfinished);
     const overlay = await stage.operator.activeImage("vda");
@@ -79,7 +79,7 @@ describe("an overlay that somebody else puts on a disk", function () {
     await endsAt(stage.at("path2/old.qcow2"));
   });
 
-  it("on the moved overlay before that is committed down is named, and nobody is told to start the guest without it", async () => {
+  it("on the moved overlay of strategy snapshot before its commit is named, and no message says to start the guest without it", async () => {
     const up = () => stage.moves({ domain: domain(), strategy, restartDuringMove });
     await cutAt("block-commit", up);
     const moved = await stage.operator.activeImage("vda");
@@ -91,7 +91,7 @@ describe("an overlay that somebody else puts on a disk", function () {
     await endsAt(stage.at("path2/old.qcow2"));
   });
 
-  it("right before the freeze does not stay behind a `current` that names our empty overlay", async () => {
+  it("right before the freeze of strategy snapshot leaves `current` at the image below it, not at the move's empty overlay", async () => {
     const up = () => stage.moves({ domain: domain(), strategy, restartDuringMove });
     let node = "";
     proxy.before("transaction", async () => {
@@ -108,7 +108,7 @@ describe("an overlay that somebody else puts on a disk", function () {
     await endsAt(stage.at("path2/old.qcow2"));
   });
 
-  it("on a mirrored snapshot whose run was cut is named by the next, and is not taken for the snapshot's own", async () => {
+  it("on the overlay of a mirrored snapshot whose run was cut is named by the next run, and not taken for that overlay", async () => {
     await precreate(stage);
     const settings = snapshotArguments(stage, { domain: domain(), reuseExternal: true });
     await cutAt("blockdev-mirror", () => makeSnapshot(settings));
@@ -122,7 +122,7 @@ describe("an overlay that somebody else puts on a disk", function () {
   });
 });
 
-describe("a chain that somebody changes", function () {
+describe("a backing chain", function () {
   this.timeout(180_000);
   this.retries(0);
   let stage: Stage;
@@ -131,7 +131,7 @@ describe("a chain that somebody changes", function () {
   });
   afterEach(() => stage[Symbol.asyncDispose]());
 
-  it("is refused before a move begins where a layer's name leads to another file than QEMU has open", async () => {
+  it("is refused before a move begins if a layer's name leads to another file than QEMU has open", async () => {
     const common = stage.at("path1/common.qcow2");
     await rename(common, stage.at("path1/common.before"));
     await copyFile(stage.at("path1/common.before"), common);
@@ -139,7 +139,7 @@ describe("a chain that somebody changes", function () {
     await assert.rejects(stage.moves(), /its layer .*common\.qcow2 is another file than the one that QEMU has open under that name/);
   });
 
-  it("by a pull in the middle of a move is named before the mirror begins, and the move can be undone", async () => {
+  it("that somebody's pull shortens in the middle of a move is named before the mirror begins, and the move can be undone", async () => {
     const settings = { maxBytesPerSecond: 16_000_000 };
     await assert.rejects(stopAt("copying", stage, settings), Unfinished);
     await stage.operator.execute("block-stream", { "job-id": "theirs", device: await stage.operator.activeNode("vda") });

@@ -27,7 +27,7 @@ const refusalOf = (moving: Promise<unknown>): Promise<string> =>
     (reason: Error) => reason.message,
   );
 
-describe("an active image that another guest has open", function () {
+describe("an active image that another guest may use", function () {
   this.timeout(180_000);
   this.retries(0);
 
@@ -40,7 +40,7 @@ describe("an active image that another guest has open", function () {
     );
   });
 
-  it("is not moved if a second guest reads it", async () => {
+  it("is not moved if a second guest has it open for reading", async () => {
     await using stage = await Stage.open();
     await using bench = await Workbench.create();
     const { pid } = await secondGuest(bench, stage.at("path1", "old.qcow2"), "reads");
@@ -49,7 +49,7 @@ describe("an active image that another guest has open", function () {
     assert(message.includes(`(process ${pid}) reads`), message);
   });
 
-  it("is not switched if a second guest opens it for writing while the mirror starts, and is moved when that has ended", async () => {
+  it("is not switched if a second guest opens it for writing while the mirror starts, and is moved once that guest has ended", async () => {
     await using stage = await Stage.open();
     await using bench = await Workbench.create();
     await using proxy = await QmpProxy.listen(stage.at("proxy.sock"), stage.guest.qmpSocket);
@@ -70,7 +70,7 @@ describe("an active image that another guest has open", function () {
     await stage.holdsAll(stage.at("path2", "old.qcow2"));
   });
 
-  it("is not switched by libvirt if a second guest reads it by then", async () => {
+  it("is not switched by libvirt if a second guest opens it for reading while it is mirrored", async () => {
     await using stage = await LibvirtStage.open();
     await using bench = await Workbench.create();
     const run = new Recorder();
