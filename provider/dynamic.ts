@@ -1,6 +1,6 @@
 /**
  * What the engine's provider process loads. Every resource in every state names this module and `providerFor`:
- * their path, names and meaning never change.
+ * their path, names and meaning never change (decisions/0005).
  */
 
 import type { dynamic } from "@pulumi/pulumi";

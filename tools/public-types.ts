@@ -1,7 +1,7 @@
 /**
  * Writes what programs import, dist/provider/index.d.ts, as one file that needs the SDK's types and nothing else. zod's own do not
  * compile without `esModuleInterop` or `skipLibCheck` (4.6.7, locales/index.d.cts), and Pulumi's template sets neither; and in what the
- * compiler writes of a schema its keys' comments are gone, which editors shall show.
+ * compiler writes of a schema its keys' comments are gone, which editors shall show (decisions/0006).
  */
 
 import assert from "node:assert/strict";

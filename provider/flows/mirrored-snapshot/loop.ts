@@ -1,4 +1,4 @@
-/** Observe, then one step, until done: a second run finishes what a killed one began, because neither remembers anything. */
+/** Observe, then one step, until done: a second run finishes what a killed one began, because neither remembers anything (decisions/0001). */
 
 import type { Job } from "../../core/disk/job.js";
 import { jobNames } from "../../core/disk/names.js";

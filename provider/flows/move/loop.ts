@@ -1,6 +1,7 @@
 /**
  * Observe, then one step (or the same one for several disks), until done. This is all there is of a move, of its resuming and of
- * its undoing: a second run finishes what a killed one began, because neither remembers anything.
+ * its undoing: a second run finishes what a killed one began, because neither remembers anything
+ * (decisions/0001).
  */
 
 import { BugError, impossible, UserError } from "../../core/errors.js";

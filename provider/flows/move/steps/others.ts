@@ -1,4 +1,4 @@
-/** That the disks are this guest's alone, and the guest is here to stay: asked before the first byte, before each job, before each switch. */
+/** That the disks are this guest's alone, and the guest is here to stay: asked before the first byte, before each job, before each switch (decisions/0007). */
 
 import { othersWith } from "../../../image/holders.js";
 import { complaint } from "../../shared/complaint.js";
