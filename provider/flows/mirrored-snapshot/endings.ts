@@ -5,7 +5,9 @@ import { type DiskKey, jobNames, nodeNames } from "../../core/disk/names.js";
 import { renameWithoutReplacing, statFiles } from "../../host/files.js";
 import type { GuestView } from "../../hypervisor/hypervisor.js";
 import { overlayContent } from "../../image/overlay.js";
-import { removeSnapshotRecords, writeSnapshotRecords } from "../../journal/snapshot-records.js";
+import { correctBoth } from "../../journal/corrected.js";
+import { snapshotManifestText } from "../../journal/snapshot-manifest.js";
+import { manifestPaths, removeSnapshotRecords } from "../../journal/snapshot-records.js";
 import { removeOurs } from "./files.js";
 import { type RecordedDisk, refusal, type Seen, type SnapshotSite } from "./site.js";
 
@@ -57,13 +59,18 @@ async function putAway(site: SnapshotSite, { manifest }: RecordedDisk): Promise<
   if (byName && file.is && isFile(byName, file.is)) await renameWithoutReplacing(site.host, file.path, quarantine);
 }
 
-/** A pivot was written down, and then the guest was not let go: `file` is right, and must be found again. */
+/**
+ * A pivot was written down, and then the guest was not let go: `file` is right, and must be found again.
+ * @throws UserError if the mirror's side cannot be written, but not while the guest's I/O waits
+ */
 export async function setBack(site: SnapshotSite, disk: RecordedDisk): Promise<void> {
   const { file, quarantine } = disk.manifest;
   const [byName, away] = await statFiles(site.host, [file.path, quarantine], "keep-links");
   if (!byName && away && file.is && isFile(away, file.is)) await renameWithoutReplacing(site.host, quarantine, file.path);
   const { switched: _, ...before } = { ...disk.manifest, current: file.path };
-  await writeSnapshotRecords(site.host, disk.key, before);
+  const paths = manifestPaths(before, disk.key);
+  const unwritten = await correctBoth(site.host, { source: paths.file, destination: paths.mirror }, snapshotManifestText(before));
+  if (unwritten !== undefined && disk.seen.phase !== "pending") throw unwritten;
 }
 
 /** A node that stays open has its file in use: then the file must stay too. */

@@ -5,8 +5,9 @@ import { fileNames, nodeNames, standInNames } from "../../../core/disk/names.js"
 import { baseName, within } from "../../../core/disk/paths.js";
 import { removeFile, removeFiles, renameWithoutReplacing, statFiles } from "../../../host/files.js";
 import { makeSymlink, readLink, replaceLink } from "../../../host/links.js";
-import { currentStanding, type Manifest, pathOf, type Standing } from "../../../journal/manifest.js";
-import { manifestPaths, removeRecords, writeRecords } from "../../../journal/records.js";
+import { correctBoth } from "../../../journal/corrected.js";
+import { currentStanding, type Manifest, manifestText, pathOf, type Standing } from "../../../journal/manifest.js";
+import { manifestPaths, removeRecords } from "../../../journal/records.js";
 import { keepLayer, leaveLayer } from "../../../storage/directory/sidecar.js";
 import type { Outcome } from "../../shared/outcome.js";
 import type { Seen, SeenDisk, Site } from "../../shared/site.js";
@@ -103,6 +104,7 @@ export async function clear(site: Site, seen: Seen, disk: Written, removeLast?: 
 /**
  * What the guest runs on is right, and must be found again, whatever of the next switch was written down before a run was cut. The
  * names first, then the link, then `current`, on both sides. Every line of it may be done twice.
+ * @throws UserError if the destination cannot be written, but not while the guest's I/O waits: the source's manifest is enough to let it go on
  */
 export async function setBack(site: Site, disk: SeenDisk, manifest: Manifest): Promise<void> {
   const { destination, overlay, link } = manifest;
@@ -112,7 +114,9 @@ export async function setBack(site: Site, disk: SeenDisk, manifest: Manifest): P
   const moved = isAtSource ? "pivot" : standing === "target" ? "collapse" : "none";
   if (link && linkMovesIn(manifest) === moved) await pointLink(site, disk, link, { from: destination.directory, to: link.before });
   const { switched: _, ...before } = { ...manifest, current: pathOf(manifest, standing) };
-  await writeRecords(site.host, disk.key, overlay ? { ...before, overlay: committedAt(overlay, standing) } : before);
+  const text = manifestText(overlay ? { ...before, overlay: committedAt(overlay, standing) } : before);
+  const unwritten = await correctBoth(site.host, manifestPaths(manifest, disk.key), text);
+  if (unwritten !== undefined && disk.seen.phase !== "pending") throw unwritten;
 }
 
 /** The former image's, which a pivot takes away. */
