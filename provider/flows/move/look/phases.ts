@@ -250,6 +250,6 @@ async function strayed({ site, process, image, named, records: { manifest } }: E
   if (foreign !== undefined) return { phase: "contradiction", why: `it runs on ${named}, but ${goes}: ${foreign}`, foreignTop: named };
   const why =
     `it runs on ${named}, but ${goes}. ` +
-    `If somebody moved the disk by hand, take away ${baseName(manifest.destination.active)} and the manifests of that move by hand too`;
+    `If somebody moved the disk by hand, take away ${manifest.destination.active} and the manifests of that move by hand too`;
   return { phase: "contradiction", why };
 }

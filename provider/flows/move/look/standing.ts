@@ -45,7 +45,10 @@ export async function standingOf(evidence: Evidence, now: FilesNow): Promise<Sta
   if (active) return active;
   const opened = Object.values(nodes);
   if (!view.nodes.some(({ name }) => opened.includes(name))) return standingByFile(evidence, now, standings);
-  if (written) return written.node === image.activeNode ? written.image : "elsewhere";
+  if (written?.node === image.activeNode) return written.image;
+  // open beside the active image: that is somebody's own, perhaps on top of it. Gone: the disk was given to the guest again
+  if (written && view.nodes.some(({ name }) => name === written.node)) return "elsewhere";
+  if (written) return standingByFile(evidence, now, ["former", "overlay"]);
   if (await isRenamedFormer(evidence, now)) return "former";
   return standingByFile(evidence, now, ["former", "overlay"]);
 }
