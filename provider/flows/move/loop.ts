@@ -50,6 +50,8 @@ const onward: ReadonlySet<Step["step"]> = new Set(["freeze", "record-frozen", "c
 /** Steps that end the wait of a guest's I/O: also in a run that is asked to stop. */
 const releasing: ReadonlySet<Step["step"]> = new Set(["let-go", "set-back", "cancel"]);
 
+const wayOfSwitch = { pivot: "move", collapse: "finish", none: "undo" } as const;
+
 class Move {
   private readonly site: Site;
   private readonly place: Place;
@@ -213,13 +215,13 @@ class Move {
     if (!first) return;
     const turns = await Promise.all(disks.map((disk) => turnOf(this.site, disk, manifestOf(disk))));
     const manifest = manifestOf(first);
-    await checkSwitch(this.site, disks, linkIn === "none" ? "undo" : "move");
+    await checkSwitch(this.site, disks, wayOfSwitch[linkIn]);
     await switchDisks(this.site, turns, linkMovesIn(manifest) === linkIn ? linkTurn(first, manifest) : undefined, this.outcome);
   }
 
   private async switchManaged(seen: Seen, disks: readonly string[], to: ManagedTurn): Promise<void> {
     const { managed } = this.site.guest;
-    await checkSwitch(this.site, of(seen, disks), to === "former" ? "undo" : "move");
+    await checkSwitch(this.site, of(seen, disks), wayOfSwitch[({ target: "pivot", landing: "collapse", former: "none" } as const)[to]]);
     if (managed) await switchManaged({ site: this.site, managed, seen, outcome: this.outcome }, of(seen, disks).map(written), to);
   }
 

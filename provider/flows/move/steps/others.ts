@@ -28,18 +28,26 @@ const jobs: ReadonlySet<Step["step"]> = new Set(["freeze", "start-mirror", "coll
 export async function checkSteps(site: Site, seen: Seen, steps: readonly [Step, ...Step[]]): Promise<void> {
   const [{ step }] = steps;
   // a job must not go on in a QEMU that its guest has left: 7.2 ends when it writes (bdrv_co_write_req_prepare(), block/io.c)
-  if (step === "wait" && seen.view.status === "postmigrate") await checkGuest(site, concerned(seen, steps), moving(site));
-  if (jobs.has(step)) await checkOthers(site, concerned(seen, steps), step === "fold" ? undoing(site) : moving(site));
+  if (step === "wait" && seen.view.status === "postmigrate") await checkGuest(site, concerned(seen, steps), refusing(site, "move"));
+  if (jobs.has(step)) await checkOthers(site, concerned(seen, steps), refusing(site, wayOf(step)));
 }
 
 /** Before each step of the row but the first, which asked the host for all of them: the guest alone is asked again. */
 export async function checkNextStep(site: Site, seen: Seen, step: Step): Promise<void> {
-  if (jobs.has(step.step)) await checkGuest(site, concerned(seen, [step]), step.step === "fold" ? undoing(site) : moving(site));
+  if (jobs.has(step.step)) await checkGuest(site, concerned(seen, [step]), refusing(site, wayOf(step.step)));
 }
 
 /** Right before a switch. @throws UserError as {@link checkSteps} */
-export function checkSwitch(site: Site, disks: readonly SeenDisk[], way: "move" | "undo"): Promise<void> {
-  return checkOthers(site, disks, way === "undo" ? undoing(site) : moving(site));
+export function checkSwitch(site: Site, disks: readonly SeenDisk[], way: Way): Promise<void> {
+  return checkOthers(site, disks, refusing(site, way));
+}
+
+/** `finish`: the guest is at the destination, and the only way is on. */
+export type Way = "move" | "finish" | "undo";
+
+function wayOf(step: Step["step"]): Way {
+  if (step === "fold") return "undo";
+  return step === "collapse" ? "finish" : "move";
 }
 
 function concerned({ disks }: Seen, steps: readonly Step[]): SeenDisk[] {
@@ -84,12 +92,13 @@ export async function checkHolders<D extends Disk>(
   }
 }
 
-function moving(site: Site): Refusing<SeenDisk> {
-  return { refuse: (disk, why, advice) => inWords(site, "go on with the move of", disk, { why, advice }), sharing: "refused" };
-}
-
-function undoing(site: Site): Refusing<SeenDisk> {
-  return { refuse: (disk, why, advice) => inWords(site, "undo the move of", disk, { why, advice }), sharing: "allowed" };
+/** A device that may share its image is no reason to keep a move from its end, either one: only who has it open now is. */
+function refusing(site: Site, way: Way): Refusing<SeenDisk> {
+  const verb = way === "undo" ? "undo the move of" : "go on with the move of";
+  return {
+    refuse: (disk, why, advice) => inWords(site, verb, disk, { why, advice }),
+    sharing: way === "move" ? "refused" : "allowed",
+  };
 }
 
 function inWords(site: Site, verb: string, { disk, manifest, active }: SeenDisk, said: { why: string; advice: string }): Error {
