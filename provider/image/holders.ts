@@ -3,6 +3,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { UserError } from "../core/errors.js";
 import type { Host } from "../host/host.js";
+import { holdersScript } from "./holders-script.js";
 import { expectSuccess } from "./last-words.js";
 
 /** One process of the host with one of the files open. */
@@ -22,44 +23,15 @@ export interface Held {
 }
 
 /**
- * `/proc/*\/fd` is read in one pass by inode (`ls -i`), and only what has a wanted one is looked at closely, by device too. coreutils 8.30
- * is enough, awk may be mawk. `ls` ends with 1 or 2 where it may not read every directory; 126 says that it did not start, which must not
- * look like "nobody". The last digit of fdinfo's flags holds the access mode (open(2): O_RDONLY is 0).
- */
-const script = `
-export LC_ALL=C
-inodes=
-for path do
-  identity=$(stat -L -c '%d %i' -- "$path") || exit 1
-  printf 'file %s\\n' "$identity"
-  inodes="$inodes \${identity#* }"
-done
-found=$({ ls -LiU /proc/[0-9]*/fd 2>/dev/null; echo "status $?"; } | inodes=$inodes awk '
-  BEGIN { count = split(ENVIRON["inodes"], list, " "); for (each = 1; each <= count; each++) wanted[list[each]] }
-  /^\\/proc\\/[0-9]+\\/fd:$/ { folder = substr($0, 1, length($0) - 1); next }
-  $1 == "status" { if ($2 > 2) print "failed"; next }
-  $1 in wanted { print folder "/" $2 }')
-case $found in *failed*) echo 'unable to list /proc' >&2; exit 1 ;; esac
-[ -z "$found" ] || stat -L -c '%d %i %n' -- $found 2>/dev/null | while read -r device inode name; do
-  process=\${name%/fd/*}
-  program=$(readlink "$process/exe") || continue
-  flags=$(sed -n 's/^flags:.*\\(.\\)$/\\1/p' "$process/fdinfo/\${name##*/}" 2>/dev/null) || continue
-  printf 'open %s %s %s %s %s\\n' "$device" "$inode" "\${process##*/}" "$flags" "\${program##*/}"
-done
-inodes=$inodes awk '
-  BEGIN { count = split(ENVIRON["inodes"], list, " "); for (each = 1; each <= count; each++) wanted[list[each]] }
-  $2 == "OFDLCK" { split($6, part, ":"); if (part[3] in wanted) print "lock", $6, $7, $8 }' /proc/locks 2>/dev/null || :`;
-
-/**
  * Looks at each file, links followed, in the order of the paths.
- * @throws UserError if one of them is not there
+ * @throws UserError if one of them is not there, or if the host does not show all that this account may see
  */
 export async function holdersOf(host: Host, paths: readonly string[]): Promise<Held[]> {
   if (paths.length === 0) return [];
-  const finished = await host.run(script, paths);
+  const finished = await host.run(holdersScript, paths);
   expectSuccess(host, finished, `Unable to see who has ${paths.join(", ")} open`);
   const held = readHeld(finished.stdout);
-  if (held.length === paths.length) return held;
+  if (held.length === paths.length && finished.stdout.endsWith("\ncomplete\n")) return held;
   throw new UserError(`Unable to see who has ${paths.join(", ")} open on ${host.name}: its answer is cut off. Run \`pulumi up\` again.`);
 }
 
