@@ -11,7 +11,8 @@
  *
  * It says `armed`; understands `go`; answers `switched <ms>` or `failed <ms> <words>`. The guest's writes wait while it is suspended:
  * until it is let go again, the source and the target hold the same. If that takes 10 s, the watchdog lets it go where it is, and
- * no pivot is begun after that. Script and watchdog each try, for at most a day, until libvirt says that the guest runs. If libvirtd ends meanwhile, nobody can let the guest go, and
+ * no pivot is begun after that. Script and watchdog each try, for at most a day, until libvirt says that the guest runs: also if the other has seen
+ * that already, for the suspend may come late, and after the watchdog's resume. If libvirtd ends meanwhile, nobody can let the guest go, and
  * nobody but libvirtd knows whether its pivot happened: then the script waits for it, looks, and only then puts the records right and lets the
  * guest go. If both are killed, the guest stays suspended, and its record tells the next run.
  */
@@ -41,8 +42,10 @@ ${virshTalk}
 talk
 
 end() { # the answer, in one line
-  kill "$dog" 2>/dev/null
   printf '%s %s %s\\n' "$1" "$(((\${resumed_at:-$(now)} - began) / 1000000))" "$(printf %s "$2" | tr '\\n' ' ')"
+  mkdir "$room/let-go"
+  # one that talks to libvirt already ends its round first: so none of its resumes arrives when the locks are free
+  if mkdir "$room/over" 2>/dev/null; then kill "$dog"; else wait "$dog"; fi 2>/dev/null
   rm -rf -- "$room"
   exit 0
 }
@@ -94,8 +97,8 @@ watchdog() {
   trap - TERM; trap 'kill $nap; exit' TERM; sleep 10 5>&- 6>&- 7>&- 8<&- & nap=$!; wait $nap
   trap - TERM
   while [ -d "$room/down" ] && kill -0 $$; do sleep 1 5>&- 6>&- 7>&- 8<&-; done # the script itself waits for libvirtd, and is not stuck
-  mkdir "$room/over"
-  [ -d "$room/suspended" ] && [ ! -d "$room/let-go" ] || exit
+  mkdir "$room/over" || [ ! -d "$room/over" ] || exit
+  [ -d "$room/suspended" ] || exit
   pipe=$room/dog
   talk
   if ! kill -0 $$; then
@@ -113,11 +116,15 @@ echo armed
 IFS= read -r word || word=
 [ "$word" = go ] || { rm -rf -- "$room"; exit 0; }
 began=$(now) failed= resumed_at=
-watchdog "$@" </dev/null >/dev/null 2>&1 5>&- 7>&- 8<&- &
+# by exec: dash keeps what a function's own redirections close, and then the script's virsh would never see the script's end
+{ exec </dev/null >/dev/null 2>&1 5>&- 7>&- 8<&-; watchdog "$@"; } &
 dog=$!
 if ! suspend; then
   failed=$words
-elif [ -d "$room/over" ] || ! said=$(write_down "$@" 2>&1 && settle "$@" 2>&1); then
+elif [ -d "$room/over" ]; then
+  set_back "$@"; settle "$@" 2>/dev/null
+  failed=" it took too long, the guest was let go before"
+elif ! said=$(write_down "$@" 2>&1 && settle "$@" 2>&1); then
   set_back "$@"; settle "$@" 2>/dev/null
   failed=" it could not be written down: $said"
 else

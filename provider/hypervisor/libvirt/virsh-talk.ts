@@ -7,7 +7,8 @@ LC_ALL=C.UTF-8 COLUMNS=65000 TERM=dumb INPUTRC=/dev/null
 export LC_ALL COLUMNS TERM INPUTRC
 unset LANGUAGE
 talk() { # by the two pipes whose names begin with $pipe
-  virsh -q -c "$uri" <"$pipe-in" >"$pipe-out" 2>&1 5>&- 6>&- &
+  virsh -q -c "$uri" <"$pipe-in" >"$pipe-out" 2>&1 5>&- 6>&- 7>&- 8<&- &
+  echo $! >"$pipe-pid"
   exec 7>"$pipe-in" 8<"$pipe-out"
 }
 
@@ -63,6 +64,23 @@ fits() {
   return 1
 }
 
+stop() {
+  began=$(now)
+  mkdir "$room/sent" && mkdir "$room/suspended" || return
+  if [ -d "$room/over" ]; then rmdir "$room/suspended"; words=" it took too long"; return 1; fi
+  ask "suspend $domain" && stopped=yes || stopped=
+  rmdir "$room/sent" # whatever it answers: no suspend of ours is on its way any more
+  [ "$stopped" ]
+}
+# A suspend that is on its way may stop the guest after any resume. It is over once it has been answered. If the script was killed before, nobody
+# hears the answer: then it is over 40 s after its virsh has ended, since libvirt lets a command wait 30 s for others (QEMU_JOB_WAIT_TIME, 9.0).
+settled() {
+  [ -d "$room/sent" ] || return 0
+  if kill -0 $$ || [ -e "/proc/$(cat "$room/own-pid")/exe" ]; then gone_at=; return 1; fi 2>/dev/null
+  [ "$gone_at" ] || gone_at=$(date +%s)
+  [ $(($(date +%s) - gone_at)) -ge 40 ]
+}
+
 # Suspends a guest that runs. What is recorded first lasts until it runs again, so a later run knows who has suspended it. Its state is asked right
 # before: one that somebody else has paused stays so. Of a suspend that fails nobody knows whether QEMU has stopped, or is about to.
 suspend() {
@@ -70,8 +88,8 @@ suspend() {
   case $state in paused*) return 0 ;; esac
   if ask "$begin_record" && fits; then
     case $state in paused*) ask "$end_record"; return 0 ;; esac
-    words=" it took too long"
-    [ -d "$room/over" ] || { began=$(now); mkdir "$room/suspended" && ask "suspend $domain"; return; }
+    stop && return
+    [ ! -d "$room/suspended" ] || return
   fi
   why=$words
   ask "$end_record"
@@ -81,27 +99,28 @@ suspend() {
 
 # Lets the guest go until libvirt says that it runs, for a day if need be. A resume that fails is not a refusal: libvirtd may be down, or QEMU busy
 # with somebody else's question, for whose answer libvirt waits 30 s. A state counts only after an answer for which libvirt has waited
-# for QEMU: one that has just come up tells what its status file says.
+# for QEMU: one that has just come up tells what its status file says; and only if the suspend was over before it was asked.
 let_go() {
-  found= last=$(($(date +%s) + 86400))
-  while [ ! -d "$room/let-go" ]; do
+  found= gone_at= last=$(($(date +%s) + 86400))
+  while :; do
     if [ -z "$found" ]; then
+      settled && late= || late=yes
       ask "resume $domain" || { refused=$words; ask "blockjob --raw $domain $disk"; } && sure=yes || sure=no
       resumed_at=$(now)
       ask "domstate --reason $domain"
       case $sure/$state/$words in
         yes/paused/*|yes/"paused (user)"/*|yes/"paused (unknown)"/*) ;;
-        yes/?*/*) found=$state ;;
+        yes/?*/*) [ "$late" ] || found=$state ;;
         no/"shut off"*|*"failed to get domain"*) words=" the guest has ended"; return 1 ;;
       esac
     fi
     if [ -n "$found" ] && ask "$end_record"; then
-      mkdir "$room/let-go" 2>/dev/null
       case $found in running*) return 0 ;; esac
       words=" its domain is $found"
       return 1
     fi
     [ "$(date +%s)" -lt $last ] || { words=$refused; return 1; }
+    [ ! -d "$room/let-go" ] || return 0 # the script has seen to it meanwhile
     answers
     sleep 1 5>&- 6>&- 7>&- 8<&-
   done
