@@ -139,9 +139,10 @@ export interface ManagedGuest {
 
   /**
    * Resumes the guest until libvirt says that it runs, and ends the record of its suspension.
+   * @param deadline as `performance.now()` counts; after it nothing is begun
    * @throws UserError with libvirt's words, if it is suspended still
    */
-  letGo(): Promise<void>;
+  letGo(deadline: number): Promise<void>;
 
   /** What the domain with this UUID is called now. */
   nameOf(uuid: string): Promise<string | undefined>;

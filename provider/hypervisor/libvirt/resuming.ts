@@ -7,22 +7,21 @@ import type { Virsh } from "./virsh.js";
 import type { Reply } from "./virsh-session.js";
 import { command } from "./words.js";
 
-/** So long a run tries: libvirt itself gives up after 30 s if somebody else's question keeps QEMU busy (QEMU_JOB_WAIT_TIME, 9.0). */
-const patienceSeconds = 150;
-
 /**
  * Resumes a guest that is recorded as suspended, until libvirt says that it runs; then ends the record. What a resume answers is not
  * believed, and its failure is not a refusal. A guest that is paused for another reason stays so.
+ * After the deadline (`performance.now()`) nothing is begun. It should be minutes away: libvirt itself gives up after 30 s if somebody else's question
+ * keeps QEMU busy (QEMU_JOB_WAIT_TIME, 9.0).
  * @throws UserError with libvirt's words, if it is suspended still @throws UnreachableError if libvirtd does not answer
  */
-export async function letGo(virsh: Virsh, domain: string, disk: string): Promise<void> {
-  const deadline = performance.now() + 1000 * patienceSeconds;
+export async function letGo(virsh: Virsh, domain: string, { disk, deadline }: { disk: string; deadline: number }): Promise<void> {
   for (;;) {
     // libvirt answers the first only when it has done with QEMU what others have asked; one that has just come up tells a state from its status file
     const [waited, state] = await virsh.ask([command("blockjob --raw", domain, disk), command("domstate --reason", domain)]);
     const said = textOf(state)?.trim() ?? "";
     if (said.startsWith("shut off")) return;
     const isSure = textOf(waited) !== undefined && said !== "";
+    if (performance.now() > deadline) throw refused(virsh, [waited, state]);
     if (isSure && !isSuspended(said)) break;
     const [resumed] = isSure ? await virsh.ask([command("resume", domain)]) : [];
     if (resumed && textOf(resumed) !== undefined) continue;

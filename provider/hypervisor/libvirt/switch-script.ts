@@ -9,7 +9,7 @@
  * Beside each manifest lie `.next`, what it shall say, and `.back`, what it says now; beside the first `.turn`, which is locked as long
  * as the script or its watchdog runs: so that a later run does not act before it is over.
  *
- * It says `armed`; understands `go`; answers `switched <ms>` or `failed <ms> <words>`. The guest's writes wait while it is suspended:
+ * It says `armed`; understands `go` for 30 s; answers `switched <ms>` or `failed <ms> <words>`. The guest's writes wait while it is suspended:
  * until it is let go again, the source and the target hold the same. If that takes 10 s, the watchdog lets it go where it is, and
  * no pivot is begun after that. Script and watchdog each try, for at most a day, until libvirt says that the guest runs: also if the other has seen
  * that already, for the suspend may come late, and after the watchdog's resume. If libvirtd ends meanwhile, nobody can let the guest go, and
@@ -113,7 +113,7 @@ watchdog() {
 
 fits || { echo "failed 0$words"; rm -rf -- "$room"; exit 0; }
 echo armed
-IFS= read -r word || word=
+word=$(timeout 30 sh -c 'IFS= read -r word; echo "$word"') # a run that is asleep must not keep the locks
 [ "$word" = go ] || { rm -rf -- "$room"; exit 0; }
 began=$(now) failed= resumed_at=
 # by exec: dash keeps what a function's own redirections close, and then the script's virsh would never see the script's end

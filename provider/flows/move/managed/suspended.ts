@@ -9,6 +9,13 @@ import { complaint, wordsOf } from "../../shared/complaint.js";
 import type { Site } from "../../shared/site.js";
 import { definitionBehind } from "../look/definition.js";
 
+/**
+ * Nobody can end a run that is asleep, so the lock that it holds on the host ends by itself; before that the run acts no more, also one that
+ * was asleep meanwhile.
+ */
+const lockSeconds = 240;
+const actingSeconds = 200;
+
 /** What a look shows of it: a switch may be under way, too. Only what acts can find out. */
 export function suspendedNow({ suspension, status }: GuestView): Suspension | undefined {
   return status === "paused" ? suspension : undefined;
@@ -36,6 +43,7 @@ export async function letGoSuspended(site: Site, disks: readonly string[]): Prom
     const left = "The guest is suspended, and writes nothing.";
     return complaint(site, { verb: "go on with", disk: disks.join(", "), why, left, advice, cause });
   };
+  const deadline = performance.now() + 1000 * actingSeconds;
   const lock = await lockSwitch(site, suspension);
   try {
     const view = await guest.look();
@@ -46,9 +54,9 @@ export async function letGoSuspended(site: Site, disks: readonly string[]): Prom
       const why = `a switch has suspended it, and it is not known whether that is over: ${suspension.switchLock} cannot be locked (${lock.said})`;
       throw refuse(why, "If libvirtd is down, start it. If no switch goes on there, `virsh resume` the guest, then run again.");
     }
-    const undefinable = await defineWhereItRuns(site, managed, view, suspension);
+    const undefinable = await defineWhereItRuns(site, managed, { view, suspension, deadline });
     try {
-      await managed.letGo();
+      await managed.letGo(deadline);
     } catch (cause) {
       throw refuse(
         `a switch that was cut has left its guest suspended, and ${wordsOf(cause)}`,
@@ -67,8 +75,8 @@ export async function letGoSuspended(site: Site, disks: readonly string[]): Prom
 async function lockSwitch({ host }: Site, { switchLock }: Suspension) {
   const script = `[ -e "$1" ] || { echo "it is not there"; exit 0; }
 exec 9<"$1" && flock -w 60 9 && echo locked || echo "it is held"
-IFS= read -r word`;
-  const conversation = await host.open(script, [switchLock]);
+exec timeout "$2" cat >/dev/null`;
+  const conversation = await host.open(script, [switchLock, String(lockSeconds)]);
   try {
     const said = await conversation.next(90);
     return { said, release: async () => void (await conversation.end()) };
@@ -82,11 +90,13 @@ IFS= read -r word`;
 async function defineWhereItRuns(
   site: Site,
   managed: ManagedGuest,
-  view: GuestView,
-  suspension: Suspension,
+  { view, suspension, deadline }: { view: GuestView; suspension: Suspension; deadline: number },
 ): Promise<UserError | undefined> {
   try {
-    for (const disk of view.disks) await defineDisk(site, managed, { view, disk }, directoryOf(suspension.switchLock));
+    for (const disk of view.disks) {
+      if (performance.now() > deadline) throw new UserError(`Unable to look at ${disk.qdev}: the host took too long.`);
+      await defineDisk(site, managed, { view, disk }, directoryOf(suspension.switchLock));
+    }
     return undefined;
   } catch (thrown) {
     const why = `the guest runs on, but its persistent definition may name another file than it runs on: ${wordsOf(thrown)}`;

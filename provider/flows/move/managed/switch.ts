@@ -136,7 +136,8 @@ export async function awaitSwitch(
   if (!site.guest.managed) return;
   for (const { key, disk, directories } of places) {
     const turns = directories.map((directory) => turnPath(within(directory, fileNames.manifest(key))));
-    const { exitStatus } = await site.host.run('for turn do [ ! -e "$turn" ] || flock -w 60 -- "$turn" true || exit; done', turns);
+    const script = 'for turn do [ ! -e "$turn" ] || flock -w 60 -- "$turn" true || exit; done';
+    const { exitStatus } = await site.host.run(script, turns, { timeoutSeconds: 60 * turns.length + 30 });
     if (exitStatus === 0) continue;
     const why = "the switch that an earlier run began is not over: the host waits for libvirtd, or libvirtd for the guest's storage";
     const left = "It ends by itself, and lets the guest go on.";

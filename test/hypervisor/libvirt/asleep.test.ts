@@ -1,0 +1,63 @@
+/** A run that was stopped (SIGSTOP, a laptop that sleeps) while it held a switch's lock on the host. */
+
+import assert from "node:assert/strict";
+import { type ChildProcess, spawnSync } from "node:child_process";
+import { readdirSync, rmSync } from "node:fs";
+import { storageMigration } from "../../../provider/resources/storage-migration/lifecycle.js";
+import { until } from "../../sandbox/command.js";
+import { mourn } from "../../sandbox/processes.js";
+import { created, refusal } from "../../storage-migration/stage.js";
+import { struck } from "./alone.js";
+import { LibvirtStage } from "./stage.js";
+import { killSwitch } from "./switch-processes.js";
+
+const lockOf = (stage: LibvirtStage) => readdirSync(stage.at("path1")).find((name) => name.endsWith(".turn"));
+
+/** @returns whether a process holds the lock of the switch */
+const isHeld = (stage: LibvirtStage) => {
+  const lock = lockOf(stage);
+  return lock !== undefined && spawnSync("flock", ["-n", stage.at("path1", lock), "true"]).status !== 0;
+};
+
+describe("a run that falls asleep as it resumes a guest that a cut switch has left suspended", function () {
+  this.timeout(500_000);
+
+  it("keeps the switch's lock for some minutes only; the next run says so, and the one after that resumes the guest", async () => {
+    await using stage = await LibvirtStage.open();
+    await stage.virshLog.delayPivots(20);
+    const pivots = async () => (await stage.virshLog.sent()).some((line) => line.startsWith("blockjob --pivot '"));
+    const strike = async (run: ChildProcess) => {
+      await killSwitch(stage);
+      await mourn(run, "SIGKILL");
+    };
+    await struck({ news: stage.arguments, isThere: pivots, strike });
+    await stage.virshLog.delay("blockjob --raw", 6);
+    const sleeper = Promise.withResolvers<ChildProcess>();
+    const asleep = struck({
+      news: stage.arguments,
+      isThere: async () => isHeld(stage),
+      async strike(run) {
+        run.kill("SIGSTOP");
+        sleeper.resolve(run);
+      },
+    });
+    asleep.catch(sleeper.reject);
+    const run = await sleeper.promise;
+    try {
+      await stage.virshLog.delay("blockjob --raw", 0);
+      for (const side of ["path1", "path2"])
+        for (const name of readdirSync(stage.at(side))) if (name.endsWith(".lock")) rmSync(stage.at(side, name));
+      assert.match(await refusal(storageMigration, stage.arguments), /the switch that an earlier run began is not over/);
+      await until(
+        300,
+        async () => !isHeld(stage) || undefined,
+        () => "The lock is held still.",
+      );
+      await created(storageMigration, stage.arguments);
+      assert.equal(await stage.guest.state(), "running");
+    } finally {
+      await mourn(run, "SIGKILL");
+    }
+    await stage.survivesRestart(stage.at("path2/old.qcow2"));
+  });
+});
