@@ -138,11 +138,12 @@ export interface ManagedGuest {
   redefine(disk: string, source: ImageFile | CopyTarget): Promise<void>;
 
   /**
-   * Resumes the guest until libvirt says that it runs, and ends the record of its suspension.
+   * Resumes the guest until libvirt says that it runs, or has stopped by itself since, and ends the record of its suspension.
+   * @returns its state, in the hypervisor's words
    * @param deadline as `performance.now()` counts; after it nothing is begun
    * @throws UserError with libvirt's words, if it is suspended still
    */
-  letGo(deadline: number): Promise<void>;
+  letGo(deadline: number): Promise<string>;
 
   /** What the domain with this UUID is called now. */
   nameOf(uuid: string): Promise<string | undefined>;

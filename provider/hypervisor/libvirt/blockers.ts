@@ -2,6 +2,7 @@
 
 import type { Blocker } from "../hypervisor.js";
 import type { DomainXml } from "./domain-xml.js";
+import { migratingOrRestored, noJob } from "./states.js";
 
 const again = "Wait until that has ended, then run `pulumi up` again.";
 
@@ -30,7 +31,8 @@ export function blockersIn(state: string, job: string): Blocker[] {
         advice: "Correct `host` and `domain`, so that they name the guest where it runs.",
       },
     ];
-  const busy = busyReasons[reason];
+  const isRestored = state.trim() === migratingOrRestored && noJob.test(job);
+  const busy = isRestored ? undefined : busyReasons[reason];
   if (busy !== undefined) return [{ concerns: "guest", why: `${busy} (${state.trim()})`, advice: again }];
   const type = /^Job type: *(\S.*)$/m.exec(job)?.[1]?.trim() ?? "None";
   if (type === "None") return [];

@@ -133,9 +133,9 @@ class Managed implements ManagedGuest {
     await this.#withFile(`redefine ${disk}`, text, (file) => command("update-device --config", live.uuid, file));
   }
 
-  async letGo(deadline: number): Promise<void> {
+  async letGo(deadline: number): Promise<string> {
     const { live } = await this.see();
-    await letGo(await this.virsh(), live.uuid, { disk: live.disks[0]?.target ?? "", deadline });
+    return letGo(await this.virsh(), live.uuid, { disk: live.disks[0]?.target ?? "", deadline });
   }
 
   async nameOf(uuid: string): Promise<string | undefined> {

@@ -2,46 +2,46 @@
 
 import { setTimeout as pause } from "node:timers/promises";
 import { UserError } from "../../core/errors.js";
+import { isSuspended, noJob } from "./states.js";
 import { endLine } from "./suspension.js";
 import type { Virsh } from "./virsh.js";
 import type { Reply } from "./virsh-session.js";
 import { command } from "./words.js";
 
 /**
- * Resumes a guest that is recorded as suspended, until libvirt says that it runs; then ends the record. What a resume answers is not
- * believed, and its failure is not a refusal. A guest that is paused for another reason stays so.
+ * Resumes a guest that is recorded as suspended, until libvirt says that it runs, or has stopped by itself since; then ends the record.
+ * What a resume answers is not believed, and its failure is not a refusal. A guest on which libvirt has a job is left to that.
+ * @returns the state, in libvirt's words
  * After the deadline (`performance.now()`) nothing is begun. It should be minutes away: libvirt itself gives up after 30 s if somebody else's question
  * keeps QEMU busy (QEMU_JOB_WAIT_TIME, 9.0).
  * @throws UserError with libvirt's words, if it is suspended still @throws UnreachableError if libvirtd does not answer
  */
-export async function letGo(virsh: Virsh, domain: string, { disk, deadline }: { disk: string; deadline: number }): Promise<void> {
+export async function letGo(virsh: Virsh, domain: string, { disk, deadline }: { disk: string; deadline: number }): Promise<string> {
+  let said = "";
   for (;;) {
     // libvirt answers the first only when it has done with QEMU what others have asked; one that has just come up tells a state from its status file
-    const [waited, state] = await virsh.ask([command("blockjob --raw", domain, disk), command("domstate --reason", domain)]);
-    const said = textOf(state)?.trim() ?? "";
-    if (said.startsWith("shut off")) return;
+    const questions = [command("blockjob --raw", domain, disk), command("domjobinfo", domain), command("domstate --reason", domain)];
+    const [waited, job, state] = await virsh.ask(questions);
+    said = textOf(state)?.trim() ?? "";
+    if (said.startsWith("shut off")) return said;
     const isSure = textOf(waited) !== undefined && said !== "";
-    if (performance.now() > deadline) throw refused(virsh, [waited, state]);
+    if (performance.now() > deadline) throw refused(virsh, said, [waited, state]);
     if (isSure && !isSuspended(said)) break;
-    const [resumed] = isSure ? await virsh.ask([command("resume", domain)]) : [];
+    const [resumed] = isSure && noJob.test(textOf(job) ?? "") ? await virsh.ask([command("resume", domain)]) : [];
     if (resumed && textOf(resumed) !== undefined) continue;
-    if (performance.now() > deadline) throw refused(virsh, [resumed, waited, state]);
+    if (performance.now() > deadline) throw refused(virsh, said, [resumed, waited, state]);
     await pause(1000);
   }
   const [ended] = await virsh.ask([endLine(domain)]);
-  if (textOf(ended) === undefined) throw refused(virsh, [ended]);
-}
-
-/** @see virshDomainPausedReasonToString() in tools/virsh-domain-monitor.c, libvirt 9.0 */
-function isSuspended(state: string): boolean {
-  return /^paused( \((user|unknown)\))?$/.test(state);
+  if (textOf(ended) === undefined) throw refused(virsh, said, [ended]);
+  return said;
 }
 
 function textOf(reply: Reply | undefined): string | undefined {
   return reply && "text" in reply ? reply.text : undefined;
 }
 
-function refused({ host }: Virsh, replies: readonly (Reply | undefined)[]): UserError {
+function refused({ host }: Virsh, state: string, replies: readonly (Reply | undefined)[]): UserError {
   const words = replies.flatMap((reply) => (reply && "refused" in reply ? [reply.refused] : []));
-  return new UserError(`Unable to resume the guest on ${host.name}: libvirt answers "${words.join("; ") || "it is suspended still"}".`);
+  return new UserError(`Unable to resume the guest on ${host.name}: libvirt answers "${words.join("; ") || `its domain is ${state}`}".`);
 }

@@ -2,6 +2,9 @@
  * The part of the switch's script that talks to libvirt: one virsh that stays open, one command after the other. Every word of a command that
  * somebody else chose comes quoted for virsh (words.ts); the script itself quotes nothing.
  */
+
+import { migratingOrRestored, pattern, restful, stoppedByItself } from "./states.js";
+
 export const virshTalk = `\
 LC_ALL=C.UTF-8 COLUMNS=65000 TERM=dumb INPUTRC=/dev/null
 export LC_ALL COLUMNS TERM INPUTRC
@@ -12,15 +15,17 @@ talk() { # by the two pipes whose names begin with $pipe
   exec 7>"$pipe-in" 8<"$pipe-out"
 }
 
-# one command of virsh; sets words to what libvirt refuses it with, path to the source that it lists for disk $2, state to what domstate says
+# one command of virsh; sets words to what libvirt refuses it with, path to the source that it lists for disk $2, state to what domstate says,
+# job to None where domjobinfo tells of none
 ask() {
   printf '%s\\necho livedisk-over\\n\\n' "$1" 2>/dev/null >&7
-  words= path= state=
+  words= path= state= job=
   while IFS= read -r line <&8; do
     case $line in
       livedisk-over*) [ -z "$words" ]; return ;;
       "error: "*) words="$words \${line#error: }" ;;
       " \${2-/} "*) path=\${line#" $2 "}; while [ "\${path# }" != "$path" ]; do path=\${path# }; done ;;
+      "Job type: "*None*) job=None ;;
       running*|paused*|"in shutdown"*|"shut off"*|crashed*|pmsuspended*|idle*|"no state"*) state=$line ;;
     esac
   done
@@ -58,7 +63,10 @@ insist() {
 fits() {
   ask "domstate --reason $domain" || return 1
   case $state in
-    running*|paused|"paused (user)"|"paused (unknown)"|"paused (from snapshot)"|"paused (I/O error)"|"paused (watchdog)") return 0 ;;
+    running*|${pattern(restful)}) return 0 ;;
+    "${migratingOrRestored}")
+      ask "domjobinfo $domain" && [ "$job" = None ] && ask "domstate --reason $domain" && [ "$state" = "${migratingOrRestored}" ] && return
+      state="${migratingOrRestored}" ;;
   esac
   words=" its domain is \${state:-in a state that libvirt does not tell}"
   return 1
@@ -109,8 +117,11 @@ let_go() {
       resumed_at=$(now)
       ask "domstate --reason $domain"
       case $sure/$state/$words in
-        yes/paused/*|yes/"paused (user)"/*|yes/"paused (unknown)"/*) ;;
-        yes/?*/*) [ "$late" ] || found=$state ;;
+        yes/*/*)
+          case $state in
+            running*|${pattern(stoppedByItself)}|crashed*) [ "$late" ] || found=$state ;;
+            "shut off"*) words=" the guest has ended"; return 1 ;;
+          esac ;;
         no/"shut off"*|*"failed to get domain"*) words=" the guest has ended"; return 1 ;;
       esac
     fi

@@ -12,7 +12,6 @@ describe("what libvirt says of a domain", () => {
 
   it("is in the way of a job where the guest is on its way to a host or a file", () => {
     for (const state of [
-      "paused (migrating)",
       "paused (starting up)",
       "paused (saving)",
       "paused (dumping)",
@@ -21,6 +20,8 @@ describe("what libvirt says of a domain", () => {
       "paused (post-copy failed)",
     ])
       assert.equal(blockersIn(`${state}\n\n`, none)[0]?.concerns, "guest", state);
+    const jobs = ["Job type:         Unbounded   \nOperation:        Outgoing migration\n", "Job type:         Completed   \n", ""];
+    for (const job of jobs) assert.equal(blockersIn("paused (migrating)\n\n", job)[0]?.concerns, "guest", job);
     assert.match(blockersIn("shut off (migrated)\n", "")[0]?.advice ?? "", /^Correct `host` and `domain`/);
     assert.match(
       blockersIn("running (booted)\n", "Job type:         Unbounded   \nOperation:        Outgoing migration\n")[0]?.why ?? "",
@@ -34,10 +35,25 @@ describe("what libvirt says of a domain", () => {
       "running (migrated)",
       "running (restored)",
       "paused (user)",
+      "paused (migrating)", // restored paused: it has no job
       "paused (I/O error)",
       "shut off (destroyed)",
     ])
       assert.deepEqual(blockersIn(`${state}\n\n`, none), [], state);
+  });
+});
+
+describe("a domain that was paused, saved and restored", function () {
+  this.timeout(240_000);
+
+  it("is moved, though libvirt calls it migrating, and stays paused", async () => {
+    await using stage = await LibvirtStage.open();
+    for (const verb of ["suspend", "managedsave", "start"]) await stage.libvirtd.virsh(verb, "web");
+    assert.equal((await stage.libvirtd.virsh("domstate", "--reason", "web")).trim(), "paused (migrating)");
+    assert.equal((await stage.moves()).vda?.phase, "settled");
+    assert.equal(await stage.guest.state(), "paused");
+    await stage.libvirtd.virsh("resume", "web");
+    await stage.survivesRestart(stage.at("path2", "old.qcow2"));
   });
 });
 

@@ -41,6 +41,17 @@ describe("the record of a guest that is suspended for a switch", function () {
     assert.equal(await state("recorded"), "running");
   });
 
+  it("comes back with a guest that was saved suspended, and goes when that runs again", async () => {
+    const guest = await bench.define("saved");
+    await records(guest);
+    for (const verb of ["suspend", "managedsave", "start"]) await bench.libvirtd.virsh(verb, "saved");
+    assert.equal((await bench.libvirtd.virsh("domstate", "--reason", "saved")).trim(), "paused (migrating)");
+    assert.deepEqual((await guest.look()).suspension, { switchLock: lock });
+    assert.match((await guest.managed?.letGo(soon())) ?? "", /^running/);
+    assert.equal(await state("saved"), "running");
+    assert.equal((await guest.look()).suspension, undefined);
+  });
+
   it("does not outlive the guest: one that is started, and paused by an operator, has none", async () => {
     const guest = await bench.define("started");
     await records(guest);

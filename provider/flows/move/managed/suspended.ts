@@ -55,8 +55,9 @@ export async function letGoSuspended(site: Site, disks: readonly string[]): Prom
       throw refuse(why, "If libvirtd is down, start it. If no switch goes on there, `virsh resume` the guest, then run again.");
     }
     const undefinable = await defineWhereItRuns(site, managed, { view, suspension, deadline });
+    let state: string;
     try {
-      await managed.letGo(deadline);
+      state = await managed.letGo(deadline);
     } catch (cause) {
       throw refuse(
         `a switch that was cut has left its guest suspended, and ${wordsOf(cause)}`,
@@ -65,7 +66,8 @@ export async function letGoSuspended(site: Site, disks: readonly string[]): Prom
       );
     }
     if (undefinable) throw undefinable;
-    if (suspendedNow(view)) run.say("warning", `${guest.name} on ${host.name} was suspended by a switch that was cut; it runs on.`);
+    const outcome = state.startsWith("running") ? "it runs on" : `its domain is ${state} now`;
+    if (suspendedNow(view)) run.say("warning", `${guest.name} on ${host.name} was suspended by a switch that was cut; ${outcome}.`);
   } finally {
     await lock.release();
   }
