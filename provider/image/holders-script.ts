@@ -7,7 +7,8 @@
  * closely, by device too, only at links that begin with `/` (sockets, eventfds and the like all share one inode) and that
  * - have a wanted file's path, as it is given or resolved, also with ` (deleted)` behind it, or
  * - have a wanted inode by `ino:`. That may be another than stat tells, so it is learned from a descriptor of the script's own; or
- * - belong to a program with QEMU's name, where `ino:` is not known of the descriptor or of a wanted file.
+ * - belong to a program with QEMU's name, where `ino:` is not known of the descriptor or of a wanted file. There, another
+ *   program that has the file open by another of its names (a hard link, another mount namespace's) is not found.
  *
  * coreutils 8.30 and dash are enough, awk may be mawk. A process that ends meanwhile, or that this account may not see, gives one of three
  * errors; every other one counts. find, stat and grep flush what they have printed before an error (error(3)), so one pipe takes both; `%l` comes first, since
@@ -97,6 +98,7 @@ printf '%s\\n' "\${looked%end}" | while read -r device inode name; do
     stat:*': No such file or directory' | stat:*': No such process' | stat:*': Permission denied') continue ;;
     stat:*) fail "$device $inode $name" ;;
   esac
+  case " $inodes " in *" $inode "*) ;; *) continue ;; esac
   process=\${name%/fd/*}
   program=$(readlink "$process/exe")
   case $? in 0) ;; 1) continue ;; *) fail "unable to read $process/exe" ;; esac
