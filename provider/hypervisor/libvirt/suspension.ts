@@ -19,6 +19,11 @@ export function recordLine(domain: string, switchLock: string): string {
   return command(`metadata --live --uri ${namespace} --key ${prefix}`, "--domain", domain, "--set", element);
 }
 
+/** The command of virsh that asks for it: it is refused where there is none. */
+export function recordedLine(domain: string): string {
+  return command(`metadata --live --uri ${namespace}`, "--domain", domain);
+}
+
 /** The command of virsh that ends the record. Where there is none, it does nothing. */
 export function endLine(domain: string): string {
   return command(`metadata --live --uri ${namespace} --remove`, "--domain", domain);

@@ -2,8 +2,8 @@
  * The switch of a guest that libvirt manages, as one script on the host: once told to go, it needs nobody. So a run that is cut,
  * killed or disconnected in the switch changes nothing about how it ends.
  *
- * Arguments: libvirt's URI, the domain's UUID as a word of virsh's, the commands of virsh that record that the guest is suspended and that
- * end the record; then for every disk its target (`vda`), the two manifests, the image that goes stale, its quarantine name (or nothing: it
+ * Arguments: libvirt's URI, the domain's UUID as a word of virsh's, the commands of virsh that record that the guest is suspended, that
+ * end the record, and that ask for it, the UUID itself; then for every disk its target (`vda`), the two manifests, the image that goes stale, its quarantine name (or nothing: it
  * keeps its name), the image that the job ends on as virsh lists it, the command that makes its persistent definition name that (or nothing),
  * and its target as a word of virsh's.
  * Beside each manifest lie `.next`, what it shall say, and `.back`, what it says now; beside the first `.turn`, which is locked as long
@@ -21,8 +21,8 @@ import { virshTalk } from "./virsh-talk.js";
 
 export const managedSwitchScript = `
 trap '' HUP INT TERM PIPE
-uri=$1 domain=$2 begin_record=$3 end_record=$4
-shift 4
+uri=$1 domain=$2 begin_record=$3 end_record=$4 ask_record=$5 uuid=$6
+shift 6
 disk=$8 # the first one's word: any disk of the guest will do where virsh-talk.ts asks libvirt about a job, to wait for QEMU
 room=$(mktemp -d) && mkfifo "$room/own-in" "$room/own-out" "$room/dog-in" "$room/dog-out" "$room/held" "$room/got" || exit 1
 pipe=$room/own
@@ -30,14 +30,30 @@ exec 5<>"$room/got" 6<>"$room/held"
 now() { date +%s%N; }
 # as long as this script or its watchdog lives, whatever becomes of them, each lock is held by a cat that waits for what is never said
 hold() {
+  { flock -w 60 "$1" sh -c 'echo held >&5; exec cat "$1" 5>&-' sh "$room/held"; echo failed >&5; } 6>&- </dev/null >/dev/null 2>&1 &
+  IFS= read -r got <&5
+  [ "$got" = held ] || { echo "failed 0 $1 cannot be locked: another switch is under way"; rm -rf -- "$room"; exit 0; }
+}
+hold_turns() {
   while [ $# -gt 0 ]; do
-    { flock "$2.turn" sh -c 'echo held >&5; exec cat "$1" 5>&-' sh "$room/held"; echo failed >&5; } 6>&- </dev/null >/dev/null 2>&1 &
-    IFS= read -r got <&5
-    [ "$got" = held ] || return 1
+    hold "$2.turn"
     shift 8
   done
 }
-hold "$@" || { echo "failed 0 $2.turn cannot be locked"; rm -rf -- "$room"; exit 0; }
+# One switch of a domain at a time, whichever disks it is about: each would take the other's suspended guest for somebody else's, and there is one record.
+hold_domain() {
+  places=/run
+  [ -w /run ] || { places=$HOME/.pulumi-livedisk; mkdir -m 700 "$places" 2>/dev/null; }
+  place=$places/pulumi-livedisk-$uuid.switch
+  if [ ! -O "$places" ] || [ -L "$places" ] || [ -L "$place" ]; then
+    echo "failed 0 $place cannot be locked: that, or its folder, is a link or somebody else's"
+    rm -rf -- "$room"
+    exit 0
+  fi
+  hold "$place"
+}
+hold_turns "$@"
+hold_domain
 ${virshTalk}
 talk
 

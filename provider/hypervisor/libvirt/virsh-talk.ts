@@ -89,11 +89,17 @@ settled() {
   [ $(($(date +%s) - gone_at)) -ge 40 ]
 }
 
+# whether a paused guest is, or may be, one that a switch has suspended; then words says so
+recorded() {
+  ask "$ask_record" && words=" a switch that is under way, or was cut, has suspended it" && return
+  case $words in *"metadata element is not present"*) return 1 ;; esac
+}
+
 # Suspends a guest that runs. What is recorded first lasts until it runs again, so a later run knows who has suspended it. Its state is asked right
 # before: one that somebody else has paused stays so. Of a suspend that fails nobody knows whether QEMU has stopped, or is about to.
 suspend() {
   fits || return 1
-  case $state in paused*) return 0 ;; esac
+  case $state in paused*) ! recorded; return ;; esac
   if ask "$begin_record" && fits; then
     case $state in paused*) ask "$end_record"; return 0 ;; esac
     stop && return

@@ -4,11 +4,12 @@ import { type DiskKey, fileNames } from "../../../core/disk/names.js";
 import { within } from "../../../core/disk/paths.js";
 import { writeFileAtomically } from "../../../host/files.js";
 import type { ImageFile, ManagedGuest } from "../../../hypervisor/hypervisor.js";
-import { endLine, recordLine } from "../../../hypervisor/libvirt/suspension.js";
+import { endLine, recordedLine, recordLine } from "../../../hypervisor/libvirt/suspension.js";
 import { managedSwitchScript } from "../../../hypervisor/libvirt/switch-script.js";
 import { command, listed, word } from "../../../hypervisor/libvirt/words.js";
 import { frozenFormat, type Manifest, manifestText, pathOf, type Standing } from "../../../journal/manifest.js";
 import { manifestPaths } from "../../../journal/records.js";
+import { oneByOne } from "../../../reconciler/one-by-one.js";
 import { complaint } from "../../shared/complaint.js";
 import type { Outcome } from "../../shared/outcome.js";
 import type { Seen, SeenDisk, Site } from "../../shared/site.js";
@@ -53,8 +54,12 @@ export function switchManaged(to: ManagedSwitch, disks: readonly Switching[], tu
   return endManaged(to, disks.map(endingOf));
 }
 
-/** The pivots of jobs that are ready, whatever images they end on. */
-export async function endManaged({ site, managed, seen, outcome }: ManagedSwitch, endings: readonly ManagedEnding[]): Promise<void> {
+/** The pivots of jobs that are ready, whatever images they end on. One switch of a guest waits for another one's end. */
+export function endManaged(to: ManagedSwitch, endings: readonly ManagedEnding[]): Promise<void> {
+  return oneByOne(`switch ${to.seen.view.domainId}`, () => endNow(to, endings));
+}
+
+async function endNow({ site, managed, seen, outcome }: ManagedSwitch, endings: readonly ManagedEnding[]): Promise<void> {
   const disks = endings.map(({ disk }) => disk);
   const [first] = disks;
   if (!first) return;
@@ -62,10 +67,10 @@ export async function endManaged({ site, managed, seen, outcome }: ManagedSwitch
   const perDisk: string[] = [];
   for (const ending of endings) perDisk.push(...(await prepare(site, { managed, domainId }, ending)));
   const lock = turnPath(manifestPaths(first.manifest, first.key).source);
-  const domain = [word(domainId), recordLine(domainId, lock), endLine(domainId)];
+  const domain = [word(domainId), recordLine(domainId, lock), endLine(domainId), recordedLine(domainId), domainId];
   const script = await site.host.open(managedSwitchScript, [managed.uri, ...domain, ...perDisk]);
   try {
-    const armed = await script.next(30);
+    const armed = await script.next(90);
     if (armed !== "armed") throw refused(site, disks, armed.replace(/^failed 0 */, ""));
     script.send("go");
     const [verdict, milliseconds, ...words] = (await script.next(answerSeconds)).split(" ");
