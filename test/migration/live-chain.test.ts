@@ -80,8 +80,9 @@ class Scene {
   }
 
   /** Which image a guest is on whose active node has this name, and which QEMU calls so. */
-  async standing(node: string, named: string, manifest: Manifest, process: GuestProcess): Promise<string> {
-    const nodes = [node, manifest.destination.node].map((name) => ({ name, driver: "qcow2", file: "" }));
+  /** @param beside nodes that are open, but not the active one */
+  async standing(node: string, named: string, manifest: Manifest, process: GuestProcess, ...beside: string[]): Promise<string> {
+    const nodes = [node, manifest.destination.node, ...beside].map((name) => ({ name, driver: "qcow2", file: "" }));
     const evidence = {
       site: { host },
       view: { nodes },
@@ -165,13 +166,21 @@ describe("the chain on which a move expects the guest", () => {
 describe("the image that takes the guest's writes, in a QEMU that has our nodes open", () => {
   const written = { node: "vda-old", image: "former" } as const;
 
-  it("is the one whose node was written down, and no other node's", async () => {
+  it("is the one whose node was written down, and no other node's as long as that is open", async () => {
     const scene = await Scene.open();
     const manifest = scene.manifest({ written });
     const process = scene.process("path1/old", "path1/theirs", "path2/old");
     assert.equal(await scene.standing("vda-old", scene.at("path1/old"), manifest, process), "former");
+    assert.equal(await scene.standing("theirs", scene.at("path1/theirs"), manifest, process, "vda-old"), "elsewhere");
+    assert.equal(await scene.standing("theirs", scene.at("path1/old"), manifest, process, "vda-old"), "elsewhere");
+  });
+
+  it("is told by the file where the node that was written down is gone: the disk was given to the guest again", async () => {
+    const scene = await Scene.open();
+    const manifest = scene.manifest({ written });
+    const process = scene.process("path1/old", "path1/theirs", "path2/old");
+    assert.equal(await scene.standing("again", scene.at("path1/old"), manifest, process), "former");
     assert.equal(await scene.standing("theirs", scene.at("path1/theirs"), manifest, process), "elsewhere");
-    assert.equal(await scene.standing("theirs", scene.at("path1/old"), manifest, process), "elsewhere");
   });
 
   it("is found by the file where a manifest of 0.1.0 names no node", async () => {
