@@ -15,7 +15,6 @@ const pullRefused =
 
 describe("a raw image", function () {
   this.timeout(120_000);
-  this.retries(0);
   const stage = onStage({ disks: (at) => [{ storage: at("path1"), layers: rawImage() }] });
 
   it("is refused for strategy snapshot with collapse pull, with nothing touched", async () => {
@@ -25,7 +24,6 @@ describe("a raw image", function () {
 
 describe("a move with strategy snapshot and collapse pull that an older version began with a raw image", function () {
   this.timeout(120_000);
-  this.retries(0);
   const stage = onStage({ disks: (at) => [{ storage: at("path1"), layers: rawImage() }] });
 
   it("is refused by the next run, and undone by destroy", async () => {
@@ -70,7 +68,6 @@ describe("a move with strategy snapshot and collapse pull that an older version 
 
 describe("a raw image of a guest that libvirt manages", function () {
   this.timeout(180_000);
-  this.retries(0);
 
   it("is refused for strategy snapshot with collapse pull before it is frozen", async () => {
     await using stage = await LibvirtStage.open({ disks: (at) => [{ storage: at("path1"), layers: rawImage() }] });
@@ -84,9 +81,7 @@ describe("a raw image of a guest that libvirt manages", function () {
   });
 });
 
-describe("strategy snapshot with collapse none and a link", function () {
-  this.retries(0);
-
+describe("strategy snapshot with collapse none and a link", () => {
   it("is refused by check, since a boot through the link would find the frozen image", () => {
     const args = { host: { address: "db-3", user: "root" }, domain: { qmp: "/run/web.qmp" }, destination: "/srv/fast", link: "/vm/web" };
     const { failures } = storageMigration.check({}, { ...args, ...byOverlay, collapse: "none" });

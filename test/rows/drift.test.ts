@@ -10,7 +10,6 @@ import { created, onStage, Recorder } from "../storage-migration/stage.js";
 
 describe("a disk that was moved by hand", function () {
   this.timeout(120_000);
-  this.retries(0);
   const stage = onStage({
     disks: async (at) => {
       await mkdir(at("path3"));

@@ -12,7 +12,6 @@ const byOverlay = { strategy: "snapshot", restartDuringMove: "from-manifest" };
 
 describe("a raw image with strategy snapshot", function () {
   this.timeout(120_000);
-  this.retries(0);
   const stage = onStage({ disks: (at) => [{ storage: at("path1"), layers: rawImage() }] });
 
   it("is moved with collapse commit, and holds every record at the destination", async () => {
@@ -25,7 +24,6 @@ describe("a raw image with strategy snapshot", function () {
 
 describe("a raw image whose guest has written a qcow2 header into it", function () {
   this.timeout(120_000);
-  this.retries(0);
   const stage = onStage({
     style: "drive",
     disks: async (at) => {
@@ -52,7 +50,6 @@ describe("a raw image whose guest has written a qcow2 header into it", function 
 
 describe("a raw image beside a qcow2 with strategy snapshot", function () {
   this.timeout(180_000);
-  this.retries(0);
   const stage = onStage({
     disks: (at) => [
       { storage: at("path1"), layers: rawImage(), virtualMiB: 128 },

@@ -22,7 +22,6 @@ function isPlain(text: string): void {
 }
 
 describe("words of a host that would steer a terminal or a CI", function () {
-  this.retries(0);
   this.timeout(30_000);
   const urn = "urn:pulumi:s::p::pulumi-nodejs:dynamic/livedisk:DomainDisk::web";
   const bag = { __provider: providerText("retells"), __urn: urn };
@@ -78,7 +77,6 @@ describe("words of a host that would steer a terminal or a CI", function () {
 });
 
 describe("a host that says more than anybody reads", function () {
-  this.retries(0);
   overSsh(this);
   this.timeout(60_000);
   const connection = path.resolve(__dirname, "../../provider/host/connection.js");

@@ -6,7 +6,6 @@ import { LibvirtStage } from "../hypervisor/libvirt/stage.js";
 
 describe("a disk of libvirt's", function () {
   this.timeout(120_000);
-  this.retries(0);
 
   it(`is moved to and from a directory with ', " and blanks in its name, though its definition names another file`, async () => {
     const [from, to] = [`it's "here" ü`, `and it's  "there"`];

@@ -16,7 +16,6 @@ import { created, Recorder } from "../storage-migration/stage.js";
 
 describe("a guest of libvirt's that a switch has suspended", function () {
   this.timeout(120_000);
-  this.retries(0);
 
   it("runs on after the next up, if the switch's script and watchdog were killed", async () => {
     await using stage = await LibvirtStage.open();

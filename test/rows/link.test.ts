@@ -8,7 +8,6 @@ import { type Move, onStage, Recorder, refusal } from "../storage-migration/stag
 
 describe("a disk behind a link", function () {
   this.timeout(120_000);
-  this.retries(0);
   const stage = onStage({
     disks: async (at) => {
       await symlink(at("path1"), at("disks"));

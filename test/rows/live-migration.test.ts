@@ -56,7 +56,6 @@ const reaches = (operator: Operator, state: string): Promise<unknown> =>
 
 describe("a guest that is migrated live", function () {
   this.timeout(180_000);
-  this.retries(0);
 
   it("is not moved by the QEMU that it has left, and is moved by the one that it has come to", async () => {
     await using stage = await Stage.open();

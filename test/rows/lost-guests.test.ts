@@ -12,7 +12,6 @@ const byOverlay = { strategy: "snapshot", restartDuringMove: "from-manifest" };
 
 describe("a guest that was killed in a move with strategy snapshot", function () {
   this.timeout(120_000);
-  this.retries(0);
   const stage = onStage();
 
   it("and started from the frozen copy at the destination is left as it is, in a sentence that names the image with every write", async () => {
@@ -40,7 +39,6 @@ describe("a guest that was killed in a move with strategy snapshot", function ()
 
 describe("a guest that was killed in a move with strategy snapshot and started from the overlay", function () {
   this.timeout(120_000);
-  this.retries(0);
   const stage = onStage();
 
   it("is brought back to its former image by destroy, also if the next run was cut before its switch", async () => {
@@ -67,7 +65,6 @@ describe("a guest that was killed in a move with strategy snapshot and started f
 
 describe("a mirrored snapshot whose pivot was written down beside the mirror only, before QEMU was killed", function () {
   this.timeout(120_000);
-  this.retries(0);
   const stage = onStage();
 
   it("has the guest's image as `current` in both manifests after the next run", async () => {

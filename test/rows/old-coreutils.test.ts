@@ -33,7 +33,6 @@ async function movesUnderLibvirt(options: LibvirtStageOptions, prepare: (stage: 
 }
 
 describe("a guest of libvirt's", function () {
-  this.retries(0);
   this.timeout(180_000);
 
   it("is moved where the host's coreutils are older than 9.0", async () => {
@@ -45,7 +44,6 @@ describe("a guest of libvirt's", function () {
 });
 
 describe("a guest on plain QMP", function () {
-  this.retries(0);
   this.timeout(180_000);
 
   it("is moved where its images are on an overlay", async () => {
@@ -59,7 +57,6 @@ describe("a guest on plain QMP", function () {
 });
 
 describe("an image on btrfs", function () {
-  this.retries(0);
   overSsh(this);
 
   it("is in use while a guest has it open, and its namesake with the same inode number in another subvolume is not", async () => {

@@ -10,7 +10,6 @@ import { mourn } from "../sandbox/processes.js";
 
 describe("a snapshot that somebody else takes through libvirt", function () {
   this.timeout(240_000);
-  this.retries(0);
   let stage: LibvirtStage;
   beforeEach(async () => {
     stage = await LibvirtStage.open();

@@ -16,7 +16,6 @@ const restartDuringMove = "from-manifest";
 
 describe("an overlay that somebody else puts on a disk", function () {
   this.timeout(180_000);
-  this.retries(0);
   let stage: Stage;
   let proxy: QmpProxy;
   beforeEach(async () => {
@@ -124,7 +123,6 @@ describe("an overlay that somebody else puts on a disk", function () {
 
 describe("a backing chain", function () {
   this.timeout(180_000);
-  this.retries(0);
   let stage: Stage;
   beforeEach(async () => {
     stage = await Stage.open();

@@ -6,7 +6,6 @@ import { argsFor, failure, overSsh, sshd, undoLater } from "../host/hosts.js";
 import { startPasswordServer } from "../host/password-server.js";
 
 describe("a password in the stack's config", function () {
-  this.retries(0);
   overSsh(this);
 
   async function passwordOnly(method: "password" | "keyboard-interactive") {

@@ -29,7 +29,6 @@ const refusalOf = (moving: Promise<unknown>): Promise<string> =>
 
 describe("an active image that another guest may use", function () {
   this.timeout(180_000);
-  this.retries(0);
 
   it("is not moved if its device has share-rw=on", async () => {
     const deviceOptions = ["share-rw=on"];
