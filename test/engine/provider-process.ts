@@ -45,12 +45,17 @@ export class ProviderProcess {
 
   /** Starts the process in a group of its own, reads its port from the first line, and configures it. */
   static async start(start: ProviderStart): Promise<ProviderProcess> {
-    const child = spawn(process.execPath, [join(sdkOf(start.folder), "cmd/dynamic-provider"), start.engineAddress], {
-      cwd: start.folder,
-      detached: true,
-      stdio: ["pipe", "pipe", "pipe"],
-      env: { ...process.env, PULUMI_NODEJS_PROJECT: start.project, PULUMI_PROJECT: start.project, ...start.env },
-    });
+    // V8's young generation grows by steps of up to 16 MiB, which a soak of a few moves cannot tell from a leak
+    const child = spawn(
+      process.execPath,
+      ["--max-semi-space-size=2", join(sdkOf(start.folder), "cmd/dynamic-provider"), start.engineAddress],
+      {
+        cwd: start.folder,
+        detached: true,
+        stdio: ["pipe", "pipe", "pipe"],
+        env: { ...process.env, PULUMI_NODEJS_PROJECT: start.project, PULUMI_PROJECT: start.project, ...start.env },
+      },
+    );
     watchOver(child, "a dynamic provider"); // Ctrl-C does not reach a group of its own
     createInterface(child.stderr).on("line", (line) => start.onOutput?.(line));
     const lines = createInterface(child.stdout);
