@@ -43,7 +43,8 @@ describe("strategy snapshot", () => {
   }
 
   it("with collapse none keeps the longer chain, with every record", async () => {
-    await using stage = await openStage("snapshot", { kind: "StorageMigration", through: "link" });
+    // without a link: provider/ refuses this collapse with one
+    await using stage = await openStage("snapshot", { kind: "StorageMigration" });
     const { check, chain } = await move(stage, { collapse: "none" });
     assert.equal(chain.length, 3);
     assert.deepEqual([check.lost, check.corrupt], [[], []]);
