@@ -1,6 +1,7 @@
 /** A real sshd on loopback, with keys and a configuration of its own; nothing of the machine's own sshd or of ~/.ssh is read or changed. */
 
 import { type ChildProcess, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { mkdir, open, readFile, writeFile } from "node:fs/promises";
 import { createConnection, createServer } from "node:net";
 import { userInfo } from "node:os";
@@ -88,8 +89,8 @@ async function makeKeys({ folder, hostKeyTypes = ["ed25519"] }: SshdOptions) {
   for (const [index, file] of hostKeys.entries()) await makeKey(file, hostKeyTypes[index] ?? "ed25519", "");
   const identityFile = join(folder, "identity");
   const encryptedIdentityFile = join(folder, "identity_encrypted");
-  await makeKey(identityFile, "ed25519", "");
-  await makeKey(encryptedIdentityFile, "ed25519", passphrase);
+  await identityKey(identityFile, "");
+  await identityKey(encryptedIdentityFile, passphrase);
   const authorized = [await readFile(`${identityFile}.pub`, "utf8"), await readFile(`${encryptedIdentityFile}.pub`, "utf8")];
   await writeFile(join(folder, "authorized_keys"), authorized.join(""), { mode: 0o600 });
   return { hostKeys, identityFile, encryptedIdentityFile };
@@ -100,9 +101,26 @@ async function makeKey(file: string, type: string, phrase: string): Promise<void
   if (existing === undefined) await run("ssh-keygen", ["-q", "-a", "1", "-t", type, "-N", phrase, "-C", "livedisk-test", "-f", file]);
 }
 
+/** By pass phrase. One pair serves all servers of this process: making one takes as long as starting a server. Host keys are each server's own. */
+const identities = new Map<string, { secret: string; shown: string }>();
+
+async function identityKey(file: string, phrase: string): Promise<void> {
+  const made = identities.get(phrase);
+  const existing = await readFile(file).catch(() => undefined);
+  if (existing !== undefined) return;
+  if (made === undefined) {
+    await makeKey(file, "ed25519", phrase);
+    identities.set(phrase, { secret: await readFile(file, "utf8"), shown: await readFile(`${file}.pub`, "utf8") });
+    return;
+  }
+  await writeFile(file, made.secret, { mode: 0o600 });
+  await writeFile(`${file}.pub`, made.shown);
+}
+
+/** As `ssh-keygen -l -E sha256` writes it: of the key's bytes in base64, without the padding. */
 async function fingerprint(file: string): Promise<string> {
-  const line = await run("ssh-keygen", ["-l", "-E", "sha256", "-f", `${file}.pub`]);
-  return line.split(" ")[1] ?? "";
+  const [, key = ""] = (await readFile(`${file}.pub`, "utf8")).split(" ");
+  return `SHA256:${createHash("sha256").update(Buffer.from(key, "base64")).digest("base64").replace(/=+$/, "")}`;
 }
 
 async function writeKnownHosts(folder: string, port: number, hostKeys: readonly string[]): Promise<string> {
