@@ -538,6 +538,15 @@ describe("the phase of a move with strategy snapshot", () => {
       },
     },
     {
+      title: "when the guest was started from the frozen image after its move had switched",
+      given: async (scene) => {
+        const manifest = await onTarget(scene, "commit");
+        await scene.write(`path1/${overlayName}`, "empty no more");
+        return { ...manifest, switched: await scene.identity(`path2/${overlayName}`) };
+      },
+      ...{ standing: "former", phase: "contradiction", why: /which was frozen; .* start it from .*path2/ },
+    },
+    {
       title: "when the overlay was committed down, whatever it holds",
       given: async (scene) => {
         const manifest = await beforeFreeze({ committed: "source" })(scene);
