@@ -11,14 +11,14 @@ import { type Holder, holderIs, newHolder } from "../../provider/journal/holder.
 import { Locks, pause } from "../../provider/journal/lock.js";
 import { ShellHost } from "../host/shell-host.js";
 import { LocalHost } from "../hypervisor/qemu/local-host.js";
-import { type MadeFolder, makeFolder } from "../sandbox/folders.js";
+import { inMemory, type MadeFolder, makeFolder } from "../sandbox/folders.js";
 
 const key = "0a1b2c3d";
 
 describe("the lock of a disk, on this machine", () => {
   let made: MadeFolder;
   beforeEach(async () => {
-    made = await makeFolder("livedisk lock '$(touch x)-");
+    made = await makeFolder("livedisk lock '$(touch x)-", inMemory);
     for (const name of ["one", "two"]) await mkdir(at(name));
   });
   afterEach(() => made.remove());

@@ -1,10 +1,13 @@
 /** Folders of the tests, with disks of gigabytes in them. None outlives the test run, not even after Ctrl-C. */
 
-import { readFileSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { atExit } from "./processes.js";
+
+/** For small files: there a sync takes no time. */
+export const inMemory = existsSync("/dev/shm") ? "/dev/shm" : os.tmpdir();
 
 export interface MadeFolder {
   path: string;

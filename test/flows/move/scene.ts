@@ -14,7 +14,7 @@ import type { Guest, GuestProcess, ImageView } from "../../../provider/hyperviso
 import type { Manifest, MovedLayer } from "../../../provider/journal/manifest.js";
 import { formatRecord, type LayerRecord } from "../../../provider/storage/directory/layer-record.js";
 import { ShellHost } from "../../host/shell-host.js";
-import { makeFolder } from "../../sandbox/folders.js";
+import { inMemory, makeFolder } from "../../sandbox/folders.js";
 import { type Answers, notingGuest } from "./noting-guest.js";
 
 export const key = diskKey("domain", "vda");
@@ -40,7 +40,7 @@ export class MoveScene implements AsyncDisposable {
 
   /** path1/disk.qcow2 on path1/base.raw is the guest's chain, path2 the destination. */
   static async open(): Promise<MoveScene> {
-    const { path: folder, remove } = await makeFolder("livedisk-move-");
+    const { path: folder, remove } = await makeFolder("livedisk-move-", inMemory);
     const scene = new MoveScene(folder, remove);
     for (const side of ["path1", "path2"]) await mkdir(scene.at(side));
     for (const name of ["path1/disk.qcow2", "path1/base.raw"]) await scene.write(name);
