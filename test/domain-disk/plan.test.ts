@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { Job } from "../../provider/core/disk/job.js";
 import { type Goal, nextStep, pullLine, type SeenPull, type Step } from "../../provider/flows/pull/plan.js";
 import { domainDisk } from "../../provider/resources/domain-disk/lifecycle.js";
-import { Recorder } from "../storage-migration/stage.js";
+import { Recorder } from "../storage-migration/recorder.js";
 
 const job: Job = { id: "lm-00000000-blockpull", type: "stream", status: "running", currentProgress: 0, totalProgress: 1, ioStatus: "ok" };
 const between = ["/path1/old.qcow2"];

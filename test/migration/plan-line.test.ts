@@ -3,7 +3,7 @@ import type { Lifecycle, Properties } from "../../provider/core/lifecycle.js";
 import { domainDisk } from "../../provider/resources/domain-disk/lifecycle.js";
 import { mirroredSnapshot } from "../../provider/resources/mirrored-snapshot/lifecycle.js";
 import { storageMigration } from "../../provider/resources/storage-migration/lifecycle.js";
-import { Recorder } from "../storage-migration/stage.js";
+import { Recorder } from "../storage-migration/recorder.js";
 
 const unknown = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
 const place = { host: { address: "db-3", user: "root" }, domain: { qmp: "/run/vm/web.qmp" } };

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Place } from "../../provider/reconciler/side-by-side.js";
-import { Recorder } from "../storage-migration/stage.js";
+import { Recorder } from "../storage-migration/recorder.js";
 
 describe("moves of one host", () => {
   const placeAt = (name: string, movesAtOnce: number, machine = name) => new Place({ machine, name }, movesAtOnce);

@@ -15,35 +15,10 @@ import { type MountOptions, mountSmall } from "../sandbox/file-systems.js";
 import type { Guest, GuestOptions } from "../sandbox/guest.js";
 import { Operator } from "../sandbox/operator.js";
 import { createSandbox, type Sandbox, type SandboxOptions } from "../sandbox/sandbox.js";
+import { Recorder } from "./recorder.js";
 import { snapshotOf } from "./snapshot.js";
 
-/** A run that remembers what it was told. */
-export class Recorder implements Run {
-  readonly lines: string[] = [];
-  readonly said: string[] = [];
-  readonly #stopper = new AbortController();
-  readonly stop: AbortSignal = this.#stopper.signal;
-  readonly credentials: Run["credentials"];
-
-  constructor(
-    readonly urn = "",
-    credentials: Run["credentials"] = {},
-  ) {
-    this.credentials = credentials;
-  }
-
-  progress(text: string): void {
-    this.lines.push(text);
-  }
-
-  say(severity: "info" | "warning", text: string): void {
-    this.said.push(`${severity}: ${text}`);
-  }
-
-  ask(): void {
-    this.#stopper.abort();
-  }
-}
+export { Recorder } from "./recorder.js";
 
 /** Of a disk, in a resource's outputs. */
 export interface Move {

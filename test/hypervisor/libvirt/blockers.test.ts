@@ -1,47 +1,10 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
-import { blockersIn } from "../../../provider/hypervisor/libvirt/blockers.js";
 import { storageMigration } from "../../../provider/resources/storage-migration/lifecycle.js";
 import { run, until } from "../../sandbox/command.js";
 import { mourn, watchOver } from "../../sandbox/processes.js";
 import { refusal } from "../../storage-migration/stage.js";
 import { LibvirtStage } from "./stage.js";
-
-describe("what libvirt says of a domain", () => {
-  const none = "Job type:         None\n\n";
-
-  it("is in the way of a job where the guest is on its way to a host or a file", () => {
-    for (const state of [
-      "paused (starting up)",
-      "paused (saving)",
-      "paused (dumping)",
-      "paused (creating snapshot)",
-      "running (post-copy)",
-      "paused (post-copy failed)",
-    ])
-      assert.equal(blockersIn(`${state}\n\n`, none)[0]?.concerns, "guest", state);
-    const jobs = ["Job type:         Unbounded   \nOperation:        Outgoing migration\n", "Job type:         Completed   \n", ""];
-    for (const job of jobs) assert.equal(blockersIn("paused (migrating)\n\n", job)[0]?.concerns, "guest", job);
-    assert.match(blockersIn("shut off (migrated)\n", "")[0]?.advice ?? "", /^Correct `host` and `domain`/);
-    assert.match(
-      blockersIn("running (booted)\n", "Job type:         Unbounded   \nOperation:        Outgoing migration\n")[0]?.why ?? "",
-      /Outgoing migration/,
-    );
-  });
-
-  it("is not, where it runs or was suspended, wherever it came from", () => {
-    for (const state of [
-      "running (booted)",
-      "running (migrated)",
-      "running (restored)",
-      "paused (user)",
-      "paused (migrating)", // restored paused: it has no job
-      "paused (I/O error)",
-      "shut off (destroyed)",
-    ])
-      assert.deepEqual(blockersIn(`${state}\n\n`, none), [], state);
-  });
-});
 
 describe("a domain that was paused, saved and restored", function () {
   this.timeout(240_000);

@@ -1,0 +1,29 @@
+import type { Run } from "../../provider/core/lifecycle.js";
+
+/** A run that remembers what it was told. */
+export class Recorder implements Run {
+  readonly lines: string[] = [];
+  readonly said: string[] = [];
+  readonly #stopper = new AbortController();
+  readonly stop: AbortSignal = this.#stopper.signal;
+  readonly credentials: Run["credentials"];
+
+  constructor(
+    readonly urn = "",
+    credentials: Run["credentials"] = {},
+  ) {
+    this.credentials = credentials;
+  }
+
+  progress(text: string): void {
+    this.lines.push(text);
+  }
+
+  say(severity: "info" | "warning", text: string): void {
+    this.said.push(`${severity}: ${text}`);
+  }
+
+  ask(): void {
+    this.#stopper.abort();
+  }
+}
