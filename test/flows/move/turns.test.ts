@@ -1,0 +1,324 @@
+/** What each switch of a move is for its disks, and that right before it everything is still there. */
+
+import assert from "node:assert/strict";
+import { existsSync, readlinkSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { fileNames, jobNames, standInNames } from "../../../provider/core/disk/names.js";
+import { isKind, UserError } from "../../../provider/core/errors.js";
+import { checkLanded } from "../../../provider/flows/move/landed.js";
+import { removeTarget, startMirror } from "../../../provider/flows/move/steps/mirroring.js";
+import { collapsedTurn, committedTo, foldedTurn, linkMovesIn, linkTurn, openEnded, pivotTurn } from "../../../provider/flows/move/turns.js";
+import { switchDisks, type Turn } from "../../../provider/flows/shared/switch.js";
+import type { Guest } from "../../../provider/hypervisor/hypervisor.js";
+import { type Manifest, manifestText } from "../../../provider/journal/manifest.js";
+import { writeRecords } from "../../../provider/journal/records.js";
+import { type Answers, emptyView } from "./noting-guest.js";
+import { aJob, key, MoveScene, overlayName } from "./scene.js";
+
+const record = fileNames.manifest(key);
+
+async function ready(scene: MoveScene, more: Partial<Manifest> = {}): Promise<Manifest> {
+  await scene.copied("path2/base.raw");
+  await scene.write("path2/disk.qcow2");
+  return scene.manifest(more);
+}
+
+describe("the switch of a disk", () => {
+  it("to the target is the end of its mirror, and takes the former image its name", async () => {
+    await using scene = await MoveScene.open();
+    const manifest = await ready(scene);
+    const { site } = scene.site();
+    const turn = await pivotTurn(site, scene.written(manifest), manifest);
+    assert.deepEqual(
+      { ...turn, records: turn.records.map(({ path }) => path) },
+      {
+        ...{ disk: "vda", key, jobId: jobNames.mirror(key), source: manifest.current, target: manifest.destination.target },
+        records: ["path1", "path2"].map((side) => scene.at(`${side}/${record}`)),
+        stale: { active: manifest.source.active, quarantine: manifest.quarantine, standIn: "none" },
+      },
+    );
+  });
+
+  it("says what the manifests say, and what they shall say up to the target's size", async () => {
+    await using scene = await MoveScene.open();
+    const manifest = await ready(scene);
+    const [one, other] = (await pivotTurn(scene.site().site, scene.written(manifest), manifest)).records;
+    for (const turn of [one, other]) {
+      assert.equal(turn.now, manifestText(manifest));
+      const whole = JSON.parse(`${turn.next}"sizeBytes": 1, "modified": "2"}}`);
+      const { dev, ino } = await scene.which("path2/disk.qcow2");
+      assert.deepEqual([whole.current, whole.switched], [manifest.destination.target, { dev, ino, sizeBytes: 1, modified: "2" }]);
+    }
+  });
+
+  it("of a raw image needs a stand-in at its old name, but not under an overlay", async () => {
+    await using scene = await MoveScene.open();
+    const raw = { image: scene.image([["path1/disk.qcow2", "raw"]]) };
+    const manifest = await ready(scene);
+    assert.equal((await pivotTurn(scene.site().site, scene.written(manifest, raw), manifest)).stale?.standIn, "needed");
+    await scene.write(`path2/${overlayName}`);
+    const frozen = await scene.frozen("commit");
+    assert.equal((await pivotTurn(scene.site().site, scene.written(frozen, raw), frozen)).stale?.standIn, "none");
+  });
+
+  it("to an image that is not there is a fault of ours", async () => {
+    await using scene = await MoveScene.open();
+    const manifest = await scene.manifest();
+    await assert.rejects(pivotTurn(scene.site().site, scene.written(manifest), manifest), (thrown) => isKind(thrown, "bug"));
+  });
+
+  for (const [what, turnOf, file, committed] of [
+    ["the landed image", collapsedTurn, "path2/disk.qcow2", "destination"],
+    ["the former image", foldedTurn, "path1/disk.qcow2", "source"],
+  ] as const)
+    it(`to ${what} is the end of a commit, records that the overlay's content is there, and makes nothing stale`, async () => {
+      await using scene = await MoveScene.open();
+      await scene.write("path2/disk.qcow2");
+      const manifest = await scene.frozen("commit");
+      const { jobId, target, stale, records } = await turnOf(scene.site().site, scene.written(manifest), manifest);
+      assert.deepEqual([jobId, target, stale], [jobNames.commit(key), scene.at(file), undefined]);
+      const next = JSON.parse(`${records[0].next}"sizeBytes": 1, "modified": "2"}}`);
+      assert.deepEqual([next.current, next.overlay.committed], [scene.at(file), committed]);
+      assert.equal(JSON.parse(records[0].now).overlay.committed, undefined);
+    });
+
+  it("by a commit is a fault of ours in a move without an overlay", async () => {
+    await using scene = await MoveScene.open();
+    const manifest = await scene.manifest();
+    assert.throws(
+      () => committedTo(manifest, "source"),
+      (thrown) => isKind(thrown, "bug"),
+    );
+  });
+
+  it("re-points the link of the move, if there is one, to the destination, and back to where it led", async () => {
+    await using scene = await MoveScene.open();
+    const link = { path: "/vm/web", before: "../path1" };
+    const manifest = await scene.manifest({ link });
+    assert.deepEqual(linkTurn(scene.disk(), manifest), {
+      path: "/vm/web",
+      next: { path: fileNames.linkNext("/vm/web", key), leadsTo: scene.at("path2") },
+      back: { path: fileNames.linkBack("/vm/web", key), leadsTo: "../path1" },
+    });
+    assert.equal(linkTurn(scene.disk(), await scene.manifest()), undefined);
+    assert.equal(linkTurn(undefined, manifest), undefined);
+  });
+
+  it("moves the link with the pivot, and only with collapse commit at its end", async () => {
+    await using scene = await MoveScene.open();
+    const moves = [await scene.manifest(), await scene.frozen("commit"), await scene.frozen("pull"), await scene.frozen("none")].map(
+      linkMovesIn,
+    );
+    assert.deepEqual(moves, ["pivot", "collapse", "pivot", "pivot"]);
+  });
+
+  it("ends a manifest's text right before the last size in it", () => {
+    assert.equal(openEnded('{"sizeBytes": 1, "x": {"sizeBytes": 2}}'), '{"sizeBytes": 1, "x": {');
+  });
+});
+
+describe("right before the pivot", () => {
+  const landed = async (spoil: (scene: MoveScene, manifest: Manifest) => Promise<unknown>, given = ready) => {
+    await using scene = await MoveScene.open();
+    const manifest = await given(scene);
+    await spoil(scene, manifest);
+    await checkLanded(scene.site().site, [scene.written(manifest)]);
+  };
+  const refused = (name: string) => (thrown: unknown) =>
+    isKind(thrown, "user") &&
+    thrown.message.includes(`path2/${name} is not there any more as this move made it`) &&
+    thrown.message.includes("the mirror goes on");
+  const adopted = async (scene: MoveScene) => {
+    await scene.write("path2/disk.qcow2");
+    await scene.write("path2/base.raw");
+    return scene.manifest({ layers: [await scene.layer({ coming: "adopt", adopted: await scene.identity("path2/base.raw") })] });
+  };
+
+  it("all that a boot will look for is there", () => landed(async () => {}));
+  it("an adopted layer is there as it was compared", () => landed(async () => {}, adopted));
+  it("a target that is gone is refused", () =>
+    assert.rejects(
+      landed((scene) => scene.take("path2/disk.qcow2")),
+      refused("disk.qcow2"),
+    ));
+  it("another file with the target's name is refused", () =>
+    assert.rejects(
+      landed(async (scene) => {
+        await scene.move("path2/disk.qcow2", "elsewhere");
+        await scene.write("path2/disk.qcow2");
+      }),
+      refused("disk.qcow2"),
+    ));
+  it("a target that was never recorded as made is refused", () =>
+    assert.rejects(
+      landed(async (_, manifest) => void delete manifest.destination.file),
+      refused("disk.qcow2"),
+    ));
+  it("a copied layer that is gone is refused", () =>
+    assert.rejects(
+      landed((scene) => scene.take("path2/base.raw")),
+      refused("base.raw"),
+    ));
+  it("a copied layer without its sidecar is refused", () =>
+    assert.rejects(
+      landed((scene) => scene.take("path2/base.raw.lm-layer")),
+      refused("base.raw"),
+    ));
+  it("an adopted layer that is gone is refused", () =>
+    assert.rejects(
+      landed((scene) => scene.take("path2/base.raw"), adopted),
+      refused("base.raw"),
+    ));
+  it("an adopted layer that was written to is refused", () =>
+    assert.rejects(
+      landed((scene) => scene.write("path2/base.raw", "other"), adopted),
+      refused("base.raw"),
+    ));
+});
+
+describe("the switch", () => {
+  const job = (status: string) => ({ ...aJob, status });
+
+  async function switched(
+    scene: MoveScene,
+    { link = false, raw = false, answers = {} as Answers<Guest>, spoil = async (_: Manifest) => {} } = {},
+  ) {
+    const manifest = await ready(scene, link ? { link: { path: scene.at("link"), before: scene.at("path1") } } : {});
+    if (link) await (await import("node:fs/promises")).symlink(scene.at("path1"), scene.at("link"));
+    await writeRecords(scene.host, key, manifest);
+    const { site, asked } = scene.site({ guardSocket: scene.at("none.sock"), jobs: () => [job("pending")], ...answers });
+    const image = scene.image([["path1/disk.qcow2", raw ? "raw" : "qcow2"]]);
+    const turn: Turn = await pivotTurn(site, scene.written(manifest, { image }), manifest);
+    await spoil(manifest);
+    const ended = await switchDisks(site, [turn], link ? linkTurn(scene.disk(), manifest) : undefined, scene.outcome).then(
+      () => undefined,
+      (thrown: unknown) => thrown,
+    );
+    const current = JSON.parse(await readFile(scene.at(`path1/${record}`), "utf8")).current.slice(scene.folder.length + 1);
+    return { ended, asked: asked.filter((line) => !line.startsWith("keepOpen")), current };
+  }
+
+  it("completes the job, writes it down while it is pending, and then finalizes it", async () => {
+    await using scene = await MoveScene.open();
+    const currents: string[] = [];
+    const note = (what: string) => async () => {
+      currents.push(`${what} ${JSON.parse(await readFile(scene.at(`path2/${record}`), "utf8")).current.slice(scene.folder.length + 1)}`);
+    };
+    const { ended, asked, current } = await switched(scene, {
+      link: true,
+      answers: { complete: note("complete"), finalize: note("finalize") },
+    });
+    assert.equal(ended, undefined);
+    assert.deepEqual(asked, [`complete "${jobNames.mirror(key)}"`, "wakeUp 0.02", "jobs", `finalize "${jobNames.mirror(key)}"`]);
+    assert.deepEqual(currents, ["complete path1/disk.qcow2", "finalize path2/disk.qcow2"]);
+    assert.equal(current, "path2/disk.qcow2");
+    assert.equal(readlinkSync(scene.at("link")), scene.at("path2"));
+    assert(existsSync(scene.quarantine) && !existsSync(scene.at("path1/disk.qcow2")));
+    assert(scene.outcome.tell("vda")?.pauseMs !== undefined);
+  });
+
+  it("waits until the job is pending", async () => {
+    await using scene = await MoveScene.open();
+    const states = ["ready", "waiting", "pending"];
+    const { ended, asked } = await switched(scene, { answers: { jobs: () => [job(states.shift() ?? "pending")] } });
+    assert.equal(ended, undefined);
+    assert.equal(asked.filter((line) => line === "jobs").length, 3);
+  });
+
+  it("puts a stand-in at a raw image's old name", async () => {
+    await using scene = await MoveScene.open();
+    await switched(scene, { raw: true });
+    const { empty } = standInNames(scene.quarantine);
+    assert.equal(readlinkSync(scene.at("path1/disk.qcow2")), empty.slice(scene.at("path1").length + 1));
+    assert.equal(await readFile(scene.at("path1/disk.qcow2"), "utf8"), "");
+  });
+
+  it("is called off where the job ends by itself, with nothing changed", async () => {
+    for (const jobs of [[], [{ ...job("concluded"), error: "No space left" }]]) {
+      await using scene = await MoveScene.open();
+      const { ended, asked, current } = await switched(scene, { answers: { jobs: () => jobs } });
+      assert(isKind(ended, "user"));
+      assert.match(ended.message, jobs.length === 0 ? /ended by itself: it is gone/ : /ended by itself: .* is concluded \(No space left\)/);
+      assert.match(ended.message, /The guest goes on writing to .*path1\/disk\.qcow2, which is current/);
+      assert.deepEqual(asked.slice(-1), [`cancel "${jobNames.mirror(key)}"`]);
+      assert.equal(current, "path1/disk.qcow2");
+      assert(existsSync(scene.at("path1/disk.qcow2")));
+    }
+  });
+
+  it("is called off where it cannot be written down, and all is set back", async () => {
+    await using scene = await MoveScene.open();
+    const { ended, asked, current } = await switched(scene, {
+      spoil: () => scene.write(scene.quarantine.slice(scene.folder.length + 1), "somebody's"),
+    });
+    assert(isKind(ended, "user"));
+    assert.match(ended.message, /the switch could not be written down \(failed .*it is taken/);
+    assert(!asked.some((line) => line.startsWith("finalize")));
+    assert.deepEqual([current, asked.at(-1)], ["path1/disk.qcow2", `cancel "${jobNames.mirror(key)}"`]);
+  });
+
+  it("is not called off, nor set back, where the end of the wait cannot be sent once it is written down", async () => {
+    await using scene = await MoveScene.open();
+    const { ended, asked, current } = await switched(scene, { answers: { finalize: () => Promise.reject(new UserError("lost")) } });
+    assert.match(String(ended), /lost/);
+    assert.equal(current, "path2/disk.qcow2");
+    assert(!asked.some((line) => line.startsWith("cancel")));
+  });
+});
+
+describe("a mirror that begins", () => {
+  it("removes what an earlier one left, records what it makes before that has its name, and mirrors the top onto it", async () => {
+    await using scene = await MoveScene.open();
+    const manifest = await ready(scene, { destination: { ...(await ready(scene)).destination } });
+    const former = await scene.which("path2/disk.qcow2");
+    const states: string[] = [];
+    const { site, asked } = scene.site({
+      openTarget: async () => void states.push(JSON.parse(await readFile(scene.at(`path2/${record}`), "utf8")).destination.file.ino),
+    });
+    const image = { ...scene.image(), creation: { format: "qcow2", options: {} } };
+    await startMirror(
+      site,
+      { view: { ...emptyView, nodes: [{ name: "vda-old", driver: "qcow2", file: scene.at("path1/disk.qcow2") }] }, disks: [] },
+      scene.disk({ image }),
+      manifest,
+    );
+    const made = await scene.which("path2/disk.qcow2");
+    assert.deepEqual(
+      [states, manifest.destination.file, manifest.written, manifest.formerNodes],
+      [[made.ino], made, { node: "vda-old", image: "former" }, ["vda-old"]],
+    );
+    assert.notDeepEqual(made, former);
+    assert.deepEqual(
+      asked.map((line) => line.split(" ")[0]),
+      ["closeNodes", "openTarget", "startMirror"],
+    );
+    assert.match(asked[2] ?? "", /"source":"vda-old","sync":"top"/);
+    assert(!existsSync(scene.at(`path2/${fileNames.newborn(key)}`)));
+  });
+
+  it("removes no file that it has not made", async () => {
+    await using scene = await MoveScene.open();
+    const manifest = await ready(scene);
+    await scene.move("path2/disk.qcow2", "elsewhere");
+    await scene.write("path2/disk.qcow2", "somebody's");
+    await assert.rejects(removeTarget(scene.site().site, scene.disk(), manifest), (thrown) => isKind(thrown, "user"));
+    assert.equal(await readFile(scene.at("path2/disk.qcow2"), "utf8"), "somebody's");
+  });
+
+  it("onto an image without a backing copies all of it", async () => {
+    await using scene = await MoveScene.open();
+    const { backing: _, ...destination } = (await scene.manifest()).destination;
+    const { site, asked } = scene.site();
+    await startMirror(site, { view: emptyView, disks: [] }, scene.disk(), await scene.manifest({ destination, layers: [] }));
+    assert.match(asked.at(-1) ?? "", /"sync":"full"/);
+  });
+
+  it("from an image on which no mirror may stand is a fault of ours", async () => {
+    await using scene = await MoveScene.open();
+    const manifest = await scene.manifest();
+    await assert.rejects(
+      startMirror(scene.site().site, { view: emptyView, disks: [] }, scene.disk({ standing: "target" }), manifest),
+      (thrown) => isKind(thrown, "bug"),
+    );
+  });
+});
