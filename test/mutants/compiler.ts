@@ -27,7 +27,7 @@ export class Compiler {
 
   #host(): ts.LanguageServiceHost {
     const names = [...this.sources.keys()].map((file) => path.join(root, file));
-    const text = (file: string) => this.#changed.get(file)?.text ?? ts.sys.readFile(file);
+    const text = (file: string) => this.#changed.get(file)?.text ?? this.sources.get(path.relative(root, file)) ?? ts.sys.readFile(file);
     return {
       getCompilationSettings: () => this.#options,
       getScriptFileNames: () => names,
@@ -38,7 +38,7 @@ export class Compiler {
       },
       getCurrentDirectory: () => root,
       getDefaultLibFileName: ts.getDefaultLibFilePath,
-      fileExists: ts.sys.fileExists,
+      fileExists: (file) => this.sources.has(path.relative(root, file)) || ts.sys.fileExists(file),
       readFile: ts.sys.readFile,
       readDirectory: ts.sys.readDirectory,
       directoryExists: ts.sys.directoryExists,
