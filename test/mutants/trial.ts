@@ -41,8 +41,8 @@ export class Baseline {
     private readonly said: (line: string) => void,
   ) {}
 
-  /** Four times as long as with nothing changed, 30 s at least. */
-  readonly fileSeconds = (file: string): number => Math.max(30, Math.ceil(((this.#milliseconds.get(file) ?? 150_000) * 4) / 1000));
+  /** Four times as long as with nothing changed, a minute at least. */
+  readonly fileSeconds = (file: string): number => Math.max(60, Math.ceil(((this.#milliseconds.get(file) ?? 150_000) * 4) / 1000));
 
   /** Whether it fails with nothing changed; such a file says nothing of a mutant, and is named. Asked once. */
   fails(file: string): Promise<boolean> {
