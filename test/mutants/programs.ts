@@ -85,8 +85,17 @@ function dropOf({ text, start, end }: Line): Edit[] {
 }
 
 function swapOf(first: Line, second: Line | undefined): Edit[] {
-  if (!second || indent(first.text) !== indent(second.text) || [first, second].every(({ text }) => /^\s*\S+=\S*$/.test(text))) return [];
+  if (!second || indent(first.text) !== indent(second.text) || isUnordered(first.text, second.text)) return [];
   return [{ kind: "steps", start: first.start, end: second.end, text: `${second.text}\n${first.text}` }];
+}
+
+/** A variable is set, of which the neighbour knows nothing. */
+function isUnordered(...pair: [string, string]): boolean {
+  const isApart = (one: string, other: string) => {
+    const name = /^\s*(\w+)=\S*$/.exec(one)?.[1];
+    return name !== undefined && !new RegExp(`\\b${name}\\b`).test(other);
+  };
+  return isApart(pair[0], pair[1]) || isApart(pair[1], pair[0]);
 }
 
 function indent(text: string): number {

@@ -63,12 +63,13 @@ function conditions(node: ts.Node): Edit[] {
 function syncs(node: ts.Node): Edit[] {
   const call = callOf(node);
   if (!call || !isOneOfMany(node) || speaks(call) || checking.test(calleeName(call))) return [];
+  if (/^(pause|setImmediate|setTimeout)$/.test(calleeName(call))) return []; // only time passes
   const isAwaited = ts.isExpressionStatement(node) && ts.isAwaitExpression(node.expression);
   return isAwaited || /f?sync/i.test(calleeName(call)) ? [dropped("sync", node)] : [];
 }
 
 function swaps(node: ts.Node): Edit[] {
-  if (ts.isArrayLiteralExpression(node)) return isUnordered(node) ? [] : neighbours(node.elements, isNamed);
+  if (ts.isArrayLiteralExpression(node)) return isUnordered(node) ? [] : neighbours(node.elements, (element) => isNamed(element, node));
   if (ts.isBlock(node) || ts.isCaseOrDefaultClause(node)) return neighbours(node.statements, isStep);
   return [];
 }
@@ -88,8 +89,10 @@ function neighbours<T extends ts.Node>(nodes: ts.NodeArray<T>, isOne: (node: T) 
   });
 }
 
-function isNamed(element: ts.Expression): boolean {
-  return ts.isStringLiteralLike(element) || ts.isIdentifier(element) || ts.isCallExpression(element) || ts.isTemplateExpression(element);
+/** A name, or what makes one; of a program's arguments the variables too. Elsewhere two of these are often a pair without an order. */
+function isNamed(element: ts.Expression, { parent }: ts.Node): boolean {
+  if (ts.isIdentifier(element)) return /^(run|open|done|execute|ask)$/.test(calleeName(parent));
+  return ts.isStringLiteralLike(element) || ts.isCallExpression(element) || ts.isTemplateExpression(element);
 }
 
 function isStep(statement: ts.Statement): boolean {
