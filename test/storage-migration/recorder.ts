@@ -1,3 +1,5 @@
+/** A {@link Run} of tests. A file of its own: who needs no guest loads none. */
+
 import type { Run } from "../../provider/core/lifecycle.js";
 
 /** A run that remembers what it was told. */
