@@ -38,6 +38,8 @@ async function main(): Promise<number> {
   await installMissing({ install: "allow", say: said });
   said(`seed ${values.seed}`);
   const mutants = drawn(wholeNumber(values.seed), count, values.only);
+  // not before: a draw hears no signal, and has nothing to remove
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort(new Error("Ended as asked.")));
   const copies = new Copies();
   try {
     const reach = new Reach(sourcesIn("provider", "test"));
@@ -111,8 +113,6 @@ function told(verdicts: readonly Verdict[], seed: number, isJson: boolean): numb
   else said(`${verdicts.length} mutants: ${killed.length} killed (${byUnit} by the unit tier), ${survivors.length} survived`);
   return verdicts.length > 0 && killed.length >= leastKilled * verdicts.length ? 0 : 1;
 }
-
-for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort(new Error("Ended as asked.")));
 
 main().then(
   (status) => process.exit(status),
