@@ -35,7 +35,18 @@ export interface WriteOptions {
   like?: string;
 }
 
-/** Writes a whole file in one step: at every moment the path holds the old content or the new. @throws UserError if it cannot be written */
+/**
+ * Writes a whole file in one step: at every moment the path holds the old content or the new.
+ * @throws UserError if it cannot be written
+ *
+ * @host cat, chown, chgrp, chmod, sync, mv, rm
+ * @for records
+ * @does writes a small file under a random name beside its own, syncs it, renames it and syncs the directory
+ * @changes manifests, what they say after a switch (`.next`, `.back`), the XML that libvirt is given, the lock file of a switch
+ *   (`.turn`); on libvirt, the empty target
+ * @as the account
+ * @why at every moment the file holds the old text or the new
+ */
 export async function writeFileAtomically(host: Host, path: string, content: string, options: WriteOptions = {}): Promise<void> {
   const script = `${makeTemporary}\nmv -f -T -- "$2" "$1"\n${syncDirectoryOf("1")}`;
   const answer = await host.run(script, temporaryArgs(path, options), { stdin: content });
@@ -54,7 +65,17 @@ if ! ln -T -- "$2" "$1" 2>/dev/null; then
   sync -- "$1"
 fi`;
 
-/** Makes a file that must not be there yet, with its content complete from its first moment. @throws UserError if it cannot be written */
+/**
+ * Makes a file that must not be there yet, with its content complete from its first moment.
+ * @throws UserError if it cannot be written
+ *
+ * @host cat, chown, chgrp, chmod, sync, ln, rm
+ * @for records
+ * @does makes a file that must not be there yet, synced; never through a link
+ * @changes makes a probe file in the destination, or the empty file that takes a raw image's name in the switch
+ * @as the account
+ * @why nothing that is there is replaced or followed
+ */
 export async function createExclusively(host: Host, path: string, content: string): Promise<"created" | "exists"> {
   const script = `${makeTemporary}\n${linkInPlace}\n${syncDirectoryOf("1")}`;
   const answer = await host.run(script, temporaryArgs(path, {}), { stdin: content });
@@ -72,7 +93,18 @@ export async function removeFile(host: Host, path: string): Promise<void> {
   await removeFiles(host, [path]);
 }
 
-/** Removes each as {@link removeFile} does, in this order. @throws UserError at the first that stays */
+/**
+ * Removes each as {@link removeFile} does, in this order.
+ * @throws UserError at the first that stays
+ *
+ * @host rm, sync
+ * @for clean-up
+ * @does removes files and links, never directories, and syncs their directories
+ * @changes files that a move made and that nothing uses any more: manifests, small files, probes, targets, overlays; with `afterwards:
+ *   "delete"` the former image, after the guest is seen on the other side
+ * @as the account
+ * @why nothing of a move stays when it has ended or was undone
+ */
 export async function removeFiles(host: Host, paths: readonly string[]): Promise<void> {
   const script = `while [ $# -gt 0 ]; do
   if [ -e "$1" ] || [ -L "$1" ]; then rm -f -- "$1" && ${syncDirectoryOf("1")} || { printf %s $#; exit 1; }; fi
@@ -87,6 +119,13 @@ done`;
  * `mv` copies where it cannot rename, so the directories' devices are compared: a file's own is another than its directory's on overlayfs.
  * `mv -n` asks for RENAME_NOREPLACE (coreutils 8.30 and later), but answers "done" in either case (before 9.2): so the old name is looked for.
  * @throws UserError if the new name is taken, or the file cannot be renamed
+ *
+ * @host stat, mv, sync
+ * @for images
+ * @does renames a file within its file system, never over another, and syncs both directories
+ * @changes a new image gets its name; the former image gets its quarantine name, or its own name back
+ * @as the account
+ * @why a boot by the old name must not find a stale image
  */
 export async function renameWithoutReplacing(host: Host, from: string, to: string): Promise<void> {
   const script = `taken() { [ -e "$1" ] || [ -L "$1" ]; }
@@ -111,6 +150,13 @@ ${syncDirectoryOf("2")} && ${syncDirectoryOf("1")}`;
  * Gives `to` the owner, mode, access list, extended attributes and SELinux label of `from`, as far as the account may.
  * @returns what could not be taken over, in the host's words; whether that matters, only the guest's QEMU can say
  * @throws UserError if `from` cannot be looked at
+ *
+ * @host stat, chown, chgrp, cp, chcon
+ * @for images
+ * @does gives a file the owner, mode, access list, extended attributes and SELinux label of another, as far as the account may
+ * @changes the probe file, and the empty file that takes a raw image's name: their attributes only
+ * @as the account
+ * @why the guest's QEMU must be able to open it as it opens the image
  */
 export async function takeOver(host: Host, from: string, to: string): Promise<readonly string[]> {
   // The owner first: chown(2) takes the set-id bits away. One at a time: cp gives up at the first that it may not.

@@ -43,6 +43,13 @@ export async function statFiles(host: Host, paths: readonly string[], links: "fo
 /**
  * A line of `=` for what is there and `!` for the others, in the order of the paths; then those that are there, at which one process
  * looks, then the others. `%.9Y`: nanoseconds, GNU coreutils from 8.6 on. Names in stat's complaints are quoted, so one answer is one line.
+ *
+ * @host stat
+ * @for reading
+ * @does looks at files: device, inode, size, time, mode, owner, kind
+ * @changes nothing
+ * @as the account
+ * @why a file is known by its identity, not by its name
  */
 const statScript = `case $1 in follow) follow=-L ;; *) follow= ;; esac
 shift
@@ -91,6 +98,13 @@ function parseStat(line: string): FileStat {
 /**
  * A text file, or undefined where there is none.
  * @throws UserError if it is larger than `maxBytes` (1 MiB) or cannot be read
+ *
+ * @host head
+ * @for reading
+ * @does reads a text file of at most 1 MiB: manifests
+ * @changes nothing
+ * @as the account
+ * @why where a move stands is asked of the host
  */
 export async function readSmallFile(host: Host, path: string, maxBytes = 1024 * 1024): Promise<string | undefined> {
   const answer = await host.run(`head -c "$2" -- "$1"`, [path, String(maxBytes + 1)]);
@@ -108,6 +122,13 @@ export const smallFileBytes = 32 * 1024;
 /**
  * The texts of several small files, as {@link readSmallFile} reads one; undefined where that would answer so, where it would throw,
  * and where a file is larger than `maxBytes` (32 KiB): who wants to know reads that one by itself.
+ *
+ * @host head, base64
+ * @for reading
+ * @does reads several text files of at most 32 KiB at once: manifests
+ * @changes nothing
+ * @as the account
+ * @why one round trip for many disks
  */
 export async function readSmallFiles(host: Host, paths: readonly string[], maxBytes = smallFileBytes): Promise<(string | undefined)[]> {
   if (paths.length === 0) return [];
@@ -121,7 +142,17 @@ export async function readSmallFiles(host: Host, paths: readonly string[], maxBy
   });
 }
 
-/** What can still be written in a directory, by an ordinary user. @throws UserError if there is no such directory */
+/**
+ * What can still be written in a directory, by an ordinary user.
+ * @throws UserError if there is no such directory
+ *
+ * @host stat
+ * @for reading
+ * @does asks how much room a file system has
+ * @changes nothing
+ * @as the account
+ * @why a copy or an overlay that cannot fit is refused before it begins
+ */
 export async function freeBytes(host: Host, directory: string): Promise<number> {
   const answer = await host.run(`stat -f -c '%a %S' -- "$1"`, [directory]);
   const [blocks, blockBytes] = answer.stdout.trim().split(" ").map(Number);
@@ -131,7 +162,17 @@ export async function freeBytes(host: Host, directory: string): Promise<number> 
   return blocks * blockBytes;
 }
 
-/** The path without links and dots. @throws UserError if a part of it does not exist */
+/**
+ * The path without links and dots.
+ * @throws UserError if a part of it does not exist
+ *
+ * @host readlink
+ * @for reading
+ * @does resolves links in a path
+ * @changes nothing
+ * @as the account
+ * @why one directory may be named in several ways
+ */
 export async function realPath(host: Host, path: string): Promise<string> {
   const answer = await host.run(`readlink -e -v -n -- "$1"`, [path]);
   if (answer.exitStatus !== 0) throw unable(host, "resolve", path, answer.stderr);
@@ -145,7 +186,17 @@ export interface MachineIdentity {
   boot: string;
 }
 
-/** Which machine a host is, by whatever address it was reached. @throws UnreachableError if the host answers nothing sensible */
+/**
+ * Which machine a host is, by whatever address it was reached.
+ * @throws UnreachableError if the host answers nothing sensible
+ *
+ * @host cat, uname
+ * @for reading
+ * @does reads /etc/machine-id, the host's name and the boot id of its kernel
+ * @changes nothing
+ * @as the account
+ * @why one machine may be reached by several names; today only tests call it
+ */
 export async function machineIdentity(host: Host): Promise<MachineIdentity> {
   const script = `cat /etc/machine-id 2>/dev/null || :; echo; uname -n; cat /proc/sys/kernel/random/boot_id`;
   const { stdout, stderr } = await host.run(script);

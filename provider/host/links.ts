@@ -3,13 +3,31 @@
 import { UserError } from "../core/errors.js";
 import type { Host } from "./host.js";
 
-/** What the link says, unresolved; undefined where there is no link. */
+/**
+ * What the link says, unresolved; undefined where there is no link.
+ *
+ * @host readlink
+ * @for reading
+ * @does reads what a link says
+ * @changes nothing
+ * @as the account
+ * @why a link is re-pointed only where it says what the move knows
+ */
 export async function readLink(host: Host, path: string): Promise<string | undefined> {
   const { exitStatus, stdout } = await host.run(`[ -L "$1" ] && readlink -n -- "$1"`, [path]);
   return exitStatus === 0 ? stdout : undefined;
 }
 
-/** Makes `path` a link to `leadsTo`; a link that is there is replaced, anything else is refused. */
+/**
+ * Makes `path` a link to `leadsTo`; a link that is there is replaced, anything else is refused.
+ *
+ * @host ln
+ * @for records
+ * @does makes a link, or replaces one; anything else of that name is refused
+ * @changes the links beside `link` that the switch puts in its place, and the one that leads to a raw image's empty file
+ * @as the account
+ * @why a switch re-points `link` by one rename
+ */
 export async function makeSymlink(host: Host, leadsTo: string, path: string): Promise<void> {
   await done(
     host,
@@ -19,7 +37,16 @@ export async function makeSymlink(host: Host, leadsTo: string, path: string): Pr
   );
 }
 
-/** Lets the link `next` take the place of `path` in one move, on disk when this returns. */
+/**
+ * Lets the link `next` take the place of `path` in one move, on disk when this returns.
+ *
+ * @host mv, sync
+ * @for records
+ * @does puts a new link in the place of `link` by one rename, and syncs the directory
+ * @changes where `link` leads
+ * @as the account
+ * @why a switch that was cut is put right: the link leads where the guest is
+ */
 export async function replaceLink(host: Host, next: string, path: string): Promise<void> {
   await done(host, `mv -T -- "$1" "$2" && sync -- "\${2%/*}/"`, [next, path], `re-point the link ${path}`);
 }

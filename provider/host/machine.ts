@@ -4,7 +4,16 @@ import type { Host } from "./host.js";
 
 const asked = new WeakMap<Host, Promise<string>>();
 
-/** Addresses and names are not unique, a kernel's boot id is. @see proc(5), /proc/sys/kernel/random/boot_id */
+/**
+ * Addresses and names are not unique, a kernel's boot id is. @see proc(5), /proc/sys/kernel/random/boot_id
+ *
+ * @host cat
+ * @for reading
+ * @does reads the boot id of the kernel
+ * @changes nothing
+ * @as the account
+ * @why moves queue by machine, not by the name that it is reached by
+ */
 const script = "cat /proc/sys/kernel/random/boot_id";
 
 /**

@@ -20,6 +20,15 @@ export function scriptText(script: string, args: readonly string[]): string {
  * `read` takes no byte beyond the line's end from a pipe (POSIX, read), so what follows is left for the script.
  */
 const firstLine = `sh -c 'IFS= read -r first; eval "$first"'`;
+/**
+ * @host sh, sudo
+ * @for connection
+ * @does starts a shell through the account's login shell, with `sudo -n` where `privilege` is `sudo`; what runs in it comes on standard
+ *   input, through `base64 -d`
+ * @changes nothing
+ * @as the account that signs in; `sudo -n` makes it the account of all that follows
+ * @why all other programs run in such a shell
+ */
 export const loginCommand = { user: `exec ${firstLine}`, sudo: `exec sudo -n ${firstLine}` } as const;
 
 /** What is found on PATH, and in which language programs answer. Daemons and their tools are not in every account's PATH. */

@@ -45,6 +45,15 @@ export class Shell {
     }
   }
 
+  /**
+   * @host sh
+   * @for connection
+   * @does keeps one shell open, in which short scripts run one after the other, each in a subshell; input for them comes through `base64
+   *   -d`
+   * @changes nothing
+   * @as the account
+   * @why a command costs a round trip and not a new session
+   */
   private async open(): Promise<ScriptSession> {
     const standing = await this.session?.catch(() => undefined);
     if (standing && !standing.isOver) return standing;

@@ -43,6 +43,14 @@ export async function connectSocket(road: SocketRoad, path: string): Promise<Dup
   }
 }
 
+/**
+ * @host ls, grep, nc
+ * @for monitor
+ * @does looks whether a monitor's socket can be used, and which of `socat` and `nc` is there; reads /proc/net/unix
+ * @changes nothing
+ * @as the account
+ * @why sshd does not forward the socket, or `privilege` is `sudo`
+ */
 const look = `
 listening() {
   while read -r number references protocol flags type state inode name; do
@@ -75,7 +83,16 @@ async function throughProgram(road: SocketRoad, path: string, cause?: unknown): 
   return new ChannelStream(session.channel, () => waits.broken ?? (session.exitStatus ? programFailed(road, path, session) : undefined));
 }
 
-/** From its own directory: so long paths fit into an address. `-t`, `-N`: when we close, it closes, and the monitor comes free. */
+/**
+ * From its own directory: so long paths fit into an address. `-t`, `-N`: when we close, it closes, and the monitor comes free.
+ *
+ * @host socat, nc
+ * @for monitor
+ * @does joins our session with the monitor's socket as long as the session lasts
+ * @changes nothing by itself
+ * @as the account
+ * @why a forwarded socket is opened by the account that signs in, and some sshd forbid forwarding
+ */
 const programs: Readonly<Record<Program, string>> = {
   socat: `cd -- "$1" && exec socat -t 2 - "UNIX-CONNECT:./$3"`,
   "nc-N": `cd -- "$1" && exec nc -N -U "./$2"`,

@@ -41,6 +41,13 @@ export class SshConnection {
   /**
    * @throws UserError if the host key or the credentials are refused
    * @throws UnreachableError if the host does not answer in 20 s
+   *
+   * @host sshd's forwarding
+   * @for connection
+   * @does asks the sshd of the jump host for a TCP stream to the next host; only with `jump`
+   * @changes nothing
+   * @as the account that signs in on the jump host
+   * @why the host is reached through the jump host
    */
   static async open(target: SignInArgs, credentials: Credentials, options: ConnectionOptions = {}): Promise<SshConnection> {
     const { through, giveUp, keepaliveSeconds = 10 } = options;

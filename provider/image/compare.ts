@@ -19,6 +19,14 @@ export interface CompareWatch {
 }
 
 // qemu-img is asked about once a second, and ended when nobody asks any more: a host command outlives its client
+/**
+ * @host mktemp, qemu-img, cat, cksum, sleep, tr, rm
+ * @for reading
+ * @does `compare -U`: reads two images and compares what a guest would read; ends when nobody asks any more
+ * @changes nothing; a temporary file, removed at the end
+ * @as the account
+ * @why a file that is there already is adopted only if it holds the same
+ */
 const COMPARE = `
 export LC_ALL=C
 command -v qemu-img >/dev/null || { echo ended 127; exit; }

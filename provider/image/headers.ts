@@ -13,7 +13,17 @@ export interface NamedImage {
 /** For each image its header, and with `whole chains` those of the layers that it names below it; or why they cannot be read. */
 export type Headers = readonly ImageHeader[] | { why: string };
 
-/** One line an image. qemu-img's own JSON has no line break within its texts. */
+/**
+ * One line an image. qemu-img's own JSON has no line break within its texts.
+ *
+ * @host qemu-img, tr
+ * @for reading
+ * @does `info -U`: reads the headers of images, the first of a chain by a format that is given; whole chains only of guests that do not
+ *   run
+ * @changes nothing
+ * @as the account
+ * @why the layers of a chain
+ */
 const script = `how=$1; shift # empty, or one option
 while [ $# -gt 1 ]; do
   if answer=$(qemu-img info -U $how -f "$2" --output=json -- "$1" 2>&1); then printf '='; else printf '!'; fi

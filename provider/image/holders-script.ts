@@ -15,6 +15,13 @@
  * what precedes it would stand before the error.
  * xargs ends with 123 where one of its programs failed (1 to 125); the programs' own ends are judged one by one. The last digit of fdinfo's
  * flags holds the access mode (open(2): O_RDONLY is 0).
+ *
+ * @host awk, find, grep, readlink, sh, stat, timeout, tr, xargs
+ * @for reading
+ * @does looks who has image files open: /proc of all processes that the account may see, and /proc/locks
+ * @changes nothing
+ * @as the account
+ * @why an image that another guest or process has open is not moved
  */
 export const holdersScript = `
 export LC_ALL=C

@@ -11,6 +11,13 @@ const map = z.array(z.object({ present: z.boolean() }));
 /**
  * Looks at the image alone, so that its backing file need not be there; also while a guest has it open, but then QEMU may know more than
  * the file shows.
+ *
+ * @host qemu-img
+ * @for reading
+ * @does `map -U`: looks whether an overlay holds anything of its own
+ * @changes nothing
+ * @as the account
+ * @why an overlay that holds writes is never removed
  */
 export async function overlayContent(host: Host, path: string, format = "qcow2"): Promise<"empty" | "holds-writes"> {
   const alone = `json:${JSON.stringify({ driver: format, backing: null, file: { driver: "file", filename: path } })}`;

@@ -52,6 +52,13 @@ export type HeaderReply = z.output<typeof headerReply>;
 /**
  * Reads the header of one image, also while a guest has it open; its backing file need not be there.
  * @throws UserError with qemu-img's last line
+ *
+ * @host qemu-img
+ * @for reading
+ * @does `info -U`: reads the header of an image, by its format where that is known
+ * @changes nothing
+ * @as the account
+ * @why format, size and backing name
  */
 export async function imageInfo(host: Host, path: string, format?: string): Promise<ImageHeader> {
   const script =
@@ -127,6 +134,14 @@ export interface NewImage {
 const SYNC_SECONDS = 120;
 
 // O_EXCL by dd: the shell's noclobber would open a planted symlink to a device or a fifo
+/**
+ * @host dd, qemu-img, cp, sync, rm
+ * @for images
+ * @does makes an empty image (`qemu-img create`) of a name that is not taken, with owner, mode and attributes of another; syncs it
+ * @changes a new image: the target of a mirror, or an overlay; removed again if it fails
+ * @as the account
+ * @why a mirror needs a target; never over a file that is there
+ */
 const CREATE = `
 export LC_ALL=C
 path=$1 format=$2 size=$3 options=$4 backing=$5 backing_format=$6 like=$7
@@ -173,7 +188,16 @@ export function backingNameInHeader(name: string): string {
   return /^[^/:]*:/.test(name) ? `./${name}` : name;
 }
 
-/** Writes another backing name into a header, whatever it names; the content is not touched. @see qemu-img(1), rebase -u */
+/**
+ * Writes another backing name into a header, whatever it names; the content is not touched. @see qemu-img(1), rebase -u
+ *
+ * @host qemu-img, sync
+ * @for images
+ * @does `rebase -u`: writes another backing name into a header; syncs it
+ * @changes the header of an image that the move made
+ * @as the account
+ * @why a copied chain stands on itself, not on the source; today only tests call it
+ */
 export async function renameBacking(host: Host, path: string, name: string, format: string): Promise<void> {
   const script = 'qemu-img rebase -u -f qcow2 -F "$3" -b "$2" "$1" && sync "$1"';
   const finished = await host.run(script, [path, backingNameInHeader(name), format], { timeoutSeconds: SYNC_SECONDS });
@@ -188,6 +212,13 @@ export async function renameBacking(host: Host, path: string, name: string, form
  * as one that lets nobody else write, for which it takes shared locks for a moment and looks at byte 101 (raw_check_lock_bytes(), 7.2).
  * That is blkdebug's to ask for (since QEMU 4.2): qemu-img itself lets everybody write to a raw image (blk_new_open()).
  * %d and not %Hd: that is new in coreutils 9.0; before, it is printed as "?d".
+ *
+ * @host stat, awk, qemu-img
+ * @for reading
+ * @does looks in /proc/locks whether a QEMU has an image open for writing; where that does not tell, `qemu-img info` tries the lock
+ * @changes nothing; shared locks for a moment
+ * @as the account
+ * @why the image that is moved must be the one that the guest writes to
  */
 const SEES_WRITER = `
 device=$(stat -L -c %d -- "$1") && inode=$(stat -L -c %i -- "$1") || exit

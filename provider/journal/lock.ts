@@ -24,7 +24,16 @@ const fullBytes = 64 * 1024;
 const lockSchema = holderSchema.extend({ places: z.array(z.string()).default([]) });
 type Lock = z.output<typeof lockSchema>;
 
-/** Takes the lock if it is free or still holds `$3`, the text of a holder who is gone; answers what is in it, and how old its last heartbeat is. */
+/**
+ * Takes the lock if it is free or still holds `$3`, the text of a holder who is gone; answers what is in it, and how old its last heartbeat is.
+ *
+ * @host flock, mktemp, sync, mv, rm, date, stat, cat
+ * @for locks
+ * @does takes the lock beside a manifest, if it is free or its holder is gone, and says who holds it
+ * @changes makes or replaces the lock file of a disk
+ * @as the account
+ * @why keeps two runs apart, whichever machines they are on
+ */
 const take = `
 exec 9<"\${1%/*}/" && flock 9 || exit 3
 if [ -L "$1" ]; then echo "$1 is a symbolic link" >&2; exit 4; fi
@@ -34,18 +43,45 @@ fi
 echo $(($(date +%s) - $(stat -c %Y -- "$1")))
 cat "$1"`;
 
-/** Arguments: a lock and its text, and so on. */
+/**
+ * Arguments: a lock and its text, and so on.
+ *
+ * @host touch
+ * @for locks
+ * @does every ten seconds: a new time on our lock files
+ * @changes the time of lock files that still say what we wrote
+ * @as the account
+ * @why a holder that is silent for a minute counts as gone
+ */
 const beat = `while [ $# -gt 1 ]; do
   { IFS= read -r text <"$1"; } 2>/dev/null && [ "$text" = "$2" ] && touch -c -- "$1"
   shift 2
 done`;
-/** All in one, so that a client who is killed leaves all of them or none. Arguments: a lock and its text, and so on. */
+/**
+ * All in one, so that a client who is killed leaves all of them or none. Arguments: a lock and its text, and so on.
+ *
+ * @host flock, cat, rm, sync
+ * @for locks
+ * @does gives locks back
+ * @changes removes lock files that still say what we wrote
+ * @as the account
+ * @why another run may go on
+ */
 const release = `while [ $# -gt 1 ]; do
   (exec 9<"\${1%/*}/" && flock 9 && if [ "$(cat "$1" 2>/dev/null)" = "$2" ]; then rm -f -- "$1" && sync -- "\${1%/*}/"; fi)
   shift 2
 done`;
 
-/** {@link release} after the file in the first argument is gone: whoever is cut leaves both, or neither. */
+/**
+ * {@link release} after the file in the first argument is gone: whoever is cut leaves both, or neither.
+ *
+ * @host rm, sync, flock, cat
+ * @for clean-up
+ * @does removes the last manifest of a disk, then its locks
+ * @changes the manifest; lock files that still say what we wrote
+ * @as the account
+ * @why a run that is killed right then leaves both or neither
+ */
 const releaseWith = `rm -f -- "$1" && sync -- "\${1%/*}/" || exit 1
 shift
 ${release}`;
@@ -109,6 +145,14 @@ export class Locks {
     }
   }
 
+  /**
+   * @host mktemp, rm
+   * @for locks
+   * @does tries whether a file can be made in a directory
+   * @changes makes an empty file and removes it
+   * @as the account
+   * @why a directory that has turned read-only keeps nobody from ending a move
+   */
   private async takesNoLock(directory: string, home: string, key: string): Promise<boolean> {
     if ((await freeBytes(this.host, directory)) <= fullBytes) return true;
     // tried, since access(2) does not know of a file system that has turned read-only by an error of its own (ext4, Linux 6.18)

@@ -11,6 +11,13 @@ const fewManifests = 4;
 /**
  * A line for each: its name, and where they are few its text in base64. `/` where the directory cannot be listed, or is not there: then
  * only reading tells.
+ *
+ * @host head, base64
+ * @for reading
+ * @does lists the manifests in a directory, and reads them where they are few
+ * @changes nothing
+ * @as the account
+ * @why where a move stands is asked of the host
  */
 const list = `[ -d "$1" ] && [ -r "$1" ] && [ -x "$1" ] || { printf /; exit; }
 few=$2 bytes=$3

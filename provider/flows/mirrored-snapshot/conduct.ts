@@ -50,6 +50,14 @@ export async function end(site: SnapshotSite, ending: "pivot" | "abort"): Promis
   }
 }
 
+/**
+ * @host sh
+ * @for reading
+ * @does lists the manifests in directories
+ * @changes nothing
+ * @as the account
+ * @why a snapshot must not be forgotten while its guest does not answer
+ */
 const list = `for place do for found in "$place"/lm-????????.manifest.json; do [ -e "$found" ] && printf '%s\\0' "$found"; done; done; :`;
 
 /** @throws UserError if the guest does not run and its snapshot lies on the host: it can only be ended while the guest runs */

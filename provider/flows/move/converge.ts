@@ -94,7 +94,16 @@ function isFirmware(qdev: string): boolean {
   return qdev.startsWith("/machine/system.flash");
 }
 
-/** Whether the guest itself cannot be looked at, while its host answers: it is stopped, or its monitor is busy. */
+/**
+ * Whether the guest itself cannot be looked at, while its host answers: it is stopped, or its monitor is busy.
+ *
+ * @host sh
+ * @for reading
+ * @does does nothing (`:`)
+ * @changes nothing
+ * @as the account
+ * @why shows whether the host answers where the guest does not
+ */
 export async function guestIsSilent(site: Site, thrown: unknown): Promise<"silent" | "host-is-silent"> {
   if (!isKind(thrown, "user") && !isKind(thrown, "unreachable")) throw thrown;
   try {

@@ -7,6 +7,14 @@ import { parseManifest } from "../../journal/manifest.js";
 import { isSnapshotText } from "../../journal/snapshot-mark.js";
 import type { Site } from "../shared/site.js";
 
+/**
+ * @host sh
+ * @for reading
+ * @does lists the manifests in directories
+ * @changes nothing
+ * @as the account
+ * @why a move must not be forgotten while its guest does not answer
+ */
 const list = `for place do for found in "$place"/lm-????????.manifest.json; do [ -e "$found" ] && printf '%s\\0' "$found"; done; done; :`;
 
 /**

@@ -29,6 +29,18 @@ function diskOfJob({ uuid, disks }: DomainXml, jobId: string): DiskXml | undefin
   return disks.find(({ target }) => jobNamesOf(diskKey(uuid, target)).includes(jobId));
 }
 
+/**
+ * @host virsh domstate, virsh domjobinfo, virsh dumpxml
+ * @for libvirt
+ * @does asks for state, jobs and definition
+ * @changes nothing
+ * @as libvirtd, for the account that asks
+ * @why a guest that is migrated or saved, or a shared disk, is not moved
+ * @host virsh blockjob
+ * @does `--abort` ends a job, `--bandwidth` limits its speed
+ * @changes the job of the move; the guest stays where it is
+ * @why a move that is undone ends its jobs
+ */
 class LibvirtGuest implements Guest {
   readonly name: string;
   readonly guardSocket = "";

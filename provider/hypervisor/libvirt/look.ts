@@ -56,7 +56,16 @@ export function see(virsh: Virsh, name: string): Promise<DomainSeen> {
   return lookout.see(name);
 }
 
-/** UUID and name of every domain of the host, running or not. */
+/**
+ * UUID and name of every domain of the host, running or not.
+ *
+ * @host virsh list
+ * @for libvirt
+ * @does lists the domains of the host
+ * @changes nothing
+ * @as libvirtd, for the account that asks
+ * @why a manifest knows its guest by UUID
+ */
 export async function allDomains(virsh: Virsh): Promise<{ uuid: string; name: string }[]> {
   const [list] = await virsh.ask([listAll]);
   return namesIn(virsh, list);
@@ -70,6 +79,14 @@ const listAll = "list --all --name --uuid";
  */
 const perDomain = ["domstate --domain", "dumpxml --domain", "dumpxml --inactive --domain"] as const;
 
+/**
+ * @host virsh list, virsh domstate, virsh dumpxml
+ * @for libvirt
+ * @does lists the domains of the host, and asks for state and definitions of some
+ * @changes nothing
+ * @as libvirtd, for the account that asks
+ * @why each step is chosen by what is seen
+ */
 async function lookAt(virsh: Virsh, names: readonly string[]): Promise<ReadonlyMap<string, Answer>> {
   const questions = names.flatMap((name) => perDomain.map((fixed) => command(fixed, name)));
   const [list, persistent, ...replies] = await virsh.ask([listAll, "list --all --persistent --uuid", ...questions]);
@@ -161,7 +178,16 @@ function joined(layers: readonly Headers[]): Headers {
   return unread ?? layers.flatMap((layer) => ("why" in layer ? [] : layer));
 }
 
-/** Asked only where a copy is under way. By UUID, then by the disk's target. */
+/**
+ * Asked only where a copy is under way. By UUID, then by the disk's target.
+ *
+ * @host virsh blockjob
+ * @for libvirt
+ * @does asks how far a copy is
+ * @changes nothing
+ * @as libvirtd, for the account that asks
+ * @why progress, and when to switch
+ */
 async function progressOf(virsh: Virsh, told: readonly Told[]): Promise<Map<string, Map<string, Progress>>> {
   const copies = told.flatMap(({ live }) => live.disks.flatMap(({ target, mirror }) => (mirror ? [{ uuid: live.uuid, target }] : [])));
   const found = new Map<string, Map<string, Progress>>();

@@ -19,6 +19,36 @@ export function openManaged(uri: string, see: () => Promise<DomainSeen>, virsh: 
   return new Managed(uri, see, virsh);
 }
 
+/**
+ * @host virsh snapshot-list, virsh checkpoint-list, virsh blockjob, virsh domjobinfo, virsh dumpxml
+ * @for libvirt
+ * @does asks for snapshots, checkpoints, jobs and the persistent definition
+ * @changes nothing
+ * @as libvirtd, for the account that asks
+ * @why what libvirt knows of a disk by its old path keeps it from moving
+ * @host virsh blockcopy
+ * @does starts a copy job onto a new image (`--transient-job`)
+ * @changes the new image
+ * @why what the guest writes to is copied by QEMU
+ * @host virsh snapshot-create-as
+ * @does puts overlays that are there already on the disks that are named (`--no-metadata --reuse-external`)
+ * @changes the guest writes to the overlays from then on
+ * @why strategy `snapshot` begins so
+ * @host virsh blockcommit, virsh blockpull
+ * @does starts a job that flattens a chain down to a named image, or up from it
+ * @changes the image that is committed into, or that takes up what is below
+ * @why strategy `snapshot` ends so; `base` of DomainDisk
+ * @host virsh update-device
+ * @does writes into the persistent definition where a disk is (`--config`)
+ * @changes the persistent definition, that disk's source
+ * @why the next start must find the image that the guest writes to
+ * @host rm
+ * @for clean-up
+ * @does removes a temporary file of ours
+ * @changes the file with XML that `virsh` was given
+ * @as the account
+ * @why virsh takes XML from files only
+ */
 class Managed implements ManagedGuest {
   constructor(
     readonly uri: string,
@@ -170,6 +200,14 @@ function speedOf(maxBytesPerSecond: number): string {
   return maxBytesPerSecond > 0 ? ` --bytes --bandwidth ${maxBytesPerSecond}` : "";
 }
 
+/**
+ * @host mktemp, cat
+ * @for libvirt
+ * @does writes XML into a new temporary file
+ * @changes a file livedisk-… in $TMPDIR or /tmp, of mode 0600
+ * @as the account
+ * @why virsh takes XML from files only
+ */
 async function writeTemporary(host: Host, text: string): Promise<string> {
   const script = `file=$(mktemp "\${TMPDIR:-/tmp}/livedisk-XXXXXXXXXX") && cat >"$file" && printf %s "$file"`;
   const { exitStatus, stdout, stderr } = await host.run(script, [], { stdin: text });

@@ -3,7 +3,16 @@
 import { UserError } from "../../core/errors.js";
 import type { Host } from "../../host/host.js";
 
-/** Status 1: it may not. Only root can become another user; AppArmor and SELinux are libvirt's own to arrange. */
+/**
+ * Status 1: it may not. Only root can become another user; AppArmor and SELinux are libvirt's own to arrange.
+ *
+ * @host id, setpriv, test
+ * @for reading
+ * @does tries whether a user may write to a file
+ * @changes nothing
+ * @as the user and group of the guest's QEMU, if the account is root; else it does nothing
+ * @why libvirt's QEMU must be able to use the destination
+ */
 const script = `[ "$(id -u)" = 0 ] && command -v setpriv >/dev/null || exit 0
 if id -u -n "$2" >/dev/null 2>&1; then groups=--init-groups; else groups=--clear-groups; fi
 setpriv --reuid="$2" --regid="$3" $groups -- test -w "$1"`;

@@ -15,6 +15,18 @@ import { command } from "./words.js";
  * After the deadline (`performance.now()`) nothing is begun. It should be minutes away: libvirt itself gives up after 30 s if somebody else's question
  * keeps QEMU busy (QEMU_JOB_WAIT_TIME, 9.0).
  * @throws UserError with libvirt's words, if it is suspended still @throws UnreachableError if libvirtd does not answer
+ *
+ * @host virsh blockjob, virsh domjobinfo, virsh domstate
+ * @for libvirt
+ * @does asks for jobs and state
+ * @changes nothing
+ * @as libvirtd, for the account that asks
+ * @why a guest is resumed only while libvirt has no job on it
+ * @host virsh resume, virsh metadata
+ * @for switching
+ * @does resumes a guest that a switch has left suspended, and removes our element from its metadata
+ * @changes the guest runs; the metadata of the running domain
+ * @why the switch's script and its watchdog were killed
  */
 export async function letGo(virsh: Virsh, domain: string, { disk, deadline }: { disk: string; deadline: number }): Promise<string> {
   let said = "";

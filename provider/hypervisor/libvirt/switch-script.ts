@@ -19,6 +19,24 @@
 
 import { virshTalk } from "./virsh-talk.js";
 
+/**
+ * @host virsh, virsh domstate, virsh domjobinfo, virsh metadata, virsh suspend, virsh blockjob, virsh domblklist, virsh resume, virsh
+ *   hostname
+ * @for switching
+ * @does suspends the guest, pivots its jobs, looks where each disk is, corrects the persistent definition (`update-device --config`),
+ *   resumes the guest; goes on to its end also if our run is killed, with a watchdog, for at most a day
+ * @changes the guest is suspended for a moment; which image takes its writes; an element in the running domain's metadata as long as it
+ *   is suspended; the persistent definition
+ * @as the account; libvirtd does what virsh asks
+ * @why while the guest is suspended both sides are the same, so that the manifests can say which one is right
+ * @host mv, sync, mktemp, mkfifo, mkdir, rmdir, rm, flock, sh, cat, date, sleep, timeout, tr
+ * @does holds locks, writes the manifests down, renames the former image, syncs; pipes in a temporary directory join it with virsh
+ * @changes manifests, the name of the former image; a lock file in /run, or in ~/.pulumi-livedisk, which stays; a temporary directory,
+ *   removed at the end
+ * @as the account
+ * @why a run that is cut in a switch changes nothing about how it ends; two switches of one guest would take each other's suspended guest
+ *   for somebody else's
+ */
 export const managedSwitchScript = `
 trap '' HUP INT TERM PIPE
 uri=$1 domain=$2 begin_record=$3 end_record=$4 ask_record=$5 uuid=$6

@@ -18,6 +18,13 @@ const errorsKept = 20;
 /**
  * virsh reads with readline, which echoes each line behind its prompt, also where nobody types; COLUMNS keeps that echo on one line.
  * LC_ALL: other than ASCII characters are keys in the C locale. Both outputs are one, so that words stand where they were said.
+ *
+ * @host virsh
+ * @for libvirt
+ * @does keeps one `virsh` open, to which commands are written; it ends five seconds after its last use
+ * @changes nothing by itself
+ * @as the account
+ * @why a command costs a round trip and not a new connection to libvirtd
  */
 const script = `
 command -v virsh >/dev/null || { echo "error: there is no virsh here"; exit 127; }

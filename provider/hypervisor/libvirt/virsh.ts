@@ -64,7 +64,16 @@ export class Virsh {
 const known = new Map<string, Virsh>();
 const places = new WeakMap<Host, Promise<string>>();
 
-/** What makes two ways to a host the same for libvirt: kernel, namespaces and user. Addresses and names are not unique. */
+/**
+ * What makes two ways to a host the same for libvirt: kernel, namespaces and user. Addresses and names are not unique.
+ *
+ * @host cat, readlink, stat, id
+ * @for reading
+ * @does reads the boot id, the namespaces, the root directory and the user id
+ * @changes nothing
+ * @as the account
+ * @why two ways to one libvirt share one virsh
+ */
 const place = `cat /proc/sys/kernel/random/boot_id
 for space in mnt net uts; do readlink "/proc/self/ns/$space"; done
 stat -L -c %d:%i / ; id -u`;

@@ -24,7 +24,16 @@ const busyStates: Readonly<Record<string, { why: string; advice: string }>> = {
 /** @see QEMU QMP reference, MigrationStatus: every other one, known or not, is that of a migration under way */
 const migrationOver: readonly (string | undefined)[] = [undefined, "none", "completed", "cancelled", "failed"];
 
-/** One write, however many devices, which are told by their QOM paths. */
+/**
+ * One write, however many devices, which are told by their QOM paths.
+ *
+ * @host QMP query-status, QMP query-migrate
+ * @for monitor
+ * @does asks whether the guest is being migrated or saved
+ * @changes nothing
+ * @as QEMU, as the user that it runs as
+ * @why its images then belong to another QEMU, or will
+ */
 export async function blockersOf(session: QmpSession, devices: readonly { qdev: string; path: string }[]): Promise<Blocker[]> {
   const [{ status }, migration, shared] = await Promise.all([
     session.call("query-status", replies.status),
@@ -52,6 +61,13 @@ function sharedDisk(qdev: string): Blocker {
  * `share-rw` is on the device that has the block properties (DEFINE_BLOCK_PROPERTIES, hw/block/block.h): measured on 7.2, a virtio disk
  * answers by its backend's path as by the device's own, scsi-hd by the device, nvme by the drive or by its namespace, as query-block names
  * them. A device that has no such property says nothing.
+ *
+ * @host QMP qom-get
+ * @for monitor
+ * @does asks whether a device has `share-rw`
+ * @changes nothing
+ * @as QEMU, as the user that it runs as
+ * @why another guest may write to that image
  */
 async function sharesWrites(session: QmpSession, path: string): Promise<boolean | undefined> {
   try {

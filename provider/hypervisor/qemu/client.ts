@@ -42,6 +42,13 @@ export class QmpSession {
    * @throws UserError if it is no QMP monitor
    * @throws MonitorBusy if it does not greet
    * @throws UnreachableError if the stream ends
+   *
+   * @host QMP qmp_capabilities
+   * @for monitor
+   * @does begins a session
+   * @changes nothing
+   * @as QEMU, as the user that it runs as
+   * @why QEMU answers no other command before it
    */
   static async open(stream: Duplex, monitor: string, patience: Patience = {}): Promise<QmpSession> {
     const session = new QmpSession(stream, monitor, patience.answerSeconds ?? 30);

@@ -14,7 +14,22 @@ id=$(cat /etc/machine-id 2>/dev/null)
 printf '%s\\n' "\${id:-$(uname -n)}"
 readlink -f -- "$1"`;
 
-/** The guest's UUID; without one, a hash of the host's machine id (else its name) and the socket's real path. */
+/**
+ * The guest's UUID; without one, a hash of the host's machine id (else its name) and the socket's real path.
+ *
+ * @host QMP query-uuid
+ * @for monitor
+ * @does asks for the guest's UUID
+ * @changes nothing
+ * @as QEMU, as the user that it runs as
+ * @why a manifest says whose disk it is
+ * @host cat, uname, readlink
+ * @for reading
+ * @does reads /etc/machine-id or the host's name, and the real path of the socket
+ * @changes nothing
+ * @as the account
+ * @why they are the identity of a guest without a UUID
+ */
 export async function domainIdOf(session: QmpSession, { host, socket }: Way): Promise<string> {
   const { UUID } = await session.call("query-uuid", uuid);
   if (UUID !== noUuid) return UUID;

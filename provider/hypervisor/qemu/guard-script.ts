@@ -18,6 +18,22 @@ import { handsScript } from "./hands-script.js";
 /** How long the guard bears silence. */
 export const guardSilenceSeconds = 5;
 
+/**
+ * @host mv, sync, stat, rm, perl, mktemp, mkfifo, readlink, cat, sed, tr, sleep, renice
+ * @for switching
+ * @does writes the switch down: completes the manifests' next texts, puts them, the link and the former image's new name in place, syncs;
+ *   sets all back if one of them fails
+ * @changes manifests, `link`, the name of the former image; its own priority (`renice -n -15`, as far as it may); a temporary directory,
+ *   removed at once
+ * @as the account
+ * @why the guest's I/O waits meanwhile, and a run that is cut then must not leave it so
+ * @host socat, nc, QMP qmp_capabilities, QMP job-finalize, QMP job-cancel
+ * @does if our run is cut in the switch, ends the jobs by itself: finalizes them where the switch is written down, else cancels them;
+ *   after 5 s of silence in a switch it ends (`kill -KILL`) the sshd process that serves this session
+ * @changes which image takes the guest's writes; the sshd process of our own session
+ * @as the account; QEMU does what the monitor is told
+ * @why the monitor comes free only when that process is gone
+ */
 export const guardScript = `
 trap '' HUP INT TERM PIPE
 socket=$1 address=$2 link=$3 next=$4 back=$5

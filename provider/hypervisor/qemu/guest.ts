@@ -37,6 +37,31 @@ export function openGuest(host: Host, address: { qmp: string }): Guest {
 const pids = new WeakMap<QmpSession, number>();
 const missing = new WeakMap<QmpSession, Promise<readonly string[]>>();
 
+/**
+ * @host QMP query-qmp-schema, QMP qom-get, QMP query-named-block-nodes, QMP x-debug-query-block-graph
+ * @for monitor
+ * @does asks what this QEMU can do, for a device's serial number and type, and for the block nodes
+ * @changes nothing
+ * @as QEMU, as the user that it runs as
+ * @why what cannot be moved is refused before anything is touched; a node is closed only if it is there
+ * @host QMP blockdev-add, QMP blockdev-reopen, QMP blockdev-del
+ * @does opens images of the move and a probe file, opens a target once more on another backing node, and closes them
+ * @changes QEMU's block nodes
+ * @why QEMU itself shows that it may use the destination; mirrors and overlays are nodes
+ * @host QMP transaction
+ * @does `blockdev-snapshot`: puts an overlay on every disk that is named, at one point in time
+ * @changes the guest writes to the overlays from then on
+ * @why strategy `snapshot` and MirroredSnapshot begin so
+ * @host QMP blockdev-mirror, QMP block-commit, QMP block-stream, QMP block-job-set-speed, QMP job-resume
+ * @does starts a job that copies or flattens, limits its speed, lets a stopped one go on
+ * @changes the job's target: the new image, the image below an overlay, or the image above a base
+ * @why the copying of what the guest writes to is QEMU's work
+ * @host QMP job-complete, QMP job-finalize, QMP job-cancel, QMP job-dismiss
+ * @for switching
+ * @does ends a job: the guest goes over to its target, or stays
+ * @changes which image takes the guest's writes
+ * @why the switch itself; an undone move ends its jobs
+ */
 class QemuGuest implements Guest {
   readonly name: string;
   readonly guardSocket: string;

@@ -43,7 +43,16 @@ function newLookout(channel: Channel): Lookout {
   };
 }
 
-/** `query-jobs` would add only jobs that are on no disk. */
+/**
+ * `query-jobs` would add only jobs that are on no disk.
+ *
+ * @host QMP query-block-jobs
+ * @for monitor
+ * @does asks for the jobs on disks
+ * @changes nothing
+ * @as QEMU, as the user that it runs as
+ * @why each step is chosen by what is seen
+ */
 export async function lookAtJobs(session: QmpSession): Promise<Job[]> {
   const found = await session.call("query-block-jobs", replies.blockJobs);
   return found.map(({ device, type, status, offset, len, "io-status": ioStatus, error }) => ({
@@ -57,6 +66,14 @@ export async function lookAtJobs(session: QmpSession): Promise<Job[]> {
   }));
 }
 
+/**
+ * @host QMP query-status, QMP query-block, QMP query-named-block-nodes
+ * @for monitor
+ * @does asks for the run state, the disks and the open images
+ * @changes nothing
+ * @as QEMU, as the user that it runs as
+ * @why each step is chosen by what is seen
+ */
 async function lookAtChains(session: QmpSession, id: Promise<string>): Promise<ChainsView> {
   const [domainId, { status }, drives, nodes] = await Promise.all([
     id,
@@ -78,7 +95,16 @@ function plainName(file: string): string {
   return "path" in name ? name.path : file;
 }
 
-/** The graph is a debugging aid ("x-") that QEMU may be told to refuse: asked only where nothing else tells. */
+/**
+ * The graph is a debugging aid ("x-") that QEMU may be told to refuse: asked only where nothing else tells.
+ *
+ * @host QMP x-debug-query-block-graph
+ * @for monitor
+ * @does asks which image stands on which
+ * @changes nothing
+ * @as QEMU, as the user that it runs as
+ * @why asked only where nothing else tells it
+ */
 async function withGraph(session: QmpSession, asked: Replies): Promise<Replies> {
   if (!needsGraph(asked)) return asked;
   try {

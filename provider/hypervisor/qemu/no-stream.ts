@@ -8,6 +8,13 @@ import { MonitorBusy } from "./client.js";
 /**
  * Prints one word. A folder that we may not search hides the socket, so that is looked for before "missing" is said.
  * Who bound a relative name may mean this socket or one of the same name elsewhere: then nothing is said for sure.
+ *
+ * @host stat, basename, dirname, readlink, awk
+ * @for reading
+ * @does looks why a monitor's socket cannot be reached; reads /proc/net/unix
+ * @changes nothing
+ * @as the account
+ * @why the error says what to do
  */
 const script = `
 listens() {

@@ -7,6 +7,13 @@ import type { Way } from "./sessions.js";
  * One round trip; it looks through all processes of the host. /proc/net/unix names a socket as its owner bound it, perhaps relative to its folder or seen from its own root: so the
  * name only narrows the search, and the socket's device and inode, looked up as that process sees it, decide.
  * Debian's awk is an old mawk: no /x{7}/. Flags 00010000 are __SO_ACCEPTCON: it listens. A regular file's mode begins with 8 and has four hex digits.
+ *
+ * @host readlink, stat, ls, awk
+ * @for reading
+ * @does looks for the QEMU behind a socket, in /proc of all processes that the account may see
+ * @changes nothing
+ * @as the account
+ * @why the active image must be the very file that this process has open
  */
 const search = `
 real=$(readlink -f -- "$1") && wanted=$(stat -L -c %d:%i -- "$real") || exit 0
@@ -34,6 +41,14 @@ export async function pidBehind({ host, socket }: Way): Promise<number | undefin
   return stdout === "" ? undefined : Number(stdout);
 }
 
+/**
+ * @host readlink, stat, sed
+ * @for reading
+ * @does looks which files that process has open, and in which directory it is
+ * @changes nothing
+ * @as the account
+ * @why names of a command line may be relative, or lead elsewhere by now
+ */
 const look = `
 cwd=$(readlink "/proc/$1/cwd") || exit 0
 printf 'cwd %s\\n' "$cwd"

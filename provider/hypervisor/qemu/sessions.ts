@@ -86,6 +86,14 @@ export class Channel {
   }
 }
 
+/**
+ * @host sshd's forwarding
+ * @for monitor
+ * @does opens a stream to the monitor's socket: forwarded by sshd; where that is forbidden, and with `sudo`, through `socat` or `nc`
+ * @changes nothing by itself; nobody else can use that monitor meanwhile
+ * @as the account that signs in, where sshd forwards; else the account
+ * @why QMP is spoken over it; it is closed a second after its last use
+ */
 async function open({ host, socket }: Way): Promise<QmpSession> {
   let stream: Duplex;
   try {

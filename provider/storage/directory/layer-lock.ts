@@ -13,7 +13,16 @@ export interface LockWait {
   waiting?: (text: string) => void;
 }
 
-/** Asks without holding a session: whoever copies needs them. fd 9 is the lock's in {@link LAYER_SCRIPT}, a waiter's is 7. */
+/**
+ * Asks without holding a session: whoever copies needs them. fd 9 is the lock's in {@link LAYER_SCRIPT}, a waiter's is 7.
+ *
+ * @host flock, sed, stat
+ * @for locks
+ * @does asks whether a layer's sidecar is locked, by which process, and how far its copy is
+ * @changes nothing; a shared lock for a moment
+ * @as the account
+ * @why a second disk waits for the copy of the first
+ */
 const ASK = `
 layer=$1 record=$1.lm-layer
 [ -f "$record" ] && [ ! -L "$record" ] && command exec 7<"$record" || { echo free; exit; }

@@ -186,4 +186,27 @@ while IFS= read -r line; do
 done
 `;
 
+/**
+ * @host flock, dd, mktemp, mv, cat, rm, sync, stat, head, awk, tr
+ * @for locks
+ * @does locks the sidecar of a layer for as long as it is copied, and writes into it how far the copy is
+ * @changes the sidecar (`.lm-layer`) beside the copied layer
+ * @as the account
+ * @why several disks may stand on one layer, and a copy that was cut goes on where it stopped
+ * @host qemu-img, awk, stat, dd, truncate, cp, sync
+ * @for copying
+ * @does copies a layer: `qemu-img map` of its data, then `cp --reflink`, or `dd` piece by piece, past the cache where it can; then its
+ *   size, its backing name (`qemu-img rebase -u`), owner, mode and attributes
+ * @changes a partial file (`.lm-partial-…`), made exclusively with mode 0600; the source is only read
+ * @why layers that no guest writes to need no job of QEMU
+ * @host ln, mv, rm, sync
+ * @does gives the finished copy its name, never over another file
+ * @changes the copied layer
+ * @why a name that is there is a copy that is complete
+ * @host stat, rm, sync
+ * @for clean-up
+ * @does removes a partial or a layer, if it is the inode that the sidecar records as ours; and the sidecar
+ * @changes files that a copy made, when the last move that stands on them is undone
+ * @why an undone move leaves nothing
+ */
 export const LAYER_SCRIPT = PRELUDE + LOCKING + MAP_DATA + COPYING + LOOP;

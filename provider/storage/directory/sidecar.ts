@@ -121,6 +121,14 @@ async function underLock<Outcome>(
   });
 }
 
+/**
+ * @host stat, head, awk
+ * @for reading
+ * @does looks at copied layers and reads their sidecars
+ * @changes nothing
+ * @as the account
+ * @why what is a finished copy, what a cut one, what somebody else's
+ */
 const LOOK = `
 export LC_ALL=C
 identity() { stat -c '%d %i %s %.9Y %b %F' -- "$1" 2>/dev/null || printf 'none\\n'; }

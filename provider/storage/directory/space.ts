@@ -15,6 +15,13 @@ const MAP_SECONDS = 120;
  * What copying `path` writes at most, rounded up to MiB: its data, and the short holes that are copied as zeros.
  * Not what it has allocated: a file system that compresses allocates less than the copy may need.
  * @throws UserError if there is no such file
+ *
+ * @host qemu-img, awk, stat
+ * @for reading
+ * @does `map -U`: looks how much data a layer holds
+ * @changes nothing
+ * @as the account
+ * @why whether the destination has room for it; today only tests call it
  */
 export async function bytesToCopy(host: Host, path: string): Promise<number> {
   const script = `${MAP_DATA}\nexport LC_ALL=C; stat -L -c %s -- "$1" && map_data "$1" "$2"`;

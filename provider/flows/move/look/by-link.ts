@@ -44,7 +44,16 @@ export async function bootPathOf(site: Viewpoint, process: Process, { named, dir
   );
 }
 
-/** The path by which the kernel knows the one open file of this name. */
+/**
+ * The path by which the kernel knows the one open file of this name.
+ *
+ * @host readlink
+ * @for reading
+ * @does reads by which path the kernel knows a file that QEMU has open
+ * @changes nothing
+ * @as the account
+ * @why a link may have been re-pointed since the guest was started
+ */
 async function openedAs(site: Viewpoint, process: Process, name: string): Promise<string | undefined> {
   const guest = await process();
   if (!guest) return undefined;

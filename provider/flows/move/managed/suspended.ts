@@ -75,6 +75,14 @@ export async function letGoSuspended(site: Site, disks: readonly string[]): Prom
 
 /** Holds the lock of the switch, so that no other begins meanwhile; or says why not. A file that is not there is not made: its directory may be unmounted. */
 async function lockSwitch({ host }: Site, { switchLock }: Suspension) {
+  /**
+   * @host flock, timeout, cat
+   * @for locks
+   * @does holds the lock of a switch, for at most four minutes
+   * @changes nothing: a lock file that is not there is not made
+   * @as the account
+   * @why no other switch begins while a guest that was left suspended is resumed
+   */
   const script = `[ -e "$1" ] || { echo "it is not there"; exit 0; }
 exec 9<"$1" && flock -w 60 9 && echo locked || echo "it is held"
 exec timeout "$2" cat >/dev/null`;

@@ -141,6 +141,14 @@ export async function awaitSwitch(
   if (!site.guest.managed) return;
   for (const { key, disk, directories } of places) {
     const turns = directories.map((directory) => turnPath(within(directory, fileNames.manifest(key))));
+    /**
+     * @host flock
+     * @for locks
+     * @does waits until a switch has ended, at most a minute for each lock
+     * @changes nothing
+     * @as the account
+     * @why until a cut switch has ended nothing that is seen lasts
+     */
     const script = 'for turn do [ ! -e "$turn" ] || flock -w 60 -- "$turn" true || exit; done';
     const { exitStatus } = await site.host.run(script, turns, { timeoutSeconds: 60 * turns.length + 30 });
     if (exitStatus === 0) continue;

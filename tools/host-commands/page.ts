@@ -1,0 +1,78 @@
+/** Writes docs/host-commands.md from the headers in provider/. `npm run host-commands`; a test fails where the page is another. */
+
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import path from "node:path";
+import { groups } from "./headers.js";
+import { hostCommands, type Listed } from "./listing.js";
+
+const top = `# What runs on hosts
+
+For who gives the account, and for who audits it: every program, every command to libvirt and every command to QEMU that this package
+runs on a host, what it changes, as whom, and why. \`npm run host-commands\` makes this page from the headers beside the programs, in
+\`provider/\`. \`test/host-commands.test.ts\` compares both with the code: what is not on this page is not run.
+
+**How it runs.** Over SSH. A shell is started by \`sh -c 'IFS= read -r first; eval "$first"'\`, with \`privilege: "sudo"\` by \`sudo -n\` and the
+same words; this is all that a log of sudo's shows. Scripts come on its standard input. They are fixed texts of this package: paths and names
+are quoted arguments, and no text of a user, a guest or a host is part of a script; what is written to virsh and to QEMU has them as quoted words
+and as JSON. \`LC_ALL\` is \`C\`, and the \`sbin\` directories stand
+at the end of \`PATH\`.
+
+**As whom.** "The account" below is the one that signs in; with \`privilege: "sudo"\` it is root, or the user whom the sudo rule names.
+
+**What it needs.** A shell, the programs below, and to read, write and search the directories of the active images, the destination and the
+directory of \`link\` (of a mirrored snapshot those of its \`file\` and \`mirror\`); to write to the monitor's socket, or to use \`virsh\`. With \`sudo\` one line, here for root; for another user see
+[SECURITY.md](../SECURITY.md), which has all four ways:
+
+\`\`\`
+deploy ALL=(root) NOPASSWD: /usr/bin/sh
+\`\`\`
+
+**What is never done.** Nothing is installed and no port is opened. No service, no crontab, no configuration of sshd or QEMU is changed; of
+libvirt's only where a moved disk is, in the domain's own definition. No guest is started, stopped or reset; through libvirt it is suspended for
+the moment of a switch, and resumed. No directory is removed but temporary ones of our own. Files are written in the directories above, in
+\`$TMPDIR\` (\`/tmp\`), and for switches on libvirt one lock file a guest in \`/run\` or \`~/.pulumi-livedisk\`, which stays. Nothing runs on when
+we are gone but what is at work right then, to its end, and a switch's script, guard or watchdog until the guest runs again (at most a day).
+`;
+
+/** @param listed as {@link hostCommands} finds it */
+export function page(listed: readonly Listed[]): string {
+  const tables = Object.entries(groups).map(([group, title]) => {
+    const rows = listed.filter((each) => each.group === group).map(row);
+    return [
+      `## ${title}`,
+      "",
+      "| what runs | what it does | what it changes | as whom | why | where |",
+      "|---|---|---|---|---|---|",
+      ...rows,
+      "",
+    ];
+  });
+  return [top, names(listed), ...tables.flat()].join("\n");
+}
+
+/** All names once, for who looks for one. */
+function names(listed: readonly Listed[]): string {
+  const all = [...new Set(listed.flatMap(({ programs }) => programs))].sort();
+  const of = (kind: string) => all.filter((name) => name.startsWith(`${kind} `)).map((name) => `\`${name.slice(kind.length + 1)}\``);
+  const programs = all.filter((name) => !name.includes(" ")).map((name) => `\`${name}\``);
+  return [
+    `**Programs**, besides what a shell does by itself: ${programs.join(", ")}.`,
+    "",
+    `**Commands of virsh**: ${of("virsh").join(", ")}.`,
+    "",
+    `**Commands to QEMU's monitor**: ${of("QMP").join(", ")}.`,
+    "",
+  ].join("\n");
+}
+
+function row({ programs, does, changes, as, why, file, name }: Listed): string {
+  const cells = [programs.map((program) => `\`${program}\``).join(", "), does, changes, as, why, `\`${file}\` \`${name}\``];
+  return `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
+}
+
+if (require.main === module) {
+  const { listed, problems } = hostCommands();
+  assert.deepEqual(problems, []);
+  writeFileSync(path.resolve(__dirname, "../../../docs/host-commands.md"), page(listed));
+}

@@ -1,0 +1,127 @@
+/** The calls that run something on a host, found by their types: whatever such a method is called by, and whatever passes a program on to it. */
+
+import path from "node:path";
+import ts from "typescript";
+import { isWrapped, type ProgramTexts } from "./program-text.js";
+
+/** What the program is written for. `sshd`: no program, sshd itself is asked for a stream. */
+type Kind = "shell" | "virsh" | "QMP" | "sshd";
+
+interface Runner {
+  kind: Kind;
+  /** Which argument is the program. */
+  at: number;
+}
+
+/** Where everything ends that runs on a host: `Container.method`, by file. Whatever hands its own parameter on to one of these is one too. */
+const ends: Readonly<Record<string, Readonly<Record<string, Runner>>>> = {
+  "@types/ssh2/index.d.ts": {
+    "Client.exec": { kind: "shell", at: 0 },
+    "Client.shell": { kind: "shell", at: 0 },
+    "Client.subsys": { kind: "sshd", at: 0 },
+    "Client.sftp": { kind: "sshd", at: 0 },
+    "Client.forwardOut": { kind: "sshd", at: 2 },
+    "Client.forwardIn": { kind: "sshd", at: 0 },
+    "Client.openssh_forwardOutStreamLocal": { kind: "sshd", at: 0 },
+  },
+  "provider/host/host.ts": {
+    "Host.run": { kind: "shell", at: 0 },
+    "Host.open": { kind: "shell", at: 0 },
+    "Host.connectSocket": { kind: "sshd", at: 0 },
+  },
+  "provider/host/script-session.ts": { "ScriptSession.start": { kind: "shell", at: 1 } },
+  "provider/host/shell.ts": { "Shell.run": { kind: "shell", at: 0 } },
+  "provider/host/socket.ts": { "SocketRoad.run": { kind: "shell", at: 0 } },
+  "provider/hypervisor/libvirt/virsh-session.ts": { "VirshSession.ask": { kind: "virsh", at: 0 } },
+  "provider/hypervisor/qemu/client.ts": { "QmpSession.call": { kind: "QMP", at: 0 } },
+};
+
+export interface Site {
+  kind: Kind;
+  call: ts.CallExpression;
+  program: ts.Expression;
+}
+
+export interface Found {
+  sites: readonly Site[];
+  /** Such a method that is handed on as a value, so that nobody sees what it is called with. */
+  handedOn: readonly ts.Node[];
+}
+
+export function sitesIn(files: readonly ts.SourceFile[], checker: ts.TypeChecker, texts: ProgramTexts): Found {
+  const calls = files.flatMap((file) => all(file, ts.isCallExpression));
+  const runners = new Map<ts.Node, Runner>();
+  // only what has one of their names is looked at closely: types take their time
+  const names = new Set(Object.values(ends).flatMap((methods) => Object.keys(methods).map((method) => method.split(".")[1])));
+  const runnerOf = (call: ts.CallExpression): Runner | undefined => {
+    if (!names.has(calledName(call.expression))) return undefined;
+    const declaration = checker.getResolvedSignature(call)?.declaration;
+    return declaration && (runners.get(declaration) ?? endAt(declaration));
+  };
+  for (let before = -1; before < runners.size; ) {
+    before = runners.size;
+    for (const call of calls) {
+      const runner = runnerOf(call);
+      const passing = runner && passes(call.arguments[runner.at], texts);
+      if (!passing) continue;
+      runners.set(passing.from, { kind: runner.kind, at: passing.at });
+      names.add(passing.name);
+    }
+  }
+  const sites = calls.flatMap((call): Site[] => {
+    const runner = runnerOf(call);
+    const program = runner && call.arguments[runner.at];
+    if (!program || passes(program, texts) || (ts.isArrayLiteralExpression(program) && program.elements.length === 0)) return [];
+    return [{ kind: runner.kind, call, program }];
+  });
+  const isCalled = (node: ts.Node) => ts.isCallExpression(node.parent) && node.parent.expression === node;
+  const accesses = files
+    .flatMap((file) => all(file, ts.isPropertyAccessExpression))
+    .filter(({ name }) => names.has(name.text))
+    .filter((access) => !isCalled(access) && endAt(texts.declarationOf(access.name)));
+  const taken = files
+    .flatMap((file) => all(file, ts.isBindingElement))
+    .filter((element) => {
+      const name = (element.propertyName ?? element.name).getText();
+      return names.has(name) && endAt(checker.getTypeAtLocation(element.parent).getProperty(name)?.valueDeclaration);
+    });
+  return { sites, handedOn: [...accesses, ...taken] };
+}
+
+function calledName(called: ts.Expression): string {
+  if (ts.isPropertyAccessExpression(called)) return called.name.text;
+  if (ts.isElementAccessExpression(called) && ts.isStringLiteralLike(called.argumentExpression)) return called.argumentExpression.text;
+  return called.getText();
+}
+
+function endAt(declaration: ts.Node | undefined): Runner | undefined {
+  if (!declaration || !(ts.isMethodDeclaration(declaration) || ts.isMethodSignature(declaration))) return undefined;
+  const { parent, name } = declaration;
+  const container = ts.isClassDeclaration(parent) || ts.isInterfaceDeclaration(parent) ? parent.name?.text : undefined;
+  const file = declaration.getSourceFile().fileName.split(path.sep).join("/");
+  return Object.entries(ends).find(([end]) => file.endsWith(`/${end}`))?.[1][`${container}.${name.getText()}`];
+}
+
+/** The function whose parameter this is, if it is one; also as the only member of a list, or as what a callback returns. */
+function passes(program: ts.Expression | undefined, texts: ProgramTexts): { from: ts.Node; name: string; at: number } | undefined {
+  if (!program) return undefined;
+  if (isWrapped(program)) return passes(program.expression, texts);
+  if (ts.isArrayLiteralExpression(program)) return program.elements.length === 1 ? passes(program.elements[0], texts) : undefined;
+  if (ts.isCallExpression(program) && ts.isIdentifier(program.expression)) return passes(program.expression, texts);
+  const declaration = ts.isIdentifier(program) ? texts.declarationOf(program) : undefined;
+  if (!declaration || !ts.isParameter(declaration) || !ts.isIdentifier(declaration.name)) return undefined;
+  const from = declaration.parent;
+  const holder = ts.isArrowFunction(from) || ts.isFunctionExpression(from) ? from.parent : from;
+  const name = ts.getNameOfDeclaration(holder as ts.Declaration)?.getText();
+  return name === undefined ? undefined : { from, name, at: from.parameters.indexOf(declaration) };
+}
+
+function all<N extends ts.Node>(within: ts.Node, is: (node: ts.Node) => node is N): N[] {
+  const found: N[] = [];
+  const visit = (node: ts.Node): void => {
+    if (is(node)) found.push(node);
+    ts.forEachChild(node, visit);
+  };
+  visit(within);
+  return found;
+}
