@@ -27,7 +27,7 @@ async function watched(...programs: readonly string[]) {
   const host: Host = {
     name: "here",
     run: (script, args, options) => local.run(`PATH=${quote(bin)}:$PATH\n${script}`, args, options),
-    open: () => local.open(),
+    open: (script, args) => local.open(script, args),
     connectSocket: (socket) => local.connectSocket(socket),
   };
   const place = path.join(folder, "place");
