@@ -111,7 +111,9 @@ export async function removeFiles(host: Host, paths: readonly string[]): Promise
   shift
 done`;
   const answer = await host.run(script, paths);
-  if (answer.exitStatus !== 0) throw unable(host, "remove", paths.at(-Number(answer.stdout)) ?? "", answer);
+  if (answer.exitStatus === 0) return;
+  const left = Number(answer.stdout); // this many were left to do
+  throw unable(host, "remove", (left > 0 ? paths.at(-left) : undefined) ?? paths.join(", "), answer);
 }
 
 /**

@@ -34,7 +34,8 @@ export async function statFiles(host: Host, paths: readonly string[], links: "fo
   const others = lines.splice(order.replaceAll("!", "").length);
   return paths.map((path, index) => {
     const line = (order[index] === "=" ? lines : others).shift() ?? "";
-    if (line.startsWith("=")) return parseStat(line.slice(1));
+    const found = line.startsWith("=") ? parseStat(line.slice(1)) : undefined;
+    if (found) return found;
     if (line.startsWith("!") && saysMissing(line)) return undefined;
     throw unable(host, "look at", path, line.slice(1));
   });
@@ -81,8 +82,10 @@ const kinds: Readonly<Record<string, FileStat["kind"]>> = {
   "block special file": "block",
 };
 
-function parseStat(line: string): FileStat {
+/** Undefined for a line that stat does not write. */
+function parseStat(line: string): FileStat | undefined {
   const [dev = "", ino = "", size = "", modified = "", mode = "", uid = "", gid = "", ...kind] = line.split(" ");
+  if (![dev, ino, size, uid, gid].every((number) => /^\d+$/.test(number)) || kind.length === 0) return undefined;
   return {
     dev,
     ino,

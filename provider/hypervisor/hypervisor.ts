@@ -100,15 +100,17 @@ export interface Burdens {
   jobs: readonly string[];
   /** Why libvirt would refuse, or the move be unsafe: the disk is shared, or transient. */
   forbids: readonly string[];
-  /** Files that belong to the domain and stay where they are. */
-  staying: readonly string[];
 }
 
 /** The steps of a guest that libvirt manages. libvirt holds the monitor, and loses track of block graphs that others change. */
 export interface ManagedGuest {
   readonly uri: string;
 
+  /** @throws UserError if libvirt does not tell one of them, in words: nothing is concluded from a refusal */
   burdens(disk: string): Promise<Burdens>;
+
+  /** Files that belong to the domain and stay where they are. */
+  staying(): Promise<readonly string[]>;
 
   /**
    * Copies the active layer onto an empty file that is there already, with all below it already copied, and goes on mirroring.
@@ -131,8 +133,11 @@ export interface ManagedGuest {
   /** A look that tells of a pull on this disk, too: no XML does. The chain is never older than the answer that there is none. */
   lookForPull(disk: string): Promise<GuestView>;
 
-  /** The persistent definition of one disk with another source and all else as it is, for `virsh update-device --config`. */
-  definitionAt(disk: string, source: ImageFile | CopyTarget): Promise<string | undefined>;
+  /**
+   * The persistent definition of one disk with another source and all else as it is, for `virsh update-device --config`.
+   * @throws UserError if libvirt does not tell it, or it has no such disk with a file
+   */
+  definitionAt(disk: string, source: ImageFile | CopyTarget): Promise<string>;
 
   /** Makes the persistent definition of one disk name another source; with `below`, also what that stands on, so that its header does not count. */
   redefine(disk: string, source: ImageFile | CopyTarget): Promise<void>;

@@ -26,7 +26,7 @@ export interface ImageHeader {
 export const headerReply = z.object({
   format: z.string(),
   "virtual-size": z.int(),
-  "actual-size": z.int().default(0),
+  "actual-size": z.int().optional(),
   "cluster-size": z.int().optional(),
   "backing-filename": z.string().optional(),
   "backing-filename-format": z.string().optional(),
@@ -88,7 +88,8 @@ export function headerOf(path: string, said: HeaderReply): ImageHeader {
     path,
     format: said.format,
     virtualBytes: said["virtual-size"],
-    allocatedBytes: said["actual-size"],
+    // absent where the storage does not tell it (bdrv_query_image_info() in block/qapi.c, 7.2): then it is counted as full
+    allocatedBytes: said["actual-size"] ?? said["virtual-size"],
     ...(backingName === undefined ? {} : { backingName }),
     ...(backingFormat === undefined ? {} : { backingFormat }),
     ...(backingPath === undefined ? {} : { backingPath }),

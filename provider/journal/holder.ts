@@ -18,14 +18,35 @@ function thisMachine(): string {
   }
 }
 
-/** When the process was started, so that its number used again does not pass for it. */
-function birthOf(pid: number): string | undefined {
+/**
+ * When the process was started, so that its number used again does not pass for it. `gone` only where the kernel says so: /proc may hide the
+ * processes of other users (hidepid in proc(5)), and a file may be unreadable for lack of descriptors.
+ */
+function birthOf(pid: number): { born: string } | "gone" | "unknown" {
   try {
-    const fields = readFileSync(`/proc/${pid}/stat`, "utf8").replace(/^.*\)/s, "").trim().split(" ");
-    return fields[0] === "Z" ? undefined : fields[19];
+    const [state, ...fields] = readFileSync(`/proc/${pid}/stat`, "utf8").replace(/^.*\)/s, "").trim().split(" ");
+    const born = fields[18];
+    if (state === "Z") return "gone";
+    return born === undefined ? "unknown" : { born };
   } catch {
-    return undefined;
+    return isThere(pid) ? "unknown" : "gone";
   }
+}
+
+/** @see kill(2): ESRCH, and no other error, says that there is no such process */
+function isThere(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (cause) {
+    return !(cause instanceof Error && "code" in cause && cause.code === "ESRCH");
+  }
+}
+
+/** Empty where it cannot be read: then nobody takes this run for gone. */
+function ownBirth(): string {
+  const birth = birthOf(process.pid);
+  return typeof birth === "object" ? birth.born : "";
 }
 
 export function newHolder(): Holder {
@@ -33,7 +54,7 @@ export function newHolder(): Holder {
     run: randomBytes(8).toString("hex"),
     machine: thisMachine(),
     pid: process.pid,
-    born: birthOf(process.pid) ?? "",
+    born: ownBirth(),
     name: hostname(),
   };
 }
@@ -41,5 +62,8 @@ export function newHolder(): Holder {
 /** Whether the holder is known to be gone; "perhaps" when only its silence can tell. */
 export function holderIs(holder: Holder): "gone" | "alive" | "perhaps" {
   if (holder.machine === "" || holder.machine !== thisMachine()) return "perhaps";
-  return birthOf(holder.pid) === holder.born ? "alive" : "gone";
+  const birth = birthOf(holder.pid);
+  if (birth === "gone") return "gone";
+  if (birth === "unknown" || holder.born === "") return "perhaps";
+  return birth.born === holder.born ? "alive" : "gone";
 }

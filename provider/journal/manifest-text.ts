@@ -2,7 +2,8 @@
 
 import { type DiskKey, fileNames } from "../core/disk/names.js";
 import { within } from "../core/disk/paths.js";
-import { readSmallFile, readSmallFiles, smallFileBytes } from "../host/files.js";
+import { UserError } from "../core/errors.js";
+import { readSmallFile, readSmallFiles, smallFileBytes, statFiles } from "../host/files.js";
 import type { Host } from "../host/host.js";
 
 /** With more manifests in a directory than this, only those that are wanted are read. */
@@ -41,9 +42,9 @@ export async function readManifestText(
   together: readonly DiskKey[] = [],
 ): Promise<string | undefined> {
   const name = fileNames.manifest(key);
-  const { stdout } = await host.run(list, [directory, String(fewManifests), String(smallFileBytes + 1)]);
+  const { exitStatus, stdout } = await host.run(list, [directory, String(fewManifests), String(smallFileBytes + 1)]);
   const listed = new Map(stdout.split("\n").map((line) => line.split(" ", 2) as [string, string | undefined]));
-  if (stdout !== "/" && !listed.has(name)) return undefined;
+  if (exitStatus === 0 && stdout !== "/" && !listed.has(name)) return undefined;
   const content = Buffer.from(listed.get(name) ?? "", "base64");
   if (content.length > 0 && content.length <= smallFileBytes) return content.toString();
   const names = together.map(fileNames.manifest).filter((other) => listed.has(other));
@@ -56,4 +57,37 @@ export async function readManifestText(
     if (text !== undefined) return text;
   }
   return readSmallFile(host, within(directory, name));
+}
+
+/**
+ * Paths, each ended by NUL.
+ *
+ * @host sh
+ * @for reading
+ * @does lists the manifests in directories
+ * @changes nothing
+ * @as the account
+ * @why a move or a mirrored snapshot must not be forgotten while its guest does not answer
+ */
+const find = `for place do
+  [ -r "$place" ] && [ -x "$place" ] || { printf %s "$place" >&2; exit 1; }
+  for found in "$place"/lm-????????.manifest.json; do [ -e "$found" ] && printf '%s\\0' "$found"; done
+done; :`;
+
+/**
+ * All manifests that lie in the directories, of whatever guest. A directory that is not there holds none.
+ * @throws UserError if one is there and cannot be listed: that is not "none"
+ */
+export async function manifestsIn(host: Host, directories: readonly string[]): Promise<string[]> {
+  const wanted = [...new Set(directories)];
+  const there = await statFiles(host, wanted, "follow");
+  const { exitStatus, stdout, stderr } = await host.run(
+    find,
+    wanted.filter((_, index) => there[index] !== undefined),
+  );
+  if (exitStatus === 0) return stdout.split("\0").filter((name) => name !== "");
+  throw new UserError(
+    `Unable to list the manifests in ${stderr.trim() || wanted.join(", ")} on ${host.name}: this account may not read it, so a move may have ` +
+      "been left there. Nothing was touched. Let the account read it, then run again.",
+  );
 }

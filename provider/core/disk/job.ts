@@ -23,9 +23,9 @@ export interface Job {
   id: string;
   type: string;
   status: JobStatus;
-  /** Units of the job's own; for a mirror and a copy, bytes. */
-  currentProgress: number;
-  totalProgress: number;
+  /** Units of the job's own; for a mirror and a copy, bytes. Both are absent where the hypervisor does not tell. */
+  currentProgress?: number;
+  totalProgress?: number;
   /** Why the job stopped on its own: a failed job that is `concluded`, not yet dismissed. */
   error?: string;
   /** `nospace` or `failed` while an error policy of `stop` holds the job; `ok` otherwise. */

@@ -18,10 +18,9 @@ export async function checkChains(site: SnapshotSite, disks: readonly RecordedDi
     const expected = expectedChain(manifest, on);
     const above = await layersAbove(site.host, live, expected);
     if (above === 0) continue;
-    const runsOn = live.layers[0]?.path ?? "";
     const did = verb === "pivot" ? "Nothing was switched; the mirror goes on." : "Nothing was started.";
     throw refusal(site, verb, disk)(whyStrayed({ live, expected, above }), adviceFor(above), {
-      left: `${did} The guest runs on ${runsOn}, which is current, whatever its manifest says.`,
+      left: `${did} The guest runs on ${live.layers[0].path}, which is current, whatever its manifest says.`,
     });
   }
 }

@@ -4,6 +4,7 @@ import { directoryOf } from "../../core/disk/paths.js";
 import { messageOf, UserError } from "../../core/errors.js";
 import { type Properties, Unfinished } from "../../core/lifecycle.js";
 import { readSmallFile } from "../../host/files.js";
+import { manifestsIn } from "../../journal/manifest-text.js";
 import { parseSnapshotManifest } from "../../journal/snapshot-manifest.js";
 import { isSnapshotText } from "../../journal/snapshot-mark.js";
 import { claim, disclaim } from "../../reconciler/claims.js";
@@ -50,21 +51,10 @@ export async function end(site: SnapshotSite, ending: "pivot" | "abort"): Promis
   }
 }
 
-/**
- * @host sh
- * @for reading
- * @does lists the manifests in directories
- * @changes nothing
- * @as the account
- * @why a snapshot must not be forgotten while its guest does not answer
- */
-const list = `for place do for found in "$place"/lm-????????.manifest.json; do [ -e "$found" ] && printf '%s\\0' "$found"; done; done; :`;
-
 /** @throws UserError if the guest does not run and its snapshot lies on the host: it can only be ended while the guest runs */
 export async function snapshotLeftOnHost(site: SnapshotSite, domainId: string): Promise<void> {
-  const places = new Set(site.disks.flatMap(({ file, mirror }) => [directoryOf(file), directoryOf(mirror)]));
-  const { stdout } = await site.host.run(list, [...places]);
-  for (const path of stdout.split("\0").filter((name) => name !== "")) {
+  const directories = site.disks.flatMap(({ file, mirror }) => [directoryOf(file), directoryOf(mirror)]);
+  for (const path of await manifestsIn(site.host, directories)) {
     const text = await readSmallFile(site.host, path);
     if (text === undefined || !isSnapshotText(text)) continue;
     const { disk, current, file, ...manifest } = parseSnapshotManifest(text, path);

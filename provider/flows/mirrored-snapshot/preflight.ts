@@ -93,7 +93,8 @@ function wrongHeader({ image, active }: SeenDisk, header: ImageHeader): string |
 /** `file` stands on the active image itself. `mirror` will stand on the copy of it, so its name leads there, and not back. */
 async function wrongBacking(site: SnapshotSite, disk: SeenDisk, header: ImageHeader, role: "file" | "mirror"): Promise<string | undefined> {
   const { named } = disk.active;
-  const leadsTo = header.backingPath ?? "";
+  const leadsTo = header.backingPath;
+  if (leadsTo === undefined) return `names ${header.backingName} as its backing file, and qemu-img does not tell where that leads`;
   const { keepBase } = site.options;
   const [active, found, kept] = await statFiles(site.host, [named, leadsTo, keepBase ?? named], "follow");
   const isActive = active !== undefined && found !== undefined && sameFile(active, found);

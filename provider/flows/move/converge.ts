@@ -49,7 +49,7 @@ async function underLock(site: Site, places: HeldPlaces, goal: Goal): Promise<Co
     // a guest that ended in the middle cannot be asked, but what is written down says where it must boot from
     const recorded = await recordedAt(site, places).catch(() => undefined);
     if (recorded?.length === 0) throw cause;
-    throw new HalfWay(withCurrent(cause, seen, recorded ?? []), seen, recorded ?? [], outcome);
+    throw new HalfWay(recorded ? withCurrent(cause, seen, recorded) : withoutCurrent(cause), seen, recorded ?? [], outcome);
   }
 }
 
@@ -66,6 +66,13 @@ function withCurrent(cause: Error, seen: Seen | undefined, recorded: readonly Ma
   const start = seen === undefined && places !== "" ? " If the guest does not run, start it from there." : "";
   const again = start !== "" || !/\brun (`pulumi up`|again)/i.test(message) ? " Then run `pulumi up` again: it goes on." : "";
   return Object.assign(cause, { message: `${message}${places}${start}${again}` });
+}
+
+/** The manifests could not be read: that is not "there are none". */
+function withoutCurrent(cause: Error): Error {
+  const unread = "The manifests on the host, which say where a boot must find each disk, could not be read.";
+  const again = /\brun (`pulumi up`|again)/i.test(cause.message) ? "" : " Run `pulumi up` again when the host answers: it goes on.";
+  return Object.assign(cause, { message: `${cause.message} ${unread}${again}` });
 }
 
 async function claimAll(site: Site, disks: readonly string[]): Promise<void> {

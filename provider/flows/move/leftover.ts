@@ -4,18 +4,9 @@ import { isKind, UserError } from "../../core/errors.js";
 import { readSmallFile } from "../../host/files.js";
 import { DomainMissing, GuestNotRunning } from "../../hypervisor/hypervisor.js";
 import { parseManifest } from "../../journal/manifest.js";
+import { manifestsIn } from "../../journal/manifest-text.js";
 import { isSnapshotText } from "../../journal/snapshot-mark.js";
 import type { Site } from "../shared/site.js";
-
-/**
- * @host sh
- * @for reading
- * @does lists the manifests in directories
- * @changes nothing
- * @as the account
- * @why a move must not be forgotten while its guest does not answer
- */
-const list = `for place do for found in "$place"/lm-????????.manifest.json; do [ -e "$found" ] && printf '%s\\0' "$found"; done; done; :`;
 
 /**
  * For a delete that could not look at its disks: fine where nothing was left.
@@ -32,8 +23,7 @@ export async function nothingLeftOnHost(site: Site, domainId: string, directorie
 
 /** @throws UserError naming the guest's unfinished move, if one of the directories has its manifest */
 export async function moveLeftOnHost(site: Site, domainId: string, directories: readonly string[]): Promise<void> {
-  const { stdout } = await site.host.run(list, [...new Set(directories)]);
-  for (const path of stdout.split("\0").filter((name) => name !== "")) {
+  for (const path of await manifestsIn(site.host, directories)) {
     const text = await readSmallFile(site.host, path);
     const manifest = text === undefined || isSnapshotText(text) ? undefined : parseManifest(text, path);
     if (manifest?.domainId !== domainId) continue;

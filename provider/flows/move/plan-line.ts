@@ -49,7 +49,8 @@ function isMoved({ destination, before }: PlannedMove, seen: PlannedDisk["seen"]
   if (!seen) return true;
   // the look has compared directories, whatever they are called
   if (before === destination) return seen.phase === "idle";
-  return isBegun(seen.phase) || directoryOf(seen.chain[0]?.path ?? "") !== destination;
+  const [active] = seen.chain;
+  return isBegun(seen.phase) || active === undefined || directoryOf(active.path) !== destination;
 }
 
 /** Whether a move is under way, as opposed to a definition that is behind its guest, or a guest that is to be let go on. */
@@ -58,7 +59,8 @@ function isBegun(phase: PhaseName): boolean {
 }
 
 function continued({ before, destination }: PlannedMove, { disk, seen }: PlannedDisk): string[] {
-  const phase = seen?.phase ?? "idle";
+  if (!seen) return []; // nobody has looked at it yet
+  const { phase } = seen;
   if (phase === "misdefined") return [`${disk}: make the persistent definition name the file that the guest runs on`];
   if (phase === "suspended") return [`${disk}: let the guest go on, which a switch has suspended`];
   if (!isBegun(phase)) return [];
@@ -109,7 +111,9 @@ function stepsOf({ options, by }: PlannedMove, disks: readonly PlannedDisk[]): s
 
 /** From the active layer down, as long as they lie in its directory and above `keepBase`. */
 function countMoving(chain: readonly LayerReport[], keepBase: string | undefined): number {
-  const home = directoryOf(chain[0]?.path ?? "");
+  const [active] = chain;
+  if (active === undefined) return 0;
+  const home = directoryOf(active.path);
   const stays = chain.findIndex(({ path }) => path === keepBase || (path.startsWith("/") && directoryOf(path) !== home));
   return stays < 0 ? chain.length : stays;
 }

@@ -2,6 +2,7 @@
 
 import { isFile, sameFile } from "../../core/disk/chain.js";
 import { within } from "../../core/disk/paths.js";
+import { BugError } from "../../core/errors.js";
 import { type FileStat, statFiles } from "../../host/files.js";
 import type { Host } from "../../host/host.js";
 import type { GuestProcess, ImageView } from "../../hypervisor/hypervisor.js";
@@ -58,7 +59,9 @@ function atSource({ source, quarantine, layers, chain }: Manifest): ExpectedLaye
 function atDestination({ source, layers, chain }: Manifest): ExpectedLayer[] {
   const moved = layers.map(({ destination, format, adopted }) => ({ path: destination, format, ...(adopted && { ino: adopted.ino }) }));
   const tops = layers[0]?.source === source.active ? 0 : 1;
-  return [...moved, ...(chain?.slice(tops + layers.length) ?? [])];
+  // a manifest of 0.1.0 does not tell them: then `below` is unknown
+  const staying = chain === undefined ? [] : chain.slice(tops + layers.length);
+  return [...moved, ...staying];
 }
 
 /** A layer as QEMU has it open, by its name made absolute. */
@@ -70,19 +73,22 @@ interface LiveLayer {
 
 /** The live chain, and what has to be known to compare it. */
 export interface LiveChain {
-  layers: readonly LiveLayer[];
+  layers: readonly [LiveLayer, ...LiveLayer[]];
   /** What QEMU has open; undefined where its process is not to be seen. */
   open: ReadonlySet<string> | undefined;
 }
 
 export async function liveChain(host: Host, { chain }: Pick<ImageView, "chain">, process: GuestProcess | undefined): Promise<LiveChain> {
   const home = process?.workingDirectory ?? "/";
-  const paths = chain.map(({ path }) => within(home, path));
-  const files = await statFiles(host, paths, "follow");
-  return {
-    layers: chain.map(({ format }, index) => ({ path: paths[index] ?? "", format, file: files[index] })),
-    open: process?.openFiles,
-  };
+  const named = chain.map(({ path, format }) => ({ path: within(home, path), format }));
+  const files = await statFiles(
+    host,
+    named.map(({ path }) => path),
+    "follow",
+  );
+  const [top, ...below] = named.map((layer, index): LiveLayer => ({ ...layer, file: files[index] }));
+  if (!top) throw new BugError("A live chain has no layer.");
+  return { layers: [top, ...below], open: process?.openFiles };
 }
 
 /**

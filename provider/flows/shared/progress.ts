@@ -6,9 +6,10 @@ import { bytesText } from "./complaint.js";
 export function pace(
   work: string,
   clock: () => number = () => performance.now() / 1000,
-): (doneBytes: number, totalBytes: number) => string {
+): (doneBytes: number | undefined, totalBytes: number | undefined) => string {
   let begun: { at: number; done: number } | undefined;
   return (done, total) => {
+    if (done === undefined || total === undefined) return `${work}, how far is not known`;
     const at = clock();
     begun ??= { at, done };
     const percent = total === 0 ? 100 : Math.floor((100 * done) / total);

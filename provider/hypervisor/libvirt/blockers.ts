@@ -1,8 +1,13 @@
 /** What of the domain's own state forbids that a job is begun or a switch made, as libvirt tells it. Pure. */
 
-import type { Blocker } from "../hypervisor.js";
+import { type Blocker, shutOff } from "../hypervisor.js";
 import type { DomainXml } from "./domain-xml.js";
 import { migratingOrRestored, noJob } from "./states.js";
+
+/** What `virsh domjobinfo` calls the domain's job, `None` where there is none; undefined where the answer does not tell (cmdDomjobinfo(), 9.0). */
+export function domainJobIn(text: string): string | undefined {
+  return /^Job type: *(\S.*)$/m.exec(text)?.[1]?.trim();
+}
 
 const again = "Wait until that has ended, then run `pulumi up` again.";
 
@@ -22,7 +27,8 @@ const busyReasons: Readonly<Record<string, string>> = {
 
 /** From the answers to `domstate --reason` and `domjobinfo`. */
 export function blockersIn(state: string, job: string): Blocker[] {
-  const reason = /\(([^()]*)\)\s*$/.exec(state)?.[1] ?? "";
+  const reason = /\(([^()]*)\)\s*$/.exec(state)?.[1];
+  if (reason === undefined) return [unreadable("its state", state)];
   if (reason === "migrated" && state.trim().startsWith("shut off"))
     return [
       {
@@ -34,10 +40,17 @@ export function blockersIn(state: string, job: string): Blocker[] {
   const isRestored = state.trim() === migratingOrRestored && noJob.test(job);
   const busy = isRestored ? undefined : busyReasons[reason];
   if (busy !== undefined) return [{ concerns: "guest", why: `${busy} (${state.trim()})`, advice: again }];
-  const type = /^Job type: *(\S.*)$/m.exec(job)?.[1]?.trim() ?? "None";
+  if (state.trim().startsWith(shutOff)) return []; // it has no jobs, and libvirt refuses the question
+  const type = domainJobIn(job);
+  if (type === undefined) return [unreadable("its jobs", job)];
   if (type === "None") return [];
   const operation = /^Operation: *(\S.*)$/m.exec(job)?.[1]?.trim() ?? "job";
   return [{ concerns: "guest", why: `libvirt has a job on its domain (${operation})`, advice: again }];
+}
+
+function unreadable(what: string, answer: string): Blocker {
+  const why = `what libvirt says of ${what} cannot be read (${JSON.stringify(answer.trim().slice(0, 80))})`;
+  return { concerns: "guest", why, advice: "Look at libvirtd's log there, then run `pulumi up` again." };
 }
 
 /** `<shareable/>`, as the domain runs now. */

@@ -72,12 +72,14 @@ function ownerIn(root: Element): DomainXml["owner"] {
 const yesIf = (element: Element | undefined) => (element ? "yes" : "no");
 
 export function readDisk(element: Element): DiskXml {
+  const target = child(element, "target")?.attributes.dev;
+  if (target === undefined) throw new BugError("libvirt's XML of a disk names no target, which it demands of each (VIR_ERR_NO_TARGET).");
   const driver = child(element, "driver")?.attributes ?? {};
   const mirror = child(element, "mirror");
   const alias = child(element, "alias")?.attributes.name;
   const serial = child(element, "serial")?.text;
   return {
-    target: child(element, "target")?.attributes.dev ?? "",
+    target,
     ...(alias === undefined ? {} : { alias }),
     ...(serial === undefined ? {} : { serial }),
     source: sourceOf(element, driver.type ?? "raw"),
@@ -115,8 +117,9 @@ function chainBelow(element: Element): FileXml[] | undefined {
   if (backing.children.length === 0) return [];
   const rest = chainBelow(backing);
   const path = child(backing, "source")?.attributes.file;
-  if (rest === undefined || path === undefined) return undefined;
-  return [{ path, format: child(backing, "format")?.attributes.type ?? "raw" }, ...rest];
+  const format = child(backing, "format")?.attributes.type;
+  if (rest === undefined || path === undefined || format === undefined) return undefined;
+  return [{ path, format }, ...rest];
 }
 
 /** @see qemuDiskCacheModeToBlockdev… in libvirt: qemuDomainDiskCachemodeFlags(), 9.0 */

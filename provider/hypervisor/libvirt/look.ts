@@ -5,7 +5,7 @@ import { UnreachableError, UserError } from "../../core/errors.js";
 import { type Headers, type NamedImage, readHeaders } from "../../image/headers.js";
 import { DomainMissing, type GuestView } from "../hypervisor.js";
 import { type DomainXml, readDomain } from "./domain-xml.js";
-import { type Progress, progressIn } from "./progress.js";
+import { blockJobIn, type Progress } from "./progress.js";
 import { type DomainSaid, viewOf } from "./view.js";
 import type { Virsh } from "./virsh.js";
 import type { Reply } from "./virsh-session.js";
@@ -120,20 +120,23 @@ function tell(
   known: readonly { uuid: string; name: string }[],
   lasting: readonly string[],
 ): Told {
-  if (!live || "refused" in live || !inactive || "refused" in inactive) {
+  const refused = [live, inactive, state].find((reply) => !reply || "refused" in reply);
+  if (!live || !inactive || !state || "refused" in live || "refused" in inactive || "refused" in state) {
     if (!known.some((domain) => domain.name === name || domain.uuid === name)) {
       throw new DomainMissing(
         `There is no domain "${name}" at ${virsh.uri} on ${virsh.host.name}. Correct \`domain.libvirt\`, or define the domain.`,
       );
     }
-    const why = live && "refused" in live ? live.refused : "it does not say why";
-    throw new UserError(`Unable to look at the domain "${name}" on ${virsh.host.name}: libvirt answers "${why}".`);
+    const why = refused && "refused" in refused ? refused.refused : "nothing";
+    throw new UserError(
+      `Unable to look at the domain "${name}" on ${virsh.host.name}: libvirt answers "${why}". Look at libvirtd's log there, then run again.`,
+    );
   }
   const definition = readDomain(live.text);
   return {
     live: definition,
     persistent: lasting.includes(definition.uuid) ? readDomain(inactive.text) : undefined,
-    state: state && "text" in state ? state.text.trim() : "no state",
+    state: state.text.trim(),
   };
 }
 
@@ -179,7 +182,7 @@ function joined(layers: readonly Headers[]): Headers {
 }
 
 /**
- * Asked only where a copy is under way. By UUID, then by the disk's target.
+ * Asked only where a copy is under way. By UUID, then by the disk's target; absent where libvirt does not tell.
  *
  * @host virsh blockjob
  * @for libvirt
@@ -195,8 +198,10 @@ async function progressOf(virsh: Virsh, told: readonly Told[]): Promise<Map<stri
   const replies = await virsh.ask(copies.map(({ uuid, target }) => command("blockjob --raw", uuid, target)));
   for (const [index, { uuid, target }] of copies.entries()) {
     const reply = replies[index];
+    const job = blockJobIn(reply && "text" in reply ? reply.text : "");
+    if (job.kind !== "job" || !job.progress) continue; // how far it is stays unknown; that there is a copy, the XML has told
     const ofDomain = found.get(uuid) ?? new Map<string, Progress>();
-    found.set(uuid, ofDomain.set(target, progressIn(reply && "text" in reply ? reply.text : "")));
+    found.set(uuid, ofDomain.set(target, job.progress));
   }
   return found;
 }

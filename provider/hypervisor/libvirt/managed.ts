@@ -6,10 +6,11 @@ import { UserError } from "../../core/errors.js";
 import type { Host } from "../../host/host.js";
 import { type MirrorOptions, mirrorBufferBytes } from "../block-steps.js";
 import type { Burdens, CopyTarget, GuestView, ImageFile, ManagedGuest } from "../hypervisor.js";
+import { domainJobIn } from "./blockers.js";
 import { copyTargetXml, diskXmlAt } from "./disk-xml.js";
 import { readDomain } from "./domain-xml.js";
 import { allDomains, type DomainSeen } from "./look.js";
-import { progressIn } from "./progress.js";
+import { blockJobIn, progressOf } from "./progress.js";
 import { letGo } from "./resuming.js";
 import type { Virsh } from "./virsh.js";
 import type { Reply } from "./virsh-session.js";
@@ -59,24 +60,35 @@ class Managed implements ManagedGuest {
   async burdens(disk: string): Promise<Burdens> {
     const { live } = await this.see();
     const { uuid } = live;
-    const lists = [command("snapshot-list --name", uuid), command("checkpoint-list --name", uuid)];
-    const [snapshots, checkpoints, job, domainJob] = await (await this.virsh()).ask([
-      ...lists,
+    const virsh = await this.virsh();
+    const [snapshots, checkpoints, job, domainJob] = await virsh.ask([
+      command("snapshot-list --name", uuid),
+      command("checkpoint-list --name", uuid),
       command("blockjob --raw", uuid, disk),
       command("domjobinfo", uuid),
     ]);
+    const ask = (what: string, reply: Reply | undefined) => this.#answer(`${what} of ${live.name}`, reply, virsh);
+    const jobs = [
+      this.#typeIn(ask(`the jobs on ${disk}`, job), blockJobType, { what: `the jobs on ${disk} of ${live.name}`, virsh }),
+      this.#typeIn(ask("the job", domainJob), domainJobIn, { what: `the job of ${live.name}`, virsh }),
+    ];
     const xml = live.disks.find(({ target }) => target === disk);
+    if (!xml) throw this.#unknown(`the definition of ${disk} of ${live.name}`, "it has no such disk any more", virsh);
     const forbids = [
-      ...(xml?.shared === "yes" ? ["it is shared with other guests (<shareable/>)"] : []),
-      ...(xml?.transient === "yes" ? ["it is transient (<transient/>): what is written to it is thrown away"] : []),
+      ...(xml.shared === "yes" ? ["it is shared with other guests (<shareable/>)"] : []),
+      ...(xml.transient === "yes" ? ["it is transient (<transient/>): what is written to it is thrown away"] : []),
     ];
     return {
-      snapshots: namesIn(snapshots),
-      checkpoints: namesIn(checkpoints),
-      jobs: [...found(job, /^ *type=(.*)$/m), ...found(domainJob, /^Job type: *(?!None)(\S.*)$/m)],
+      snapshots: linesOf(ask("the snapshots", snapshots)),
+      checkpoints: knowsNoCheckpoints(checkpoints) ? [] : linesOf(ask("the checkpoints", checkpoints)),
+      jobs: jobs.filter((type) => type !== "None"),
       forbids,
-      staying: live.nvram === undefined ? [] : [`${live.nvram}: the firmware's variables stay where they are`],
     };
+  }
+
+  async staying(): Promise<readonly string[]> {
+    const { live } = await this.see();
+    return live.nvram === undefined ? [] : [`${live.nvram}: the firmware's variables stay where they are`];
   }
 
   /**
@@ -141,31 +153,36 @@ class Managed implements ManagedGuest {
   async lookForPull(disk: string): Promise<GuestView> {
     const { live, view } = await this.see();
     if (live.active === "no") return view;
-    const text = await this.#do(`look at the jobs of ${disk}`, command("blockjob --raw", live.uuid, disk));
-    if (!/^ *type=Block Pull$/m.test(text)) return (await this.see()).view; // one that has ended in between shows in the chain
+    const what = `look at the jobs of ${disk}`;
+    const seen = blockJobIn(await this.#do(what, command("blockjob --raw", live.uuid, disk)));
+    if (seen.kind === "unreadable") throw this.#refused(what, unreadable, await this.virsh());
+    // one that has ended in between shows in the chain
+    if (seen.kind === "none" || seen.type !== "Block Pull") return (await this.see()).view;
     const id = jobNames.blockpull(diskKey(live.uuid, disk));
-    const { cur, end } = progressIn(text);
-    const job: Job = { id, type: "stream", status: "running", currentProgress: cur, totalProgress: end, ioStatus: "ok" };
+    const job: Job = { id, type: "stream", status: "running", ...progressOf(seen.progress), ioStatus: "ok" };
     return { ...view, jobs: [...view.jobs, job] };
   }
 
-  async definitionAt(disk: string, source: ImageFile | CopyTarget): Promise<string | undefined> {
+  async definitionAt(disk: string, source: ImageFile | CopyTarget): Promise<string> {
     const { live } = await this.see();
-    const [reply] = await (await this.virsh()).ask([command("dumpxml --inactive", live.uuid)]);
-    return reply && "text" in reply ? diskXmlAt(readDomain(reply.text), disk, source) : undefined;
+    const what = `read the persistent definition of ${disk} of ${live.name}`;
+    const text = await this.#do(what, command("dumpxml --inactive", live.uuid));
+    const definition = diskXmlAt(readDomain(text), disk, source);
+    if (definition !== undefined) return definition;
+    throw this.#refused(what, "it has no such disk with a file any more", await this.virsh());
   }
 
   async redefine(disk: string, source: ImageFile | CopyTarget): Promise<void> {
     const { live } = await this.see();
     const text = await this.definitionAt(disk, source);
-    if (text === undefined)
-      throw this.#refused(`redefine ${disk}`, "its persistent definition has no such disk with a file", await this.virsh());
     await this.#withFile(`redefine ${disk}`, text, (file) => command("update-device --config", live.uuid, file));
   }
 
   async letGo(deadline: number): Promise<string> {
     const { live } = await this.see();
-    return letGo(await this.virsh(), live.uuid, { disk: live.disks[0]?.target ?? "", deadline });
+    const [disk] = live.disks;
+    if (!disk) throw this.#refused(`resume ${live.name}`, "it has no disk any more, and jobs are asked for by disk", await this.virsh());
+    return letGo(await this.virsh(), live.uuid, { disk: disk.target, deadline });
   }
 
   async nameOf(uuid: string): Promise<string | undefined> {
@@ -189,6 +206,24 @@ class Managed implements ManagedGuest {
     const [reply] = await virsh.ask([line]);
     if (reply && "text" in reply) return reply.text;
     throw this.#refused(what, `libvirt answers "${reply?.refused}"`, virsh);
+  }
+
+  /** What libvirt says, where saying nothing would let a move go on. @throws UserError with its words where it refuses */
+  #answer(what: string, reply: Reply | undefined, virsh: Virsh): string {
+    if (reply && "text" in reply) return reply.text;
+    throw this.#unknown(what, `libvirt answers "${reply?.refused ?? "nothing"}"`, virsh);
+  }
+
+  /** `None` where there is no job. @throws UserError where the answer does not tell */
+  #typeIn(text: string, read: (text: string) => string | undefined, { what, virsh }: { what: string; virsh: Virsh }): string {
+    const type = read(text);
+    if (type === undefined) throw this.#unknown(what, unreadable, virsh);
+    return type;
+  }
+
+  #unknown(what: string, why: string, { host }: Virsh): UserError {
+    const advice = "Look at libvirtd's log there, then run `pulumi up` again.";
+    return new UserError(`Unable to ask libvirt on ${host.name} for ${what}: ${why}. Nothing was touched. ${advice}`);
   }
 
   #refused(what: string, why: string, { host }: Virsh): UserError {
@@ -215,12 +250,24 @@ async function writeTemporary(host: Host, text: string): Promise<string> {
   throw new UserError(`Unable to write a temporary file on ${host.name}: ${stderr.trim()}. Mend that, then run again.`);
 }
 
-/** A refusal is an empty list: a domain that does not run has no jobs, an old libvirt no checkpoints. */
-function namesIn(reply: Reply | undefined): string[] {
-  return reply && "text" in reply ? reply.text.split("\n").filter((line) => line.trim() !== "") : [];
+/** As {@link domainJobIn} tells it. */
+function blockJobType(text: string): string | undefined {
+  const job = blockJobIn(text);
+  if (job.kind === "unreadable") return undefined;
+  return job.kind === "none" ? "None" : job.type;
 }
 
-function found(reply: Reply | undefined, what: RegExp): string[] {
-  const word = reply && "text" in reply ? what.exec(reply.text)?.[1] : undefined;
-  return word === undefined ? [] : [word.trim()];
+const unreadable = "its answer is not one that this version knows";
+
+function linesOf(text: string): string[] {
+  return text.split("\n").filter((line) => line.trim() !== "");
+}
+
+/**
+ * A libvirt before 5.6, which has no checkpoints: virsh does not know the command (vshCommandParse() in tools/vsh.c), or the driver not the
+ * question (VIR_ERR_NO_SUPPORT in src/util/virerror.c, 9.0).
+ */
+function knowsNoCheckpoints(reply: Reply | undefined): boolean {
+  const words = reply && "refused" in reply ? reply.refused : "";
+  return words === "unknown command: 'checkpoint-list'" || words.startsWith("this function is not supported by the connection driver");
 }

@@ -7,7 +7,7 @@ import type { Headers } from "../../image/headers.js";
 import type { ImageHeader } from "../../image/qemu-img.js";
 import { type DiskView, type GuestView, type ImageView, shutOff } from "../hypervisor.js";
 import type { DiskXml, DomainXml, FileXml } from "./domain-xml.js";
-import type { Progress } from "./progress.js";
+import { type Progress, progressOf } from "./progress.js";
 
 /** All that was asked about one domain. */
 export interface DomainSaid {
@@ -19,7 +19,7 @@ export interface DomainSaid {
   state: string;
   /** By path of the active image: its own header and those below it, as far as they were read; or why not. */
   headers: ReadonlyMap<string, Headers>;
-  /** By the disk's target: how far its copy is. */
+  /** By the disk's target: how far its copy is, where libvirt tells. */
   progress: ReadonlyMap<string, Progress>;
 }
 
@@ -99,14 +99,12 @@ function definedPath(target: string, persistent: DomainXml | undefined): string 
 function jobOf({ target, mirror }: DiskXml, { live, progress }: DomainSaid): Job[] {
   const kind = mirror && kinds[mirror.job];
   if (!kind) return [];
-  const { cur = 0, end = 0 } = progress.get(target) ?? {};
   return [
     {
       id: kind.id(diskKey(live.uuid, target)),
       type: kind.type,
       status: statusOf(mirror.ready),
-      currentProgress: cur,
-      totalProgress: end,
+      ...progressOf(progress.get(target)),
       ioStatus: "ok",
       target: mirror.path,
     },

@@ -63,6 +63,7 @@ export class Virsh {
 
 const known = new Map<string, Virsh>();
 const places = new WeakMap<Host, Promise<string>>();
+let untold = 0;
 
 /**
  * What makes two ways to a host the same for libvirt: kernel, namespaces and user. Addresses and names are not unique.
@@ -77,10 +78,17 @@ const places = new WeakMap<Host, Promise<string>>();
 const place = `cat /proc/sys/kernel/random/boot_id
 for space in mnt net uts; do readlink "/proc/self/ns/$space"; done
 stat -L -c %d:%i / ; id -u`;
+const placeLines = 6;
+
+/** A host that does not tell all of it may be any: it shares its virsh with no other. */
+function placeIn(stdout: string): string {
+  const told = stdout.split("\n").filter((line) => line !== "");
+  return told.length === placeLines ? stdout : `untold ${++untold}`;
+}
 
 /** The one virsh for this URI of the host at the end of this way. */
 export async function virshAt(host: Host, uri: string): Promise<Virsh> {
-  const asked = places.get(host) ?? host.run(place).then(({ stdout }) => stdout);
+  const asked = places.get(host) ?? host.run(place).then(({ stdout }) => placeIn(stdout));
   places.set(host, asked);
   asked.catch(() => places.delete(host));
   const key = `${await asked}\0${uri}`;

@@ -91,13 +91,14 @@ function chainOf(images: readonly ImageReply[], nodes: readonly NodeReply[]): { 
   return top ? { layers: [top, ...below] } : { why: "there are only filters in the drive" };
 }
 
+/** Where the storage does not tell what a file takes (bdrv_query_image_info() in block/qapi.c, 7.2), it is counted as full. */
 function layerOf(image: ImageReply, path: string): Layer {
   const backingName = image["backing-filename"];
   return {
     path,
     format: formatOf(image),
     virtualBytes: image["virtual-size"],
-    allocatedBytes: image["actual-size"] ?? 0,
+    allocatedBytes: image["actual-size"] ?? image["virtual-size"],
     ...(backingName === undefined ? {} : { backingName }),
   };
 }

@@ -3,7 +3,7 @@
 import { z } from "zod";
 import { changedArguments, checkArguments, isUnknown, settingsIn, surelyDiffer } from "../../core/arguments.js";
 import { directoryOf } from "../../core/disk/paths.js";
-import { messageOf } from "../../core/errors.js";
+import { BugError, messageOf } from "../../core/errors.js";
 import { gone, type Lifecycle, type Properties, type Run, Unfinished } from "../../core/lifecycle.js";
 import { converge, guestIsSilent, HalfWay, release } from "../../flows/move/converge.js";
 import { asDeclared, declaredOutput } from "../../flows/move/declared.js";
@@ -149,7 +149,9 @@ async function baseAsItIs(site: Site, { base }: DomainDiskSettings, { disks: [di
 
 /** `<domain id>/<qdev>`: the same disk has the same id, whatever the user calls it. */
 function idOf({ view, disks }: Seen): string {
-  return `${view.domainId}/${disks[0]?.qdev ?? ""}`;
+  const [disk] = disks;
+  if (!disk) throw new BugError("A DomainDisk was looked at and has no disk.");
+  return `${view.domainId}/${disk.qdev}`;
 }
 
 function outputsOf({ view, disks }: Seen): Properties {

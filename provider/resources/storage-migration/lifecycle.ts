@@ -108,7 +108,7 @@ function tellPlan(olds: Properties, news: Properties, run: Run): void {
     options: moveOptions.safeParse(options).data ?? defaultMoveOptions,
     by: isManaged(domain) ? "libvirt" : "qemu",
   });
-  const ended = stay ? disks.map((disk) => endingLine(disk, moves[disk]?.phase ?? "idle")) : [];
+  const ended = stay ? disks.flatMap((disk) => (moves[disk] ? [endingLine(disk, moves[disk].phase)] : [])) : [];
   for (const told of [...ended, line]) if (told !== undefined) run.say("info", told);
 }
 

@@ -85,7 +85,11 @@ export class LayerShell {
 
   async look(): Promise<LayerSeen> {
     const lines = await this.askForLines("look");
-    const named = (word: string) => lines.find((line) => line.startsWith(`${word} `))?.slice(word.length + 1) ?? "";
+    const named = (word: string) => {
+      const line = lines.find((each) => each.startsWith(`${word} `));
+      if (line === undefined) throw new CommandFailed(`it does not tell of its ${word}`);
+      return line.slice(word.length + 1);
+    };
     const text = lines.filter((line) => line.startsWith("| ")).map((line) => line.slice(2));
     return {
       record: parseRecord(text),
@@ -96,8 +100,10 @@ export class LayerShell {
 
   /** What can still be written beside the layer, by an ordinary user. */
   async freeBytes(): Promise<number> {
-    const [blocks = 0, blockBytes = 0] = (await this.ask("free")).split(" ").map(Number);
-    return blocks * blockBytes;
+    const answer = await this.ask("free");
+    const [, blocks, blockBytes] = /^(\d+) (\d+)$/.exec(answer) ?? [];
+    if (blocks === undefined || blockBytes === undefined) throw new CommandFailed(`its free space cannot be read: ${answer}`);
+    return Number(blocks) * Number(blockBytes);
   }
 
   /** Replaces the sidecar atomically and has it safely on the storage. */

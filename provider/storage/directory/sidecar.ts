@@ -144,10 +144,10 @@ done`;
 export async function layerStates(host: Host, destinations: readonly string[], user: DiskKey): Promise<LayerState[]> {
   if (destinations.length === 0) return [];
   const { stdout } = await host.run(LOOK, destinations);
-  return stdout
-    .split(/^(?=layer )/m)
-    .filter((text) => text !== "")
-    .map((text) => stateOf(text.trimEnd().split("\n"), user));
+  const answers = stdout.split(/^(?=layer )/m).filter((text) => text !== "");
+  if (answers.length !== destinations.length)
+    throw new UserError(`Unable to look at ${destinations.join(", ")} on ${host.name}: its answer is cut off. Run \`pulumi up\` again.`);
+  return answers.map((text) => stateOf(text.trimEnd().split("\n"), user));
 }
 
 function stateOf([first = "", ...lines]: readonly string[], user: DiskKey): LayerState {

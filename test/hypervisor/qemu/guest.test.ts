@@ -129,7 +129,7 @@ describe("a guest", () => {
       async () => (await guest.jobs()).find(({ status }) => status === "ready"),
       () => "never ready",
     );
-    assert.ok(ready.totalProgress > 0 && ready.currentProgress === ready.totalProgress);
+    assert.ok((ready.totalProgress ?? 0) > 0 && ready.currentProgress === ready.totalProgress);
     await run("cmp", [own.at("a.raw"), own.at("b.raw")]);
     await guest.cancel("lm-00000000-mirror");
   });

@@ -88,5 +88,5 @@ export async function settleDefinition({ guest }: Site, disk: SeenDisk, manifest
   const name = active.backingName;
   if (name?.startsWith("/") && !wantedName(manifest)?.startsWith("/"))
     outcome.left(disk.disk, `${active.path} names ${name} by its full path: libvirt writes no relative names`);
-  for (const file of (await managed.burdens(disk.qdev)).staying) outcome.left(disk.disk, file);
+  for (const file of await managed.staying()) outcome.left(disk.disk, file);
 }

@@ -1,5 +1,6 @@
 /** A freeze in whose moment somebody else's snapshot came: our overlay stands on theirs, and its header does not say so. */
 
+import type { JobStatus } from "../../../core/disk/job.js";
 import { jobNames } from "../../../core/disk/names.js";
 import { UserError } from "../../../core/errors.js";
 import type { ImageFile } from "../../../hypervisor/hypervisor.js";
@@ -22,16 +23,17 @@ export async function undoFreeze(to: ManagedSwitch, disk: Written, { layers }: L
   const [top, theirs, ...below] = layers.map(({ path, format }): ImageFile => ({ path, format }));
   if (!top || !theirs) return;
   if (disk.image.definedAt !== undefined) await managed.redefine(disk.qdev, { ...top, below: [theirs, ...below] });
-  if ((await commitStatus(to, disk, theirs)) === "none") await managed.startCommit(disk.qdev, { top: top.path, base: theirs.path }, 0);
+  if ((await commitStatus(to, disk, theirs)) === undefined) await managed.startCommit(disk.qdev, { top: top.path, base: theirs.path }, 0);
   await untilReady(to, disk, theirs);
   const next = { ...committedTo(disk.manifest, "source"), current: disk.manifest.source.active };
   await endManaged(to, [{ disk, image: theirs, next, quarantine: "" }]);
   await clear(site, seen, { ...disk, standing: "former", manifest: next });
 }
 
-async function commitStatus({ site }: ManagedSwitch, { key }: Written, { path }: ImageFile): Promise<string> {
+/** Undefined where the guest's jobs were told and it is none of them. */
+async function commitStatus({ site }: ManagedSwitch, { key }: Written, { path }: ImageFile): Promise<JobStatus | undefined> {
   const { jobs } = await site.guest.look();
-  return jobs.find(({ id, target }) => id === jobNames.commit(key) && target === path)?.status ?? "none";
+  return jobs.find(({ id, target }) => id === jobNames.commit(key) && target === path)?.status;
 }
 
 /** It is short: the overlay is some moments old. */
@@ -41,8 +43,8 @@ async function untilReady(to: ManagedSwitch, disk: Written, theirs: ImageFile): 
   for (;;) {
     const status = await commitStatus(to, disk, theirs);
     if (status === "ready") return;
-    if (status === "none" || performance.now() > deadline) {
-      const what = status === "none" ? "ended by itself" : `was not ready after ${options.stallSeconds} s`;
+    if (status === undefined || performance.now() > deadline) {
+      const what = status === undefined ? "ended by itself" : `was not ready after ${options.stallSeconds} s`;
       throw new UserError(
         `Unable to undo the freeze of ${disk.disk} of ${guest.name} on ${host.name}: its commit down into ${theirs.path} ${what}. ` +
           "The guest runs on, and its persistent definition names the whole chain. Look at libvirtd's log and at the free space, then run again.",

@@ -46,13 +46,13 @@ export async function compareAdopted(site: Site, disk: SeenDisk, manifest: Manif
   }
   try {
     site.run.progress(`${disk.disk} comparing ${top.destination} with its source`);
-    const layers = await withIdentities(site, manifest.layers);
+    const layers = await withIdentities(site, manifest.layers, refuse);
     const verdict = await compareLayer(site, top).catch((cause: unknown) => {
       throw refuse(`${top.destination} already lies there, and cannot be read as ${top.source} is (${messageOf(cause)})`, cause);
     });
     if (verdict !== "same")
       throw refuse(`${top.destination} already lies there with other content than ${top.source} (${verdict.differs})`);
-    if (!isDeepStrictEqual(layers, await withIdentities(site, manifest.layers)))
+    if (!isDeepStrictEqual(layers, await withIdentities(site, manifest.layers, refuse)))
       throw refuse(`${top.destination} already lies there, and somebody writes to it`);
     return layers;
   } finally {
@@ -66,7 +66,8 @@ export function compareLayer({ host, options, run }: Site, { source, destination
   return compareImages(host, { path: source, format }, { path: destination, format }, reading, watch);
 }
 
-async function withIdentities(site: Site, layers: readonly MovedLayer[]): Promise<MovedLayer[]> {
+/** @throws UserError if an adopted layer is not there any more: its identity is what every later step compares it with */
+async function withIdentities(site: Site, layers: readonly MovedLayer[], refuse: (why: string) => Error): Promise<MovedLayer[]> {
   const stats = await statFiles(
     site.host,
     layers.map(({ destination }) => destination),
@@ -74,7 +75,8 @@ async function withIdentities(site: Site, layers: readonly MovedLayer[]): Promis
   );
   return layers.map((layer, index) => {
     const found = stats[index];
-    if (layer.coming === "copy" || !found) return layer;
+    if (layer.coming === "copy") return layer;
+    if (!found) throw refuse(`${layer.destination}, which was to be taken as it is, is not there any more`);
     return { ...layer, adopted: identityOf(found) };
   });
 }

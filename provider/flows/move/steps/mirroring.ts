@@ -89,12 +89,16 @@ function newborn(disk: SeenDisk, manifest: Manifest): string {
 /** Whether a job that an error stopped has room again to go on. @throws UserError that says how much is missing */
 export async function checkRoom(site: Site, disk: SeenDisk, job: Job): Promise<void> {
   const directory = disk.manifest?.destination.directory ?? site.destination;
-  const missing = job.totalProgress - job.currentProgress;
-  const free = directory === undefined ? 0 : await freeBytes(site.host, directory);
-  if (job.ioStatus === "nospace" && free < Math.max(missing, 1)) {
-    const why = `${directory} is full: ${bytesText(missing)} are still to be written, ${bytesText(free)} are free: free at least ${bytesText(Math.max(missing, 1) - free)}`;
-    throw waiting(site, disk, why, "Then run `pulumi up` again: it goes on where it stopped.");
-  }
+  if (job.ioStatus !== "nospace") return;
+  if (directory === undefined) throw new BugError(`The job ${job.id} waits for room in a place that nothing names.`);
+  const { currentProgress: done, totalProgress: total } = job;
+  const missing = done === undefined || total === undefined ? undefined : total - done;
+  const needed = Math.max(missing ?? 1, 1);
+  const free = await freeBytes(site.host, directory);
+  if (free >= needed) return;
+  const written = missing === undefined ? "how much is still to be written is not known" : `${bytesText(missing)} are still to be written`;
+  const why = `${directory} is full: ${written}, ${bytesText(free)} are free: free at least ${bytesText(needed - free)}`;
+  throw waiting(site, disk, why, "Then run `pulumi up` again: it goes on where it stopped.");
 }
 
 /** The job stopped again right after it was let go on. */

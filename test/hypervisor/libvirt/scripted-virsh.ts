@@ -1,0 +1,29 @@
+/** A virsh that answers as it is told, without a host. */
+
+import type { Host } from "../../../provider/host/host.js";
+import { Virsh } from "../../../provider/hypervisor/libvirt/virsh.js";
+import type { Reply } from "../../../provider/hypervisor/libvirt/virsh-session.js";
+
+const nowhere: Host = {
+  name: "db-3",
+  run: () => Promise.reject(new Error("no commands here")),
+  open: () => Promise.reject(new Error("no conversations here")),
+  connectSocket: () => Promise.reject(new Error("no sockets here")),
+};
+
+/** By the words with which a command begins: its answer; a text is one that is not refused. */
+export type Answers = Readonly<Record<string, Reply | string>>;
+
+export class ScriptedVirsh extends Virsh {
+  constructor(private readonly answers: Answers) {
+    super(nowhere, "qemu:///system");
+  }
+
+  override async ask(commands: readonly string[]): Promise<Reply[]> {
+    return commands.map((command) => {
+      const found = Object.entries(this.answers).find(([start]) => command.startsWith(start));
+      if (!found) throw new Error(`Nobody has said what is answered to ${command}.`);
+      return typeof found[1] === "string" ? { text: found[1] } : found[1];
+    });
+  }
+}

@@ -1,0 +1,108 @@
+/** What a host does not tell of manifests, copies and layers is never taken for "there is none". */
+
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { chmod, mkdir, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { isKind } from "../../provider/core/errors.js";
+import { compareAdopted } from "../../provider/flows/move/steps/adopting.js";
+import { checkRoom } from "../../provider/flows/move/steps/mirroring.js";
+import { pace } from "../../provider/flows/shared/progress.js";
+import type { SeenDisk, Site } from "../../provider/flows/shared/site.js";
+import { removeFiles } from "../../provider/host/file-changes.js";
+import { statFiles } from "../../provider/host/files.js";
+import type { Finished, Host } from "../../provider/host/host.js";
+import type { Manifest } from "../../provider/journal/manifest.js";
+import { manifestsIn, readManifestText } from "../../provider/journal/manifest-text.js";
+import { layerStates } from "../../provider/storage/directory/sidecar.js";
+import { LocalHost } from "../hypervisor/qemu/local-host.js";
+import { makeFolder } from "../sandbox/folders.js";
+
+const key = "0a1b2c3d";
+const says = (words: RegExp) => (thrown: unknown) => isKind(thrown, "user") && words.test(thrown.message);
+
+/** Answers the first command so, and all others as this machine does. */
+function answering(first: Partial<Finished>): Host {
+  const local = new LocalHost();
+  let asked = 0;
+  const run: Host["run"] = async (...all) => {
+    if (asked++ === 0) return { exitStatus: 0, stdout: "", stderr: "", ...first };
+    return local.run(...all);
+  };
+  return Object.assign(new LocalHost(), { run });
+}
+
+describe("what is not known on a host", () => {
+  let folder = "";
+  let remove: () => Promise<unknown>;
+  const at = (name: string) => path.join(folder, name);
+  beforeEach(async () => {
+    ({ path: folder, remove } = await makeFolder("livedisk-unknown-"));
+    await chmod(folder, 0o755);
+  });
+  afterEach(() => remove());
+
+  it("a listing that was cut off does not say that there is no manifest", async () => {
+    await writeFile(at(`lm-${key}.manifest.json`), "{}");
+    assert.equal(await readManifestText(answering({ exitStatus: 137 }), key, folder), "{}");
+  });
+
+  it("a directory that may not be read does not say that it has no manifests", async () => {
+    await mkdir(at("closed"), { mode: 0o700 });
+    const listing = manifestsIn(new LocalHost("nobody"), [at("closed")]);
+    await assert.rejects(
+      listing,
+      says(/Unable to list the manifests in .*closed on here: .*Nothing was touched\. Let the account read it/),
+    );
+  });
+
+  it("manifests are found in directories that are there, and none in one that is not", async () => {
+    await writeFile(at(`lm-${key}.manifest.json`), "{}");
+    assert.deepEqual(await manifestsIn(new LocalHost(), [at("absent"), folder, folder]), [at(`lm-${key}.manifest.json`)]);
+    assert.deepEqual(await manifestsIn(new LocalHost(), [at("absent")]), []);
+  });
+
+  it("an answer about layers that was cut off says nothing of those that are missing", async () => {
+    const host = answering({ stdout: "layer none\n" });
+    await assert.rejects(layerStates(host, [at("a"), at("b")], key), says(/Unable to look at .*a, .*b on here: its answer is cut off/));
+  });
+
+  it("a line that stat does not write is no file", async () => {
+    await assert.rejects(statFiles(answering({ stdout: "=\n=1 2 x\n" }), [at("a")], "follow"), says(/Unable to look at .*a on here/));
+  });
+
+  it("a removal that does not say where it stopped names all that was to be removed", async () => {
+    await assert.rejects(removeFiles(answering({ exitStatus: 1 }), [at("a"), at("b")]), says(/Unable to remove .*a, .*b on here/));
+  });
+
+  it("an adopted layer that is not there any more is not taken as it is", async () => {
+    const image = (name: string) => execFileSync("qemu-img", ["create", "-q", "-f", "qcow2", at(name), "1M"]);
+    for (const name of ["top", "copied"]) image(name);
+    const layer = (name: string, destination: string) => ({
+      source: at(name),
+      destination: at(destination),
+      format: "qcow2",
+      coming: "adopt",
+    });
+    const manifest = { layers: [layer("top", "copied"), layer("base", "gone")] } as unknown as Manifest; // nothing else of it is read here
+    const disk = { disk: "vda", key } as unknown as SeenDisk;
+    const guest = { name: "web", closeNodes: async () => [], hold: async () => {} };
+    const site = { host: new LocalHost(), guest, options: {}, run: { progress: () => {} } } as unknown as Site;
+    const comparing = compareAdopted(site, disk, manifest);
+    await assert.rejects(comparing, says(/Unable to move vda of web on here: .*gone.* is not there any more\. Nothing was touched\. Take/));
+  });
+
+  it("a job that waits for room, and does not tell how much is missing, goes on as soon as there is any", async () => {
+    const disk = { disk: "vda", manifest: { destination: { directory: folder }, current: "/a" } } as unknown as SeenDisk;
+    const site = (free: string) => ({ host: answering({ stdout: `${free} 4096` }), guest: { name: "web" } }) as unknown as Site; // the rest is not read here
+    const job = { id: "lm", type: "mirror", status: "paused", ioStatus: "nospace" } as const;
+    await checkRoom(site("1"), disk, job);
+    await assert.rejects(checkRoom(site("0"), disk, job), says(/is full: how much is still to be written is not known, 0 bytes are free/));
+  });
+
+  it("a job whose progress is not told has no percentage", () => {
+    const told = pace("vda mirroring", () => 0);
+    assert.equal(told(undefined, undefined), "vda mirroring, how far is not known");
+    assert.equal(told(1, 4), "vda mirroring 25 %");
+  });
+});
