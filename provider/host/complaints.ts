@@ -14,6 +14,6 @@ export function unable(host: Host, verb: string, path: string, answer: string | 
   const reason = said.trim().split("\n").pop() ?? "";
   const advice = /Permission denied|not permitted/.test(reason)
     ? `Give the account access to it, or set \`privilege: "sudo"\`.`
-    : "Mend that, then run `pulumi up` again.";
+    : "Fix that, then run `pulumi up` again.";
   return new UserError(`Unable to ${verb} ${path} on ${host.name}: ${reason || "no reason was given"}. ${advice}`);
 }

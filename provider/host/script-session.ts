@@ -26,7 +26,7 @@ export interface Account {
 export class ScriptSession {
   private words = "";
   private status: number | undefined;
-  private ended: "no" | "yes" = "no";
+  private isEnded = false;
 
   private constructor(
     readonly account: Account,
@@ -37,7 +37,7 @@ export class ScriptSession {
       this.status = code ?? 128 + (constants.signals[signal as NodeJS.Signals] ?? 0);
     });
     channel.on("close", () => {
-      this.ended = "yes";
+      this.isEnded = true;
     });
     channel.on("error", () => {}); // to write behind the end: "close" says all there is to say
   }
@@ -71,7 +71,7 @@ export class ScriptSession {
   }
 
   get isOver(): boolean {
-    return this.ended === "yes";
+    return this.isEnded;
   }
 
   /** Ends the session at once; the script sees the end of its input, and what it does then is its own. */
@@ -138,12 +138,12 @@ export class ScriptSession {
 /** Lets nothing through up to the line that is the token. */
 function skipTo(token: string) {
   let skipped: Buffer = Buffer.alloc(0);
-  let found: "no" | "yes" = "no";
+  let isFound = false;
   const mark = Buffer.from(`${token}\n`);
   return {
     /** What of this piece comes after the token, or undefined while it has not come. */
     after(piece: Buffer): Buffer | undefined {
-      if (found === "yes") return piece;
+      if (isFound) return piece;
       skipped = Buffer.concat([skipped, piece]);
       // At a line's start, or after a greeting without a line break; our own line, sent back by something that echoes, goes on behind the token.
       const at = skipped.indexOf(mark);
@@ -151,12 +151,12 @@ function skipTo(token: string) {
         if (skipped.length > wordsAtMost) skipped = skipped.subarray(-wordsAtMost / 2);
         return undefined;
       }
-      found = "yes";
+      isFound = true;
       const rest = skipped.subarray(at + mark.length);
       skipped = skipped.subarray(0, at);
       return rest;
     },
-    isPast: () => found === "yes",
+    isPast: () => isFound,
     skipped: () => skipped.toString(),
   };
 }

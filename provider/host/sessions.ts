@@ -3,20 +3,20 @@
  * MaxSessions is of shells, logins and subsystems alone (sshd_config(5)).
  */
 
-import { setTimeout as pause } from "node:timers/promises";
 import type { ClientChannel } from "ssh2";
+import { pause } from "../core/async/pause.js";
 import { UnreachableError, UserError } from "../core/errors.js";
 import { refusal, type SshConnection } from "./ssh-connection.js";
 
 const usuallyAtMost = 4;
 const waitSeconds = 60;
 /** sshd frees a session only when its program has ended, of which it tells us nothing: so after a refusal we ask again. */
-const retryMs = 250;
+const retrySeconds = 0.25;
 
 export class Sessions {
   private taken = 0;
   private atMost = usuallyAtMost;
-  private everOpened: "yes" | "no" = "no";
+  private hasOpened = false;
   /** The one in front asks, the others stand behind it. */
   private line: Promise<void> = Promise.resolve();
 
@@ -47,7 +47,7 @@ export class Sessions {
         const channel = this.taken < this.atMost ? await this.attempt(command) : undefined;
         if (channel) return channel;
         if (Date.now() > deadline) throw this.tooFew();
-        await pause(retryMs);
+        await pause(retrySeconds);
       }
     } finally {
       leave();
@@ -59,13 +59,13 @@ export class Sessions {
     this.taken++;
     try {
       const channel = await this.connection.exec(command);
-      this.everOpened = "yes";
+      this.hasOpened = true;
       channel.once("close", () => this.taken--);
       return channel;
     } catch (cause) {
       this.taken--;
       if (refusal(cause) === undefined) throw cause;
-      if (this.everOpened === "yes") return undefined;
+      if (this.hasOpened) return undefined;
       const advice = "Allow sessions for this account in its sshd_config (MaxSessions above 0).";
       throw new UserError(`Unable to run commands on ${this.connection.name}: its sshd refuses every session. ${advice}`, { cause });
     }

@@ -144,7 +144,7 @@ function noWay(road: SocketRoad, path: string, found: string, cause: unknown): E
     case "missing":
       return refuse("there is no such socket. Check the path, and that the guest runs.");
     case "no-socket":
-      return refuse("it is no socket. Give the path of the guest's QMP socket (-qmp unix:…,server=on,wait=off).");
+      return refuse("it is not a socket. Give the path of the guest's QMP socket (-qmp unix:…,server=on,wait=off).");
     case "nobody":
       return refuse("nobody listens there, the socket is left from a guest that has ended. Start the guest.");
     case "denied":

@@ -80,7 +80,7 @@ async function watch(shell: Conversation, stallSeconds: number, stop: AbortSigna
     const line = await shell.next(stallSeconds);
     const [, exitStatus, words = ""] = /^ended (\d+) ?(.*)$/.exec(line) ?? [];
     if (exitStatus !== undefined) return { exitStatus: Number(exitStatus), words };
-    if (stop?.aborted) throw new UserError(`${unable}: it was stopped. Run \`pulumi up\` again to start it anew.`);
+    if (stop?.aborted) throw new UserError(`${unable}: it was stopped. Run \`pulumi up\` again to start it again from the beginning.`);
     if (line !== last) changedAt = performance.now();
     if (performance.now() - changedAt > stallSeconds * 1000) throw new UserError(`${unable}: nothing was read for ${stallSeconds} s.`);
     last = line;

@@ -1,6 +1,7 @@
 /** The headers of many images in one round trip. */
 
 import { z } from "zod";
+import { parseJson } from "../core/json.js";
 import type { Host } from "../host/host.js";
 import { headerOf, headerReply, type ImageHeader } from "./qemu-img.js";
 
@@ -48,17 +49,9 @@ function headersIn(line: string, { path }: NamedImage): Headers {
       .replace(/^qemu-img: /, "")
       .trim() || "qemu-img did not answer";
   if (!line.startsWith("=")) return { why };
-  const said = z.union([z.array(named), named.transform((one) => [one])]).safeParse(jsonOf(line.slice(1)));
+  const said = z.union([z.array(named), named.transform((one) => [one])]).safeParse(parseJson(line.slice(1)));
   if (!said.success) return { why: `qemu-img said what we cannot read (${z.prettifyError(said.error)})` };
   return said.data.map((one, index) => headerOf(index === 0 ? path : one.filename, one));
 }
 
 const named = headerReply.extend({ filename: z.string() });
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined; // the schema then says what was expected
-  }
-}

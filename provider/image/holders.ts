@@ -1,6 +1,6 @@
 /** Who has image files open: from the host's /proc and its table of locks, all files in one round trip. */
 
-import { setTimeout as pause } from "node:timers/promises";
+import { pause } from "../core/async/pause.js";
 import { UserError } from "../core/errors.js";
 import type { Host } from "../host/host.js";
 import { holdersScript } from "./holders-script.js";
@@ -91,7 +91,7 @@ function named({ pid, program, access }: Holder): string {
 
 /** A QEMU that starts a helper is two processes until the helper's own program runs; a header that is read holds a lock meanwhile. */
 const looksAtMost = 3;
-const betweenLooksMs = 300;
+const betweenLooksSeconds = 0.3;
 
 /**
  * {@link othersIn} for each file. What lasts counts: where somebody is seen, it is looked again.
@@ -101,6 +101,6 @@ export async function othersWith(host: Host, paths: readonly string[]): Promise<
   for (let look = 1; ; look++) {
     const others = (await holdersOf(host, paths)).map(othersIn);
     if (look === looksAtMost || others.every((other) => other === undefined)) return others;
-    await pause(betweenLooksMs);
+    await pause(betweenLooksSeconds);
   }
 }

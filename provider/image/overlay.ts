@@ -2,6 +2,7 @@
 
 import { z } from "zod";
 import { BugError } from "../core/errors.js";
+import { parseJson } from "../core/json.js";
 import type { Host } from "../host/host.js";
 import { expectSuccess } from "./last-words.js";
 
@@ -23,7 +24,7 @@ export async function overlayContent(host: Host, path: string, format = "qcow2")
   const alone = `json:${JSON.stringify({ driver: format, backing: null, file: { driver: "file", filename: path } })}`;
   const finished = await host.run('qemu-img map -U --output=json "$1"', [alone]);
   expectSuccess(host, finished, `Unable to see what ${path} holds`);
-  const extents = map.safeParse(JSON.parse(finished.stdout));
+  const extents = map.safeParse(parseJson(finished.stdout));
   if (!extents.success)
     throw new BugError(`Unable to read what qemu-img maps of ${path} on ${host.name}: ${z.prettifyError(extents.error)}.`);
   return extents.data.some(({ present }) => present) ? "holds-writes" : "empty";

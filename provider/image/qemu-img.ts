@@ -2,6 +2,7 @@
 
 import { z } from "zod";
 import { BugError } from "../core/errors.js";
+import { parseJson } from "../core/json.js";
 import type { Host } from "../host/host.js";
 import { expectSuccess } from "./last-words.js";
 
@@ -65,19 +66,11 @@ export async function imageInfo(host: Host, path: string, format?: string): Prom
     'if [ -n "$2" ]; then set -- "$1" -f "$2"; else set -- "$1"; fi; path=$1; shift; qemu-img info -U --output=json "$@" "$path"';
   const finished = await host.run(script, [path, format ?? ""]);
   expectSuccess(host, finished, `Unable to read the image header of ${path}`);
-  const parsed = headerReply.safeParse(jsonOf(finished.stdout));
+  const parsed = headerReply.safeParse(parseJson(finished.stdout));
   if (!parsed.success) {
     throw new BugError(`Unable to read what qemu-img says of ${path} on ${host.name}: ${z.prettifyError(parsed.error)}.`);
   }
   return headerOf(path, parsed.data);
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined; // the schema then says what was expected
-  }
 }
 
 export function headerOf(path: string, said: HeaderReply): ImageHeader {

@@ -5,9 +5,11 @@
  */
 
 import { z } from "zod";
+import { pause } from "../core/async/pause.js";
 import { fileNames } from "../core/disk/names.js";
 import { baseName, directoryOf, within } from "../core/disk/paths.js";
 import { UserError } from "../core/errors.js";
+import { parseJson } from "../core/json.js";
 import { freeBytes } from "../host/files.js";
 import type { Host } from "../host/host.js";
 import { type Holder, holderIs, holderSchema, newHolder } from "./holder.js";
@@ -172,7 +174,7 @@ export class Locks {
     }
     const end = stdout.indexOf("\n");
     const text = stdout.slice(end + 1).trim();
-    const lock = lockSchema.safeParse(jsonOf(text));
+    const lock = lockSchema.safeParse(parseJson(text));
     if (!lock.success)
       throw new UserError(
         `Unable to read the lock ${path} on ${this.host.name}: it is not as we write it. If no run is under way, remove it.`,
@@ -197,7 +199,7 @@ export class Locks {
 
   private refused(path: string, { name, pid, run }: Holder): UserError {
     return new UserError(
-      `Unable to move a disk on ${this.host.name}: another run is at it (${run}, process ${pid} on ${name}; its lock is ${path}). ` +
+      `Unable to move a disk on ${this.host.name}: another run holds the lock (${run}, process ${pid} on ${name}; its lock is ${path}). ` +
         "Nothing was touched. Let it end, then run `pulumi up` again.",
     );
   }
@@ -237,26 +239,4 @@ export class Locks {
 /** `Read-only file system`: a program's reason, without its name and the name it would have given the file. */
 function lastWords(stderr: string): string {
   return (stderr.trim().split("\n").pop() ?? "").replace(/^.*mktemp: .*': /, "");
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-/** Resolves after the time, or at once when the run is asked to stop. */
-export function pause(seconds: number, stop: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (stop.aborted) return resolve();
-    const done = () => {
-      clearTimeout(timer);
-      stop.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, 1000 * seconds);
-    stop.addEventListener("abort", done);
-  });
 }

@@ -3,6 +3,7 @@
 import { z } from "zod";
 import { type DiskKey, fileNames } from "../core/disk/names.js";
 import { within } from "../core/disk/paths.js";
+import { parseJson } from "../core/json.js";
 import type { Host } from "../host/host.js";
 import { readManifestText } from "./manifest-text.js";
 
@@ -30,12 +31,8 @@ export async function readSnapshotMark(host: Host, key: DiskKey, directories: re
 }
 
 function markOf(text: string): SnapshotMark | undefined {
-  try {
-    const { file, mirror } = mark.parse(JSON.parse(text));
-    return { file: file.path, mirror: mirror.path };
-  } catch {
-    return undefined;
-  }
+  const known = mark.safeParse(parseJson(text)).data;
+  return known && { file: known.file.path, mirror: known.mirror.path };
 }
 
 /** For refusals: what lasts, and how it ends. */

@@ -1,6 +1,7 @@
 /** Reads from the stack's config, or from the explicit `Provider`, what no resource argument says: how to sign in, and how many moves at once. */
 
 import { UserError } from "../core/errors.js";
+import { parseJson } from "../core/json.js";
 import type { Credentials } from "../host/host.js";
 
 /** The config as the dynamic provider's `configure` is given it. */
@@ -42,12 +43,8 @@ function notHosts(what: string): UserError {
 }
 
 function parsedList(text: string): unknown[] | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return Array.isArray(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
+  const value = parseJson(text);
+  return Array.isArray(value) ? value : undefined;
 }
 
 /** `livedisk:movesPerHost`, where it is set. @throws UserError if that is no whole number from 1 on */

@@ -3,8 +3,8 @@
  * Each provider process has a queue of its own for a host: the stack's, and one for each explicit Provider.
  */
 
+import { pause } from "../core/async/pause.js";
 import type { Run } from "../core/lifecycle.js";
-import { pause } from "../journal/lock.js";
 
 /** Where `livedisk:movesPerHost` is not set: one copies while another one switches. */
 export const defaultMovesPerHost = 2;

@@ -6,8 +6,8 @@ describeStruck([
   {
     ...{ title: "is full (ext4)", kind: "ext4", during: "copying" },
     strike: (storage) => storage.fill(1),
-    says: /No space left on device\. \d+ MiB are still to be copied and \d+ MiB are free: free at least \d+ MiB\. What is copied stays/,
-    saysAgain: /free at least \d+ MiB/,
+    says: /No space left on device\. [\d.]+ \w+ are still to be copied and [\d.]+ \w+ are free: free at least [\d.]+ \w+\. What is copied stays/,
+    saysAgain: /free at least [\d.]+ \w+/,
     mend: (storage) => storage.free(),
   },
   {

@@ -18,7 +18,7 @@ describe("the declared base of a disk", function () {
   it("is refused if it is no layer of the chain, in a sentence that lists the layers", async () => {
     assert.match(
       await refusal(domainDisk, args("path1/nothing.qcow2")),
-      /is no layer of its chain \(.*top\.qcow2 ← .*middle\.qcow2 ← .*base\.qcow2\)/,
+      /is not a layer of its chain \(.*top\.qcow2 ← .*middle\.qcow2 ← .*base\.qcow2\)/,
     );
   });
 

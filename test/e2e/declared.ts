@@ -75,7 +75,7 @@ export function changesOf(changes: readonly Change[]): [string, Change["op"], st
 
 /** What previews and updates said that they would do, without amounts. */
 export function plansIn({ output }: OperationResult): string[] {
-  const plans = [...output.matchAll(/plan: .*/g)].map(([line]) => line.trim().replace(/\d+ MiB/g, "… MiB"));
+  const plans = [...output.matchAll(/plan: .*/g)].map(([line]) => line.trim().replace(/[\d.]+ [KMG]iB/g, "… MiB"));
   return [...new Set(plans)];
 }
 

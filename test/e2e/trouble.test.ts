@@ -116,7 +116,7 @@ describe("a stack of two guests", function () {
     assert.match(busy.output, /no greeting came within 2 s.*another one may hold it/);
     assert.match(
       locked.output,
-      /another run is at it \([0-9a-f]{16}, process \d+ on .*its lock is .*\.lock\)\. Nothing was touched\. Let it end/,
+      /another run holds the lock \([0-9a-f]{16}, process \d+ on .*its lock is .*\.lock\)\. Nothing was touched\. Let it end/,
     );
     assert.equal(await storageOf(web), "path2");
     await stack("first").must("destroy", []);

@@ -66,7 +66,7 @@ async function cutAndFinish(pipeline: Pipeline, from: string, to: string, where:
   const left = async () => ((await stage.sandbox.sshd.connections()) === 0 ? true : undefined);
   await until(60, left, () => "What the ended runner has started does not leave the host.");
   const { output: finished } = await pipeline.must("up", to);
-  assert.doesNotMatch(finished, /another run is at it/);
+  assert.doesNotMatch(finished, /another run holds the lock/);
 }
 
 /** A repository, and a runner that makes a new checkout of it for every job. */

@@ -99,7 +99,7 @@ for (const road of roads) {
       assert.match((await failure("user", there.connectSocket(stale))).message, /nobody listens there/);
       const missing = await failure("user", there.connectSocket(join(folder, "none.sock")));
       assert.match(missing.message, /^Unable to connect to \S+none\.sock on \S+: there is no such socket\./);
-      assert.match((await failure("user", there.connectSocket(folder))).message, /it is no socket/);
+      assert.match((await failure("user", there.connectSocket(folder))).message, /it is not a socket/);
     });
   });
 }

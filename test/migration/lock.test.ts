@@ -48,7 +48,7 @@ describe("the lock of a disk", function () {
     const all = Array.from({ length: 8 }, () => new Locks(host));
     const ends = await Promise.allSettled(all.map((locks) => take(locks)));
     assert.equal(ends.filter(({ status }) => status === "fulfilled").length, 1);
-    for (const end of ends) if (end.status === "rejected") assert(refusedFor(/another run is at it .*Nothing was touched\./)(end.reason));
+    for (const end of ends) if (end.status === "rejected") assert(refusedFor(/another run holds the lock .*Nothing was touched\./)(end.reason));
     await Promise.all(all.map((locks) => locks.release()));
     assert.deepEqual(await readdir(folder), []);
   });
@@ -112,7 +112,7 @@ describe("the lock of a disk", function () {
 
   it("of a live process is refused however long it was silent", async () => {
     await lieThere(newHolder(), 3600);
-    await assert.rejects(take(new Locks(host)), refusedFor(/another run is at it/));
+    await assert.rejects(take(new Locks(host)), refusedFor(/another run holds the lock/));
     assert(existsSync(file()));
   });
 
@@ -151,7 +151,7 @@ describe("the lock of a disk", function () {
     const stop = new AbortController();
     await assert.rejects(
       take(new Locks(host), stop.signal, () => stop.abort()),
-      refusedFor(/another run is at it/),
+      refusedFor(/another run holds the lock/),
     );
   });
 

@@ -47,7 +47,7 @@ describe("a mirrored snapshot whose mirror's storage is full", function () {
     await fill(stage, id, outputs);
     const update = () => mirroredSnapshot.update(id, { ...outputs, states: {} }, inputs, new Recorder());
     const { message } = await refused(update());
-    assert.match(message, /the storage of .*new\.qcow2 has no space left\. The guest runs on; current: .*old\.migrate\. Mend it, then run/);
+    assert.match(message, /the storage of .*new\.qcow2 has no space left\. The guest runs on; current: .*old\.migrate\. Fix it, then run/);
 
     await run("mount", ["-o", "remount,size=400M", path2]);
     const { outputs: again } = await update();

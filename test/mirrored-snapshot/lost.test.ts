@@ -32,7 +32,7 @@ describe("a mirrored snapshot whose QEMU was killed", function () {
     await copyLayers(stage);
     await writeInto(stage.at("path2/new.qcow2"), "700M"); // as what the mirror held and the overlay has lost with its QEMU
     const { message } = await refused(endSnapshot(read.outputs, "pivot"));
-    assert.match(message, /its mirror is lost: QEMU was started anew since.*current: .*old\.migrate.*Run `pulumi up`/);
+    assert.match(message, /its mirror is lost: QEMU was started again since.*current: .*old\.migrate.*Run `pulumi up`/);
 
     const { outputs: again } = await mirroredSnapshot.update(id, read.outputs, read.inputs, new Recorder());
     assert.equal(statesOf(again).vda?.state, "ready");

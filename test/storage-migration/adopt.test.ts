@@ -65,7 +65,7 @@ describe("a lower layer that lies at the destination with the same content", fun
     const ino = await adopted();
     await assert.rejects(
       stage().moves(),
-      /base\.qcow2 already lies there with other content.*The guest runs on the source as before\. Take /,
+      /base\.qcow2 already exists with other content.*The guest runs on the source as before\. Take /,
     );
     await storageMigration.delete(id, outputs, new Recorder());
     assert.deepEqual(await readdir(path2()), ["base.qcow2"]);
@@ -76,7 +76,7 @@ describe("a lower layer that lies at the destination with the same content", fun
   it("whose chain leads back to itself is refused before QEMU opens it: the guest would stand still", async () => {
     await cp(stage().at("path1", "middle.qcow2"), path2("base.qcow2")); // its backing name is base.qcow2
     const message = await stage().refuses({});
-    assert.match(message, /base\.qcow2 already lies there, and QEMU cannot open it \(.*infinite loop\)\. Nothing was touched/);
+    assert.match(message, /base\.qcow2 already exists, and QEMU cannot open it \(.*infinite loop\)\. Nothing was touched/);
     await unlink(path2("base.qcow2"));
   });
 

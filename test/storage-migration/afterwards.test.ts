@@ -52,7 +52,7 @@ describe("two disks behind one link", function () {
   it("are refused where a kept image has their name", async () => {
     const back = { disks: ["vda", "vdb"], link: link(), destination: stage().at("path1") };
     const message = await refusal(storageMigration, { ...stage().arguments, ...back });
-    assert.match(message, /path1\/old\.qcow2 already lies there and is not ours/);
+    assert.match(message, /path1\/old\.qcow2 already exists and is not ours/);
   });
 
   it("leave no former image, if asked", async () => {

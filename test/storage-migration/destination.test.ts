@@ -18,7 +18,7 @@ describe("a destination that will not do", function () {
 
   it("is refused if it is a file", async () => {
     const message = await stage().refuses({ destination: stage().at("vmlinux") });
-    assert.match(message, /vmlinux is no directory\. Nothing was touched\. Name a directory/);
+    assert.match(message, /vmlinux is not a directory\. Nothing was touched\. Name a directory/);
   });
 
   it("is refused if it is a link that leads nowhere", async () => {
@@ -46,7 +46,7 @@ describe("a destination that will not do", function () {
   it("is refused if it is too small", async () => {
     await using mount = await mounted(stage().at("small"), "size=20M");
     const message = await stage().refuses({ destination: mount.path }, { also: [mount.path] });
-    assert.match(message, /small has 20\.0 MiB free, [\d.]+ MiB needed\. Nothing was touched\. Free space, then run `pulumi up` again/);
+    assert.match(message, /small has 20 MiB free, [\d.]+ MiB needed\. Nothing was touched\. Free space, then run `pulumi up` again/);
   });
 
   it("is refused if a file has the active image's name there", async () => {
@@ -54,7 +54,7 @@ describe("a destination that will not do", function () {
     const message = await stage().refuses({});
     assert.match(
       message,
-      /path2\/old\.qcow2 already lies there and is not ours\. Nothing was touched\. Take it away or give it another name/,
+      /path2\/old\.qcow2 already exists and is not ours\. Nothing was touched\. Take it away or give it another name/,
     );
     assert.equal(await readFile(path2("old.qcow2"), "utf8"), "somebody's");
     await unlink(path2("old.qcow2"));
@@ -62,7 +62,7 @@ describe("a destination that will not do", function () {
 
   it("is refused if even a dangling link has the active image's name there", async () => {
     await symlink("nowhere", path2("old.qcow2"));
-    assert.match(await stage().refuses({}), /path2\/old\.qcow2 already lies there and is not ours/);
+    assert.match(await stage().refuses({}), /path2\/old\.qcow2 already exists and is not ours/);
     await unlink(path2("old.qcow2"));
   });
 
@@ -75,7 +75,7 @@ describe("a destination that will not do", function () {
     const message = await stage().refuses({});
     assert.match(
       message,
-      /path2\/common\.qcow2 already lies there with other content than .*path1\/common\.qcow2 \(.*\)\. Nothing was touched\. Take .* away/,
+      /path2\/common\.qcow2 already exists with other content than .*path1\/common\.qcow2 \(.*\)\. Nothing was touched\. Take .* away/,
     );
     assert.equal((await readFile(path2("common.qcow2"))).compare(before) === 0, false);
     await unlink(path2("common.qcow2"));
@@ -84,7 +84,7 @@ describe("a destination that will not do", function () {
   it("is refused if a lower layer's name has something there that is no image", async () => {
     await writeFile(path2("common.qcow2"), "somebody's");
     const message = await stage().refuses({});
-    assert.match(message, /path2\/common\.qcow2 already lies there, and QEMU cannot open it \(.*\)\. Nothing was touched/);
+    assert.match(message, /path2\/common\.qcow2 already exists, and QEMU cannot open it \(.*\)\. Nothing was touched/);
     await unlink(path2("common.qcow2"));
   });
 

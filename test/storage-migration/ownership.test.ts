@@ -37,7 +37,7 @@ describe("a move", function () {
 
   it("with a keepBase that is no layer is refused, with the layers named", async () => {
     const message = await stage().refuses({ keepBase: stage().at("path1", "comon.qcow2") });
-    assert.match(message, /keepBase .*comon\.qcow2 is no layer of its chain \(.*old\.qcow2 ← .*common\.qcow2\)\. Nothing was touched/);
+    assert.match(message, /keepBase .*comon\.qcow2 is not a layer of its chain \(.*old\.qcow2 ← .*common\.qcow2\)\. Nothing was touched/);
   });
 
   it("with a keepBase that is the active image is refused", async () => {
@@ -63,7 +63,7 @@ describe("a move", function () {
   });
 });
 
-describe("a move while another run is at it", function () {
+describe("a move while another run holds the lock", function () {
   this.timeout(120_000);
   const stage = onStage();
   const lockName = async () => (await readdir(stage().at("path1"))).find((name) => name.endsWith(".lock"));
@@ -86,7 +86,7 @@ describe("a move while another run is at it", function () {
     const message = await stage().refuses({});
     assert.match(
       message,
-      /another run is at it \(0123456789abcdef, process \d+ on runner-7; its lock is .*\.lock\)\. Nothing was touched\. Let it end/,
+      /another run holds the lock \(0123456789abcdef, process \d+ on runner-7; its lock is .*\.lock\)\. Nothing was touched\. Let it end/,
     );
     assert.match(await readFile(file, "utf8"), /0123456789abcdef/);
     await unlink(file);
@@ -123,7 +123,7 @@ describe("a move while another run is at it", function () {
     const moving = stage().moves({ maxBytesPerSecond: 20_000_000 }, first);
     while (!first.lines.some((line) => line.includes("copying"))) await new Promise((wake) => setTimeout(wake, 20));
     const message = await refusal(storageMigration, stage().arguments);
-    assert.match(message, /another run is at it/);
+    assert.match(message, /another run holds the lock/);
     assert.equal((await moving).vda?.phase, "settled");
     await stage().guest.waitForRecords(5);
   });

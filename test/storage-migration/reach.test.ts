@@ -63,7 +63,7 @@ describe("a move whose guest cannot be reached", function () {
 
   it("says that the path is no socket", async () => {
     const message = await stage().refuses({ domain: { qmp: stage().at("vmlinux") } });
-    assert.match(message, /vmlinux on .*: this is no socket\. Correct `domain.qmp`/);
+    assert.match(message, /vmlinux on .*: this is not a socket\. Correct `domain.qmp`/);
   });
 
   it("says that nobody listens at a socket that a dead guest left", async () => {

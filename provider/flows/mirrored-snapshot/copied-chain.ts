@@ -82,7 +82,7 @@ async function copiedLayers(site: SnapshotSite, disk: RecordedDisk): Promise<Cop
     layers.push({ ...next, source });
     next = await below(site, next);
   }
-  if (next) throw refuse(`the copied chain goes on to ${next.path}, where the source's has ended`, "Copy the chain anew.");
+  if (next) throw refuse(`the copied chain goes on to ${next.path}, where the source's has ended`, "Copy the chain again.");
   return layers;
 }
 
@@ -113,7 +113,7 @@ async function compare(site: SnapshotSite, disk: RecordedDisk, { path, format, s
   const refuse = refused(site, disk);
   site.run.progress(`${disk.disk} comparing ${path} with its source`);
   const watch = { stop: site.run.stop, stallSeconds: site.options.stallSeconds };
-  const again = "Copy it anew, then run again.";
+  const again = "Copy it again, then run again.";
   const unable = (cause: unknown) => {
     throw refuse(`${path} could not be compared with ${source.path} (${wordsOf(cause)})`, again, cause);
   };

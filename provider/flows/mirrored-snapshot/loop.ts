@@ -125,7 +125,7 @@ class Settling {
       throw this.refused(
         disk,
         `the storage of ${disk.wanted.mirror} ${what}`,
-        "Mend it, then run `pulumi up` again: the mirror goes on where it stopped.",
+        "Fix it, then run `pulumi up` again: the mirror goes on where it stopped.",
       );
     }
     this.continued.add(disk.disk);
@@ -151,7 +151,7 @@ class Settling {
     throw this.refused(
       disk,
       `its mirror ended with: ${job.error}`,
-      "Mend what it says, then run `pulumi up` again: the mirror starts anew.",
+      "Fix the reported problem, then run `pulumi up` again: the mirror starts again from the beginning.",
     );
   }
 

@@ -127,7 +127,7 @@ function stepFor(goal: Goal, disk: string, seen: SnapshotPhase): Step {
 function withoutMirror(goal: Goal, disk: string, since: "restart" | "cut"): Step {
   if (goal === "abort") return { step: "drop", disk };
   if (goal === "mirror" || since === "cut") return { step: "start-mirror", disk };
-  const why = "its mirror is lost: QEMU was started anew since, and what the mirror holds is not all that the guest has written";
+  const why = "its mirror is lost: QEMU was started again since, and what the mirror holds is not all that the guest has written";
   const advice = 'Run `pulumi up` with the resource as it is to mirror again, then delete it; or set onDelete to "abort".';
   return { step: "stop", disk, why, advice };
 }

@@ -72,7 +72,7 @@ export async function checkExternal(site: SnapshotSite, disk: SeenDisk, role: "f
     throw refuse(`some QEMU has ${path} open for writing`, "Name a file of its own for each snapshot.");
   const header = await imageInfo(site.host, path);
   const { format, virtualBytes } = disk.image.chain[0];
-  const remake = `Make it anew: qemu-img create -u -f qcow2 -b ${baseName(disk.active.named)} -F ${format} ${path} ${virtualBytes}.`;
+  const remake = `Make it again: qemu-img create -u -f qcow2 -b ${baseName(disk.active.named)} -F ${format} ${path} ${virtualBytes}.`;
   const wrong = wrongHeader(disk, header) ?? (await wrongBacking(site, disk, header, role));
   if (wrong !== undefined) throw refuse(`${path} ${wrong}`, remake);
   if ((await overlayContent(site.host, path)) === "holds-writes")

@@ -1,5 +1,6 @@
 /** What a preview says of a move in one line: what `up` will do, from what the last look has shown. Pure; true also where the move was begun. */
 
+import { bytesText } from "../../core/bytes.js";
 import { baseName, directoryOf, within } from "../../core/disk/paths.js";
 import type { MoveOptions } from "../shared/options.js";
 import type { PhaseName } from "./look/observation.js";
@@ -78,9 +79,9 @@ function movedDisk({ options }: PlannedMove, { disk, seen }: PlannedDisk): strin
   if (!seen) return `${disk}: all its layers`;
   const { chain } = seen;
   const moving = countMoving(chain, options.keepBase);
-  const mebibytes = Math.round(chain.slice(0, moving).reduce((sum, { allocatedBytes }) => sum + allocatedBytes, 0) / (1024 * 1024));
+  const bytes = chain.slice(0, moving).reduce((sum, { allocatedBytes }) => sum + allocatedBytes, 0);
   const stays = moving < chain.length ? ` (${chain[moving]?.path} stays)` : "";
-  return `${disk}: ${layers(moving)}, ${mebibytes} MiB, from ${chain[0]?.path}${stays}`;
+  return `${disk}: ${layers(moving)}, ${bytesText(bytes)}, from ${chain[0]?.path}${stays}`;
 }
 
 function stepsOf({ options, by }: PlannedMove, disks: readonly PlannedDisk[]): string {

@@ -41,6 +41,6 @@ export async function startManagedPull({ run, options }: Site, managed: ManagedG
     if (named === "absolute")
       run.say("info", `${disk}: its image then names ${layer} by its full path: libvirt keeps no relative name here.`);
   } catch (cause) {
-    throw refuse(wordsOf(cause), "Mend what it says, then run `pulumi up` again.", cause);
+    throw refuse(wordsOf(cause), "Fix the reported problem, then run `pulumi up` again.", cause);
   }
 }

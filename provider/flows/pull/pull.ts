@@ -4,6 +4,7 @@
  */
 
 import { posix } from "node:path";
+import { bytesText } from "../../core/bytes.js";
 import { sameFile } from "../../core/disk/chain.js";
 import { type DiskKey, diskKey, jobNames, nodeNames } from "../../core/disk/names.js";
 import { baseName, directoryOf, within } from "../../core/disk/paths.js";
@@ -19,7 +20,7 @@ import { withPlacesLocked } from "../move/locked.js";
 import { namedNodes } from "../move/steps/former-nodes.js";
 import { checkOthers } from "../move/steps/others.js";
 import { checkAlone, checkRead } from "../move/steps/preflight.js";
-import { bytesText, complaint } from "../shared/complaint.js";
+import { complaint } from "../shared/complaint.js";
 import { imageOf } from "../shared/places.js";
 import { pace } from "../shared/progress.js";
 import type { SeenDisk, Site } from "../shared/site.js";
@@ -131,7 +132,7 @@ async function phaseOf(site: Site, { view, key, chain }: Omit<Looked, "seen">, b
   const index = layers.findIndex((layer) => wanted !== undefined && layer !== undefined && sameFile(wanted, layer));
   if (index === 1) return { phase: "settled" };
   if (index > 1) return { phase: "deeper", between: chain.slice(1, index) };
-  const why = index === 0 ? `base ${base} is its active image` : `base ${base} is no layer of its chain (${chain.join(" ← ")})`;
+  const why = index === 0 ? `base ${base} is its active image` : `base ${base} is not a layer of its chain (${chain.join(" ← ")})`;
   return { phase: "contradiction", why };
 }
 
@@ -220,7 +221,7 @@ function stalled(site: Site, disk: string, { seen, chain }: Looked): Error {
   const what = nospace ? "has no space left" : "answers with I/O errors";
   return refusal(site, disk)(
     `${directoryOf(chain[0])} ${what}`,
-    "Mend the storage, then run `pulumi up` again: the pull goes on where it stopped.",
+    "Repair the storage, then run `pulumi up` again: the pull goes on where it stopped.",
   );
 }
 

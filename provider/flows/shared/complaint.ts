@@ -31,11 +31,3 @@ export function wordsOf(cause: unknown): string {
   if (cause instanceof Error && cause.cause instanceof QmpRefusal) return wordsOf(cause.cause);
   return messageOf(cause).replace(/\.$/, "");
 }
-
-/** `1.5 GiB`, for sentences and progress. */
-export function bytesText(bytes: number): string {
-  const units = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB"];
-  const power = bytes < 1024 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(bytes) / 10));
-  const amount = bytes / 1024 ** power;
-  return `${power === 0 || amount >= 100 ? Math.round(amount) : amount.toFixed(1)} ${units[power]}`;
-}

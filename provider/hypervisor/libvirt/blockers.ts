@@ -56,7 +56,7 @@ function unreadable(what: string, answer: string): Blocker {
 /** `<shareable/>`, as the domain runs now. */
 export function sharingIn({ disks }: DomainXml, wanted: readonly string[]): Blocker[] {
   return disks
-    .filter(({ target, shared }) => shared === "yes" && wanted.includes(target))
+    .filter(({ target, shared }) => shared && wanted.includes(target))
     .map(({ target }) => ({
       concerns: "sharing",
       qdev: target,

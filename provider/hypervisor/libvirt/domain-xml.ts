@@ -9,7 +9,7 @@ export interface DomainXml {
   name: string;
   uuid: string;
   /** Whether this is the definition of a domain that runs. */
-  active: "yes" | "no";
+  isActive: boolean;
   disks: readonly DiskXml[];
   /** The firmware's variables: a file that no move takes along. */
   nvram?: string;
@@ -32,9 +32,9 @@ export interface DiskXml {
   source: { kind: "none" } | { kind: "unsupported"; why: string } | ({ kind: "file" } & FileXml);
   /** What is below the active image, top first; undefined where the XML leaves it to the headers, as that of a domain that is shut off. */
   below: readonly FileXml[] | undefined;
-  readOnly: "yes" | "no";
-  shared: "yes" | "no";
-  transient: "yes" | "no";
+  readOnly: boolean;
+  shared: boolean;
+  transient: boolean;
   cache: { direct: boolean; noFlush: boolean };
   detectZeroes: "off" | "on" | "unmap";
   mirror?: { job: string; ready: string; path: string };
@@ -55,7 +55,7 @@ export function readDomain(text: string): DomainXml {
   return {
     name,
     uuid,
-    active: root.attributes.id === undefined ? "no" : "yes",
+    isActive: root.attributes.id !== undefined,
     disks: devices ? all(devices, "disk").map(readDisk) : [],
     ...(nvramPath ? { nvram: nvramPath } : {}),
     ...(owner && { owner }),
@@ -68,8 +68,6 @@ function ownerIn(root: Element): DomainXml["owner"] {
   const found = /^\+?(\d+):\+?(\d+)$/.exec((label && child(label, "label")?.text.trim()) ?? "");
   return found?.[1] && found[2] ? { uid: found[1], gid: found[2] } : undefined;
 }
-
-const yesIf = (element: Element | undefined) => (element ? "yes" : "no");
 
 export function readDisk(element: Element): DiskXml {
   const target = child(element, "target")?.attributes.dev;
@@ -84,9 +82,9 @@ export function readDisk(element: Element): DiskXml {
     ...(serial === undefined ? {} : { serial }),
     source: sourceOf(element, driver.type ?? "raw"),
     below: chainBelow(element),
-    readOnly: yesIf(child(element, "readonly")),
-    shared: yesIf(child(element, "shareable")),
-    transient: yesIf(child(element, "transient")),
+    readOnly: child(element, "readonly") !== undefined,
+    shared: child(element, "shareable") !== undefined,
+    transient: child(element, "transient") !== undefined,
     cache: cacheOf(driver.cache),
     detectZeroes: driver.detect_zeroes === "on" || driver.detect_zeroes === "unmap" ? driver.detect_zeroes : "off",
     ...(mirror && { mirror: mirrorOf(mirror) }),

@@ -75,8 +75,8 @@ class Managed implements ManagedGuest {
     const xml = live.disks.find(({ target }) => target === disk);
     if (!xml) throw this.#unknown(`the definition of ${disk} of ${live.name}`, "it has no such disk any more", virsh);
     const forbids = [
-      ...(xml.shared === "yes" ? ["it is shared with other guests (<shareable/>)"] : []),
-      ...(xml.transient === "yes" ? ["it is transient (<transient/>): what is written to it is thrown away"] : []),
+      ...(xml.shared ? ["it is shared with other guests (<shareable/>)"] : []),
+      ...(xml.transient ? ["it is transient (<transient/>): what is written to it is thrown away"] : []),
     ];
     return {
       snapshots: linesOf(ask("the snapshots", snapshots)),
@@ -152,7 +152,7 @@ class Managed implements ManagedGuest {
 
   async lookForPull(disk: string): Promise<GuestView> {
     const { live, view } = await this.see();
-    if (live.active === "no") return view;
+    if (!live.isActive) return view;
     const what = `look at the jobs of ${disk}`;
     const seen = blockJobIn(await this.#do(what, command("blockjob --raw", live.uuid, disk)));
     if (seen.kind === "unreadable") throw this.#refused(what, unreadable, await this.virsh());
@@ -247,7 +247,7 @@ async function writeTemporary(host: Host, text: string): Promise<string> {
   const script = `file=$(mktemp "\${TMPDIR:-/tmp}/livedisk-XXXXXXXXXX") && cat >"$file" && printf %s "$file"`;
   const { exitStatus, stdout, stderr } = await host.run(script, [], { stdin: text });
   if (exitStatus === 0) return stdout;
-  throw new UserError(`Unable to write a temporary file on ${host.name}: ${stderr.trim()}. Mend that, then run again.`);
+  throw new UserError(`Unable to write a temporary file on ${host.name}: ${stderr.trim()}. Fix that, then run again.`);
 }
 
 /** As {@link domainJobIn} tells it. */

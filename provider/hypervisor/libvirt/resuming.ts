@@ -1,6 +1,6 @@
 /** Resumes a guest that a switch has left suspended, since its script and its watchdog were killed, and ends the record of that. */
 
-import { setTimeout as pause } from "node:timers/promises";
+import { pause } from "../../core/async/pause.js";
 import { UserError } from "../../core/errors.js";
 import { isSuspended, noJob } from "./states.js";
 import { endLine } from "./suspension.js";
@@ -42,7 +42,7 @@ export async function letGo(virsh: Virsh, domain: string, { disk, deadline }: { 
     const [resumed] = isSure && noJob.test(textOf(job) ?? "") ? await virsh.ask([command("resume", domain)]) : [];
     if (resumed && textOf(resumed) !== undefined) continue;
     if (performance.now() > deadline) throw refused(virsh, said, [resumed, waited, state]);
-    await pause(1000);
+    await pause(1);
   }
   const [ended] = await virsh.ask([endLine(domain)]);
   if (textOf(ended) === undefined) throw refused(virsh, said, [ended]);

@@ -27,7 +27,7 @@ export function viewOf(said: DomainSaid): GuestView {
   const { live, state } = said;
   return {
     domainId: live.uuid,
-    status: live.active === "yes" ? state : shutOff,
+    status: live.isActive ? state : shutOff,
     disks: live.disks.map((disk) => diskOf(disk, said)),
     jobs: live.disks.flatMap((disk) => jobOf(disk, said)),
     nodes: [], // libvirt's own, and no business of ours: they change whenever it likes
@@ -60,7 +60,7 @@ function imageOf(disk: DiskXml, active: FileXml, headers: Headers, said: DomainS
   if (strange) return { why: `the format of ${strange.path} is ${strange.format}; only qcow2 and raw can be moved` };
   const definedAt = definedPath(disk.target, said.persistent);
   return {
-    readOnly: disk.readOnly === "yes",
+    readOnly: disk.readOnly,
     rootNode: disk.target,
     activeNode: disk.target,
     chain,

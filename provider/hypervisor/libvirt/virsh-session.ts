@@ -35,7 +35,7 @@ exec virsh -q -c "$1" 2>&1`;
 
 export class VirshSession {
   #last: Promise<unknown> = Promise.resolve();
-  #over: "yes" | "no" = "no";
+  #isOver = false;
 
   private constructor(
     private readonly conversation: Conversation,
@@ -54,7 +54,7 @@ export class VirshSession {
   }
 
   get isOver(): boolean {
-    return this.#over === "yes";
+    return this.#isOver;
   }
 
   /**
@@ -68,7 +68,7 @@ export class VirshSession {
   }
 
   close(): void {
-    this.#over = "yes";
+    this.#isOver = true;
     this.conversation.abandon();
   }
 

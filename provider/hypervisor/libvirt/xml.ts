@@ -38,12 +38,12 @@ export function parseXml(text: string, what: string): Element {
   if (/<!(DOCTYPE|ENTITY)/i.test(text)) throw refuse("it declares a document type");
   // the parser itself reads an unclosed tag, and drops what stands before the first
   const verdict = XMLValidator.validate(text);
-  if (verdict !== true) throw refuse(`it is no XML, or none that libvirt would write (line ${verdict.err.line})`);
+  if (verdict !== true) throw refuse(`it is not XML, or none that libvirt would write (line ${verdict.err.line})`);
   let elements: Element[];
   try {
     elements = elementsIn(parser.parse(text), 0);
   } catch (cause) {
-    throw refuse("it is no XML, or none that libvirt would write", cause);
+    throw refuse("it is not XML, or none that libvirt would write", cause);
   }
   const [root, ...others] = elements;
   if (!root || others.length > 0) throw refuse("it is not one element");

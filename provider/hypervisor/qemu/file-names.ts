@@ -1,6 +1,7 @@
 /** QEMU's names for what a node stands for: a plain path, or a `json:` text of options where a path does not say it all. */
 
 import { z } from "zod";
+import { parseJson } from "../../core/json.js";
 
 /** Options of one node; those of its child are nested, or flat with a dot (`file.filename`). */
 const options = z.record(z.string(), z.unknown());
@@ -15,7 +16,7 @@ export type FileName = { path: string } | { why: string };
  */
 export function readFileName(name: string): FileName {
   if (!name.startsWith("json:")) return { path: name.replace(/^blkdebug:[^:]*:/, "") };
-  const known = options.safeParse(parsed(name.slice("json:".length)));
+  const known = options.safeParse(parseJson(name.slice("json:".length)));
   if (!known.success) return { why: `QEMU names it ${name}` };
   return fileOf(nested(known.data), "format");
 }
@@ -40,12 +41,4 @@ function nested(flat: Options): Options {
     else deep[child] = { ...options.catch({}).parse(deep[child]), [rest.join(".")]: value };
   }
   return deep;
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -1,6 +1,7 @@
 /** The envelopes of the protocol. @see QEMU QMP specification (docs/interop/qmp-spec) */
 
 import { z } from "zod";
+import { parseJson } from "../../core/json.js";
 
 const greeting = z.object({ QMP: z.object({}) });
 const answer = z.object({ id: z.number(), return: z.unknown() });
@@ -14,7 +15,7 @@ export type Message =
   | { says: "something else"; start: string };
 
 export function readMessage(text: string): Message {
-  const value = parsed(text);
+  const value = parseJson(text);
   const answered = answer.safeParse(value);
   if (answered.success) return { says: "answer", id: answered.data.id, reply: answered.data.return };
   const refused = refusal.safeParse(value);
@@ -33,12 +34,4 @@ export function writeCommand(command: string, args: string, id: number): string 
 /** Whether QEMU changes nothing on this command, so that no answer leaves nothing behind. */
 export function isQuestion(command: string): boolean {
   return /^(query-|qom-get$|qmp_capabilities$|x-debug-query-)/.test(command);
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

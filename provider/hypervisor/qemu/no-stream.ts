@@ -50,7 +50,7 @@ export async function whyNoStream(host: Host, socket: string, cause: unknown): P
         cause,
       });
     case "other":
-      return new UserError(`${start} this is no socket. Correct \`domain.qmp\`.`, { cause });
+      return new UserError(`${start} this is not a socket. Correct \`domain.qmp\`.`, { cause });
     case "hidden":
     case "denied":
       return new UserError(`${start} this user may not open it. Sign in as another user, or set \`privilege\` to "sudo".`, { cause });

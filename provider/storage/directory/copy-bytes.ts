@@ -1,5 +1,6 @@
 /** Brings a layer's bytes into the partial: by reflink where that works, else piece by piece. */
 
+import { bytesText } from "../../core/bytes.js";
 import { UserError } from "../../core/errors.js";
 import { type Copying, type PartialRecord, unable } from "./copying.js";
 import { type Extent, GAP_BYTES, mergeExtents, positionAfter, remainingAfter, stepsOf, totalBytes } from "./extents.js";
@@ -90,7 +91,7 @@ interface Asked {
 async function stopped({ host, options }: Copying, ledger: Ledger, { done, total }: { done: number; total: number }): Promise<UserError> {
   await ledger.flush();
   return new UserError(
-    `${unable(host, options)}: it was stopped after ${gib(done)} of ${gib(total)}. Run \`pulumi up\` again to go on from there.`,
+    `${unable(host, options)}: it was stopped after ${bytesText(done)} of ${bytesText(total)}. Run \`pulumi up\` again to go on from there.`,
   );
 }
 
@@ -106,7 +107,10 @@ async function cutShort(
   const freeBytes = await shell.freeBytes();
   const bytesLeft = totalBytes(remainingAfter(extents, ledger.position));
   const short = bytesLeft - freeBytes;
-  const room = short > 0 ? ` ${gib(bytesLeft)} are still to be copied and ${gib(freeBytes)} are free: free at least ${gib(short)}.` : "";
+  const room =
+    short > 0
+      ? ` ${bytesText(bytesLeft)} are still to be copied and ${bytesText(freeBytes)} are free: free at least ${bytesText(short, "up")}.`
+      : "";
   const advice = "What is copied stays; run `pulumi up` again to go on from there";
   return new UserError(`${unable(host, options)}: ${failure.words}.${room} ${advice}.`, { cause: failure });
 }
@@ -114,8 +118,4 @@ async function cutShort(
 function ignoreFailedCommand(thrown: unknown): void {
   // without it the next run only copies a little more again
   if (!(thrown instanceof CommandFailed)) throw thrown;
-}
-
-function gib(bytes: number): string {
-  return bytes >= 2 ** 30 ? `${(bytes / 2 ** 30).toFixed(1)} GiB` : `${Math.ceil(bytes / 2 ** 20)} MiB`;
 }

@@ -1,6 +1,6 @@
 /** Waiting for the lock of a layer that another move is copying. */
 
-import { setTimeout as wait } from "node:timers/promises";
+import { pause } from "../../core/async/pause.js";
 import { UserError } from "../../core/errors.js";
 import type { Host } from "../../host/host.js";
 import { LayerShell, type LayerShellOptions } from "./layer-shell.js";
@@ -87,7 +87,7 @@ export async function lockWhenFree(
       const why = `${holder} has its lock, and the copy has not grown for ${patience.stallSeconds} s`;
       throw new UserError(`${unable}: ${why}. End that process, then run \`pulumi up\` again.`);
     }
-    await wait(pauseSeconds * 1000, undefined, { signal: patience.stop }).catch(() => undefined);
+    await pause(pauseSeconds, patience.stop);
   }
 }
 

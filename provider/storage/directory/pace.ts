@@ -1,6 +1,6 @@
 /** Keeps a copy under a rate that may change at any time. */
 
-import { setTimeout as wait } from "node:timers/promises";
+import { pause } from "../../core/async/pause.js";
 import { type Blocks, LARGEST_STEP_BYTES, type StepSize, UNSPARING_BLOCKS } from "./extents.js";
 
 /** A step is at most so long at the allowed rate, so that the storage does not see bursts and pauses. */
@@ -35,8 +35,7 @@ export class Pace {
       this.at = now;
       if (this.owedBytes === 0 || stop.aborted) return;
       const seconds = Math.min(this.owedBytes / rate, LONGEST_WAIT_SECONDS);
-      // a stop only shortens the wait; the caller looks at the signal itself
-      await wait(seconds * 1000, undefined, { signal: stop }).catch(() => undefined);
+      await pause(seconds, stop);
     }
   }
 }

@@ -9,7 +9,7 @@ describeStruck([
   {
     ...{ title: "is full (tmpfs)", kind: "tmpfs", during: "copying" },
     strike: (storage) => storage.fill(1),
-    says: /No space left on device\. \d+ MiB are still to be copied and \d+ MiB are free: free at least \d+ MiB/,
+    says: /No space left on device\. [\d.]+ \w+ are still to be copied and [\d.]+ \w+ are free: free at least [\d.]+ \w+/,
     mend: (storage) => storage.free(),
   },
   {

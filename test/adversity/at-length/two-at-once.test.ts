@@ -78,7 +78,7 @@ describe("two stacks that want", function () {
 function assertTold(output: string): void {
   assert.match(
     output,
-    /another run is at it|no greeting came within 2 s\. A monitor serves one client, so another one may hold it|already lies there and is not ours|Nothing was touched|Run `pulumi up` again/,
+    /another run holds the lock|no greeting came within 2 s\. A monitor serves one client, so another one may hold it|already exists and is not ours|Nothing was touched|Run `pulumi up` again/,
   );
   assert.doesNotMatch(output, /^\s+at .*\.js:\d+|please report it|\[object/m);
   if (process.env.SHOW_MESSAGES) console.log(`        > ${/Unable to.*/.exec(output)?.[0]}`);

@@ -37,7 +37,7 @@ describe("a disk that somebody else changed through libvirt", function () {
     assert.equal(seen.inputs.storage, stage.at("path2"));
     assert.equal(seen.outputs.drift, `it is at ${stage.at("path2/old.qcow2")}`);
     // its own former image lies there still, and is not ours
-    await assert.rejects(domainDisk.update("id", seen.outputs, wanted(), new Recorder()), /already lies there and is not ours/);
+    await assert.rejects(domainDisk.update("id", seen.outputs, wanted(), new Recorder()), /already exists and is not ours/);
     await program("mv", [stage.at("path1/old.qcow2"), stage.at("path1/former.qcow2")]);
     await domainDisk.update("id", seen.outputs, wanted(), new Recorder());
     const old = stage.at("path1/old.qcow2");

@@ -90,7 +90,7 @@ describe("the way to a monitor", () => {
     await writeFile(bench.at("file"), "");
     await assert.rejects(
       openGuest(started.host, { qmp: bench.at("file") }).look(),
-      (error) => isKind(error, "user") && /this is no socket/.test(error.message),
+      (error) => isKind(error, "user") && /this is not a socket/.test(error.message),
     );
   });
 });

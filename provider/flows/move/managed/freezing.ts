@@ -75,7 +75,7 @@ async function inWords(site: Site, disks: readonly Written[], verb: string, step
       disk: disks.map(({ disk }) => disk).join(", "),
       why: wordsOf(cause),
       left: "The guest runs on, and no write is lost.",
-      advice: "Mend what it says, then run `pulumi up` again, or `pulumi destroy` to undo the move.",
+      advice: "Fix the reported problem, then run `pulumi up` again, or `pulumi destroy` to undo the move.",
       cause,
     });
   }

@@ -37,23 +37,23 @@ export async function compareAdopted(site: Site, disk: SeenDisk, manifest: Manif
   // before QEMU: of a chain that leads back to itself it opens layer after layer, and the guest stands still meanwhile (7.2)
   const [headers] = await readHeaders(site.host, [{ path: top.destination, format: top.format }], "whole chains");
   if (headers && "why" in headers)
-    throw refuse(`${top.destination} already lies there, and QEMU cannot open it (${headers.why.replace(/\.$/, "")})`);
+    throw refuse(`${top.destination} already exists, and QEMU cannot open it (${headers.why.replace(/\.$/, "")})`);
   await site.guest.closeNodes([node]);
   try {
     await site.guest.hold(node, top.destination, top.format);
   } catch (cause) {
-    throw refuse(`${top.destination} already lies there, and QEMU cannot open it (${wordsOf(cause)})`, cause);
+    throw refuse(`${top.destination} already exists, and QEMU cannot open it (${wordsOf(cause)})`, cause);
   }
   try {
     site.run.progress(`${disk.disk} comparing ${top.destination} with its source`);
     const layers = await withIdentities(site, manifest.layers, refuse);
     const verdict = await compareLayer(site, top).catch((cause: unknown) => {
-      throw refuse(`${top.destination} already lies there, and cannot be read as ${top.source} is (${messageOf(cause)})`, cause);
+      throw refuse(`${top.destination} already exists, and cannot be read as ${top.source} is (${messageOf(cause)})`, cause);
     });
     if (verdict !== "same")
-      throw refuse(`${top.destination} already lies there with other content than ${top.source} (${verdict.differs})`);
+      throw refuse(`${top.destination} already exists with other content than ${top.source} (${verdict.differs})`);
     if (!isDeepStrictEqual(layers, await withIdentities(site, manifest.layers, refuse)))
-      throw refuse(`${top.destination} already lies there, and somebody writes to it`);
+      throw refuse(`${top.destination} already exists, and somebody writes to it`);
     return layers;
   } finally {
     await site.guest.closeNodes([node]);

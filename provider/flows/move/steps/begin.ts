@@ -1,12 +1,13 @@
 /** The first steps: everything is asked, then the move is written down beside the source, then beside the destination. */
 
+import { bytesText } from "../../../core/bytes.js";
 import { fileNames, nodeNames } from "../../../core/disk/names.js";
 import { within } from "../../../core/disk/paths.js";
 import { isKind } from "../../../core/errors.js";
 import { createExclusively, freeBytes, removeFile, takeOver } from "../../../host/files.js";
 import type { Manifest } from "../../../journal/manifest.js";
 import { removeRecords, writeDestinationRecord, writeSourceRecord } from "../../../journal/records.js";
-import { bytesText, complaint, wordsOf } from "../../shared/complaint.js";
+import { complaint, wordsOf } from "../../shared/complaint.js";
 import type { Seen, SeenDisk, Site } from "../../shared/site.js";
 import { checkManaged } from "../managed/preflight.js";
 import { compareAdopted } from "./adopting.js";

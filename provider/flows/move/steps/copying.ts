@@ -1,5 +1,6 @@
 /** Bringing a lower layer: copied on the host, shared with others that stand on it, compared if asked. */
 
+import { bytesText } from "../../../core/bytes.js";
 import { identityOf } from "../../../core/disk/chain.js";
 import { messageOf } from "../../../core/errors.js";
 import { statFiles } from "../../../host/files.js";
@@ -7,7 +8,7 @@ import type { Manifest, MovedLayer } from "../../../journal/manifest.js";
 import { writeRecords } from "../../../journal/records.js";
 import { copyLayer, LeftBehind } from "../../../storage/directory/copy.js";
 import { leaveLayer } from "../../../storage/directory/sidecar.js";
-import { bytesText, complaint } from "../../shared/complaint.js";
+import { complaint } from "../../shared/complaint.js";
 import type { Outcome } from "../../shared/outcome.js";
 import { pace } from "../../shared/progress.js";
 import type { SeenDisk, Site } from "../../shared/site.js";
@@ -74,7 +75,7 @@ async function differing(site: Site, { disk, key }: SeenDisk, { source, destinat
   const fate = await leaveLayer(site.host, destination, key);
   const left =
     fate === "removed" ? `${runsOn.slice(0, -1)}, and the copy was removed.` : `${runsOn} The copy stays: another disk's move has it.`;
-  const advice = "Look for a fault of the destination's storage, then run `pulumi up` again: it copies anew.";
+  const advice = "Look for a fault of the destination's storage, then run `pulumi up` again: it makes a new copy.";
   const shared = "Look for a fault of the destination's storage; `pulumi destroy` the moves that share the copy, then begin again.";
   return complaint(site, { verb: "move", disk, why, left, advice: fate === "removed" ? advice : shared });
 }

@@ -129,7 +129,7 @@ async function countMoving(site: Site, disk: SeenDisk, chain: readonly PlacedLay
   const why =
     index === 0
       ? `keepBase ${keepBase} is its active image`
-      : `keepBase ${keepBase} is no layer of its chain (${chain.map(({ place }) => place).join(" ← ")})`;
+      : `keepBase ${keepBase} is not a layer of its chain (${chain.map(({ place }) => place).join(" ← ")})`;
   throw complaint(site, { verb: "move", disk: disk.disk, why, advice: "Name a layer below the active one, or leave keepBase out." });
 }
 

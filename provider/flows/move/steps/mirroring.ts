@@ -1,5 +1,6 @@
 /** The mirror of the active layer: its target, its job, its two endings before the switch. */
 
+import { bytesText } from "../../../core/bytes.js";
 import { isFile } from "../../../core/disk/chain.js";
 import type { Job } from "../../../core/disk/job.js";
 import { fileNames, jobNames, nodeNames } from "../../../core/disk/names.js";
@@ -9,7 +10,7 @@ import { freeBytes, removeFile, renameWithoutReplacing, statFiles } from "../../
 import { createImage } from "../../../image/qemu-img.js";
 import { frozenFormat, type Manifest } from "../../../journal/manifest.js";
 import { writeRecords } from "../../../journal/records.js";
-import { bytesText, complaint } from "../../shared/complaint.js";
+import { complaint } from "../../shared/complaint.js";
 import { pace } from "../../shared/progress.js";
 import type { Seen, SeenDisk, Site } from "../../shared/site.js";
 import { namedNodes } from "./former-nodes.js";
@@ -97,7 +98,7 @@ export async function checkRoom(site: Site, disk: SeenDisk, job: Job): Promise<v
   const free = await freeBytes(site.host, directory);
   if (free >= needed) return;
   const written = missing === undefined ? "how much is still to be written is not known" : `${bytesText(missing)} are still to be written`;
-  const why = `${directory} is full: ${written}, ${bytesText(free)} are free: free at least ${bytesText(needed - free)}`;
+  const why = `${directory} is full: ${written}, ${bytesText(free)} are free: free at least ${bytesText(needed - free, "up")}`;
   throw waiting(site, disk, why, "Then run `pulumi up` again: it goes on where it stopped.");
 }
 
@@ -108,7 +109,7 @@ export function stalledAgain(site: Site, disk: SeenDisk, job: Job): Error {
     site,
     disk,
     `its destination ${disk.manifest?.destination.directory} ${what}`,
-    "Mend the storage, then run `pulumi up` again: it goes on where it stopped.",
+    "Repair the storage, then run `pulumi up` again: it goes on where it stopped.",
   );
 }
 
@@ -132,7 +133,7 @@ export async function dismissJob(site: Site, disk: SeenDisk, job: Job, end: "fai
     disk: disk.disk,
     why,
     left,
-    advice: "Mend what it says, then run `pulumi up` again: only that job starts anew.",
+    advice: "Fix the reported problem, then run `pulumi up` again: only that job starts again.",
   });
 }
 

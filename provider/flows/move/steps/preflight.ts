@@ -141,10 +141,10 @@ export async function checkDestination(site: Site & { destination: string }, dis
   const refuse = (why: string, advice: string) => complaint(site, { verb: "move", disk: disk.disk, why, advice });
   if (!directory || !followed)
     throw refuse(`there is no directory ${site.destination}`, "Create it, writable for the guest's QEMU, or name another.");
-  if (followed.kind !== "directory") throw refuse(`${site.destination} is no directory`, "Name a directory.");
+  if (followed.kind !== "directory") throw refuse(`${site.destination} is not a directory`, "Name a directory.");
   if (there) {
     throw refuse(
-      `${target} already lies there and is not ours`,
+      `${target} already exists and is not ours`,
       "Take it away or give it another name: the moved disk keeps its own file name.",
     );
   }

@@ -1,8 +1,9 @@
 /** Strategy snapshot: the overlay grows at the source while everything else is copied. Before the guest meets a full disk, the move is undone. */
 
+import { bytesText } from "../../../core/bytes.js";
 import { directoryOf } from "../../../core/disk/paths.js";
 import { freeBytes } from "../../../host/files.js";
-import { bytesText, complaint } from "../../shared/complaint.js";
+import { complaint } from "../../shared/complaint.js";
 import type { Seen, Site } from "../../shared/site.js";
 
 /** Less room than this at the source, and the move is undone: folding back needs room too. */
