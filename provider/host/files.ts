@@ -1,7 +1,6 @@
 /** Files on a host, looked at. Each function is one round trip. Paths are absolute. Changing them: file-changes.ts. */
 
 import type { FileIdentity } from "../core/disk/chain.js";
-import { UnreachableError } from "../core/errors.js";
 import { saysMissing, unable } from "./complaints.js";
 import type { Host } from "./host.js";
 
@@ -180,34 +179,4 @@ export async function realPath(host: Host, path: string): Promise<string> {
   const answer = await host.run(`readlink -e -v -n -- "$1"`, [path]);
   if (answer.exitStatus !== 0) throw unable(host, "resolve", path, answer.stderr);
   return answer.stdout;
-}
-
-export interface MachineIdentity {
-  /** /etc/machine-id; where that is empty or absent, the host's name. */
-  machine: string;
-  /** Another one after each boot. */
-  boot: string;
-}
-
-/**
- * Which machine a host is, by whatever address it was reached.
- * @throws UnreachableError if the host answers nothing sensible
- *
- * @host cat, uname
- * @for reading
- * @does reads /etc/machine-id, the host's name and the boot id of its kernel
- * @changes nothing
- * @as the account
- * @why one machine may be reached by several names; today only tests call it
- */
-export async function machineIdentity(host: Host): Promise<MachineIdentity> {
-  const script = `cat /etc/machine-id 2>/dev/null || :; echo; uname -n; cat /proc/sys/kernel/random/boot_id`;
-  const { stdout, stderr } = await host.run(script);
-  const words = stdout.split("\n").filter((line) => line !== "");
-  const boot = words.pop();
-  const [machine] = words;
-  if (machine === undefined || boot === undefined) {
-    throw new UnreachableError(`Unable to identify the machine ${host.name}: it answered "${stdout}${stderr}". Run \`pulumi up\` again.`);
-  }
-  return { machine, boot };
 }

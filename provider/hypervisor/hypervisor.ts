@@ -5,9 +5,6 @@ import type { Job } from "../core/disk/job.js";
 import { UserError } from "../core/errors.js";
 import type { CollapseOptions, MirrorOptions, TargetOptions } from "./block-steps.js";
 
-/** Where a guest is to be found on its host. */
-export type GuestAddress = { qmp: string } | { libvirt: string; uri: string };
-
 /** The host itself says that nobody runs behind this address: the guest is stopped, or never was. */
 export class GuestNotRunning extends UserError {}
 

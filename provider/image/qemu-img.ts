@@ -171,7 +171,7 @@ export async function createImage(host: Host, image: NewImage): Promise<void> {
 }
 
 /** A comma ends an option in QEMU's option syntax; doubled it is a comma. */
-export function optionText(options: Readonly<Record<string, string>>): string {
+function optionText(options: Readonly<Record<string, string>>): string {
   return Object.entries(options)
     .map(([name, value]) => `${name}=${value.replaceAll(",", ",,")}`)
     .join(",");
@@ -180,22 +180,6 @@ export function optionText(options: Readonly<Record<string, string>>): string {
 /** QEMU reads `a:b.qcow2` as protocol `a` (block.c:path_has_protocol), so such a name is written `./a:b.qcow2`; all others stay as they are. */
 export function backingNameInHeader(name: string): string {
   return /^[^/:]*:/.test(name) ? `./${name}` : name;
-}
-
-/**
- * Writes another backing name into a header, whatever it names; the content is not touched. @see qemu-img(1), rebase -u
- *
- * @host qemu-img, sync
- * @for images
- * @does `rebase -u`: writes another backing name into a header; syncs it
- * @changes the header of an image that the move made
- * @as the account
- * @why a copied chain stands on itself, not on the source; today only tests call it
- */
-export async function renameBacking(host: Host, path: string, name: string, format: string): Promise<void> {
-  const script = 'qemu-img rebase -u -f qcow2 -F "$3" -b "$2" "$1" && sync "$1"';
-  const finished = await host.run(script, [path, backingNameInHeader(name), format], { timeoutSeconds: SYNC_SECONDS });
-  expectSuccess(host, finished, `Unable to write the backing name ${name} into ${path}`);
 }
 
 /**

@@ -17,7 +17,7 @@ import { type Holder, holderIs, holderSchema, newHolder } from "./holder.js";
 /** A heartbeat is a new time on the file. */
 const heartbeatSeconds = 10;
 /** So long without one, and the holder counts as gone. */
-export const silenceSeconds = 60;
+const silenceSeconds = 60;
 
 /** With so little left a file cannot be counted on to be written. */
 const fullBytes = 64 * 1024;

@@ -5,7 +5,6 @@ import { join } from "node:path";
 import { isKind } from "../../provider/core/errors.js";
 import { copyLayer } from "../../provider/storage/directory/copy.js";
 import { keepLayer, layerStates, leaveLayer } from "../../provider/storage/directory/sidecar.js";
-import { bytesToCopy } from "../../provider/storage/directory/space.js";
 import { assertSameBytes, copyOptions, identityOf, MIB, namesIn, scratch, sparseFile, undoAll, undoLater } from "./files.js";
 import { host, hostArgsText, overSsh } from "./ssh-host.js";
 
@@ -289,21 +288,5 @@ describe("the rate of a copy", () => {
     assert.equal(marks.at(-1)?.done, 24 * MIB);
     const after = marks.slice(marks.indexOf(last) + 1);
     assert(after.length < 6, `${after.length} steps for the rest: the limit was not lifted`);
-  });
-});
-
-describe("the room that a copy takes", () => {
-  overSsh();
-  afterEach(undoAll);
-
-  it("is the data of the file, not its size", async function () {
-    const { source } = await scratch(this);
-    const path = join(source, "spa rse");
-    await sparseFile(path, 500 * MIB, [
-      { at: 100 * MIB, bytes: 3 * MIB },
-      { at: 400 * MIB, bytes: 4096 },
-    ]);
-    assert.equal(await bytesToCopy(host, path), 4 * MIB);
-    await assert.rejects(bytesToCopy(host, `${path}.missing`), refusedFor(/No such file/));
   });
 });

@@ -48,7 +48,8 @@ describe("the lock of a disk", function () {
     const all = Array.from({ length: 8 }, () => new Locks(host));
     const ends = await Promise.allSettled(all.map((locks) => take(locks)));
     assert.equal(ends.filter(({ status }) => status === "fulfilled").length, 1);
-    for (const end of ends) if (end.status === "rejected") assert(refusedFor(/another run holds the lock .*Nothing was touched\./)(end.reason));
+    for (const end of ends)
+      if (end.status === "rejected") assert(refusedFor(/another run holds the lock .*Nothing was touched\./)(end.reason));
     await Promise.all(all.map((locks) => locks.release()));
     assert.deepEqual(await readdir(folder), []);
   });

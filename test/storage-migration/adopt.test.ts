@@ -63,10 +63,7 @@ describe("a lower layer that lies at the destination with the same content", fun
     const { id, outputs } = await stoppedInCopy();
     await run("qemu-img", ["create", "-q", "-f", "qcow2", path2("base.qcow2"), "1M"]);
     const ino = await adopted();
-    await assert.rejects(
-      stage().moves(),
-      /base\.qcow2 already exists with other content.*The guest runs on the source as before\. Take /,
-    );
+    await assert.rejects(stage().moves(), /base\.qcow2 already exists with other content.*The guest runs on the source as before\. Take /);
     await storageMigration.delete(id, outputs, new Recorder());
     assert.deepEqual(await readdir(path2()), ["base.qcow2"]);
     assert.equal(await adopted(), ino);

@@ -52,10 +52,7 @@ describe("a destination that will not do", function () {
   it("is refused if a file has the active image's name there", async () => {
     await writeFile(path2("old.qcow2"), "somebody's");
     const message = await stage().refuses({});
-    assert.match(
-      message,
-      /path2\/old\.qcow2 already exists and is not ours\. Nothing was touched\. Take it away or give it another name/,
-    );
+    assert.match(message, /path2\/old\.qcow2 already exists and is not ours\. Nothing was touched\. Take it away or give it another name/);
     assert.equal(await readFile(path2("old.qcow2"), "utf8"), "somebody's");
     await unlink(path2("old.qcow2"));
   });

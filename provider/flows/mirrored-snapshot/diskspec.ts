@@ -37,12 +37,6 @@ export function parseDiskspec(text: string): Diskspec {
   throw refused(text, `snapshot is external, internal or no, and not "${snapshot}"`);
 }
 
-/** The text that {@link parseDiskspec} reads. */
-export function formatDiskspec(spec: Diskspec): string {
-  const parts = keys.flatMap((key) => (spec[key] === undefined ? [] : [`${key}=${spec[key]}`]));
-  return [spec.disk, ...parts].map((part) => part.replaceAll(",", ",,")).join(",");
-}
-
 /** The parts between single commas; read from the left, as virsh does: of three commas the first two are a literal one. */
 function partsOf(text: string): string[] {
   const parts = text.split(/(,,|,)/).reduce<[string, ...string[]]>(

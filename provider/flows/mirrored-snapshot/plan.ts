@@ -1,6 +1,6 @@
 /** The step chooser: what was observed and how the snapshot is to go on → the one next step. Pure; no clock, no I/O. */
 
-import { impossible } from "../../core/errors.js";
+import { BugError, impossible } from "../../core/errors.js";
 import type { SeenPhase, SnapshotPhase } from "./observation.js";
 
 /** `mirror`: it shall last. `pivot` and `abort`: it shall end on the mirror, or on the overlay. */
@@ -52,9 +52,12 @@ export function nextStep(goal: Goal, disks: readonly SeenPhase[]): Step {
   const urgent = endOfHalfRecordedPivot(disks) ?? tornApart(goal, disks);
   if (urgent !== undefined) return urgent;
   const steps = disks.map(({ disk, seen }) => stepFor(goal, disk, seen));
-  const first = order.find((name) => steps.some(({ step }) => step === name)) ?? "done";
+  const first = order.find((name) => steps.some(({ step }) => step === name));
   const chosen = steps.filter(({ step }) => step === first);
-  return chosen.reduce<Step | undefined>(together, undefined) ?? { step: "done" };
+  const step = chosen.reduce<Step | undefined>(together, undefined);
+  if (step !== undefined) return step;
+  if (steps.length === 0) return { step: "done" };
+  throw new BugError(`Steps without a place in the order: ${steps.map(({ step: name }) => name).join(", ")}.`);
 }
 
 /**

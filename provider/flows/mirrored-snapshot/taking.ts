@@ -42,7 +42,9 @@ async function freeze(site: SnapshotSite, disks: readonly RecordedDisk[]): Promi
   } catch (cause) {
     if (!isKind(cause, "user")) throw cause;
     const names = disks.map(({ disk }) => disk).join(", ");
-    throw refusal(site, "take a mirrored snapshot of", names)(wordsOf(cause), "Fix the reported problem, then run `pulumi up` again.", { cause });
+    throw refusal(site, "take a mirrored snapshot of", names)(wordsOf(cause), "Fix the reported problem, then run `pulumi up` again.", {
+      cause,
+    });
   }
 }
 

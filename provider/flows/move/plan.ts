@@ -1,6 +1,6 @@
 /** The step chooser: what was observed and what is wanted → the one next step. Pure; no clock, no I/O. */
 
-import { impossible } from "../../core/errors.js";
+import { BugError, impossible } from "../../core/errors.js";
 import type { MovedLayer } from "../../journal/manifest.js";
 import type { SeenPhase } from "./look/observation.js";
 
@@ -81,10 +81,12 @@ export function nextSteps(goal: Goal, disks: readonly SeenPhase[]): [Step, ...St
   const halfRecorded = endOfHalfRecordedSwitch(disks);
   if (halfRecorded !== undefined) return [halfRecorded];
   const steps = disks.map((disk) => stepFor(disk.heading === "elsewhere" ? "withdraw" : goal, disk));
-  const first = order.find((name) => steps.some(({ step }) => step === name)) ?? "done";
+  const first = order.find((name) => steps.some(({ step }) => step === name));
   const chosen = steps.filter(({ step }) => step === first);
-  const step = chosen.reduce<Step | undefined>(together, undefined) ?? { step: "done" };
-  return [step, ...(rows.includes(first) ? chosen.slice(1) : [])];
+  const step = chosen.reduce<Step | undefined>(together, undefined);
+  if (first !== undefined && step !== undefined) return [step, ...(rows.includes(first) ? chosen.slice(1) : [])];
+  if (steps.length === 0) return [{ step: "done" }];
+  throw new BugError(`Steps without a place in the order: ${steps.map(({ step: name }) => name).join(", ")}.`);
 }
 
 /**

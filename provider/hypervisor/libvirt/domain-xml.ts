@@ -69,7 +69,7 @@ function ownerIn(root: Element): DomainXml["owner"] {
   return found?.[1] && found[2] ? { uid: found[1], gid: found[2] } : undefined;
 }
 
-export function readDisk(element: Element): DiskXml {
+function readDisk(element: Element): DiskXml {
   const target = child(element, "target")?.attributes.dev;
   if (target === undefined) throw new BugError("libvirt's XML of a disk names no target, which it demands of each (VIR_ERR_NO_TARGET).");
   const driver = child(element, "driver")?.attributes ?? {};

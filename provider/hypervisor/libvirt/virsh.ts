@@ -10,17 +10,11 @@ export class Virsh {
   #session: Promise<VirshSession> | undefined;
   #users = 0;
   #idle: NodeJS.Timeout | undefined;
-  #roundTrips = 0;
 
   constructor(
     readonly host: Host,
     readonly uri: string,
   ) {}
-
-  /** How often it was written to and answered: commands sent in one write are one. */
-  get roundTrips(): number {
-    return this.#roundTrips;
-  }
 
   /** Sends all commands in one write. @throws UnreachableError if virsh or libvirtd does not answer */
   async ask(commands: readonly string[]): Promise<Reply[]> {
@@ -28,7 +22,6 @@ export class Virsh {
     this.#users++;
     try {
       const session = await this.#open();
-      this.#roundTrips++;
       return await session.ask(commands);
     } finally {
       this.#users--;

@@ -69,7 +69,8 @@ export function copyVanished(site: Site, disk: SeenDisk): Error {
     disk: disk.disk,
     why: `the copy onto ${destination?.target} ended by itself, and libvirt does not say why; most often the destination is full`,
     left: `The guest runs on ${source?.active}, which is current; the copied layers are kept.`,
-    advice: "Look at the free space there and at libvirtd's log, then run `pulumi up` again: only the mirror starts again from the beginning.",
+    advice:
+      "Look at the free space there and at libvirtd's log, then run `pulumi up` again: only the mirror starts again from the beginning.",
   });
 }
 

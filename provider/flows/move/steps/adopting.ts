@@ -50,8 +50,7 @@ export async function compareAdopted(site: Site, disk: SeenDisk, manifest: Manif
     const verdict = await compareLayer(site, top).catch((cause: unknown) => {
       throw refuse(`${top.destination} already exists, and cannot be read as ${top.source} is (${messageOf(cause)})`, cause);
     });
-    if (verdict !== "same")
-      throw refuse(`${top.destination} already exists with other content than ${top.source} (${verdict.differs})`);
+    if (verdict !== "same") throw refuse(`${top.destination} already exists with other content than ${top.source} (${verdict.differs})`);
     if (!isDeepStrictEqual(layers, await withIdentities(site, manifest.layers, refuse)))
       throw refuse(`${top.destination} already exists, and somebody writes to it`);
     return layers;

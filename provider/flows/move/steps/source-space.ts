@@ -7,7 +7,7 @@ import { complaint } from "../../shared/complaint.js";
 import type { Seen, Site } from "../../shared/site.js";
 
 /** Less room than this at the source, and the move is undone: folding back needs room too. */
-export const floorBytes = 128 * 1024 * 1024;
+const floorBytes = 128 * 1024 * 1024;
 
 /** How often it is looked at while a copy goes on. */
 const pollSeconds = 2;
