@@ -1,175 +1,19 @@
 /** What we ask of a hypervisor about one guest. qemu/ answers over QMP, libvirt/ over virsh. */
 
-import type { BackingChain } from "../core/disk/chain.js";
 import type { Job } from "../core/disk/job.js";
 import { UserError } from "../core/errors.js";
 import type { CollapseOptions, MirrorOptions, TargetOptions } from "./block-steps.js";
+import type { Blocker, ChainsView, GuestProcess, GuestView } from "./guest-view.js";
+import type { ManagedGuest } from "./managed-guest.js";
+
+export * from "./guest-view.js";
+export type * from "./managed-guest.js";
 
 /** The host itself says that nobody runs behind this address: the guest is stopped, or never was. */
 export class GuestNotRunning extends UserError {}
 
 /** The host itself says that there is no such domain, running or not. Only libvirt can say so. */
 export class DomainMissing extends UserError {}
-
-/** The status of a domain that is defined and does not run: its disks are read from the definition and the files. */
-export const shutOff = "shut off";
-
-/** What a guest runs on, without its jobs: enough to report drift, and one question less. */
-export type ChainsView = Omit<GuestView, "jobs">;
-
-/** One look at a guest: taken in one go, already old when it is read. */
-export interface GuestView {
-  /** The guest's UUID; for a guest without one, a hash of the host's machine id and the socket's real path. */
-  domainId: string;
-  /** QEMU's RunState (`running`, `paused`, `prelaunch`, `io-error`, …), or {@link shutOff} of a domain of libvirt's. */
-  status: string;
-  disks: readonly DiskView[];
-  jobs: readonly Job[];
-  /** Every named block node, filters and protocol nodes too. */
-  nodes: readonly NodeView[];
-  /** There where a switch of ours has recorded that it suspends the guest, and nobody has recorded its end. Only libvirt's guests are suspended. */
-  suspension?: Suspension;
-}
-
-/** What a switch records before it suspends a guest; it lasts until libvirt says that the guest runs again, or until its QEMU ends. */
-export interface Suspension {
-  /** The file on the host that is locked as long as the switch goes on. */
-  switchLock: string;
-}
-
-/** A block device of the guest. */
-export interface DiskView {
-  /** QEMU's own name of the device: stable for a given command line. */
-  qdev: string;
-  /** Every name under which a user may ask for this disk: device id, drive id, QOM path (the serial is asked for only when no other name fits). */
-  names: readonly string[];
-  /** What is in the drive. `unsupported` is an image that is not a chain of local files; `why` says what it is. */
-  medium: { kind: "none" } | { kind: "unsupported"; why: string } | ({ kind: "image" } & ImageView);
-}
-
-/** The live chain of a disk and what matters of how it is open. */
-export interface ImageView {
-  readOnly: boolean;
-  /** The node right under the device; a throttle or copy-on-read filter, or the active image itself. */
-  rootNode: string;
-  /** The first format node below filters: the one that is mirrored, and that decides where the guest is. */
-  activeNode: string;
-  chain: BackingChain;
-  cache: { direct: boolean; noFlush: boolean };
-  detectZeroes: "off" | "on" | "unmap";
-  /** What a new image must be made with to be like the active one; from its header. */
-  creation: { format: string; options: Readonly<Record<string, string>> };
-  /** Names of dirty bitmaps, persistent or not, that are not ours. */
-  dirtyBitmaps: readonly string[];
-  /** Those of them that live in the image itself, not in QEMU's memory alone. */
-  persistentBitmaps: readonly string[];
-  internalSnapshots: readonly string[];
-  /** Where the next start finds the disk, by the domain's persistent definition; absent where nothing says so. */
-  definedAt?: string;
-  /** Why a header of the chain could not be read, where the layers are known all the same: then sizes, bitmaps and snapshots are not. */
-  unread?: string;
-}
-
-export interface NodeView {
-  name: string;
-  driver: string;
-  /** The file this node stands for, as QEMU names it; a `json:` text where it has no plain name. */
-  file: string;
-}
-
-/** An image as a definition names it. */
-export interface ImageFile {
-  path: string;
-  format: string;
-}
-
-/** The target of a copy that libvirt makes, with the whole chain below it. */
-export interface CopyTarget extends ImageFile {
-  below: readonly ImageFile[];
-}
-
-/** What of a disk, or of its domain, a move would break or leave behind. */
-export interface Burdens {
-  /** Names of the domain's snapshots; their definitions hold the disks' paths. */
-  snapshots: readonly string[];
-  checkpoints: readonly string[];
-  /** Jobs on this disk, in words. */
-  jobs: readonly string[];
-  /** Why libvirt would refuse, or the move be unsafe: the disk is shared, or transient. */
-  forbids: readonly string[];
-}
-
-/** The steps of a guest that libvirt manages. libvirt holds the monitor, and loses track of block graphs that others change. */
-export interface ManagedGuest {
-  readonly uri: string;
-
-  /** @throws UserError if libvirt does not tell one of them, in words: nothing is concluded from a refusal */
-  burdens(disk: string): Promise<Burdens>;
-
-  /** Files that belong to the domain and stay where they are. */
-  staying(): Promise<readonly string[]>;
-
-  /**
-   * Copies the active layer onto an empty file that is there already, with all below it already copied, and goes on mirroring.
-   * @throws UserError with libvirt's words
-   */
-  startCopy(disk: string, target: CopyTarget, options: Pick<MirrorOptions, "copyMode" | "maxBytesPerSecond">): Promise<void>;
-
-  /** Puts an overlay that is there already on top of each disk, all at one point in time, all or none; other disks stay as they are. */
-  freeze(overlays: readonly { disk: string; path: string }[]): Promise<void>;
-
-  /** An active commit of `top` down into `base`, both by path: ends in `ready`, and by its pivot. Always with both (decisions/0004). */
-  startCommit(disk: string, layers: { top: string; base: string }, maxBytesPerSecond: number): Promise<void>;
-
-  /**
-   * What lies between the active image and `base` (a path) goes up into it; absent: all that is below it. The job ends by itself, and leaves no error.
-   * @returns how the active image's header names what it stands on afterwards: libvirt keeps a name relative only where it has read it as one
-   */
-  startPull(disk: string, base: string | undefined, maxBytesPerSecond: number): Promise<"relative" | "absolute">;
-
-  /** A look that tells of a pull on this disk, too: no XML does. The chain is never older than the answer that there is none. */
-  lookForPull(disk: string): Promise<GuestView>;
-
-  /**
-   * The persistent definition of one disk with another source and all else as it is, for `virsh update-device --config`.
-   * @throws UserError if libvirt does not tell it, or it has no such disk with a file
-   */
-  definitionAt(disk: string, source: ImageFile | CopyTarget): Promise<string>;
-
-  /** Makes the persistent definition of one disk name another source; with `below`, also what that stands on, so that its header does not count. */
-  redefine(disk: string, source: ImageFile | CopyTarget): Promise<void>;
-
-  /**
-   * Resumes the guest until libvirt says that it runs, or has stopped by itself since, and ends the record of its suspension.
-   * @returns its state, in the hypervisor's words
-   * @param deadline as `performance.now()` counts; after it nothing is begun
-   * @throws UserError with libvirt's words, if it is suspended still
-   */
-  letGo(deadline: number): Promise<string>;
-
-  /** What the domain with this UUID is called now. */
-  nameOf(uuid: string): Promise<string | undefined>;
-}
-
-/** Why no job may be begun and no switch be made now, by what the hypervisor says of the guest itself. */
-export interface Blocker {
-  /** `guest`: it is migrating, or does not run here. `sharing`: other guests may have the same image. */
-  concerns: "guest" | "sharing";
-  /** The disk that it concerns; absent where it concerns all of them. */
-  qdev?: string;
-  why: string;
-  /** What the user can do about it, as a sentence. */
-  advice: string;
-}
-
-/** The process behind a monitor, as the host shows it. */
-export interface GuestProcess {
-  pid: number;
-  /** Where relative file names of its start from. */
-  workingDirectory: string;
-  /** `dev:ino` (decimal, as `stat -c %d:%i`) of every regular file it has open. */
-  openFiles: ReadonlySet<string>;
-}
 
 /** One guest. Every method is one step that may be the last before the power goes; none remembers anything. */
 export interface Guest {

@@ -6,14 +6,13 @@ import { UserError } from "../../core/errors.js";
 import type { Host } from "../../host/host.js";
 import { type MirrorOptions, mirrorBufferBytes } from "../block-steps.js";
 import type { Burdens, CopyTarget, GuestView, ImageFile, ManagedGuest } from "../hypervisor.js";
-import { domainJobIn } from "./blockers.js";
+import { burdensOf, unreadable } from "./burdens.js";
 import { copyTargetXml, diskXmlAt } from "./disk-xml.js";
 import { readDomain } from "./domain-xml.js";
 import { allDomains, type DomainSeen } from "./look.js";
 import { blockJobIn, progressOf } from "./progress.js";
 import { letGo } from "./resuming.js";
 import type { Virsh } from "./virsh.js";
-import type { Reply } from "./virsh-session.js";
 import { command } from "./words.js";
 
 export function openManaged(uri: string, see: () => Promise<DomainSeen>, virsh: () => Promise<Virsh>): ManagedGuest {
@@ -58,32 +57,7 @@ class Managed implements ManagedGuest {
   ) {}
 
   async burdens(disk: string): Promise<Burdens> {
-    const { live } = await this.see();
-    const { uuid } = live;
-    const virsh = await this.virsh();
-    const [snapshots, checkpoints, job, domainJob] = await virsh.ask([
-      command("snapshot-list --name", uuid),
-      command("checkpoint-list --name", uuid),
-      command("blockjob --raw", uuid, disk),
-      command("domjobinfo", uuid),
-    ]);
-    const ask = (what: string, reply: Reply | undefined) => this.#answer(`${what} of ${live.name}`, reply, virsh);
-    const jobs = [
-      this.#typeIn(ask(`the jobs on ${disk}`, job), blockJobType, { what: `the jobs on ${disk} of ${live.name}`, virsh }),
-      this.#typeIn(ask("the job", domainJob), domainJobIn, { what: `the job of ${live.name}`, virsh }),
-    ];
-    const xml = live.disks.find(({ target }) => target === disk);
-    if (!xml) throw this.#unknown(`the definition of ${disk} of ${live.name}`, "it has no such disk any more", virsh);
-    const forbids = [
-      ...(xml.shared ? ["it is shared with other guests (<shareable/>)"] : []),
-      ...(xml.transient ? ["it is transient (<transient/>): what is written to it is thrown away"] : []),
-    ];
-    return {
-      snapshots: linesOf(ask("the snapshots", snapshots)),
-      checkpoints: knowsNoCheckpoints(checkpoints) ? [] : linesOf(ask("the checkpoints", checkpoints)),
-      jobs: jobs.filter((type) => type !== "None"),
-      forbids,
-    };
+    return burdensOf(await this.virsh(), (await this.see()).live, disk);
   }
 
   async staying(): Promise<readonly string[]> {
@@ -208,24 +182,6 @@ class Managed implements ManagedGuest {
     throw this.#refused(what, `libvirt answers "${reply?.refused}"`, virsh);
   }
 
-  /** What libvirt says, where saying nothing would let a move go on. @throws UserError with its words where it refuses */
-  #answer(what: string, reply: Reply | undefined, virsh: Virsh): string {
-    if (reply && "text" in reply) return reply.text;
-    throw this.#unknown(what, `libvirt answers "${reply?.refused ?? "nothing"}"`, virsh);
-  }
-
-  /** `None` where there is no job. @throws UserError where the answer does not tell */
-  #typeIn(text: string, read: (text: string) => string | undefined, { what, virsh }: { what: string; virsh: Virsh }): string {
-    const type = read(text);
-    if (type === undefined) throw this.#unknown(what, unreadable, virsh);
-    return type;
-  }
-
-  #unknown(what: string, why: string, { host }: Virsh): UserError {
-    const advice = "Look at libvirtd's log there, then run `pulumi up` again.";
-    return new UserError(`Unable to ask libvirt on ${host.name} for ${what}: ${why}. Nothing was touched. ${advice}`);
-  }
-
   #refused(what: string, why: string, { host }: Virsh): UserError {
     return new UserError(`Unable to ${what} on ${host.name}: ${why}.`);
   }
@@ -248,26 +204,4 @@ async function writeTemporary(host: Host, text: string): Promise<string> {
   const { exitStatus, stdout, stderr } = await host.run(script, [], { stdin: text });
   if (exitStatus === 0) return stdout;
   throw new UserError(`Unable to write a temporary file on ${host.name}: ${stderr.trim()}. Fix that, then run again.`);
-}
-
-/** As {@link domainJobIn} tells it. */
-function blockJobType(text: string): string | undefined {
-  const job = blockJobIn(text);
-  if (job.kind === "unreadable") return undefined;
-  return job.kind === "none" ? "None" : job.type;
-}
-
-const unreadable = "its answer is not one that this version knows";
-
-function linesOf(text: string): string[] {
-  return text.split("\n").filter((line) => line.trim() !== "");
-}
-
-/**
- * A libvirt before 5.6, which has no checkpoints: virsh does not know the command (vshCommandParse() in tools/vsh.c), or the driver not the
- * question (VIR_ERR_NO_SUPPORT in src/util/virerror.c, 9.0).
- */
-function knowsNoCheckpoints(reply: Reply | undefined): boolean {
-  const words = reply && "refused" in reply ? reply.refused : "";
-  return words === "unknown command: 'checkpoint-list'" || words.startsWith("this function is not supported by the connection driver");
 }

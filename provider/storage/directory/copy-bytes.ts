@@ -4,7 +4,7 @@ import { bytesText } from "../../core/bytes.js";
 import { UserError } from "../../core/errors.js";
 import { type Copying, type PartialRecord, unable } from "./copying.js";
 import { type Extent, GAP_BYTES, mergeExtents, positionAfter, remainingAfter, stepsOf, totalBytes } from "./extents.js";
-import { CommandFailed } from "./layer-shell.js";
+import { CommandFailed } from "./layer-conversation.js";
 import { Ledger } from "./ledger.js";
 import { Pace } from "./pace.js";
 

@@ -8,9 +8,11 @@ import { backingNameInHeader } from "../../image/qemu-img.js";
 import { copyBytes } from "./copy-bytes.js";
 import { type CopyStart, copyStart } from "./copy-plan.js";
 import { type Copying, type CopyOptions, newPartial, type PartialRecord, unable } from "./copying.js";
+import type { FileSeen } from "./file-seen.js";
+import { CommandFailed } from "./layer-conversation.js";
 import { inTurn, lockWhenFree } from "./layer-lock.js";
 import { fate, type LayerRecord, type Origin, withMover, withoutMover } from "./layer-record.js";
-import { CommandFailed, type FileSeen, type LayerSeen, type LayerShell } from "./layer-shell.js";
+import type { LayerSeen, LayerShell } from "./layer-shell.js";
 
 export type { CopyOptions } from "./copying.js";
 

@@ -1,35 +1,18 @@
 /** A shell on the host that holds the lock of one layer and does what it is told, one small thing at a time. */
 
-import type { FileIdentity } from "../../core/disk/chain.js";
-import { BugError, UserError } from "../../core/errors.js";
-import { lineCost } from "../../host/conversation.js";
+import { UserError } from "../../core/errors.js";
 import type { Conversation, Host } from "../../host/host.js";
 import { type Extent, parseExtent, type Step } from "./extents.js";
+import { type FileSeen, parseFile } from "./file-seen.js";
+import { CommandFailed, LayerConversation } from "./layer-conversation.js";
 import { formatRecord, type LayerRecord, parseRecord } from "./layer-record.js";
 import { LAYER_SCRIPT } from "./layer-script.js";
-
-/** What lies under a name, links not followed. */
-export interface FileSeen extends FileIdentity {
-  allocatedBytes: number;
-  kind: "file" | "other";
-}
 
 /** One look at everything that belongs to a layer. */
 export interface LayerSeen {
   record: LayerRecord | "empty" | "foreign";
   layer: FileSeen | undefined;
   source: FileSeen | undefined;
-}
-
-/** The map of an image with a million extents takes less than a fifth of it. */
-const answerAtMost = { mib: 512, characters: 512 * 1024 * 1024 };
-
-/** A command of the host failed; `words` is what it printed. */
-export class CommandFailed extends Error {
-  constructor(readonly words: string) {
-    super(words);
-    this.name = "CommandFailed";
-  }
 }
 
 export interface LayerShellOptions {
@@ -42,12 +25,11 @@ export interface LayerShellOptions {
 
 /** The sidecar's lock is held as long as this is open, and by any command that outlives it. */
 export class LayerShell {
-  private unanswered = 0;
+  readonly #commands: LayerConversation;
 
-  private constructor(
-    private readonly conversation: Conversation,
-    private readonly options: LayerShellOptions,
-  ) {}
+  private constructor(conversation: Conversation, options: LayerShellOptions) {
+    this.#commands = new LayerConversation(conversation, options);
+  }
 
   /**
    * `make` makes a missing sidecar first; `expect` answers `absent` then.
@@ -60,7 +42,7 @@ export class LayerShell {
     const conversation = await host.open(LAYER_SCRIPT, [destination, source, name, format]);
     const shell = new LayerShell(conversation, options);
     try {
-      const answer = await shell.ask(`lock ${missing}`);
+      const answer = await shell.#commands.ask(`lock ${missing}`);
       if (answer === "locked") return shell;
       if (answer === "busy" || answer === "absent") {
         await shell.close();
@@ -76,15 +58,15 @@ export class LayerShell {
 
   /** Lets the lock go, after a command that is still running. */
   async close(): Promise<void> {
-    await this.conversation.end(this.options.stallSeconds);
+    await this.#commands.end();
   }
 
   abandon(): void {
-    this.conversation.abandon();
+    this.#commands.abandon();
   }
 
   async look(): Promise<LayerSeen> {
-    const lines = await this.askForLines("look");
+    const lines = await this.#commands.askForLines("look");
     const named = (word: string) => {
       const line = lines.find((each) => each.startsWith(`${word} `));
       if (line === undefined) throw new CommandFailed(`it does not tell of its ${word}`);
@@ -100,7 +82,7 @@ export class LayerShell {
 
   /** What can still be written beside the layer, by an ordinary user. */
   async freeBytes(): Promise<number> {
-    const answer = await this.ask("free");
+    const answer = await this.#commands.ask("free");
     const [, blocks, blockBytes] = /^(\d+) (\d+)$/.exec(answer) ?? [];
     if (blocks === undefined || blockBytes === undefined) throw new CommandFailed(`its free space cannot be read: ${answer}`);
     return Number(blocks) * Number(blockBytes);
@@ -108,125 +90,76 @@ export class LayerShell {
 
   /** Replaces the sidecar atomically and has it safely on the storage. */
   async write(record: LayerRecord): Promise<void> {
-    for (const line of ["record", ...formatRecord(record)]) this.conversation.send(line);
-    await this.expect(".");
+    for (const line of ["record", ...formatRecord(record)]) this.#commands.send(line);
+    await this.#commands.expect(".");
   }
 
   /** Names the partial that the other commands work on, and says what lies there. */
-  async usePartial(suffix: string): Promise<FileSeen | undefined> {
-    return parseFile(await this.ask(`partial ${suffix}`));
+  usePartial(suffix: string): Promise<FileSeen | undefined> {
+    return this.#commands.expectFile(`partial ${suffix}`);
   }
 
   /** Makes the partial exclusively, mode 0600, all hole. */
   createPartial(sizeBytes: number): Promise<FileSeen | undefined> {
-    return this.expectFile(`create ${sizeBytes}`);
+    return this.#commands.expectFile(`create ${sizeBytes}`);
   }
 
   /** Shares the source's blocks. @throws CommandFailed where the file system cannot */
   clone(): Promise<void> {
-    return this.expect("clone");
+    return this.#commands.expect("clone");
   }
 
   /** The source's data, extents with less than `gapBytes` between them joined. */
   async mapSource(gapBytes: number): Promise<Extent[]> {
-    const lines = await this.askForLines(`map ${gapBytes}`);
+    const lines = await this.#commands.askForLines(`map ${gapBytes}`);
     return lines.map(parseExtent);
   }
 
   /** Finds out where direct I/O works; copying is buffered where it does not. */
   probeDirect(): Promise<void> {
-    return this.expect("probe");
+    return this.#commands.expect("probe");
   }
 
   /** May be asked for while the one before runs; it begins after that. */
   copy({ pieces, blocks }: Step): Promise<void> {
-    return this.expect(
+    return this.#commands.expect(
       `copy ${blocks.readBytes} ${blocks.writeBytes} ${pieces.map(({ offset, length }) => `${offset} ${length}`).join(" ")}`,
     );
   }
 
   /** Makes all of the partial from `position` on a hole again. */
   cutOff(position: number, sizeBytes: number): Promise<void> {
-    return this.expect(`cut-off ${position} ${sizeBytes}`);
+    return this.#commands.expect(`cut-off ${position} ${sizeBytes}`);
   }
 
   syncPartial(): Promise<void> {
-    return this.expect("sync");
+    return this.#commands.expect("sync");
   }
 
   /** Gives the partial its final size, backing name, owner, mode and attributes, and syncs it. */
   dress(sizeBytes: number): Promise<void> {
-    return this.expect(`dress ${sizeBytes}`);
+    return this.#commands.expect(`dress ${sizeBytes}`);
   }
 
   /** Gives the partial the layer's name, never over another file. @returns the layer */
   place(): Promise<FileSeen | undefined> {
-    return this.expectFile("place");
+    return this.#commands.expectFile("place");
   }
 
   /** Removes the partial if it is this inode. */
   discardPartial(ino: string): Promise<void> {
-    return this.expect(`discard ${ino}`);
+    return this.#commands.expect(`discard ${ino}`);
   }
 
   /** Removes the layer if it is this inode. */
   removeLayer(ino: string): Promise<void> {
-    return this.expect(`remove ${ino}`);
+    return this.#commands.expect(`remove ${ino}`);
   }
 
   /** Removes the sidecar; what was removed before it is then gone for good. */
   async forget(): Promise<void> {
-    await this.expect("settle");
-    await this.expect("forget");
-    await this.expect("settle");
+    await this.#commands.expect("settle");
+    await this.#commands.expect("forget");
+    await this.#commands.expect("settle");
   }
-
-  private async expectFile(line: string): Promise<FileSeen | undefined> {
-    return parseFile(await this.askUnfailing(line));
-  }
-
-  private async askUnfailing(line: string): Promise<string> {
-    const answer = await this.ask(line);
-    if (answer.startsWith("failed ")) throw new CommandFailed(answer.slice("failed ".length).trim());
-    return answer;
-  }
-
-  private async expect(line: string): Promise<void> {
-    const answer = await this.askUnfailing(line);
-    if (answer !== "ok") throw new BugError(`The copy of ${this.options.destination} heard "${answer}" to "${line.slice(0, 80)}".`);
-  }
-
-  private async askForLines(line: string): Promise<string[]> {
-    const lines: string[] = [];
-    let characters = 0;
-    for (let answer = await this.ask(line); answer !== "."; answer = await this.conversation.next(this.options.stallSeconds)) {
-      if (answer.startsWith("failed ")) throw new CommandFailed(answer.slice("failed ".length).trim());
-      characters += answer.length + lineCost;
-      if (characters > answerAtMost.characters) throw new CommandFailed(`the host answered more than ${answerAtMost.mib} MiB to ${line}`);
-      lines.push(answer);
-    }
-    return lines;
-  }
-
-  private async ask(line: string): Promise<string> {
-    this.conversation.send(line);
-    // what is asked before the answer to something else has that one's time too
-    const answer = this.conversation.next(++this.unanswered * this.options.stallSeconds);
-    return answer.finally(() => this.unanswered--);
-  }
-}
-
-/** Reads `stat -c '%d %i %s %.9Y %b %F'`, or `none`. */
-export function parseFile(line: string): FileSeen | undefined {
-  const [dev, ino, size, modified, blocks, ...kind] = line.split(" ");
-  if (dev === undefined || ino === undefined || size === undefined || modified === undefined || blocks === undefined) return undefined;
-  return {
-    dev,
-    ino,
-    sizeBytes: Number(size),
-    modified,
-    // stat counts in blocks of 512 bytes, whatever the file system's own are
-    allocatedBytes: Number(blocks) * 512,
-    kind: kind[0] === "regular" ? "file" : "other",
-  };
 }

@@ -4,9 +4,11 @@ import type { FileIdentity } from "../../core/disk/chain.js";
 import type { DiskKey } from "../../core/disk/names.js";
 import { UserError } from "../../core/errors.js";
 import type { Host } from "../../host/host.js";
+import { parseFile } from "./file-seen.js";
+import { CommandFailed } from "./layer-conversation.js";
 import { inTurn, lockWhenFree } from "./layer-lock.js";
 import { fate, type LayerRecord, parseRecord, withKept, withoutMover } from "./layer-record.js";
-import { CommandFailed, type LayerSeen, type LayerShell, parseFile } from "./layer-shell.js";
+import type { LayerSeen, LayerShell } from "./layer-shell.js";
 
 /** What a layer's place holds, as one disk sees it. */
 export type LayerState =
