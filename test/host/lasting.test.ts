@@ -7,7 +7,7 @@ import { createExclusively, removeFiles, renameWithoutReplacing, writeFileAtomic
 import type { Host } from "../../provider/host/host.js";
 import { makeSymlink, readLink, replaceLink } from "../../provider/host/links.js";
 import { quote } from "../../provider/host/quoting.js";
-import { createImage, imageInfo, renameBacking } from "../../provider/image/qemu-img.js";
+import { createImage, imageInfo } from "../../provider/image/qemu-img.js";
 import { LocalHost } from "../hypervisor/qemu/local-host.js";
 import { makeFolder } from "../sandbox/folders.js";
 import { findProgram } from "../sandbox/install.js";
@@ -156,16 +156,5 @@ describe("a change of a host's files", () => {
     await assert.rejects(createImage(one.host, { ...image, path: bad, options: { nonsense: "1" } }), /Unable to create the image/);
     assert.equal(readFileSync(taken, "utf8"), "text");
     assert.deepEqual(readdirSync(one.place), ["a.qcow2"]);
-  });
-
-  it("that writes another backing name syncs the image after", async () => {
-    await using one = await watched("qemu-img");
-    const image = path.join(one.place, "a.qcow2");
-    const backing = { name: "base.qcow2", format: "qcow2" };
-    await createImage(one.host, { path: image, format: "qcow2", options: {}, virtualBytes: 1024 * 1024, backing });
-    const before = one.calls().length;
-    await renameBacking(one.host, image, "other.qcow2", "qcow2");
-    assert.deepEqual(one.calls().slice(before), [`qemu-img rebase -u -f qcow2 -F qcow2 -b other.qcow2 ${image}`, `sync ${image}`]);
-    assert.equal((await imageInfo(one.host, image)).backingName, "other.qcow2");
   });
 });

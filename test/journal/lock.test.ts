@@ -5,10 +5,11 @@ import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { chmod, mkdir, readdir, readFile, symlink, utimes, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { pause } from "../../provider/core/async/pause.js";
 import { fileNames } from "../../provider/core/disk/names.js";
 import { isKind } from "../../provider/core/errors.js";
 import { type Holder, holderIs, newHolder } from "../../provider/journal/holder.js";
-import { Locks, pause } from "../../provider/journal/lock.js";
+import { Locks } from "../../provider/journal/lock.js";
 import { ShellHost } from "../host/shell-host.js";
 import { LocalHost } from "../hypervisor/qemu/local-host.js";
 import { inMemory, type MadeFolder, makeFolder } from "../sandbox/folders.js";
@@ -72,7 +73,7 @@ describe("the lock of a disk, on this machine", () => {
     const taking = locks.take(at("one"), key, wait()).then(() => {
       taken = true;
     });
-    await pause(0.1, new AbortController().signal);
+    await pause(0.1);
     assert.deepEqual([taken, await readdir(at("one"))], [false, []]);
     holder.stdin.end();
     await taking;

@@ -11,7 +11,16 @@ import { command } from "./words.js";
 
 export const unreadable = "its answer is not one that this version knows";
 
-/** @throws UserError if libvirt does not tell one of them */
+/**
+ * @throws UserError if libvirt does not tell one of them
+ *
+ * @host virsh snapshot-list, virsh checkpoint-list, virsh blockjob, virsh domjobinfo
+ * @for libvirt
+ * @does asks for snapshots, checkpoints and jobs
+ * @changes nothing
+ * @as libvirtd, for the account that asks
+ * @why what libvirt knows of a disk by its old path keeps it from moving
+ */
 export async function burdensOf(virsh: Virsh, { uuid, name, disks }: DomainXml, disk: string): Promise<Burdens> {
   const [snapshots, checkpoints, job, domainJob] = await virsh.ask([
     command("snapshot-list --name", uuid),

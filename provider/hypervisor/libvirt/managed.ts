@@ -20,12 +20,12 @@ export function openManaged(uri: string, see: () => Promise<DomainSeen>, virsh: 
 }
 
 /**
- * @host virsh snapshot-list, virsh checkpoint-list, virsh blockjob, virsh domjobinfo, virsh dumpxml
+ * @host virsh blockjob, virsh dumpxml
  * @for libvirt
- * @does asks for snapshots, checkpoints, jobs and the persistent definition
+ * @does asks for a job and the persistent definition
  * @changes nothing
  * @as libvirtd, for the account that asks
- * @why what libvirt knows of a disk by its old path keeps it from moving
+ * @why the next start must find the image that the guest writes to
  * @host virsh blockcopy
  * @does starts a copy job onto a new image (`--transient-job`)
  * @changes the new image

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { blockersIn, sharingIn } from "../../../provider/hypervisor/libvirt/blockers.js";
 import type { DomainXml } from "../../../provider/hypervisor/libvirt/domain-xml.js";
-import { progressIn } from "../../../provider/hypervisor/libvirt/progress.js";
+import { blockJobIn } from "../../../provider/hypervisor/libvirt/progress.js";
 import { isSuspended, migratingOrRestored, noJob, pattern, restful, stoppedByItself } from "../../../provider/hypervisor/libvirt/states.js";
 import { command, listed, word } from "../../../provider/hypervisor/libvirt/words.js";
 
@@ -83,9 +83,10 @@ describe("the answer about libvirt's jobs", () => {
   });
 
   it("tells how far a block job is, or nothing", () => {
-    assert.deepEqual(progressIn(" type=Block Copy\n bandwidth=0\n cur=12\n end=34\n"), { cur: 12, end: 34 });
-    assert.deepEqual(progressIn(""), { cur: 0, end: 0 });
-    assert.deepEqual(progressIn("xcur=12\nend=34x\n"), { cur: 0, end: 0 });
+    const job = { kind: "job", type: "Block Copy" };
+    assert.deepEqual(blockJobIn(" type=Block Copy\n bandwidth=0\n cur=12\n end=34\n"), { ...job, progress: { cur: 12, end: 34 } });
+    assert.deepEqual(blockJobIn(" type=Block Copy\nxcur=12\nend=34x\n"), job);
+    assert.deepEqual(blockJobIn("cur=12\nend=34\n"), { kind: "unreadable" });
   });
 });
 
