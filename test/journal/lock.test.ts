@@ -111,7 +111,7 @@ describe("the lock of a disk, on this machine", () => {
   it("of a live process of this machine is refused however long it was silent", async () => {
     await held(newHolder(), { seconds: 3600 });
     const locks = new Locks(new ShellHost());
-    const words = /another run is at it \([0-9a-f]{16}, process \d+ on .*; its lock is .*\.lock\)\. Nothing was touched/;
+    const words = /another run holds the lock \([0-9a-f]{16}, process \d+ on .*; its lock is .*\.lock\)\. Nothing was touched/;
     await assert.rejects(locks.take(at("one"), key, wait()), refusedFor(words));
     assert.deepEqual(JSON.parse(await readFile(file(), "utf8")).pid, process.pid);
     assert.equal(locks.has(key), false);
@@ -126,7 +126,7 @@ describe("the lock of a disk, on this machine", () => {
       key,
       wait(stop.signal, (text) => stop.abort(said.push(text))),
     );
-    await assert.rejects(asking, refusedFor(/another run is at it .* on runner-7/));
+    await assert.rejects(asking, refusedFor(/another run holds the lock .* on runner-7/));
     assert.match(said.join("\n"), /^waits for the lock of a run on runner-7 that has been silent for 3\d s$/);
   });
 
@@ -190,7 +190,7 @@ describe("the lock of a disk, on this machine", () => {
   it("of the active image's directory must be had, and another directory's where it can be written", async () => {
     const locks = new Locks(new ShellHost());
     await held(newHolder(), { directory: "two" });
-    await assert.rejects(locks.takeAll([at("one"), at("two")], key, wait()), refusedFor(/another run is at it/));
+    await assert.rejects(locks.takeAll([at("one"), at("two")], key, wait()), refusedFor(/another run holds the lock/));
     await assert.rejects(new Locks(new ShellHost()).takeAll([at("none"), at("one")], key, wait()), refusedFor(/Unable to lock .*none/));
     await locks.release();
   });

@@ -44,21 +44,21 @@ describe("what libvirt says of a domain", () => {
 });
 
 describe("a domain that is shared with other guests", () => {
-  const domain = (shared: "yes" | "no") =>
+  const domain = (shared: boolean) =>
     ({
       disks: [
         { target: "vda", shared },
-        { target: "vdb", shared: "no" },
+        { target: "vdb", shared: false },
       ],
     }) as unknown as DomainXml;
 
   it("is in the way by the disk that is, where that one is to be moved", () => {
     assert.deepEqual(
-      sharingIn(domain("yes"), ["vda", "vdb"]).map(({ qdev, concerns }) => [qdev, concerns]),
+      sharingIn(domain(true), ["vda", "vdb"]).map(({ qdev, concerns }) => [qdev, concerns]),
       [["vda", "sharing"]],
     );
-    assert.deepEqual(sharingIn(domain("yes"), ["vdb"]), []);
-    assert.deepEqual(sharingIn(domain("no"), ["vda"]), []);
+    assert.deepEqual(sharingIn(domain(true), ["vdb"]), []);
+    assert.deepEqual(sharingIn(domain(false), ["vda"]), []);
   });
 });
 

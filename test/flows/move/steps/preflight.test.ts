@@ -240,14 +240,14 @@ describe("the destination of a disk", () => {
     await assert.rejects(checkDestination(at("none"), scene.disk()), isUser(/there is no directory .*none/));
     await symlink(scene.at("none"), scene.at("way"));
     await assert.rejects(checkDestination(at("way"), scene.disk()), isUser(/there is no directory .*way/));
-    await assert.rejects(checkDestination(at("path1/base.raw"), scene.disk()), isUser(/Unable to look at|is no directory/));
+    await assert.rejects(checkDestination(at("path1/base.raw"), scene.disk()), isUser(/Unable to look at|is not a directory/));
     await symlink(scene.at("path1/base.raw"), scene.at("file"));
-    await assert.rejects(checkDestination(at("file"), scene.disk()), isUser(/Unable to look at|is no directory/));
+    await assert.rejects(checkDestination(at("file"), scene.disk()), isUser(/Unable to look at|is not a directory/));
   });
 
   it("is refused where a file, or a link to nothing, has the disk's name", async () => {
     await symlink("nowhere", scene.at("path2/disk.qcow2"));
-    await assert.rejects(checkDestination(at("path2"), scene.disk()), isUser(/path2\/disk\.qcow2 already lies there and is not ours/));
+    await assert.rejects(checkDestination(at("path2"), scene.disk()), isUser(/path2\/disk\.qcow2 already exists and is not ours/));
   });
 });
 
