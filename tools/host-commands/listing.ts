@@ -43,7 +43,10 @@ export function hostCommands(planted: Readonly<Record<string, string>> = {}): Li
   for (const site of sites) {
     const owner = ownerOf(site, texts, headed);
     if (owner) owned.get(owner)?.push(site);
-    else problems.push(`${place(site.call)}: ${site.call.expression.getText()} runs something on a host and has no header`);
+    else
+      problems.push(
+        `${place(site.call)}: ${site.call.expression.getText().replace(/\s+/g, "")} runs something on a host and has no header`,
+      );
   }
   for (const [owner, { headers, lacking }] of headed) {
     const named = headers.flatMap(({ programs }) => programs);
