@@ -8,7 +8,7 @@ const { beforeComplete, copy, mirror } = cutPlaces;
 describe("a run that does not come to its end", function () {
   this.timeout(300_000);
 
-  it("in a create that was killed is gone on with by the next up", async () => {
+  it("is gone on with by the next up if it was a create and was killed", async () => {
     await using stage = await openStage("create", { kind: "DomainDisk", monitor: "proxied" });
     const { state } = await cutUp(stage, "path2", beforeComplete, "provider");
     assert.ok(!state.deployment.resources.some(({ urn }) => urn.endsWith("::web")));
@@ -18,7 +18,7 @@ describe("a run that does not come to its end", function () {
     await assertNothingLost(stage, stage.at("path2", "old.qcow2"));
   });
 
-  it("in a create whose guest ended is in the state, is not forgotten while the guest is down, and is undone by destroy", async () => {
+  it("is in the state, is not forgotten while the guest is down, and is undone by destroy, if it was a create whose guest ended", async () => {
     await using stage = await openStage("create", { kind: "DomainDisk", monitor: "proxied" });
     const before = await look(stage);
     const known = resourceIn(await cutUp(stage, "path2", beforeComplete, "QEMU"));
@@ -31,7 +31,7 @@ describe("a run that does not come to its end", function () {
     await assertNothingLost(stage, stage.at("path1", "old.qcow2"));
   });
 
-  it("and whose disk is then wanted elsewhere is undone, and the disk moved there", async () => {
+  it("is undone if its disk is wanted elsewhere by then, and the disk is moved there", async () => {
     await using stage = await openStage("mind", { kind: "StorageMigration", through: "link", monitor: "direct" });
     await stage.must("up", "path1");
     await cutUp(stage, "path2", mirror, "provider");
@@ -40,7 +40,7 @@ describe("a run that does not come to its end", function () {
     await assertNothingLost(stage, stage.at("path3", "old.qcow2"));
   });
 
-  it("but is told to stop says so, and is gone on with by the next up", async () => {
+  it("says so if it was told to stop, and is gone on with by the next up", async () => {
     await using stage = await openStage("stopped", { kind: "StorageMigration", through: "link", monitor: "direct" });
     await stage.must("up", "path1");
     const before = await look(stage);
@@ -58,7 +58,7 @@ describe("a run that does not come to its end", function () {
     await assertNothingLost(stage, stage.at("path2", "old.qcow2"));
   });
 
-  it("since it falls silent in the switch leaves a guest that writes on, and is tidied by the next up", async () => {
+  it("leaves a guest that writes on if it falls silent in the switch, and is tidied by the next up", async () => {
     await using stage = await openStage("silent", { kind: "StorageMigration", through: "link", monitor: "proxied" });
     await stage.must("up", "path1");
     let pid = 0;

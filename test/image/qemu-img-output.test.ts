@@ -68,7 +68,7 @@ describe("what qemu-img says of an image", function () {
     await fc.assert(fc.asyncProperty(fc.oneof(fc.string({ unit: "binary" }), fc.json()), readsOrSays), { numRuns: 300 });
   });
 
-  it("in an error is its last sentence, whatever the file's name puts into it", async () => {
+  it("is its last sentence if it is an error, whatever the file's name puts into it", async () => {
     await fc.assert(
       fc.asyncProperty(fc.string({ unit: fc.constantFrom("qemu-img: ", "\n", "'", "a", ".", "\t") }), async (name) => {
         const failed = imageInfo(saying("", 1, `qemu-img: Could not open '${name}': No such file or directory\n`), "/x");

@@ -92,7 +92,7 @@ function moveAll(stage: () => Stage, kinds: Kinds): void {
     });
   }
 
-  it("and has every acknowledged write of all of them", async () => {
+  it("has every acknowledged write of all of them in the end", async () => {
     await stage().guest.waitForRecords(20);
     await stage().guest.stop();
     for (const { id, chain } of stage().guest.disks) await stage().holdsAll(stage().at("path2", path.basename(chain[0] ?? "")), id);
@@ -152,7 +152,7 @@ describe("a chain whose names lead through links and other directories", functio
     });
   }
 
-  it("and has every acknowledged write of all of them", async () => {
+  it("has every acknowledged write of all of them in the end", async () => {
     await stage().guest.waitForRecords(20);
     await stage().guest.stop();
     for (const [id, name] of Object.entries({ rel: "rel-old.qcow2", abs: "abs-old.qcow2", far: "far-3.qcow2" }))
