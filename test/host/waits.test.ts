@@ -44,8 +44,12 @@ describe("a wait on a connection", () => {
     waits.breakAll(new Error("gone"));
     waits.breakAll(new Error("closed"));
     assert.deepEqual(waits.broken, new Error("gone"));
-    const wait = waits.wait(60, late, () => assert.fail("it was begun"));
+    let begun = "no";
+    const wait = waits.wait(60, late, () => {
+      begun = "yes";
+    });
     await assert.rejects(wait, /^Error: gone$/);
+    assert.equal(begun, "no");
   });
 
   it("that ssh2 refuses to begin is one of a host that cannot be reached", async () => {

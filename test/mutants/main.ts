@@ -45,7 +45,7 @@ async function main(): Promise<number> {
     const reach = new Reach(sourcesIn("provider", "test"));
     const baseline = new Baseline(copies, stop.signal, said);
     const tests = await passing(mutants, reach, baseline, { jobs, isUnitOnly: values["unit-only"] });
-    const surroundings: Surroundings = { copies, reach, tests, baseline, seconds, stop: stop.signal, said };
+    const surroundings: Surroundings = { copies, reach, tests, baseline, seconds, stop: stop.signal };
     const verdicts = await inTurn(mutants, jobs, (mutant) => tried(mutant, surroundings));
     return told(verdicts, wholeNumber(values.seed), values.json);
   } finally {

@@ -27,7 +27,6 @@ export interface Surroundings {
   /** For the search in the usual tier. */
   seconds: number;
   stop: AbortSignal;
-  said: (line: string) => void;
 }
 
 /** What test files do with nothing changed. */
