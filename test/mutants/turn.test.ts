@@ -22,7 +22,10 @@ function mutants(): Mutant[] {
 describe("a test file that runs on a mutant", function () {
   this.timeout(120_000);
 
-  const copies = new Copies();
+  let copies: Copies;
+  before(() => {
+    copies = new Copies();
+  });
   after(() => copies.remove(copies.folder));
 
   const run = (copy: string, test: string): Promise<Ending> => runFiles(copy, [test], { fileSeconds: () => 60, stop: never });
