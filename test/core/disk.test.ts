@@ -1,6 +1,7 @@
-/** Which file is which, and names that are ours. */
+/** What a disk is made of, as plain values: identities, names and paths. */
 
 import assert from "node:assert/strict";
+import fc from "fast-check";
 import { identityOf, isFile, isUnchanged, sameFile } from "../../provider/core/disk/chain.js";
 import {
   diskKey,
@@ -11,102 +12,112 @@ import {
   jobNamesOf,
   nodeNames,
   quarantineName,
+  standInNames,
 } from "../../provider/core/disk/names.js";
 import { absolutePath, normalPath, within } from "../../provider/core/disk/paths.js";
 
-const file = { dev: "64768", ino: "12", sizeBytes: 4096, modified: "1700000000.000000001" };
-const key = diskKey("a domain", "/machine/peripheral/vda");
+const file = { dev: "1", ino: "2", sizeBytes: 3, modified: "4.5" };
 
-describe("a file on a host", () => {
-  it("is the same where device and inode are", () => {
-    assert.equal(sameFile(file, { ...file, sizeBytes: 1, modified: "0" } as typeof file), true);
-    assert.equal(sameFile(file, { ...file, dev: "1" }), false);
-    assert.equal(sameFile(file, { ...file, ino: "1" }), false);
+describe("which file it is", () => {
+  it("is told by device and inode in one look, and by the inode alone later", () => {
+    assert.deepEqual(
+      [sameFile(file, { ...file }), sameFile(file, { ...file, dev: "9" }), sameFile(file, { ...file, ino: "9" })],
+      [true, false, false],
+    );
+    assert.deepEqual([isFile(file, { ino: "2" }), isFile(file, { ino: "9" })], [true, false]);
   });
 
-  it("is the recorded one by its inode alone: its device's number may change with a boot", () => {
-    assert.equal(isFile({ ...file, dev: "1" } as typeof file, file), true);
-    assert.equal(isFile({ ...file, ino: "1" }, file), false);
+  it("is unchanged only with its inode, size and time, and whatever its device", () => {
+    assert(isUnchanged(file, { ...file, dev: "9" }));
+    for (const other of [{ ino: "9" }, { sizeBytes: 9 }, { modified: "9" }])
+      assert(!isUnchanged(file, { ...file, ...other }), JSON.stringify(other));
   });
 
-  it("is unchanged with the same inode, size and time only", () => {
-    assert.equal(isUnchanged({ ...file, dev: "1" }, file), true);
-    for (const other of [{ ino: "1" }, { sizeBytes: 8192 }, { modified: "1700000000.000000002" }])
-      assert.equal(isUnchanged({ ...file, ...other }, file), false, JSON.stringify(other));
-  });
-
-  it("is told by four words, whatever else a look has seen", () =>
-    assert.deepEqual(identityOf({ ...file, mode: "644" } as typeof file), file));
+  it("leaves out what else a look has shown", () => assert.deepEqual(identityOf({ ...file, kind: "file" } as typeof file), file));
 });
 
-describe("a name of ours", () => {
-  it("hangs on the domain and on the device", () => {
+describe("the names that we give", () => {
+  const key = diskKey("domain", "vda");
+
+  it("stand for one disk of one domain, the same in each run", () => {
     assert.match(key, /^[0-9a-f]{8}$/);
-    assert.equal(key, diskKey("a domain", "/machine/peripheral/vda"));
-    assert.notEqual(key, diskKey("a domain", "/machine/peripheral/vdb"));
-    assert.notEqual(key, diskKey("another domain", "/machine/peripheral/vda"));
+    assert.equal(new Set([key, diskKey("domain", "vdb"), diskKey("other", "vda"), diskKey("domainv", "da")]).size, 4);
   });
 
-  it("of a node is at most 31 bytes long, and no two are alike", () => {
-    const { targets, overlay, landings, filter, probe, snapshot, copied, held } = nodeNames;
-    const numbered = [1, 2].flatMap((number) => [snapshot(key, number), copied(key, number), held(key, number)]);
-    const all = [...targets(key), overlay(key), ...landings(key), filter(key), probe(key), ...numbered];
-    assert.deepEqual(
-      all.filter((name) => Buffer.byteLength(name) > 31 || !isOurName(name)),
-      [],
-    );
-    assert.equal(new Set(all).size, all.length);
-  });
-
-  it("of a job is known again", () => {
-    assert.deepEqual(new Set(jobNamesOf(key)), new Set([jobNames.mirror(key), jobNames.commit(key), jobNames.blockpull(key)]));
-    assert.ok(jobNamesOf(key).every(isOurName));
-  });
-
-  it("is told from others", () => {
-    for (const name of ["lm-0123456-mirror", "lm-0123456G-mirror", "xlm-01234567-mirror", "lm-01234567"])
-      assert.equal(isOurName(name), false, name);
-  });
-
-  it("of an overlay is another where one is a layer already", () => {
-    const first = fileNames.overlay(key);
-    const second = fileNames.overlay(key, [first]);
-    const third = fileNames.overlay(key, [second, "base.qcow2", first]);
-    assert.deepEqual([first, second, third], [`lm-${key}.overlay.qcow2`, `lm-${key}.overlay-2.qcow2`, `lm-${key}.overlay-3.qcow2`]);
-    for (const name of [first, second, third, `lm-${key}.overlay-10.qcow2`]) assert.equal(isOverlayName(key, name), true, name);
-  });
-
-  it("of an overlay is told from others", () => {
-    const others = [
-      `lm-${key}.overlay-1.qcow2`,
-      `lm-${key}.overlay-02.qcow2`,
-      `lm-${key}.overlay.raw`,
-      "lm-00000000.overlay.qcow2",
-      `a-lm-${key}.overlay.qcow2`,
+  it("of nodes are ours, at most 31 bytes long, and each another", () => {
+    const all = [
+      ...nodeNames.targets(key),
+      ...nodeNames.landings(key),
+      nodeNames.overlay(key),
+      nodeNames.filter(key),
+      nodeNames.probe(key),
     ];
-    for (const name of others) assert.equal(isOverlayName(key, name), false, name);
+    const more = [nodeNames.snapshot(key, 99), nodeNames.copied(key, 99), nodeNames.held(key, 99)];
+    for (const name of [...all, ...more]) assert(isOurName(name) && name.length <= 31, name);
+    assert.equal(new Set([...all, ...more]).size, 10);
   });
 
-  it("of an image in quarantine has the time to the second, without colons", () => {
-    assert.equal(quarantineName("web.qcow2", key, new Date("2026-03-04T05:06:07.089Z")), `web.qcow2.lm-${key}-20260304T050607Z`);
+  it("of somebody else are none of ours", () => {
+    for (const name of ["lm-", "lm-0123456-x", "lm-0123456789-x", "xlm-01234567-x", "lm-0123456G-x", "drive-0", "#block123"])
+      assert(!isOurName(name), name);
+  });
+
+  it("of jobs are all told together", () => {
+    assert.deepEqual([...jobNamesOf(key)].sort(), [jobNames.mirror(key), jobNames.commit(key), jobNames.blockpull(key)].sort());
+  });
+
+  it("of an overlay is the first that is no layer", () => {
+    const [first, second, third] = [`lm-${key}.overlay.qcow2`, `lm-${key}.overlay-2.qcow2`, `lm-${key}.overlay-3.qcow2`];
+    assert.deepEqual(
+      [fileNames.overlay(key), fileNames.overlay(key, ["x"]), fileNames.overlay(key, [first]), fileNames.overlay(key, [second, first])],
+      [first, first, second, third],
+    );
+    for (const name of [first, second, third, `lm-${key}.overlay-10.qcow2`]) assert(isOverlayName(key, name), name);
+    for (const name of [
+      `lm-${key}.overlay-1.qcow2`,
+      `lm-${key}.overlay-0.qcow2`,
+      `lm-${key}.overlay.qcow2.x`,
+      `lm-ffffffff.overlay.qcow2`,
+      `lm-${key}.overlay-02.qcow2`,
+      "disk.qcow2",
+    ])
+      assert(!isOverlayName(key, name), name);
+  });
+
+  it("of a quarantine sort by time, have no colon, and lead to the stand-in's", () => {
+    const name = quarantineName("disk.qcow2", key, new Date("2026-01-02T03:04:05.678Z"));
+    assert.equal(name, `disk.qcow2.lm-${key}-20260102T030405Z`);
+    assert.deepEqual(standInNames(name), { empty: `${name}.empty`, link: `${name}.link` });
   });
 });
 
 describe("a path on a host", () => {
-  it("is without double slashes and dots, but keeps two dots", () => {
-    assert.deepEqual(["/a//b/./c/", "/", "a/./b", "/a/../b"].map(normalPath), ["/a/b/c", "/", "a/b", "/a/../b"]);
+  it("is inside a directory, unless it is absolute", () => {
+    assert.deepEqual([within("/a", "b"), within("/", "b"), within("/a", "/b"), within("/a", "b/c")], ["/a/b", "/b", "/b", "/a/b/c"]);
   });
 
-  it("within a directory is itself where it is absolute", () => {
-    assert.deepEqual([within("/a", "b"), within("/a", "/c"), within("/", "b")], ["/a/b", "/c", "/b"]);
+  it("has no double slashes, no dots and no slash at its end; what goes up stays", () => {
+    for (const [text, path] of [
+      ["/a//b/./c/", "/a/b/c"],
+      ["/", "/"],
+      ["//", "/"],
+      ["/a/../b", "/a/../b"],
+      ["a/./b", "a/b"],
+      ["./", ""],
+    ] as const)
+      assert.equal(normalPath(text), path);
+    fc.assert(fc.property(fc.string(), (text) => assert.equal(normalPath(normalPath(text)), normalPath(text))));
   });
 
-  it("as an argument begins with a slash, and holds no NUL and no line break", () => {
-    const says = (value: unknown) => absolutePath("destination").safeParse(value).error?.issues[0]?.message;
-    assert.equal(absolutePath("destination").parse("/a//b/"), "/a/b");
-    assert.match(says("a/b") ?? "", /destination must be an absolute path/);
-    assert.match(says("/a\0b") ?? "", /destination must not contain a NUL/);
-    assert.match(says("/a\nb") ?? "", /destination must not contain a line break/);
-    assert.match(says(7) ?? "", /destination is a path/);
+  it("is refused where it is relative, or holds a NUL or a line break", () => {
+    const schema = absolutePath("destination");
+    assert.equal(schema.parse("/a//b/"), "/a/b");
+    for (const [text, words] of [
+      ["a", /must be an absolute path/],
+      ["/a\0", /NUL/],
+      ["/a\nb", /line break/],
+      [1, /destination is a path/],
+    ] as const)
+      assert.match(schema.safeParse(text).error?.issues[0]?.message ?? "", words);
   });
 });
