@@ -1,0 +1,240 @@
+/** What a move of a disk will be, worked out from what was seen; and the two steps of a freeze that write it down. */
+
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { mkdir, readFile, symlink } from "node:fs/promises";
+import { fileNames, nodeNames } from "../../../../provider/core/disk/names.js";
+import { isKind, UserError } from "../../../../provider/core/errors.js";
+import { draftMove } from "../../../../provider/flows/move/steps/draft.js";
+import { freeze, recordFrozen } from "../../../../provider/flows/move/steps/freezing.js";
+import type { Guest, GuestView } from "../../../../provider/hypervisor/hypervisor.js";
+import { manifestText, parseManifest } from "../../../../provider/journal/manifest.js";
+import { type Answers, emptyView } from "../noting-guest.js";
+import { key, MoveScene, overlayName, passingName } from "../scene.js";
+
+const isUser = (words: RegExp) => (thrown: unknown) => isKind(thrown, "user") && words.test(thrown.message);
+const now = new Date(0);
+const snapshot = { strategy: "snapshot", restartDuringMove: "from-manifest" };
+
+async function drafted(
+  scene: MoveScene,
+  {
+    options = {},
+    view = {},
+    answers = {},
+    chain = undefined as [string, string, string?][] | undefined,
+  }: {
+    options?: Record<string, unknown>;
+    view?: Partial<GuestView>;
+    answers?: Answers<Guest>;
+    chain?: [string, string, string?][] | undefined;
+  } = {},
+) {
+  const image = scene.image(chain?.map(([name, format]) => [name, format] as const));
+  const named = chain ?? [
+    ["path1/disk.qcow2", "qcow2", "base.raw"],
+    ["path1/base.raw", "raw"],
+  ];
+  const layers = image.chain.map((layer, index) => ({
+    ...layer,
+    ...(named[index]?.[2] !== undefined && { backingName: named[index][2] }),
+  }));
+  const disk = scene.disk({ image: { ...image, chain: layers as unknown as typeof image.chain } });
+  return draftMove(scene.site(answers, options).site, { ...emptyView, ...view }, disk, now);
+}
+
+describe("the draft of a move", () => {
+  let scene: MoveScene;
+  beforeEach(async () => {
+    scene = await MoveScene.open();
+  });
+  afterEach(() => scene[Symbol.asyncDispose]());
+
+  it("is a manifest that is read as it was written", async () => {
+    for (const options of [{}, snapshot, { ...snapshot, collapse: "pull" }, { ...snapshot, collapse: "none" }]) {
+      const { manifest } = await drafted(scene, { options });
+      assert.deepEqual(
+        parseManifest(manifestText(manifest), scene.at(`path2/${fileNames.manifest(key)}`)),
+        JSON.parse(JSON.stringify(manifest)),
+      );
+      assert.equal(manifest.current, scene.at("path1/disk.qcow2"));
+    }
+  });
+
+  it("by strategy mirror lands each layer flat in the destination, and tells the whole chain", async () => {
+    const { manifest, neededBytes } = await drafted(scene);
+    assert.deepEqual(
+      [manifest.destination.target, manifest.destination.active],
+      [scene.at("path2/disk.qcow2"), scene.at("path2/disk.qcow2")],
+    );
+    assert.deepEqual(
+      manifest.layers.map(({ source, destination, coming, rename }) => [source, destination, coming, rename]),
+      [[scene.at("path1/base.raw"), scene.at("path2/base.raw"), "copy", undefined]],
+    );
+    assert.deepEqual(manifest.destination.backing, { name: "base.raw", format: "raw" });
+    assert.deepEqual(
+      manifest.chain?.map(({ path, ino }) => [path, ino]),
+      await Promise.all(
+        ["disk.qcow2", "base.raw"].map(async (name) => [scene.at(`path1/${name}`), (await scene.which(`path1/${name}`)).ino]),
+      ),
+    );
+    assert.deepEqual([neededBytes, manifest.quarantine, manifest.overlay], [1024, scene.quarantine, undefined]);
+  });
+
+  for (const [collapse, target, active, landing] of [
+    ["commit", overlayName, "disk.qcow2", "disk.qcow2"],
+    ["pull", "disk.qcow2", "disk.qcow2", passingName],
+    ["none", overlayName, overlayName, "disk.qcow2"],
+  ] as const)
+    it(`by strategy snapshot and ${collapse} ends on the image with the right name`, async () => {
+      const { destination, overlay } = (await drafted(scene, { options: { ...snapshot, collapse } })).manifest;
+      assert.deepEqual(
+        [destination.target, destination.active, overlay?.landing].map((each) => each?.slice(scene.at("path2").length + 1)),
+        [target, active, landing],
+      );
+      assert.deepEqual([overlay?.path, destination.backing], [scene.at(`path1/${overlayName}`), { name: landing, format: "qcow2" }]);
+    });
+
+  it("takes the other of its nodes where one is open from an earlier move", async () => {
+    const [one, two] = nodeNames.targets(key);
+    const node = async (...open: string[]) =>
+      (await drafted(scene, { view: { nodes: open.map((name) => ({ name, driver: "qcow2", file: "" })) } })).manifest.destination.node;
+    assert.deepEqual([await node(), await node(one), await node(two)], [one, two, one]);
+  });
+
+  it("adopts a layer that lies there and no move stands on, and needs no room for one that is another disk's copy", async () => {
+    await scene.write("path2/base.raw");
+    assert.equal((await drafted(scene)).manifest.layers[0]?.coming, "adopt");
+    await scene.copied("path2/base.raw", { user: "ffffffff" });
+    const { manifest, neededBytes } = await drafted(scene);
+    assert.deepEqual([manifest.layers[0]?.coming, neededBytes], ["copy", 512]);
+  });
+
+  it("leaves a layer of another directory, and all below it, where it is, by its full path", async () => {
+    await mkdir(scene.at("path3"));
+    await scene.write("path3/base.raw");
+    const { manifest } = await drafted(scene, {
+      chain: [
+        ["path1/disk.qcow2", "qcow2", "../path3/base.raw"],
+        ["path3/base.raw", "raw"],
+      ],
+    });
+    assert.deepEqual([manifest.layers, manifest.destination.backing], [[], { name: scene.at("path3/base.raw"), format: "raw" }]);
+  });
+
+  it("leaves keepBase where it is, and refuses one that is no layer, or the active image", async () => {
+    const kept = await drafted(scene, { options: { keepBase: scene.at("path1/base.raw") } });
+    assert.deepEqual([kept.manifest.layers, kept.manifest.destination.backing?.name], [[], scene.at("path1/base.raw")]);
+    await assert.rejects(drafted(scene, { options: { keepBase: scene.at("path1/disk.qcow2") } }), isUser(/is its active image/));
+    await scene.write("path1/other");
+    for (const name of ["path1/other", "path1/none"])
+      await assert.rejects(drafted(scene, { options: { keepBase: scene.at(name) } }), isUser(/is no layer of its chain/));
+  });
+
+  for (const [name, becomes] of [
+    ["base.raw", undefined],
+    ["./base.raw", undefined],
+    ["/elsewhere/base.raw", "absolute"],
+    ["sub/base.raw", "relative"],
+    ["json:{}", "relative"],
+  ] as const)
+    it(`renames what a header calls ${name} ${becomes ? `to the ${becomes} name` : "not at all"}`, async () => {
+      await scene.write("path1/top.qcow2");
+      const { manifest } = await drafted(scene, {
+        chain: [
+          ["path1/disk.qcow2", "qcow2", "top.qcow2"],
+          ["path1/top.qcow2", "qcow2", name],
+          ["path1/base.raw", "raw"],
+        ],
+      });
+      const wanted = { absolute: scene.at("path2/base.raw"), relative: "base.raw" };
+      assert.deepEqual(manifest.layers[0]?.rename, becomes && { name: wanted[becomes], format: "raw" });
+    });
+
+  it("is refused where a layer is not there, or is another file than QEMU has open", async () => {
+    const process = await scene.process("path1/disk.qcow2");
+    await assert.rejects(
+      drafted(scene, { answers: { process: () => process } }),
+      isUser(/base\.raw is another file than the one that QEMU has open/),
+    );
+    await scene.take("path1/base.raw");
+    await assert.rejects(drafted(scene), isUser(/its layer .*base\.raw is open in QEMU, but there is no such file for us/));
+  });
+
+  it("records a link as it leads, and one that leads to the destination by that name", async () => {
+    await symlink("path1", scene.at("link"));
+    await symlink(scene.at("path2"), scene.at("home"));
+    const link = async (name: string) => (await drafted(scene, { options: { link: scene.at(name) } })).manifest.link;
+    assert.deepEqual(await link("link"), { path: scene.at("link"), before: "path1" });
+    assert.deepEqual(await link("home"), { path: scene.at("home"), before: scene.at("path2") });
+    assert.equal(await link("none"), undefined);
+  });
+});
+
+describe("a freeze", () => {
+  const current = async (scene: MoveScene) => JSON.parse(await readFile(scene.at(`path1/${fileNames.manifest(key)}`), "utf8"));
+  const qcow2 = (scene: MoveScene) => ({ image: { ...scene.image(), creation: { format: "qcow2", options: {} } } });
+
+  it("makes an empty overlay, names it as current before it is there, and freezes all at once", async () => {
+    await using scene = await MoveScene.open();
+    const manifest = await scene.frozen("commit", { current: scene.at("path1/disk.qcow2") });
+    const before = await scene.which(`path1/${overlayName}`);
+    const currents: string[] = [];
+    const { site, asked } = scene.site({
+      openOverlay: async () => void currents.push((await current(scene)).current),
+      freeze: async () => void currents.push((await current(scene)).current),
+    });
+    await freeze(site, [scene.written(manifest, qcow2(scene))]);
+    const overlay = scene.at(`path1/${overlayName}`);
+    assert.deepEqual(currents, [overlay, overlay]);
+    assert.notDeepEqual(await scene.which(`path1/${overlayName}`), before);
+    const said = await current(scene);
+    assert.deepEqual(
+      [said.written, said.overlay.made.ino],
+      [{ node: "vda-old", image: "former" }, (await scene.which(`path1/${overlayName}`)).ino],
+    );
+    assert.deepEqual(
+      asked.map((line) => line.split(" ")[0]),
+      ["closeNodes", "openOverlay", "freeze"],
+    );
+  });
+
+  it("that QEMU refuses leaves the former image current, and tells where the guest runs", async () => {
+    await using scene = await MoveScene.open();
+    const manifest = await scene.frozen("commit");
+    const { site } = scene.site({ freeze: () => Promise.reject(new UserError("node in use")) });
+    await assert.rejects(
+      freeze(site, [scene.written(manifest, qcow2(scene))]),
+      isUser(/Unable to freeze vda .*node in use\. The guest runs on an unknown image/),
+    );
+    assert.equal((await current(scene)).current, scene.at("path1/disk.qcow2"));
+  });
+
+  it("of which no answer came leaves the overlay current", async () => {
+    await using scene = await MoveScene.open();
+    const { site } = scene.site({ freeze: () => Promise.reject(new Error("cut")) });
+    await assert.rejects(freeze(site, [scene.written(await scene.frozen("commit"), qcow2(scene))]), /cut/);
+    assert.equal((await current(scene)).current, scene.at(`path1/${overlayName}`));
+    assert(existsSync(scene.at(`path1/${overlayName}`)));
+  });
+
+  it("is followed by the frozen image's record as the first layer, with the name that its copy's header gets", async () => {
+    await using scene = await MoveScene.open();
+    const whole = await scene.frozen("commit", {}, { landingBacking: { name: "base.raw", format: "raw" } });
+    const manifest = { ...whole, layers: whole.layers.slice(1) };
+    const image = scene.image([
+      [`path1/${overlayName}`, "qcow2"],
+      ["path1/disk.qcow2", "qcow2"],
+      ["path1/base.raw", "raw"],
+    ]);
+    await recordFrozen(scene.site().site, scene.written(manifest, { image }));
+    const { layers } = await current(scene);
+    assert.deepEqual(
+      [layers.length, layers[0].source, layers[0].destination, layers[0].rename],
+      [2, scene.at("path1/disk.qcow2"), scene.at("path2/disk.qcow2"), { name: "base.raw", format: "raw" }],
+    );
+    assert.deepEqual(layers[0].identity, await scene.identity("path1/disk.qcow2"));
+    await scene.take("path1/disk.qcow2");
+    await assert.rejects(recordFrozen(scene.site().site, scene.written(manifest, { image })), isUser(/its frozen image .* is not there/));
+  });
+});
