@@ -4,51 +4,21 @@
  */
 
 import { posix } from "node:path";
-import { bytesText } from "../../core/bytes.js";
-import { sameFile } from "../../core/disk/chain.js";
-import { type DiskKey, diskKey, jobNames, nodeNames } from "../../core/disk/names.js";
+import { jobNames, nodeNames } from "../../core/disk/names.js";
 import { baseName, directoryOf, within } from "../../core/disk/paths.js";
 import { impossible } from "../../core/errors.js";
-import { freeBytes, realPath, statFiles } from "../../host/files.js";
-import type { Host } from "../../host/host.js";
-import type { GuestView, ImageView } from "../../hypervisor/hypervisor.js";
-import { findDisk } from "../../hypervisor/qemu/find.js";
+import { realPath } from "../../host/files.js";
 import { imageInfo } from "../../image/qemu-img.js";
-import { readSnapshotMark, snapshotLasts } from "../../journal/snapshot-mark.js";
 import { Watch } from "../../reconciler/watch.js";
 import { withPlacesLocked } from "../move/locked.js";
 import { namedNodes } from "../move/steps/former-nodes.js";
 import { checkOthers } from "../move/steps/others.js";
-import { checkAlone, checkRead } from "../move/steps/preflight.js";
-import { complaint } from "../shared/complaint.js";
-import { imageOf } from "../shared/places.js";
 import { pace } from "../shared/progress.js";
-import type { SeenDisk, Site } from "../shared/site.js";
-import { checkManagedPull, startManagedPull } from "./managed-pull.js";
-import { nextStep, type SeenPull, type Step } from "./plan.js";
-
-/** What one look shows of the disk. */
-interface Looked {
-  view: GuestView;
-  key: DiskKey;
-  qdev: string;
-  image: ImageView;
-  /** Paths of the chain, as QEMU names them made absolute. */
-  chain: readonly [string, ...string[]];
-  seen: SeenPull;
-}
-
-/** Whether the layer right below the active image is the declared one; and which it is. */
-export async function observeBase(
-  host: Host,
-  { image, active }: Pick<SeenDisk, "image" | "active">,
-  base: string,
-): Promise<{ is: "declared" | "another"; found: string | undefined }> {
-  const below = image.chain[1] && within(directoryOf(active.named), image.chain[1].path);
-  if (below === undefined || below === base) return { is: below === base ? "declared" : "another", found: below };
-  const [wanted, layer] = await statFiles(host, [base, below], "follow");
-  return { is: wanted && layer && sameFile(wanted, layer) ? "declared" : "another", found: below };
-}
+import type { Site } from "../shared/site.js";
+import { startManagedPull } from "./managed-pull.js";
+import { type Looked, look } from "./observe.js";
+import { nextStep, type Step } from "./plan.js";
+import { checkPull, endedEarly, refusal, stalled } from "./preflight.js";
 
 /** Whether a pull of ours is under way, so that the resource must be remembered. */
 export async function isPulling(site: Site, disk: string): Promise<boolean> {
@@ -109,33 +79,6 @@ async function take(site: Site, pulling: Pulling, step: Exclude<Step, { step: "d
   }
 }
 
-async function look(site: Site, disk: string, base: string | undefined): Promise<Looked> {
-  const looked = await site.guest.look();
-  const device = await findDisk(site.guest, looked, disk);
-  const { managed } = site.guest;
-  const view = managed ? await managed.lookForPull(device.qdev) : looked;
-  const image = imageOf(site, disk, managed ? await findDisk(site.guest, view, device.qdev) : device);
-  const process = await site.guest.process();
-  const active = within(process?.workingDirectory ?? "/", image.chain[0].path);
-  const below = image.chain.slice(1).map(({ path }) => within(directoryOf(active), path));
-  const key = diskKey(view.domainId, device.qdev);
-  const found: Omit<Looked, "seen"> = { view, key, qdev: device.qdev, image, chain: [active, ...below] };
-  return { ...found, seen: await phaseOf(site, found, base) };
-}
-
-async function phaseOf(site: Site, { view, key, chain }: Omit<Looked, "seen">, base: string | undefined): Promise<SeenPull> {
-  const job = view.jobs.find(({ id }) => id === jobNames.blockpull(key));
-  if (job?.status === "pending") return { phase: "pending", job };
-  if (job) return { phase: job.ioStatus === "ok" ? "pulling" : "stalled", job };
-  if (base === undefined) return { phase: "settled" };
-  const [wanted, ...layers] = await statFiles(site.host, [base, ...chain], "follow");
-  const index = layers.findIndex((layer) => wanted !== undefined && layer !== undefined && sameFile(wanted, layer));
-  if (index === 1) return { phase: "settled" };
-  if (index > 1) return { phase: "deeper", between: chain.slice(1, index) };
-  const why = index === 0 ? `base ${base} is its active image` : `base ${base} is not a layer of its chain (${chain.join(" ← ")})`;
-  return { phase: "contradiction", why };
-}
-
 /** @returns the nodes of the layers that are pulled up, an overlay before what it backs */
 async function start(site: Site, { disk, base = "", looked }: Pulling, between: readonly string[]): Promise<readonly string[]> {
   const { key, image, chain } = looked;
@@ -163,35 +106,6 @@ async function start(site: Site, { disk, base = "", looked }: Pulling, between: 
   return first ? namedNodes(looked.view, { chain: [first, ...rest] }) : [];
 }
 
-async function checkPull(site: Site, disk: string, { view, key, qdev, image, chain }: Looked, layers: number): Promise<void> {
-  const refuse = refusal(site, disk);
-  if (site.guest.managed) await checkManagedPull(site.guest.managed, view, { qdev, refuse });
-  const mark = await readSnapshotMark(site.host, key, [await realPath(site.host, directoryOf(chain[0]))]);
-  if (mark) throw refuse(snapshotLasts(mark), "Then run `pulumi up` again.");
-  if (image.readOnly) throw refuse("it is read-only", "Nothing can be pulled into a read-only image: leave `base` out.");
-  checkRead(image, refuse);
-  checkAlone(view, image, refuse);
-  await checkOpen(site, chain.slice(0, layers + 2), refuse);
-  const needed = image.chain.slice(1, layers + 1).reduce((sum, { allocatedBytes }) => sum + allocatedBytes, 0);
-  const free = await freeBytes(site.host, directoryOf(chain[0]));
-  if (free >= needed) return;
-  const why = `${directoryOf(chain[0])} has ${bytesText(free)} free, ${bytesText(needed)} may be needed`;
-  throw refuse(why, "Free space, then run `pulumi up` again.");
-}
-
-/** What the active image's header is to name is the very file that QEMU has open under that name. */
-async function checkOpen({ host, guest }: Site, paths: readonly string[], refuse: (why: string, advice: string) => Error): Promise<void> {
-  const open = (await guest.process())?.openFiles;
-  if (!open) return;
-  const files = await statFiles(host, paths, "follow");
-  const other = paths.find((_, index) => !open.has(`${files[index]?.dev}:${files[index]?.ino}`));
-  if (other === undefined) return;
-  throw refuse(
-    `${other} is another file than the one that QEMU has open under that name`,
-    "Put the right file back, then run `pulumi up` again.",
-  );
-}
-
 /** Relative names stay relative, absolute ones absolute. */
 async function nameOf(site: Site, active: string, base: string): Promise<string> {
   const { backingName } = await imageInfo(site.host, active);
@@ -206,27 +120,4 @@ async function closeLeftOpen(site: Site, { view, key, image }: Looked, pulled: r
   const used = new Set(await site.guest.layerNodes(image.activeNode));
   const ours = view.nodes.map(({ name }) => name).filter((name) => name.startsWith(`lm-${key}-`) && !name.endsWith("-file"));
   await site.guest.closeNodes([...pulled, ...ours].filter((name) => !used.has(name)));
-}
-
-/** The job is gone and has left no error (hypervisor.ts, startPull); what it has pulled is not lost. */
-function endedEarly(site: Site, disk: string, { chain }: Looked): Error {
-  return refusal(site, disk)(
-    `the pull ended before ${chain[0]} stood on the declared layer`,
-    "Look at the guest's log for why, then run `pulumi up` again.",
-  );
-}
-
-function stalled(site: Site, disk: string, { seen, chain }: Looked): Error {
-  const nospace = seen.phase === "stalled" && seen.job.ioStatus === "nospace";
-  const what = nospace ? "has no space left" : "answers with I/O errors";
-  return refusal(site, disk)(
-    `${directoryOf(chain[0])} ${what}`,
-    "Repair the storage, then run `pulumi up` again: the pull goes on where it stopped.",
-  );
-}
-
-function refusal(site: Site, disk: string) {
-  const left = "The guest runs on, and no write is lost.";
-  return (why: string, advice: string, cause?: unknown) =>
-    complaint(site, { verb: "pull up the layers of", disk, why, left, advice, cause });
 }

@@ -1,6 +1,9 @@
 /** What a QEMU can do, by its own introspection: a release's number says nothing about a patched build. */
 
-import type { SchemaReply } from "./replies.js";
+import type { QmpSession } from "./client.js";
+import type { Monitor } from "./monitor.js";
+import { oncePerSession } from "./remember.js";
+import { type SchemaReply, schema } from "./replies.js";
 
 /** Every command and argument that is used on a guest. */
 const needed: Readonly<Record<string, readonly string[]>> = {
@@ -40,4 +43,13 @@ export function missingFrom(schema: SchemaReply): string[] {
     const names = new Set(members.map(({ name }) => name));
     return args.filter((arg) => !names.has(arg)).map((arg) => `${command}.${arg}`);
   });
+}
+
+const missing = new WeakMap<QmpSession, Promise<readonly string[]>>();
+
+/** {@link missingFrom}, asked once in a session. */
+export function missingFeatures(monitor: Monitor): Promise<readonly string[]> {
+  return monitor.use((session) =>
+    oncePerSession(missing, session, async () => missingFrom(await session.call("query-qmp-schema", schema))),
+  );
 }

@@ -7,11 +7,11 @@ import type { Host } from "../../host/host.js";
 import type { CollapseOptions, MirrorOptions, TargetOptions } from "../block-steps.js";
 import type { Blocker, ChainsView, Guest, GuestProcess, GuestView, ImageView } from "../hypervisor.js";
 import { blockersOf } from "./blockers.js";
-import type { QmpSession } from "./client.js";
-import { missingFrom } from "./features.js";
+import { qomPath, serialOf, typeOf } from "./devices.js";
+import { missingFeatures } from "./features.js";
 import { layerNodes } from "./layer-nodes.js";
 import { lookAtJobs, lookoutOf } from "./look.js";
-import { channelAt } from "./monitors.js";
+import { Monitor } from "./monitor.js";
 import {
   commitArguments,
   holdOptions,
@@ -23,19 +23,16 @@ import {
   reopenOptions,
   targetOptions,
 } from "./node-options.js";
-import { pidBehind, processNow } from "./proc.js";
+import { closeNodes } from "./open-nodes.js";
+import { processOf } from "./proc.js";
 import { QmpRefusal } from "./refusal.js";
-import { oncePerSession } from "./remember.js";
 import * as replies from "./replies.js";
-import type { Channel, Way } from "./sessions.js";
+import type { Way } from "./sessions.js";
 
 /** The guest whose monitor listens on this socket of the host. Asks nothing yet. */
 export function openGuest(host: Host, address: { qmp: string }): Guest {
   return new QemuGuest({ host, socket: address.qmp });
 }
-
-const pids = new WeakMap<QmpSession, number>();
-const missing = new WeakMap<QmpSession, Promise<readonly string[]>>();
 
 /**
  * @host QMP query-qmp-schema, QMP qom-get, QMP query-named-block-nodes, QMP x-debug-query-block-graph
@@ -65,61 +62,52 @@ const missing = new WeakMap<QmpSession, Promise<readonly string[]>>();
 class QemuGuest implements Guest {
   readonly name: string;
   readonly guardSocket: string;
-  #channel: Channel | undefined;
-  #reaching: Promise<Channel> | undefined;
-  #heardAtLastLook = -1;
+  readonly #monitor: Monitor;
 
   constructor(private readonly way: Way) {
     this.name = way.socket;
     this.guardSocket = way.socket;
+    this.#monitor = new Monitor(way);
   }
 
   async look(): Promise<GuestView> {
-    const channel = await this.#reach();
-    this.#heardAtLastLook = channel.heard;
-    return lookoutOf(channel).everything(this.way);
+    return lookoutOf(await this.#monitor.listen()).everything(this.way);
   }
 
   async lookAtChains(): Promise<ChainsView> {
-    return lookoutOf(await this.#reach()).chains(this.way);
+    return lookoutOf(await this.#monitor.reach()).chains(this.way);
   }
 
   async jobs(): Promise<Job[]> {
-    const channel = await this.#reach();
-    this.#heardAtLastLook = channel.heard;
-    return channel.use(this.way, lookAtJobs);
+    return (await this.#monitor.listen()).use(this.way, lookAtJobs);
   }
 
   keepOpen<T>(work: () => Promise<T>): Promise<T> {
-    return this.#use(work);
+    return this.#monitor.use(work);
   }
 
   close(): void {
-    this.#channel?.close();
+    this.#monitor.close();
   }
 
-  async missingFeatures(): Promise<readonly string[]> {
-    return this.#use((session) =>
-      oncePerSession(missing, session, async () => missingFrom(await session.call("query-qmp-schema", replies.schema))),
-    );
+  missingFeatures(): Promise<readonly string[]> {
+    return missingFeatures(this.#monitor);
   }
 
-  async process(): Promise<GuestProcess | undefined> {
-    const known = this.#channel?.isOpen ? this.#use(async (session) => pids.get(session) ?? (await this.#findProcess(session))) : undefined;
-    const pid = await (known ?? pidBehind(this.way));
-    return pid === undefined ? undefined : processNow(this.way, pid);
+  process(): Promise<GuestProcess | undefined> {
+    return processOf(this.#monitor, this.way);
   }
 
   serials(qdevs: readonly string[]): Promise<readonly (string | undefined)[]> {
-    return Promise.all(qdevs.map((qdev) => this.#propertyOf(qdev, "serial")));
+    return Promise.all(qdevs.map((qdev) => serialOf(this.#monitor, qdev)));
   }
 
   deviceType(qdev: string): Promise<string | undefined> {
-    return this.#propertyOf(qdev, "type");
+    return typeOf(this.#monitor, qdev);
   }
 
   blockers(qdevs: readonly string[]): Promise<readonly Blocker[]> {
-    return this.#use((session) =>
+    return this.#monitor.use((session) =>
       blockersOf(
         session,
         qdevs.map((qdev) => ({ qdev, path: qomPath(qdev) })),
@@ -208,24 +196,12 @@ class QemuGuest implements Guest {
     return this.#do("block-job-set-speed", { device: jobId, speed: maxBytesPerSecond });
   }
 
-  async closeNodes(names: readonly string[]): Promise<readonly { node: string; why: string }[]> {
-    const left: { node: string; why: string }[] = [];
-    for (const node of names) {
-      if (!(await this.#has(node))) continue;
-      try {
-        await this.#do("blockdev-del", { "node-name": node });
-      } catch (refusal) {
-        if (!(refusal instanceof QmpRefusal)) throw refusal;
-        if (await this.#has(node)) left.push({ node, why: refusal.words });
-      }
-    }
-    return left;
+  closeNodes(names: readonly string[]): Promise<readonly { node: string; why: string }[]> {
+    return closeNodes(this.#monitor, names);
   }
 
-  async wakeUp(timeoutSeconds: number): Promise<void> {
-    const channel = await this.#reach();
-    if (channel.heard === this.#heardAtLastLook) await channel.use(this.way, (session) => nextWord(session, timeoutSeconds));
-    this.#heardAtLastLook = channel.heard;
+  wakeUp(timeoutSeconds: number): Promise<void> {
+    return this.#monitor.wakeUp(timeoutSeconds);
   }
 
   async #images(): Promise<ImageView[]> {
@@ -233,62 +209,11 @@ class QemuGuest implements Guest {
     return disks.flatMap(({ medium }) => (medium.kind === "image" ? [medium] : []));
   }
 
-  /** Nodes go with their parents, so the list is looked at anew for each. */
-  async #has(node: string): Promise<boolean> {
-    const nodes = await this.#ask("query-named-block-nodes", replies.nodes, { flat: true });
-    return nodes.some((each) => each["node-name"] === node);
-  }
-
-  /** What this account may not see, another one may. */
-  async #findProcess(session: QmpSession): Promise<number | undefined> {
-    const pid = await pidBehind(this.way);
-    if (pid !== undefined) pids.set(session, pid);
-    return pid;
-  }
-
-  /** Not every device has every property: a floppy drive has no serial. */
-  async #propertyOf(qdev: string, property: string): Promise<string | undefined> {
-    try {
-      return await this.#ask("qom-get", replies.text, { path: qomPath(qdev), property });
-    } catch (refusal) {
-      if (refusal instanceof QmpRefusal) return undefined;
-      throw refusal;
-    }
-  }
-
   #ask<S extends z.ZodType>(command: string, shape: S, args: object = {}): Promise<z.output<S>> {
-    return this.#use((session) => session.call(command, shape, args));
+    return this.#monitor.ask(command, shape, args);
   }
 
-  async #do(command: string, args: object): Promise<void> {
-    await this.#ask(command, replies.done, args);
+  #do(command: string, args: object): Promise<void> {
+    return this.#monitor.do(command, args);
   }
-
-  async #use<T>(work: (session: QmpSession) => Promise<T>): Promise<T> {
-    return (await this.#reach()).use(this.way, work);
-  }
-
-  /** Asked again when the session is over: another QEMU may listen here by now. */
-  async #reach(): Promise<Channel> {
-    if (this.#channel?.isOpen) return this.#channel;
-    this.#reaching ??= channelAt(this.way).finally(() => {
-      this.#reaching = undefined;
-    });
-    this.#channel = await this.#reaching;
-    return this.#channel;
-  }
-}
-
-/** Of a device with an id, query-block tells that: an nvme drive's namespace has the drive's own, so it alone is no path (7.2). */
-function qomPath(qdev: string): string {
-  return qdev.startsWith("/") ? qdev : `/machine/peripheral/${qdev}`;
-}
-
-async function nextWord(session: QmpSession, timeoutSeconds: number): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const deadline = setTimeout(resolve, timeoutSeconds * 1000);
-  const ignore = session.listen(resolve);
-  await promise;
-  clearTimeout(deadline);
-  ignore();
 }

@@ -1,6 +1,8 @@
 /** The process behind a monitor, from the host's /proc. */
 
 import type { GuestProcess } from "../hypervisor.js";
+import type { QmpSession } from "./client.js";
+import type { Monitor } from "./monitor.js";
 import type { Way } from "./sessions.js";
 
 /**
@@ -62,4 +64,20 @@ export async function processNow({ host }: Way, pid: number): Promise<GuestProce
   if (workingDirectory === undefined) return undefined;
   const openFiles = new Set(lines.filter(({ word }) => word === "file").map(({ rest }) => rest));
   return { pid, workingDirectory, openFiles };
+}
+
+const pids = new WeakMap<QmpSession, number>();
+
+/** The process behind a monitor: looked for once in a session, since it is the same as long as that lasts. */
+export async function processOf(monitor: Monitor, way: Way): Promise<GuestProcess | undefined> {
+  const known = monitor.isOpen ? monitor.use(async (session) => pids.get(session) ?? (await findProcess(session, way))) : undefined;
+  const pid = await (known ?? pidBehind(way));
+  return pid === undefined ? undefined : processNow(way, pid);
+}
+
+/** What this account may not see, another one may. */
+async function findProcess(session: QmpSession, way: Way): Promise<number | undefined> {
+  const pid = await pidBehind(way);
+  if (pid !== undefined) pids.set(session, pid);
+  return pid;
 }

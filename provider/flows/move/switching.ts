@@ -1,0 +1,45 @@
+/** The switches of a move: which image takes the guest's writes afterwards. */
+
+import type { Outcome } from "../shared/outcome.js";
+import type { Seen, SeenDisk, Site } from "../shared/site.js";
+import { switchDisks } from "../shared/switch.js";
+import { manifestOf, of, written } from "./chosen.js";
+import { checkLanded } from "./landed.js";
+import { type ManagedTurn, switchManaged } from "./managed/switch.js";
+import { checkSwitch } from "./steps/others.js";
+import { collapsedTurn, foldedTurn, linkMovesIn, linkTurn, pivotTurn } from "./turns.js";
+
+/** By where it goes: what is to be done of each disk, at which of the switches a link moves, and what a refusal calls it. */
+const kinds = {
+  target: { turnOf: pivotTurn, link: "pivot", way: "move" },
+  landing: { turnOf: collapsedTurn, link: "collapse", way: "finish" },
+  former: { turnOf: foldedTurn, link: "none", way: "undo" },
+} as const;
+
+/** Of all disks that are named, at one point in time. */
+export async function switchTo(
+  to: ManagedTurn,
+  { site, seen, outcome }: { site: Site; seen: Seen; outcome: Outcome },
+  names: readonly string[],
+): Promise<void> {
+  const disks = of(seen, names).map(written);
+  if (to === "target") await checkLanded(site, disks);
+  const { managed } = site.guest;
+  if (!managed) return switchByMonitor(to, { site, outcome }, disks);
+  await checkSwitch(site, disks, kinds[to].way);
+  await switchManaged({ site, managed, seen, outcome }, disks, to);
+}
+
+async function switchByMonitor(
+  to: ManagedTurn,
+  { site, outcome }: { site: Site; outcome: Outcome },
+  disks: readonly SeenDisk[],
+): Promise<void> {
+  const [first] = disks;
+  if (!first) return;
+  const { turnOf, link, way } = kinds[to];
+  const turns = await Promise.all(disks.map((disk) => turnOf(site, disk, manifestOf(disk))));
+  const manifest = manifestOf(first);
+  await checkSwitch(site, disks, way);
+  await switchDisks(site, turns, linkMovesIn(manifest) === link ? linkTurn(first, manifest) : undefined, outcome);
+}

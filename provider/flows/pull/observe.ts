@@ -1,0 +1,62 @@
+/** What is seen of a disk whose layers are pulled up. */
+
+import { sameFile } from "../../core/disk/chain.js";
+import { type DiskKey, diskKey, jobNames } from "../../core/disk/names.js";
+import { directoryOf, within } from "../../core/disk/paths.js";
+import { statFiles } from "../../host/files.js";
+import type { Host } from "../../host/host.js";
+import type { GuestView, ImageView } from "../../hypervisor/hypervisor.js";
+import { findDisk } from "../../hypervisor/qemu/find.js";
+import { imageOf } from "../shared/places.js";
+import type { SeenDisk, Site } from "../shared/site.js";
+import type { SeenPull } from "./plan.js";
+
+/** What one look shows of the disk. */
+export interface Looked {
+  view: GuestView;
+  key: DiskKey;
+  qdev: string;
+  image: ImageView;
+  /** Paths of the chain, as QEMU names them made absolute. */
+  chain: readonly [string, ...string[]];
+  seen: SeenPull;
+}
+
+/** Whether the layer right below the active image is the declared one; and which it is. */
+export async function observeBase(
+  host: Host,
+  { image, active }: Pick<SeenDisk, "image" | "active">,
+  base: string,
+): Promise<{ is: "declared" | "another"; found: string | undefined }> {
+  const below = image.chain[1] && within(directoryOf(active.named), image.chain[1].path);
+  if (below === undefined || below === base) return { is: below === base ? "declared" : "another", found: below };
+  const [wanted, layer] = await statFiles(host, [base, below], "follow");
+  return { is: wanted && layer && sameFile(wanted, layer) ? "declared" : "another", found: below };
+}
+
+export async function look(site: Site, disk: string, base: string | undefined): Promise<Looked> {
+  const looked = await site.guest.look();
+  const device = await findDisk(site.guest, looked, disk);
+  const { managed } = site.guest;
+  const view = managed ? await managed.lookForPull(device.qdev) : looked;
+  const image = imageOf(site, disk, managed ? await findDisk(site.guest, view, device.qdev) : device);
+  const process = await site.guest.process();
+  const active = within(process?.workingDirectory ?? "/", image.chain[0].path);
+  const below = image.chain.slice(1).map(({ path }) => within(directoryOf(active), path));
+  const key = diskKey(view.domainId, device.qdev);
+  const found: Omit<Looked, "seen"> = { view, key, qdev: device.qdev, image, chain: [active, ...below] };
+  return { ...found, seen: await phaseOf(site, found, base) };
+}
+
+async function phaseOf(site: Site, { view, key, chain }: Omit<Looked, "seen">, base: string | undefined): Promise<SeenPull> {
+  const job = view.jobs.find(({ id }) => id === jobNames.blockpull(key));
+  if (job?.status === "pending") return { phase: "pending", job };
+  if (job) return { phase: job.ioStatus === "ok" ? "pulling" : "stalled", job };
+  if (base === undefined) return { phase: "settled" };
+  const [wanted, ...layers] = await statFiles(site.host, [base, ...chain], "follow");
+  const index = layers.findIndex((layer) => wanted !== undefined && layer !== undefined && sameFile(wanted, layer));
+  if (index === 1) return { phase: "settled" };
+  if (index > 1) return { phase: "deeper", between: chain.slice(1, index) };
+  const why = index === 0 ? `base ${base} is its active image` : `base ${base} is not a layer of its chain (${chain.join(" ← ")})`;
+  return { phase: "contradiction", why };
+}

@@ -1,0 +1,63 @@
+/** What is checked before layers are pulled up, and how a pull is refused. */
+
+import { bytesText } from "../../core/bytes.js";
+import { directoryOf } from "../../core/disk/paths.js";
+import { freeBytes, realPath, statFiles } from "../../host/files.js";
+import { readSnapshotMark, snapshotLasts } from "../../journal/snapshot-mark.js";
+import { checkAlone, checkRead } from "../move/steps/preflight.js";
+import { complaint } from "../shared/complaint.js";
+import type { Site } from "../shared/site.js";
+import { checkManagedPull } from "./managed-pull.js";
+import type { Looked } from "./observe.js";
+
+export async function checkPull(site: Site, disk: string, { view, key, qdev, image, chain }: Looked, layers: number): Promise<void> {
+  const refuse = refusal(site, disk);
+  if (site.guest.managed) await checkManagedPull(site.guest.managed, view, { qdev, refuse });
+  const mark = await readSnapshotMark(site.host, key, [await realPath(site.host, directoryOf(chain[0]))]);
+  if (mark) throw refuse(snapshotLasts(mark), "Then run `pulumi up` again.");
+  if (image.readOnly) throw refuse("it is read-only", "Nothing can be pulled into a read-only image: leave `base` out.");
+  checkRead(image, refuse);
+  checkAlone(view, image, refuse);
+  await checkOpen(site, chain.slice(0, layers + 2), refuse);
+  const needed = image.chain.slice(1, layers + 1).reduce((sum, { allocatedBytes }) => sum + allocatedBytes, 0);
+  const free = await freeBytes(site.host, directoryOf(chain[0]));
+  if (free >= needed) return;
+  const why = `${directoryOf(chain[0])} has ${bytesText(free)} free, ${bytesText(needed)} may be needed`;
+  throw refuse(why, "Free space, then run `pulumi up` again.");
+}
+
+/** What the active image's header is to name is the very file that QEMU has open under that name. */
+async function checkOpen({ host, guest }: Site, paths: readonly string[], refuse: (why: string, advice: string) => Error): Promise<void> {
+  const open = (await guest.process())?.openFiles;
+  if (!open) return;
+  const files = await statFiles(host, paths, "follow");
+  const other = paths.find((_, index) => !open.has(`${files[index]?.dev}:${files[index]?.ino}`));
+  if (other === undefined) return;
+  throw refuse(
+    `${other} is another file than the one that QEMU has open under that name`,
+    "Put the right file back, then run `pulumi up` again.",
+  );
+}
+
+/** The job is gone and has left no error (hypervisor.ts, startPull); what it has pulled is not lost. */
+export function endedEarly(site: Site, disk: string, { chain }: Looked): Error {
+  return refusal(site, disk)(
+    `the pull ended before ${chain[0]} stood on the declared layer`,
+    "Look at the guest's log for why, then run `pulumi up` again.",
+  );
+}
+
+export function stalled(site: Site, disk: string, { seen, chain }: Looked): Error {
+  const nospace = seen.phase === "stalled" && seen.job.ioStatus === "nospace";
+  const what = nospace ? "has no space left" : "answers with I/O errors";
+  return refusal(site, disk)(
+    `${directoryOf(chain[0])} ${what}`,
+    "Repair the storage, then run `pulumi up` again: the pull goes on where it stopped.",
+  );
+}
+
+export function refusal(site: Site, disk: string) {
+  const left = "The guest runs on, and no write is lost.";
+  return (why: string, advice: string, cause?: unknown) =>
+    complaint(site, { verb: "pull up the layers of", disk, why, left, advice, cause });
+}
