@@ -27,7 +27,7 @@ export interface CompareWatch {
  * @as the account
  * @why a file that is there already is adopted only if it holds the same
  */
-const COMPARE = `
+const compareScript = `
 export LC_ALL=C
 command -v qemu-img >/dev/null || { echo ended 127; exit; }
 words=$(mktemp) || exit
@@ -58,7 +58,7 @@ export async function compareImages(
   // qemu-img takes images for equal when the longer one ends in zeros
   const [sizeA, sizeB] = [await virtualBytes(host, a), await virtualBytes(host, b)];
   if (sizeA !== sizeB) return { differs: `${a.path} has ${sizeA} bytes and ${b.path} has ${sizeB}` };
-  const shell = await host.open(COMPARE, [a.path, b.path, a.format, b.format, reading === "cached" ? "writeback" : "none"]);
+  const shell = await host.open(compareScript, [a.path, b.path, a.format, b.format, reading === "cached" ? "writeback" : "none"]);
   try {
     const { exitStatus, words } = await watch(shell, stallSeconds, stop, `${unable} on ${host.name}`);
     if (exitStatus === 1) return { differs: lastWords(words) };

@@ -125,7 +125,7 @@ export interface NewImage {
 }
 
 /** Making a file durable waits for what others write to the same storage. */
-const SYNC_SECONDS = 120;
+const syncSeconds = 120;
 
 // O_EXCL by dd: the shell's noclobber would open a planted symlink to a device or a fifo
 /**
@@ -136,7 +136,7 @@ const SYNC_SECONDS = 120;
  * @as the account
  * @why a mirror needs a target; never over a file that is there
  */
-const CREATE = `
+const createScript = `
 export LC_ALL=C
 path=$1 format=$2 size=$3 options=$4 backing=$5 backing_format=$6 like=$7
 command -v qemu-img >/dev/null || exit 127
@@ -155,7 +155,7 @@ sync "$path" && sync "\${path%/*}/" || { rm -f -- "$path"; exit 1; }`;
 export async function createImage(host: Host, image: NewImage): Promise<void> {
   const { backing } = image;
   const finished = await host.run(
-    CREATE,
+    createScript,
     [
       image.path,
       image.format,
@@ -165,7 +165,7 @@ export async function createImage(host: Host, image: NewImage): Promise<void> {
       backing?.format ?? "",
       image.like ?? "",
     ],
-    { timeoutSeconds: SYNC_SECONDS },
+    { timeoutSeconds: syncSeconds },
   );
   expectSuccess(host, finished, `Unable to create the image ${image.path}`);
 }
@@ -198,7 +198,7 @@ export function backingNameInHeader(name: string): string {
  * @as the account
  * @why the image that is moved must be the one that the guest writes to
  */
-const SEES_WRITER = `
+const seesWriterScript = `
 device=$(stat -L -c %d -- "$1") && inode=$(stat -L -c %i -- "$1") || exit
 major=$((device >> 8 & 0xfff | device >> 32 & ~0xfff)) minor=$((device & 0xff | device >> 12 & ~0xff))
 awk -v file="$(printf '%02x:%02x:%s' $major $minor "$inode")" '
@@ -211,7 +211,7 @@ exit $status`;
 
 /** Whether some QEMU on the host has the file open for writing, whoever's it is. @throws UserError if that cannot be seen, or there is no such file */
 export async function isImageInUse(host: Host, path: string): Promise<boolean> {
-  const finished = await host.run(SEES_WRITER, [path, path.replaceAll(",", ",,")]);
+  const finished = await host.run(seesWriterScript, [path, path.replaceAll(",", ",,")]);
   expectSuccess(host, finished, `Unable to see whether ${path} is in use`);
   return finished.stdout !== "";
 }

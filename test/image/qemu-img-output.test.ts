@@ -7,7 +7,7 @@ import { isOurs } from "../../provider/core/errors.js";
 import type { Host } from "../../provider/host/host.js";
 import { scriptText } from "../../provider/host/quoting.js";
 import { imageInfo } from "../../provider/image/qemu-img.js";
-import { MAP_DATA } from "../../provider/storage/directory/layer-script.js";
+import { mapData } from "../../provider/storage/directory/layer-script.js";
 import { makeFolder } from "../sandbox/folders.js";
 
 /** A host whose qemu-img says this. */
@@ -97,7 +97,7 @@ describe("the map of an image's data", function () {
     writeFileSync(join(folder, "answer"), text);
     writeFileSync(join(folder, "qemu-img"), `#!/bin/sh\ncat "${join(folder, "answer")}"\n`, { mode: 0o755 });
     const env = { ...process.env, PATH: `${folder}:${process.env.PATH}` };
-    return execFileSync("sh", ["-c", scriptText(`${MAP_DATA}\nmap_data "$1" 4096`, [join(folder, "file")])], { encoding: "utf8", env })
+    return execFileSync("sh", ["-c", scriptText(`${mapData}\nmap_data "$1" 4096`, [join(folder, "file")])], { encoding: "utf8", env })
       .trimEnd()
       .split("\n");
   }

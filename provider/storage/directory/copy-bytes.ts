@@ -3,7 +3,7 @@
 import { bytesText } from "../../core/bytes.js";
 import { UserError } from "../../core/errors.js";
 import { type Copying, type PartialRecord, unable } from "./copying.js";
-import { type Extent, GAP_BYTES, mergeExtents, positionAfter, remainingAfter, stepsOf, totalBytes } from "./extents.js";
+import { type Extent, joinedGapBytes, mergeExtents, positionAfter, remainingAfter, stepsOf, totalBytes } from "./extents.js";
 import { CommandFailed } from "./layer-conversation.js";
 import { Ledger } from "./ledger.js";
 import { Pace } from "./pace.js";
@@ -17,7 +17,7 @@ export async function copyBytes(copying: Copying, record: PartialRecord): Promis
   const { shell, options } = copying;
   const sizeBytes = options.sourceIdentity.sizeBytes;
   const whole = { ...record, copy: { ...record.copy, doneBytes: sizeBytes } };
-  const extents = mergeExtents(await shell.mapSource(GAP_BYTES), sizeBytes);
+  const extents = mergeExtents(await shell.mapSource(joinedGapBytes), sizeBytes);
   const total = totalBytes(extents);
   if (record.copy.doneBytes === 0 && total > 0 && (await cloned(copying))) {
     options.progress(total, total);

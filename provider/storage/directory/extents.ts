@@ -6,13 +6,13 @@ export interface Extent {
   length: number;
 }
 
-const MIB = 1024 * 1024;
+const mib = 1024 * 1024;
 
 /** Offsets and lengths are multiples of this, the end of the file aside: direct I/O wants it on 4Kn storage. */
-const ALIGNMENT_BYTES = 4096;
+const alignmentBytes = 4096;
 
 /** Shorter holes are copied as zeros: a seek costs more than they do. */
-export const GAP_BYTES = MIB;
+export const joinedGapBytes = mib;
 
 /** What `dd` asks the storage for at a time. */
 export interface Blocks {
@@ -40,14 +40,14 @@ export interface Step {
  * 6 and 1 4.83 and 11.2, 12 and 0.5 4.77 and 15.6. The huge pages in the buffer for reads, which the script asks for, made a
  * copy a fifth faster.
  */
-export const UNSPARING_BLOCKS: Blocks = { readBytes: 9 * MIB, writeBytes: MIB };
+export const unsparingBlocks: Blocks = { readBytes: 9 * mib, writeBytes: mib };
 
 /** No command to the host copies more, so that a stop or a changed rate takes effect soon; none that is left to choose copies less. */
-export const LARGEST_STEP_BYTES = 7 * UNSPARING_BLOCKS.readBytes;
-const SMALLEST_STEP_BYTES = MIB;
+export const largestStepBytes = 7 * unsparingBlocks.readBytes;
+const smallestStepBytes = mib;
 
 /** Pieces of one command: a shell line stays short, and one `dd` costs some 2 ms. */
-const PIECES_PER_STEP = 64;
+const piecesPerStep = 64;
 
 /** Reads `<offset> <length>`, as the host prints it. */
 export function parseExtent(line: string): Extent {
@@ -56,11 +56,11 @@ export function parseExtent(line: string): Extent {
 }
 
 /** Data extents, sorted, aligned outwards to 4 KiB, those less than `gapBytes` apart joined, none past the end of the file. */
-export function mergeExtents(extents: readonly Extent[], fileBytes: number, gapBytes = GAP_BYTES): Extent[] {
+export function mergeExtents(extents: readonly Extent[], fileBytes: number, gapBytes = joinedGapBytes): Extent[] {
   const merged: Extent[] = [];
   for (const { offset, length } of extents.toSorted((a, b) => a.offset - b.offset)) {
     const start = alignDown(offset);
-    const end = Math.min(alignDown(offset + length + ALIGNMENT_BYTES - 1), fileBytes);
+    const end = Math.min(alignDown(offset + length + alignmentBytes - 1), fileBytes);
     const last = merged.at(-1);
     if (last !== undefined && start - (last.offset + last.length) < gapBytes) last.length = Math.max(last.length, end - last.offset);
     else if (end > start) merged.push({ offset: start, length: end - start });
@@ -69,7 +69,7 @@ export function mergeExtents(extents: readonly Extent[], fileBytes: number, gapB
 }
 
 function alignDown(bytes: number): number {
-  return bytes - (bytes % ALIGNMENT_BYTES);
+  return bytes - (bytes % alignmentBytes);
 }
 
 export function totalBytes(extents: readonly Extent[]): number {
@@ -87,7 +87,7 @@ export function remainingAfter(extents: readonly Extent[], position: number): Ex
 export function* stepsOf(extents: readonly Extent[], size: () => StepSize): Generator<Step, void> {
   let pieces: Extent[] = [];
   let room = 0;
-  let blocks = UNSPARING_BLOCKS;
+  let blocks = unsparingBlocks;
   for (const extent of extents) {
     let { offset, length } = extent;
     while (length > 0) {
@@ -97,7 +97,7 @@ export function* stepsOf(extents: readonly Extent[], size: () => StepSize): Gene
       offset += piece.length;
       length -= piece.length;
       room -= piece.length;
-      if (room >= ALIGNMENT_BYTES && pieces.length < PIECES_PER_STEP) continue;
+      if (room >= alignmentBytes && pieces.length < piecesPerStep) continue;
       yield { pieces, blocks };
       pieces = [];
     }
@@ -106,13 +106,13 @@ export function* stepsOf(extents: readonly Extent[], size: () => StepSize): Gene
 }
 
 function withinBounds({ bytes, blocks }: StepSize): StepSize {
-  return { bytes: alignDown(Math.min(Math.max(bytes, SMALLEST_STEP_BYTES), LARGEST_STEP_BYTES)), blocks };
+  return { bytes: alignDown(Math.min(Math.max(bytes, smallestStepBytes), largestStepBytes)), blocks };
 }
 
 /** Whole blocks as long as there is one, then the aligned part of what is left, then the unaligned end of the file by itself. */
 function pieceBytes(length: number, { writeBytes }: Blocks): number {
   if (length >= writeBytes) return length - (length % writeBytes);
-  return length >= ALIGNMENT_BYTES ? alignDown(length) : length;
+  return length >= alignmentBytes ? alignDown(length) : length;
 }
 
 /** Where a copy stands after these pieces: all before it is copied, or is a hole. */

@@ -23,7 +23,7 @@ export interface LockWait {
  * @as the account
  * @why a second disk waits for the copy of the first
  */
-const ASK = `
+const askScript = `
 layer=$1 record=$1.lm-layer
 [ -f "$record" ] && [ ! -L "$record" ] && command exec 7<"$record" || { echo free; exit; }
 # whoever takes it says why it cannot be taken at all
@@ -36,7 +36,7 @@ for fd in /proc/[0-9]*/fd/9; do
 done
 true`;
 
-const LONGEST_PAUSE_SECONDS = 0.5;
+const longestPauseSeconds = 0.5;
 
 /** One mover of this process at a time asks for a layer, so that fifty disks on one base do not take fifty sessions. */
 const turns = new Map<string, Promise<unknown>>();
@@ -72,7 +72,7 @@ export async function lockWhenFree(
 ): Promise<LayerShell | "absent"> {
   const unable = `Unable to work on ${options.destination} on ${host.name}`;
   let grew = { at: performance.now(), mark: "" };
-  for (let pauseSeconds = 0.02; ; pauseSeconds = Math.min(pauseSeconds * 2, LONGEST_PAUSE_SECONDS)) {
+  for (let pauseSeconds = 0.02; ; pauseSeconds = Math.min(pauseSeconds * 2, longestPauseSeconds)) {
     if (patience.stop.aborted) throw new UserError(`${unable}: it was stopped. Run \`pulumi up\` again to go on.`);
     const asked = await askHolder(host, options.destination);
     if (asked === "free") {
@@ -94,7 +94,7 @@ export async function lockWhenFree(
 type Holder = { mark: string; percent: number; pids: string[] };
 
 async function askHolder(host: Host, destination: string): Promise<"free" | Holder> {
-  const { stdout } = await host.run(ASK, [destination]);
+  const { stdout } = await host.run(askScript, [destination]);
   const [state, progress = "", ...pids] = stdout.trim().split("\n");
   if (state !== "busy") return "free";
   const [doneBytes = 0, sizeBytes = 0] = progress.split(" ").map(Number);

@@ -28,15 +28,15 @@ export interface LayerRecord {
   kept: readonly DiskKey[];
 }
 
-const HEAD = "pulumi-livedisk layer 1";
-const KEY = /^[0-9a-f]{8}$/;
-const COUNT = /^\d{1,15}$/;
-const TIME = /^-?\d+(\.\d+)?$/;
+const firstLine = "pulumi-livedisk layer 1";
+const keyPattern = /^[0-9a-f]{8}$/;
+const countPattern = /^\d{1,15}$/;
+const timePattern = /^-?\d+(\.\d+)?$/;
 
 export function formatRecord({ origin, copy, moving, kept }: LayerRecord): string[] {
   const { dev, ino, sizeBytes, modified } = origin.source;
   return [
-    HEAD,
+    firstLine,
     `source ${dev} ${ino} ${sizeBytes} ${modified}`,
     `backing ${origin.backing}`,
     copy.phase === "finished"
@@ -54,7 +54,7 @@ export function parseRecord(lines: readonly string[]): LayerRecord | "empty" | "
   const [head, source, backing, copy, ...users] = lines;
   const origin = parseOrigin(source, backing);
   const state = parseCopy(copy);
-  if (head !== HEAD || users.pop() !== "end" || origin === undefined || state === undefined) return "foreign";
+  if (head !== firstLine || users.pop() !== "end" || origin === undefined || state === undefined) return "foreign";
   const moving = keysAfter("user", users);
   const kept = keysAfter("kept", users);
   if (moving.length + kept.length !== users.length) return "foreign";
@@ -65,24 +65,24 @@ function parseOrigin(sourceLine = "", backingLine = ""): Origin | undefined {
   const [word, dev = "", ino = "", size = "", modified = "", ...more] = sourceLine.split(" ");
   const backing = /^backing (as-in-source|[0-9a-f]{16})$/.exec(backingLine)?.[1];
   if (word !== "source" || backing === undefined || more.length > 0) return undefined;
-  if (![dev, ino].every((number) => /^\d+$/.test(number)) || !COUNT.test(size) || !TIME.test(modified)) return undefined;
+  if (![dev, ino].every((number) => /^\d+$/.test(number)) || !countPattern.test(size) || !timePattern.test(modified)) return undefined;
   return { source: { dev, ino, sizeBytes: Number(size), modified }, backing };
 }
 
 function parseCopy(line = ""): CopyState | undefined {
   const [word, first = "", second = "", third = "", ...more] = line.split(" ");
   if (more.length > 0) return undefined;
-  if (word === "finished" && /^\d+$/.test(first) && COUNT.test(second) && TIME.test(third)) {
+  if (word === "finished" && /^\d+$/.test(first) && countPattern.test(second) && timePattern.test(third)) {
     return { phase: "finished", ino: first, sizeBytes: Number(second), modified: third };
   }
-  if (word === "partial" && /^[0-9a-f]{16}$/.test(first) && /^(unmade|\d+)$/.test(second) && COUNT.test(third)) {
+  if (word === "partial" && /^[0-9a-f]{16}$/.test(first) && /^(unmade|\d+)$/.test(second) && countPattern.test(third)) {
     return { phase: "partial", suffix: first, doneBytes: Number(third), ...(second === "unmade" ? {} : { ino: second }) };
   }
   return undefined;
 }
 
 function keysAfter(word: "user" | "kept", lines: readonly string[]): DiskKey[] {
-  return lines.filter((line) => line.startsWith(`${word} `) && KEY.test(line.slice(5))).map((line) => line.slice(5));
+  return lines.filter((line) => line.startsWith(`${word} `) && keyPattern.test(line.slice(5))).map((line) => line.slice(5));
 }
 
 /** With `user` among those who move. A disk that comes back after a finished move stands under one heading only. */

@@ -6,7 +6,7 @@
  */
 
 // dash's echo reads backslashes: only printf prints what it is given
-const PRELUDE = `
+const preludePart = `
 set -u
 export LC_ALL=C
 umask 022
@@ -20,7 +20,7 @@ identity() { stat -c '%d %i %s %.9Y %b %F' -- "$1" 2>/dev/null || printf 'none\\
 `;
 
 // fd 7 is a try, fd 9 the lock. Every dd inherits fd 9: one that outlives this shell still holds the lock.
-const LOCKING = `
+const lockingPart = `
 # either its holder has just removed it, or nobody can open it: a storage that turned read-only takes no lock
 unopened() {
   words=$( (exec 7<>"$record") 2>&1 ) || [ ! -e "$record" ] || { failed "it cannot be opened (\${words##*: }); mend that"; return; }
@@ -81,7 +81,7 @@ look() {
  * Prints offset and length of each run of data in file `$1`, holes shorter than `$2` bytes included, then a dot. An answer that does not
  * tell of the whole file fails: what it leaves out would pass for a hole, and be zeros in the copy.
  */
-export const MAP_DATA = `
+export const mapData = `
 map_data() {
   command -v qemu-img >/dev/null || { printf 'failed qemu-img is missing: install the package qemu-utils\\n'; return; }
   { qemu-img map -U -f raw --output=json -- "$1" 2>&1 || printf 'status %s\\n' $?; } | awk -v gap="$2" -v size="$(stat -L -c %s -- "$1")" '
@@ -104,7 +104,7 @@ map_data() {
 }
 `;
 
-const COPYING = `
+const copyingPart = `
 create() { (umask 077; exec dd if=/dev/null of="$partial" conv=excl status=none) && truncate -c -s "$1" "$partial"; }
 # what a step that answers \`ok\` made
 show() { case $1 in ok) identity "$2" ;; *) printf '%s\\n' "$1" ;; esac; }
@@ -158,7 +158,7 @@ place() {
 remove() { [ "$(stat -c %i -- "$1" 2>/dev/null)" != "$2" ] || rm -f -- "$1"; }
 `;
 
-const LOOP = `
+const loopPart = `
 while IFS= read -r line; do
   set -f; set -- $line
   verb=$1; shift
@@ -209,4 +209,4 @@ done
  * @changes files that a copy made, when the last move that stands on them is undone
  * @why an undone move leaves nothing
  */
-export const LAYER_SCRIPT = PRELUDE + LOCKING + MAP_DATA + COPYING + LOOP;
+export const layerScript = preludePart + lockingPart + mapData + copyingPart + loopPart;

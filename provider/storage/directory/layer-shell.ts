@@ -6,7 +6,7 @@ import { type Extent, parseExtent, type Step } from "./extents.js";
 import { type FileSeen, parseFile } from "./file-seen.js";
 import { CommandFailed, LayerConversation } from "./layer-conversation.js";
 import { formatRecord, type LayerRecord, parseRecord } from "./layer-record.js";
-import { LAYER_SCRIPT } from "./layer-script.js";
+import { layerScript } from "./layer-script.js";
 
 /** One look at everything that belongs to a layer. */
 export interface LayerSeen {
@@ -39,7 +39,7 @@ export class LayerShell {
   static async lock(host: Host, options: LayerShellOptions, missing: "make" | "expect"): Promise<LayerShell | "busy" | "absent"> {
     const { destination, source = "", rewriteBacking } = options;
     const { name = "", format = "" } = rewriteBacking ?? {};
-    const conversation = await host.open(LAYER_SCRIPT, [destination, source, name, format]);
+    const conversation = await host.open(layerScript, [destination, source, name, format]);
     const shell = new LayerShell(conversation, options);
     try {
       const answer = await shell.#commands.ask(`lock ${missing}`);

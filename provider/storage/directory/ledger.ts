@@ -3,8 +3,8 @@
 import type { Copying, PartialRecord } from "./copying.js";
 
 /** What is copied is synced and recorded after so many bytes or seconds, whichever comes first. */
-const RECORD_BYTES = 2 ** 30;
-const RECORD_SECONDS = 2;
+const recordBytes = 2 ** 30;
+const recordSeconds = 2;
 
 export class Ledger {
   private unrecordedBytes = 0;
@@ -24,7 +24,7 @@ export class Ledger {
     this.position = position;
     this.unrecordedBytes += bytes;
     const seconds = (performance.now() - this.recordedAt) / 1000;
-    if (this.unrecordedBytes >= RECORD_BYTES || seconds >= RECORD_SECONDS) await this.flush();
+    if (this.unrecordedBytes >= recordBytes || seconds >= recordSeconds) await this.flush();
   }
 
   /** Synced first: what is recorded is never copied again, also after a crash of the host. */

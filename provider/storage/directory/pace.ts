@@ -1,16 +1,16 @@
 /** Keeps a copy under a rate that may change at any time. */
 
 import { pause } from "../../core/async/pause.js";
-import { type Blocks, LARGEST_STEP_BYTES, type StepSize, UNSPARING_BLOCKS } from "./extents.js";
+import { type Blocks, largestStepBytes, type StepSize, unsparingBlocks } from "./extents.js";
 
 /** A step is at most so long at the allowed rate, so that the storage does not see bursts and pauses. */
-const STEP_SECONDS = 0.1;
+const stepSeconds = 0.1;
 
 /** Under a limit a block is so large: a guest's write waits behind what the storage was asked for just before it. */
-const SPARING_BLOCKS: Blocks = { readBytes: 512 * 1024, writeBytes: 512 * 1024 };
+const sparingBlocks: Blocks = { readBytes: 512 * 1024, writeBytes: 512 * 1024 };
 
 /** A change of the rate is seen after this. */
-const LONGEST_WAIT_SECONDS = 0.5;
+const longestWaitSeconds = 0.5;
 
 export class Pace {
   private owedBytes = 0;
@@ -21,8 +21,8 @@ export class Pace {
 
   stepSize(): StepSize {
     const rate = this.maxBytesPerSecond();
-    if (rate === 0) return { bytes: LARGEST_STEP_BYTES, blocks: UNSPARING_BLOCKS };
-    return { bytes: rate * STEP_SECONDS, blocks: SPARING_BLOCKS };
+    if (rate === 0) return { bytes: largestStepBytes, blocks: unsparingBlocks };
+    return { bytes: rate * stepSeconds, blocks: sparingBlocks };
   }
 
   /** Waits until `bytes` more are within the rate, or until `stop` fires. */
@@ -34,7 +34,7 @@ export class Pace {
       this.owedBytes = rate === 0 ? 0 : Math.max(0, this.owedBytes - (rate * (now - this.at)) / 1000);
       this.at = now;
       if (this.owedBytes === 0 || stop.aborted) return;
-      const seconds = Math.min(this.owedBytes / rate, LONGEST_WAIT_SECONDS);
+      const seconds = Math.min(this.owedBytes / rate, longestWaitSeconds);
       await pause(seconds, stop);
     }
   }

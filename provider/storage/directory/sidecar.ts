@@ -30,7 +30,7 @@ interface Standing {
   kept: readonly DiskKey[];
 }
 
-const PATIENCE_SECONDS = 60;
+const patienceSeconds = 60;
 
 export interface Leaving {
   stop: AbortSignal;
@@ -108,7 +108,7 @@ async function underLock<Outcome>(
   change: (shell: LayerShell, seen: LayerSeen) => Promise<Outcome>,
 ): Promise<Outcome> {
   return inTurn(host, { destination, waiting: leaving.waiting }, async () => {
-    const patience = { stallSeconds: PATIENCE_SECONDS, ...leaving };
+    const patience = { stallSeconds: patienceSeconds, ...leaving };
     const shell = await lockWhenFree(host, { destination, stallSeconds: patience.stallSeconds }, "expect", patience);
     if (shell === "absent") return otherwise;
     try {
@@ -131,7 +131,7 @@ async function underLock<Outcome>(
  * @as the account
  * @why what is a finished copy, what a cut one, what somebody else's
  */
-const LOOK = `
+const lookScript = `
 export LC_ALL=C
 identity() { stat -c '%d %i %s %.9Y %b %F' -- "$1" 2>/dev/null || printf 'none\\n'; }
 for layer; do
@@ -145,7 +145,7 @@ done`;
 /** One round trip for any number of layers; the answers are in the order of `destinations`. */
 export async function layerStates(host: Host, destinations: readonly string[], user: DiskKey): Promise<LayerState[]> {
   if (destinations.length === 0) return [];
-  const { stdout } = await host.run(LOOK, destinations);
+  const { stdout } = await host.run(lookScript, destinations);
   const answers = stdout.split(/^(?=layer )/m).filter((text) => text !== "");
   if (answers.length !== destinations.length)
     throw new UserError(`Unable to look at ${destinations.join(", ")} on ${host.name}: its answer is cut off. Run \`pulumi up\` again.`);

@@ -1,10 +1,11 @@
 /** What people are told: amounts, progress, refusals, and what a resource shows of its disks. */
 
 import assert from "node:assert/strict";
+import { bytesText } from "../../../provider/core/bytes.js";
 import { BugError, isKind, UserError } from "../../../provider/core/errors.js";
 import { jobsOf, manifestOf, of, one, written } from "../../../provider/flows/move/chosen.js";
 import { bootPathOf, chainReport, diskReport, driftOf, isUnfinished } from "../../../provider/flows/move/report.js";
-import { bytesText, complaint, wordsOf } from "../../../provider/flows/shared/complaint.js";
+import { complaint, wordsOf } from "../../../provider/flows/shared/complaint.js";
 import { Outcome } from "../../../provider/flows/shared/outcome.js";
 import { existing, sameDirectory } from "../../../provider/flows/shared/places.js";
 import { pace } from "../../../provider/flows/shared/progress.js";
