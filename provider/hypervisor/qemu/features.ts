@@ -47,7 +47,16 @@ export function missingFrom(schema: SchemaReply): string[] {
 
 const missing = new WeakMap<QmpSession, Promise<readonly string[]>>();
 
-/** {@link missingFrom}, asked once in a session. */
+/**
+ * {@link missingFrom}, asked once in a session.
+ *
+ * @host QMP query-qmp-schema
+ * @for monitor
+ * @does asks what this QEMU can do
+ * @changes nothing
+ * @as QEMU, as the user that it runs as
+ * @why what this QEMU cannot do is refused before anything is touched
+ */
 export function missingFeatures(monitor: Monitor): Promise<readonly string[]> {
   return monitor.use((session) =>
     oncePerSession(missing, session, async () => missingFrom(await session.call("query-qmp-schema", schema))),

@@ -35,14 +35,14 @@ export function openGuest(host: Host, address: { qmp: string }): Guest {
 }
 
 /**
- * @host QMP query-qmp-schema, QMP qom-get, QMP query-named-block-nodes, QMP x-debug-query-block-graph
+ * @host QMP query-named-block-nodes, QMP x-debug-query-block-graph
  * @for monitor
- * @does asks what this QEMU can do, for a device's serial number and type, and for the block nodes
+ * @does asks for the block nodes
  * @changes nothing
  * @as QEMU, as the user that it runs as
- * @why what cannot be moved is refused before anything is touched; a node is closed only if it is there
- * @host QMP blockdev-add, QMP blockdev-reopen, QMP blockdev-del
- * @does opens images of the move and a probe file, opens a target once more on another backing node, and closes them
+ * @why the chain that the guest has is what QEMU has open
+ * @host QMP blockdev-add, QMP blockdev-reopen
+ * @does opens images of the move and a probe file, opens a target once more on another backing node
  * @changes QEMU's block nodes
  * @why QEMU itself shows that it may use the destination; mirrors and overlays are nodes
  * @host QMP transaction
