@@ -171,9 +171,3 @@ export const noCycles: Rule = (sources) => {
   for (const file of sources.keys()) walk(file, []);
   return [...cycles.values()];
 };
-
-export const filesAreShort: Rule = (sources) =>
-  [...sources]
-    .map(([file, text]) => ({ file, lines: text.trimEnd().split("\n").length }))
-    .filter(({ lines }) => lines > 300)
-    .map(({ file, lines }) => `${file} has ${lines} lines, more than 300`);
