@@ -24,6 +24,8 @@ export interface Result {
   message?: string;
   /** Of one that had a second turn: the first line of what its first one threw. */
   firstFailure?: string;
+  /** Of the same: why it may fail once, by its own words. */
+  mayFail?: string;
 }
 
 export interface Verdict {

@@ -6,7 +6,8 @@
 
 import { parseArgs } from "node:util";
 import { messageOf } from "../provider/core/errors.js";
-import { judge, readKnownBroken } from "./known-broken.js";
+import { readKnownBroken } from "./known-broken.js";
+import { report } from "./report.js";
 import { type InstallOptions, installMissing } from "./sandbox/install.js";
 import { chooseReleases, chosenReleases, prepareReleases, qemuVersion } from "./sandbox/qemu.js";
 import { nameOf, runSuite, testFiles } from "./suite.js";
@@ -35,16 +36,9 @@ async function main(): Promise<number> {
     console.error(messageOf(reason));
     return 1;
   }
-  const results = await runSuite(files, { only: values.only, retries: 1, reporter: "spec" });
-  const known = readKnownBroken();
+  const results = await runSuite(files, { only: values.only, reporter: "spec" });
   const scope = positionals.length === 0 && values.only === undefined && tier === "all" ? "all" : "some";
-  const { passed, failed, skipped, broken, again, complaints } = judge(results, known, scope);
-  for (const { title } of broken) console.log(`Known to be broken: ${title} (${known[title]})`);
-  for (const complaint of complaints) console.log(complaint);
-  for (const { title, firstFailure } of again) console.log(`Second turn: ${title} (${firstFailure})`);
-  console.log(`${again.length} ${again.length === 1 ? "test" : "tests"} needed a second turn`);
-  console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);
-  return failed > 0 || passed === 0 ? 1 : 0;
+  return report(results, readKnownBroken(), scope);
 }
 
 function isWanted(name: string, parts: readonly string[], tier: Tier): boolean {

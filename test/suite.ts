@@ -5,8 +5,10 @@ import os from "node:os";
 import path from "node:path";
 import Mocha from "mocha";
 import type { Result } from "./known-broken.js";
+import { whyTwice } from "./second-turn/leave.js";
 
-const perTestMs = 60_000;
+/** Two noisy cores carry two guests at a time, and what hangs is found soon enough: a test that takes longer says so. */
+const perTestMs = 180_000;
 
 /** Real processes and whole scenarios come after what needs a fraction of a second; the shorter ones last, so that no worker waits long for the other. */
 const lateFolders = ["engine", "e2e", "sandbox"];
@@ -27,8 +29,6 @@ export function nameOf(file: string): string {
 export interface SuiteOptions {
   /** Part of a title: only such tests run. */
   only?: string | undefined;
-  /** Two noisy cores carry two guests at a time: what fails for want of time gets one more turn, and is named. */
-  retries: 0 | 1;
   /** `count`: one line at the end, for a run whose failures are wanted. */
   reporter: "spec" | "count";
 }
@@ -43,7 +43,7 @@ class CountReporter extends Mocha.reporters.Base {
   }
 }
 
-export function runSuite(files: readonly string[], { only, retries, reporter }: SuiteOptions): Promise<Result[]> {
+export function runSuite(files: readonly string[], { only, reporter }: SuiteOptions): Promise<Result[]> {
   const mocha = new Mocha({
     timeout: perTestMs,
     slow: 10_000,
@@ -52,16 +52,15 @@ export function runSuite(files: readonly string[], { only, retries, reporter }: 
     // every file in a process of its own turn; two on one processor, too: a scenario waits for its guest most of the time
     parallel: true,
     jobs: Math.max(2, os.availableParallelism()),
-    retries,
+    // a test that may have a second turn says so itself (second-turn/leave.ts)
+    retries: 0,
     ...(only === undefined ? {} : { fgrep: only }),
   });
   for (const file of files) mocha.addFile(file);
   const results: Result[] = [];
-  const firstTurns = new Map<string, string>();
-  const ended = (test: Mocha.Test, end: Pick<Result, "state" | "message">) => {
-    const firstFailure = firstTurns.get(test.fullTitle());
-    results.push({ title: test.fullTitle(), ...end, ...(firstFailure !== undefined && { firstFailure }) });
-  };
+  const firstTurns = new Map<string, Pick<Result, "firstFailure" | "mayFail">>();
+  const ended = (test: Mocha.Test, end: Pick<Result, "state" | "message">) =>
+    results.push({ title: test.fullTitle(), ...end, ...firstTurns.get(test.fullTitle()) });
   return new Promise((resolve) => {
     const runner = mocha.run(() => resolve(results));
     runner.on("pass", (test) => ended(test, { state: "passed" }));
@@ -70,7 +69,7 @@ export function runSuite(files: readonly string[], { only, retries, reporter }: 
       ended(test, { state: String(test.type) === "hook" ? "hook-failed" : "failed", message: firstLine(reason.message ?? String(reason)) }),
     );
     runner.on("retry", (test, reason: { message: string }) => {
-      firstTurns.set(test.fullTitle(), firstLine(reason.message));
+      firstTurns.set(test.fullTitle(), { firstFailure: firstLine(reason.message), mayFail: whyTwice(test) });
       console.log(`    once more: ${test.fullTitle()} (${reason.message})`);
     });
   });

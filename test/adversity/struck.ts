@@ -30,7 +30,6 @@ export interface Row {
 export function describeStruck(rows: readonly Row[]): void {
   describe("a destination whose storage", function () {
     this.timeout(240_000);
-    this.retries(0); // each row begins where the one before has ended
     const stage = onStage({ disks: (at) => [{ storage: at("path1"), layers: longMirror }] });
     let moves = 0;
 

@@ -25,7 +25,6 @@ export interface Subject extends AsyncDisposable {
 export function behavesInMoves(whose: string, open: () => Promise<Subject>): void {
   describe(`the disk of ${whose}`, function () {
     this.timeout(240_000);
-    this.retries(0); // each behaviour begins where the one before has ended
     let guest: Subject;
     before(async () => {
       guest = await open();

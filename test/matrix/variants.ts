@@ -30,7 +30,6 @@ function describeCourse(release: QemuRelease, { copyMode, disks }: Pick<Variant,
   const name = release === "host" ? "this machine's QEMU" : "Debian trixie's QEMU";
   describe(`a guest with ${disks === 1 ? "one disk" : "three disks"} on ${name}, moved with copy mode ${copyMode}`, function () {
     this.timeout(300_000);
-    this.retries(0);
     let version = "";
     let course: Course | undefined;
     const end = async () => {

@@ -24,7 +24,7 @@ async function main(): Promise<number> {
   const { commit, provider } = await buildOf(values.against);
   const known = readKnownBroken();
   const then = without(known, await onBuild(provider, files));
-  const now = without(known, await runSuite(files, { retries: 0, reporter: "count" }));
+  const now = without(known, await runSuite(files, { reporter: "count" }));
   for (const result of then.filter(isRow)) console.log(`${result.title}\n    ${commit}: ${inWords(result)}`);
   // there a fault may keep a guest from ending as it should; here nothing does
   const amiss = now.filter(({ state }) => state !== "passed");
@@ -55,7 +55,7 @@ async function onBuild(provider: string, files: readonly string[]): Promise<Resu
   process.env.NODE_OPTIONS = `${NODE_OPTIONS ?? ""} --require ${JSON.stringify(path.join(__dirname, "redirect.js"))}`;
   process.env[againstVariable] = provider;
   try {
-    return await runSuite(files, { retries: 0, reporter: "count" });
+    return await runSuite(files, { reporter: "count" });
   } finally {
     if (NODE_OPTIONS === undefined) delete process.env.NODE_OPTIONS;
     else process.env.NODE_OPTIONS = NODE_OPTIONS;

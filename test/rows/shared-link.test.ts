@@ -6,7 +6,6 @@ import { onStage } from "../storage-migration/stage.js";
 
 describe("a link through which another guest finds its disk too", function () {
   this.timeout(120_000);
-  this.retries(0);
   const stage = onStage({
     disks: async (at) => {
       await symlink("path1", at("disks"));

@@ -34,19 +34,43 @@ export class Operator implements AsyncDisposable {
     });
   }
 
-  /** @throws Error if nobody listens there, or another client has the monitor (no greeting within 5 s) */
-  static async connect(path: string): Promise<Operator> {
-    const socket = net.connect(path);
-    const operator = new Operator(socket, path);
-    const busy = setTimeout(() => socket.destroy(), 5000);
+  /**
+   * Waits for another client to leave, which QEMU may be closing still; 7.2 keeps one more connection waiting, and refuses the next (EAGAIN).
+   * @throws Error if nobody listens there, or another client has the monitor (no greeting within the deadline)
+   */
+  static async connect(path: string, deadlineSeconds = 60): Promise<Operator> {
+    const end = Date.now() + deadlineSeconds * 1000;
+    for (;;) {
+      const operator = new Operator(net.connect(path), path);
+      const failure = await operator.#greeted(end - Date.now());
+      if (failure === undefined) return operator;
+      if (failure.code !== "EAGAIN" || Date.now() > end) {
+        const why =
+          failure.code === "ETIMEDOUT" ? `another client has it, or QEMU is busy for ${deadlineSeconds} s` : "nobody answers there";
+        throw new Error(`Unable to connect to the monitor ${path}: ${why}.`, { cause: failure });
+      }
+      await new Promise((wake) => setTimeout(wake, 25));
+    }
+  }
+
+  /** @returns why it has no greeting, if it has none */
+  async #greeted(withinMs: number): Promise<NodeJS.ErrnoException | undefined> {
+    let failure: NodeJS.ErrnoException | undefined;
+    this.socket.once("error", (reason) => {
+      failure = reason;
+    });
+    const late = setTimeout(() => {
+      failure = Object.assign(new Error(`It did not greet within ${Math.round(withinMs / 1000)} s.`), { code: "ETIMEDOUT" });
+      this.socket.destroy();
+    }, withinMs);
     try {
-      await operator.#next(); // the greeting
-      await operator.execute("qmp_capabilities");
-      return operator;
-    } catch (cause) {
-      throw new Error(`Unable to connect to the monitor ${path}: nobody answers there, or another client has it.`, { cause });
+      await this.#next();
+      await this.execute("qmp_capabilities");
+      return undefined;
+    } catch (reason) {
+      return failure ?? (reason as Error);
     } finally {
-      clearTimeout(busy);
+      clearTimeout(late);
     }
   }
 

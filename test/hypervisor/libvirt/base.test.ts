@@ -8,7 +8,6 @@ import { LibvirtStage } from "./stage.js";
 
 describe("the layers of a disk of libvirt's", function () {
   this.timeout(240_000);
-  this.retries(0); // each test begins where the one before has ended
   let stage: LibvirtStage;
   before(async () => {
     stage = await LibvirtStage.open({ disks: (at) => [{ storage: at("path1"), layers: threeLayers() }] });

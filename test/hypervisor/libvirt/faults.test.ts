@@ -14,7 +14,6 @@ const ofMirror: Scenario[] = [
 
 describe("a move through libvirt", function () {
   this.timeout(240_000);
-  this.retries(0); // each scenario begins where the one before has ended
   let shuttle: Shuttle;
   before(async () => {
     shuttle = await Shuttle.open();

@@ -15,7 +15,6 @@ const scenarios: Scenario[] = [
 
 describe("strategy snapshot through libvirt", function () {
   this.timeout(240_000);
-  this.retries(0); // each scenario begins where the one before has ended
   let shuttle: Shuttle;
   before(async () => {
     shuttle = await Shuttle.open({ strategy: "snapshot" });
