@@ -39,7 +39,7 @@ const schemas: Readonly<Record<string, readonly string[]>> = {
 describe("what is promised", () => {
   let titles: Map<string, Set<string>>;
   before(async function () {
-    this.timeout(60_000);
+    this.timeout(180_000);
     titles = await titlesByFile();
   });
 

@@ -7,7 +7,7 @@ import Mocha from "mocha";
 import type { Result } from "./known-broken.js";
 import { whyTwice } from "./second-turn/leave.js";
 
-/** Two noisy cores carry two guests at a time, and what hangs is found soon enough: a test that takes longer says so. */
+/** For what hangs. Two busy cores carry two guests at a time; a test that takes longer says so. */
 const perTestMs = 180_000;
 
 /** Real processes and whole scenarios come after what needs a fraction of a second; the shorter ones last, so that no worker waits long for the other. */

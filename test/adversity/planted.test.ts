@@ -6,20 +6,20 @@ import { diskKey, fileNames } from "../../provider/core/disk/names.js";
 import { isOurs } from "../../provider/core/errors.js";
 import { Unfinished } from "../../provider/core/lifecycle.js";
 import { storageMigration } from "../../provider/resources/storage-migration/lifecycle.js";
-import { created, onStage, Recorder, stopAt } from "../storage-migration/stage.js";
+import { created, onOwnStage, Recorder, type Stage, stopAt } from "../storage-migration/stage.js";
 
 const canary = "somebody's\n";
 
+async function prepare(stage: Stage): Promise<void> {
+  await mkdir(stage.at("victim"));
+  await writeFile(stage.at("victim", "file"), canary);
+}
+
 describe("a link that was planted at the destination", function () {
-  this.timeout(120_000);
-  const stage = onStage({ uuid: "6f9619ff-8b86-d011-b42d-00c04fc964ff" });
+  this.timeout(180_000);
+  const stage = onOwnStage({ uuid: "6f9619ff-8b86-d011-b42d-00c04fc964ff" }, prepare);
   const key = diskKey("6f9619ff-8b86-d011-b42d-00c04fc964ff", "/machine/peripheral/vda/virtio-backend");
   const path2 = (name: string) => stage().at("path2", name);
-
-  before(async () => {
-    await mkdir(stage().at("victim"));
-    await writeFile(stage().at("victim", "file"), canary);
-  });
 
   const names = {
     ...{ target: "old.qcow2", layer: "common.qcow2", sidecar: "common.qcow2.lm-layer", "new sidecar": "common.qcow2.lm-layer.new" },
@@ -31,7 +31,7 @@ describe("a link that was planted at the destination", function () {
       it(`as ${what}, to ${leadsTo}, harms nobody: the move is refused in words, or puts its own file there`, async () => {
         await symlink(stage().at("victim", leadsTo), path2(name));
         const run = new Recorder();
-        // never to its end: the next row finds the disk where it was
+        // never to its end: what it gives back is looked at
         const thrown: unknown = await stopAtMirror(run).catch((reason: unknown) => reason);
         assert(thrown instanceof Unfinished || isOurs(thrown), thrown instanceof Error ? thrown.stack : String(thrown));
         assert.deepEqual(await readdir(stage().at("victim")), ["file"]);

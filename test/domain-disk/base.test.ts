@@ -3,17 +3,20 @@ import type { Properties } from "../../provider/core/lifecycle.js";
 import { domainDisk } from "../../provider/resources/domain-disk/lifecycle.js";
 import { chainOf } from "../sandbox/check.js";
 import { threeLayers } from "../sandbox/disks.js";
-import { created, onStage, Recorder, refusal } from "../storage-migration/stage.js";
+import { created, onOwnStage, onStage, Recorder, refusal, type Stage } from "../storage-migration/stage.js";
 
-describe("the declared base of a disk", function () {
-  this.timeout(120_000);
-  const stage = onStage({ disks: (at) => [{ storage: at("path1"), layers: threeLayers() }] });
-  const args = (base: string): Properties => ({
-    host: stage().sandbox.host,
-    domain: { qmp: stage().guest.qmpSocket },
-    disk: "vda",
-    base: stage().at(base),
-  });
+const title = "the declared base of a disk";
+
+const guest = { disks: (at: Stage["at"]) => [{ storage: at("path1"), layers: threeLayers() }] };
+
+function argsOf(stage: Stage, base: string): Properties {
+  return { host: stage.sandbox.host, domain: { qmp: stage.guest.qmpSocket }, disk: "vda", base: stage.at(base) };
+}
+
+describe(title, function () {
+  this.timeout(180_000);
+  const stage = onStage(guest);
+  const args = (base: string) => argsOf(stage(), base);
 
   it("is refused if it is no layer of the chain, in a sentence that lists the layers", async () => {
     assert.match(
@@ -37,10 +40,15 @@ describe("the declared base of a disk", function () {
     assert(typeof read === "object");
     assert.equal(read.inputs.base, stage().at("path1/middle.qcow2"));
   });
+});
+
+describe(title, function () {
+  this.timeout(180_000);
+  const stage = onOwnStage(guest);
 
   it("has what lies between pulled up into the active image, with a relative name, and closes it", async () => {
     const teller = new Recorder();
-    const { outputs } = await created(domainDisk, args("path1/base.qcow2"), teller);
+    const { outputs } = await created(domainDisk, argsOf(stage(), "path1/base.qcow2"), teller);
     assert.match(teller.said.join(), /pulling .*middle\.qcow2 up into .*top\.qcow2/);
     assert.equal((outputs.chain as unknown[]).length, 2);
     await stage().guest.waitForRecords(20);

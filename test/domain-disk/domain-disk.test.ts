@@ -7,15 +7,14 @@ import { gone, type Properties } from "../../provider/core/lifecycle.js";
 import { domainDisk } from "../../provider/resources/domain-disk/lifecycle.js";
 import { run } from "../sandbox/command.js";
 import { snapshotOf } from "../storage-migration/snapshot.js";
-import { created, onStage, Recorder, refusal } from "../storage-migration/stage.js";
+import { created, onOwnStage, onStage, Recorder, refusal, type Stage } from "../storage-migration/stage.js";
 
-describe("a DomainDisk", function () {
-  this.timeout(60_000);
+const title = "a DomainDisk";
+
+describe(title, function () {
+  this.timeout(180_000);
   const stage = onStage();
-  const news = (different: Properties = {}): Properties => {
-    const { host, domain } = stage().arguments;
-    return { host, domain, disk: "vda", ...different };
-  };
+  const news = (different: Properties = {}) => newsOf(stage(), different);
   const active = () => [stage().at("path1", "old.qcow2"), stage().at("path2", "old.qcow2")];
   const look = () => snapshotOf([stage().at("path1"), stage().at("path2")], stage().operator, active());
 
@@ -61,6 +60,12 @@ describe("a DomainDisk", function () {
       assert.match(failures[0]?.reason ?? "", expected);
     });
   }
+});
+
+describe(title, function () {
+  this.timeout(180_000);
+  const stage = onOwnStage();
+  const news = (different: Properties = {}) => newsOf(stage(), different);
 
   it("moves by `storage`, sees that somebody moved it back by hand, and moves it again", async () => {
     const { id, outputs } = await created(domainDisk, news({ storage: stage().at("path2") }));
@@ -78,6 +83,7 @@ describe("a DomainDisk", function () {
   });
 
   it("of a guest that has stopped shows what was last seen, and says so", async () => {
+    await stage().guest.stop();
     const run = new Recorder();
     const last = { ...news({ storage: stage().at("path2") }), bootPath: "/last", running: true };
     const read = await domainDisk.read("id", last, run);
@@ -99,3 +105,8 @@ describe("a DomainDisk", function () {
     await rename(stage().at("path2", "old.qcow2"), path.join(stage().sandbox.folder, "stale.qcow2"));
   }
 });
+
+function newsOf(stage: Stage, different: Properties): Properties {
+  const { host, domain } = stage.arguments;
+  return { host, domain, disk: "vda", ...different };
+}

@@ -9,7 +9,7 @@ import { isSecret } from "./values.js";
 
 export function optionsBehaviour(prefer: EngineKind): void {
   describe(`what a program may ask in the ${prefer}`, function () {
-    this.timeout(120_000);
+    this.timeout(180_000);
     const stack = onFixtureStack(prefer);
 
     it("shows what the program got wrong", async () => {

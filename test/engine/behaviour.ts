@@ -6,7 +6,7 @@ import { changed, type EngineKind, onFixtureStack, ops, stored, web } from "./fi
 
 export function stackBehaviour(prefer: EngineKind): void {
   describe(`a stack in the ${prefer}`, function () {
-    this.timeout(120_000);
+    this.timeout(180_000);
     const stack = onFixtureStack(prefer);
 
     it("creates, and finds nothing to do the second time", async () => {

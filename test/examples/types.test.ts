@@ -10,7 +10,7 @@ import { install, type Manager, pack, sdks } from "./installing.js";
 const examples = path.resolve(__dirname, "../../../examples");
 
 describe("the examples", function () {
-  this.timeout(120_000);
+  this.timeout(180_000);
 
   it("compile against what the package exports", () => {
     const names = readdirSync(examples);

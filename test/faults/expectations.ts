@@ -73,7 +73,7 @@ async function assertQuiet({ stage }: Arena): Promise<void> {
     left = (await stage.sandbox.leftovers()).filter((line) => !line.startsWith("file "));
     return left.length === 0 ? true : undefined;
   };
-  await until(20, quiet, () => "").catch(() => assert.deepEqual(left, [], "processes or mounts are left over"));
+  await until(60, quiet, () => "").catch(() => assert.deepEqual(left, [], "processes or mounts are left over"));
 }
 
 /** Every acknowledged record is there, the last one too, and every other byte is unchanged; the guest is paused meanwhile. */

@@ -66,7 +66,7 @@ describe("a conversation with a script", function () {
     assert.equal(await talk.next(5), "ready");
     talk.abandon();
     await until(
-      5,
+      60,
       () => existsSync(trace) || undefined,
       () => "The script did not notice.",
     );

@@ -121,7 +121,7 @@ describe("the host key", function () {
   });
 
   it("of the kind that is known is asked for, where the host has several", async function () {
-    this.timeout(60_000);
+    this.timeout(180_000);
     const server = await sshd({ hostKeyTypes: ["ed25519", "ecdsa", "rsa"] });
     for (const type of ["ed25519", "ecdsa", "rsa"]) {
       assert.equal(await withKnownHosts(server, `[127.0.0.1]:${server.port} ${publicKey(server, type)}\n`), "trusted", type);

@@ -16,7 +16,7 @@ const word = fc.oneof(
 
 describe("quoting", () => {
   it("gives a real sh exactly the words that went in", function () {
-    this.timeout(60_000);
+    this.timeout(180_000);
     const sameWords = fc.property(fc.array(word, { maxLength: 5 }), (words) => {
       const answer = execFileSync("sh", ["-c", scriptText(`for one do printf '%s\\000' "$one"; done`, words)], { encoding: "utf8" });
       assert.deepEqual(answer.split("\0").slice(0, -1), words);

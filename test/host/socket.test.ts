@@ -74,7 +74,7 @@ for (const road of roads) {
       stream.destroy();
       const left = () => new Promise<number>((resolve) => server.getConnections((_failure, count) => resolve(count)));
       await until(
-        5,
+        60,
         async () => ((await left()) === 0 ? "none" : undefined),
         () => "The socket is still connected.",
       );

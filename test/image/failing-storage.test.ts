@@ -15,7 +15,7 @@ describe("a copy whose storage loses what it was given", () => {
   afterEach(undoAll);
 
   it("is made again from the last sync that worked: the kernel tells of lost pages only once", async function () {
-    this.timeout(120_000);
+    this.timeout(180_000);
     const { source, destination, root } = await scratch(this);
     const [from, to, flag] = [join(source, "a"), join(destination, "a"), join(root, "fail")];
     await sparseFile(from, 96 * MIB, [{ at: 0, bytes: 96 * MIB }]);

@@ -52,7 +52,7 @@ async function served(bench: Workbench, name: string): Promise<{ file: string; d
   bench.defer(() => run("umount", ["--lazy", file]).catch(() => {}));
   bench.defer(() => mourn(daemon, "SIGKILL"));
   const size = () => stat(file).then((found) => (found.size > 5 ? true : undefined));
-  await until(10, size, () => "the FUSE export does not come up");
+  await until(60, size, () => "the FUSE export does not come up");
   return { file, daemon };
 }
 
@@ -66,7 +66,7 @@ async function freeze(bench: Workbench, { daemon, file }: { daemon: ChildProcess
       () => undefined,
       () => true,
     );
-  await until(20, answers, () => "the stopped FUSE server still answers");
+  await until(60, answers, () => "the stopped FUSE server still answers");
 }
 
 /** Its programs come from one folder. */
@@ -81,7 +81,7 @@ class HostWithPath extends LocalHost {
 }
 
 describe("the search for who has an image open", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
 
   it("takes seconds where thousands of eventfds share the image's inode number, and finds both that write", async () => {
     await using bench = await Workbench.create();

@@ -61,7 +61,7 @@ describe("who else has an image open", () => {
 });
 
 describe("who has an image open on a real host", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
 
   it("is seen with what it does, whatever the path is called and by whichever name it was opened", async () => {
     await using bench = await Workbench.create();

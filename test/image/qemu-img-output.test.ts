@@ -52,7 +52,7 @@ function edited(value: unknown, at: number, by: unknown): unknown {
 }
 
 describe("what qemu-img says of an image", function () {
-  this.timeout(30_000);
+  this.timeout(60_000);
 
   it("is read, or is a fault in words, whichever of its values is another", async () => {
     const any = fc.oneof(fc.jsonValue(), fc.constantFrom<unknown>(null, "", -1, 1.5, 1e300, [], {}, "9".repeat(400)));
@@ -82,7 +82,7 @@ describe("what qemu-img says of an image", function () {
 });
 
 describe("the map of an image's data", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   let folder: string;
   let remove: () => Promise<void>;
   before(async () => {

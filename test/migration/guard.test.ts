@@ -141,7 +141,7 @@ const atSource = disks.map((disk) => disk);
 const atTarget = disks.map((disk) => `to-${disk}`);
 
 describe("the switch's guard", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
 
   it("does nothing at the end of its input before the switch began", async () => {
     await using scene = await Scene.set();

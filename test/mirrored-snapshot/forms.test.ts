@@ -20,7 +20,7 @@ const forms: { title: string; options: StageOptions; copy?: (stage: Stage) => Pr
 ];
 
 describe("a mirrored snapshot of a guest", function () {
-  this.timeout(120_000);
+  this.timeout(180_000);
 
   for (const { title, options, copy = copyLayers } of forms) {
     it(`${title} pivots with nothing lost, and nothing of the old chain open`, async () => {
@@ -95,7 +95,7 @@ describe("a mirrored snapshot of a guest", function () {
 });
 
 describe("a move of a disk whose mirrored snapshot has ended", function () {
-  this.timeout(120_000);
+  this.timeout(180_000);
 
   for (const ending of ["abort", "pivot"] as const) {
     it(`by ${ending} takes its whole chain along`, async () => {

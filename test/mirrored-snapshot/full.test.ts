@@ -7,7 +7,7 @@ import { Recorder, Stage } from "../storage-migration/stage.js";
 import { copyLayers, endSnapshot, makeSnapshot, refused, snapshotArguments, statesOf } from "./scene.js";
 
 describe("a mirrored snapshot whose mirror's storage is full", function () {
-  this.timeout(120_000);
+  this.timeout(180_000);
 
   async function openSmall(): Promise<Stage> {
     const stage = await Stage.open();

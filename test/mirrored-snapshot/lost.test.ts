@@ -6,7 +6,7 @@ import { Recorder, Stage } from "../storage-migration/stage.js";
 import { copyLayers, endSnapshot, makeSnapshot, precreate, refused, snapshotArguments, statesOf, writeInto } from "./scene.js";
 
 describe("a mirrored snapshot whose QEMU was killed", function () {
-  this.timeout(120_000);
+  this.timeout(180_000);
 
   /** Dies as in a power cut, and starts again from the path that the outputs name. */
   async function restarted(stage: Stage, current: string | undefined): Promise<void> {

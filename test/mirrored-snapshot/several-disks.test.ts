@@ -2,23 +2,29 @@ import assert from "node:assert/strict";
 import { open, readdir } from "node:fs/promises";
 import type { Properties } from "../../provider/core/lifecycle.js";
 import { QmpProxy } from "../sandbox/qmp-proxy.js";
-import { onStage, Recorder } from "../storage-migration/stage.js";
+import { onOwnStage, Recorder, type Stage } from "../storage-migration/stage.js";
 import { copyLayers, endSnapshot, makeSnapshot, refused, snapshotArguments, statesOf } from "./scene.js";
 
 describe("a mirrored snapshot of several disks", function () {
-  this.timeout(120_000);
-  const stage = onStage({ disks: (at) => [{ storage: at("path1") }, { storage: at("path1") }] });
+  this.timeout(180_000);
   const disks = ["vda", "vdb"];
   let proxy: QmpProxy;
-  let outputs: Properties;
+  const prepare = async (begun: Stage) => {
+    proxy = await QmpProxy.listen(begun.at("proxy.sock"), begun.guest.qmpSocket);
+    begun.sandbox.defer(() => proxy.close());
+  };
+  const stage = onOwnStage({ disks: (at) => [{ storage: at("path1") }, { storage: at("path1") }] }, prepare);
   const args = (different: Properties = {}) => snapshotArguments(stage(), { domain: { qmp: proxy.path }, ...different }, disks);
   const images = () => Promise.all(disks.map((disk) => stage().operator.activeImage(disk)));
   const at = (folder: string, name: string) => disks.map((disk) => stage().at(folder, `${disk === "vda" ? "" : `${disk}-`}${name}`));
 
-  before(async () => {
-    proxy = await QmpProxy.listen(stage().at("proxy.sock"), stage().guest.qmpSocket);
-  });
-  after(() => proxy.close());
+  /** Taken of both, with the layers copied. */
+  async function copied(): Promise<Properties> {
+    const { outputs } = await makeSnapshot(args());
+    await stage().guest.waitForRecords(20);
+    for (const disk of disks) await copyLayers(stage(), disk);
+    return outputs;
+  }
 
   it("is taken of none when one of them is refused", async () => {
     const before = await readdir(stage().at("path1"));
@@ -53,7 +59,7 @@ describe("a mirrored snapshot of several disks", function () {
 
   it("is taken of all in one transaction", async () => {
     proxy.commands.length = 0;
-    ({ outputs } = await makeSnapshot(args()));
+    const { outputs } = await makeSnapshot(args());
     assert.equal(proxy.commands.filter((command) => command === "transaction").length, 1);
     assert.deepEqual(await images(), at("path1", "old.migrate"));
     assert.deepEqual(
@@ -64,7 +70,7 @@ describe("a mirrored snapshot of several disks", function () {
   });
 
   it("pivots none when one copy is bad", async () => {
-    for (const disk of disks) await copyLayers(stage(), disk);
+    const outputs = await copied();
     const copy = await open(stage().at("path2/vdb-old.qcow2"), "r+");
     await copy.write(Buffer.alloc(65536), 0, 65536, 8 * 1024 * 1024);
     await copy.close();
@@ -73,7 +79,7 @@ describe("a mirrored snapshot of several disks", function () {
   });
 
   it("records that all pivoted before the guest is let go, so that a run that fails there is finished by the next", async () => {
-    await copyLayers(stage(), "vdb");
+    const outputs = await copied();
     proxy.before("job-finalize", () => {
       proxy.before("job-finalize", () => "cut");
       return "forward";

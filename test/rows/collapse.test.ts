@@ -14,7 +14,7 @@ const pullRefused =
   /a raw image cannot take up an overlay, as collapse "pull" would have .*path1\/disk\.raw do\. Nothing was touched\. Use collapse "commit"/;
 
 describe("a raw image", function () {
-  this.timeout(120_000);
+  this.timeout(180_000);
   const stage = onStage({ disks: (at) => [{ storage: at("path1"), layers: rawImage() }] });
 
   it("is refused for strategy snapshot with collapse pull, with nothing touched", async () => {
@@ -23,7 +23,7 @@ describe("a raw image", function () {
 });
 
 describe("a move with strategy snapshot and collapse pull that an older version began with a raw image", function () {
-  this.timeout(120_000);
+  this.timeout(180_000);
   const stage = onStage({ disks: (at) => [{ storage: at("path1"), layers: rawImage() }] });
 
   it("is refused by the next run, and undone by destroy", async () => {

@@ -6,24 +6,21 @@ import path from "node:path";
 import type { Lifecycle, Properties } from "../../provider/core/lifecycle.js";
 import { domainDisk } from "../../provider/resources/domain-disk/lifecycle.js";
 import { storageMigration } from "../../provider/resources/storage-migration/lifecycle.js";
-import { created, onStage, Recorder } from "../storage-migration/stage.js";
+import { created, onOwnStage, Recorder, type Stage } from "../storage-migration/stage.js";
 
 describe("a disk that was moved by hand", function () {
-  this.timeout(120_000);
-  const stage = onStage({
-    disks: async (at) => {
-      await mkdir(at("path3"));
-      return ["vda", "vdb", "vdc"].map((id) => ({ storage: at("path1"), id, virtualMiB: 256 }));
-    },
-  });
+  this.timeout(180_000);
   let id: string;
   let inputs: Properties;
   let state: Properties;
-
-  before(async () => {
-    ({ inputs } = storageMigration.check({}, { ...stage().arguments, disks: ["vda", "vdb"] }));
+  const disks = async (at: Stage["at"]) => {
+    await mkdir(at("path3"));
+    return ["vda", "vdb", "vdc"].map((name) => ({ storage: at("path1"), id: name, virtualMiB: 256 }));
+  };
+  const stage = onOwnStage({ disks }, async (begun) => {
+    ({ inputs } = storageMigration.check({}, { ...begun.arguments, disks: ["vda", "vdb"] }));
     ({ id, outputs: state } = await created(storageMigration, inputs));
-    await stage().moves({ disks: ["vda"], destination: stage().at("path3") });
+    await begun.moves({ disks: ["vda"], destination: begun.at("path3") });
   });
 
   it("as one of two of a resource is read the same three times: `destination` is each place with its disks, and no path", async () => {

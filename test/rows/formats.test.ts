@@ -11,7 +11,7 @@ import { onStage, stopAt } from "../storage-migration/stage.js";
 const byOverlay = { strategy: "snapshot", restartDuringMove: "from-manifest" };
 
 describe("a raw image with strategy snapshot", function () {
-  this.timeout(120_000);
+  this.timeout(180_000);
   const stage = onStage({ disks: (at) => [{ storage: at("path1"), layers: rawImage() }] });
 
   it("is moved with collapse commit, and holds every record at the destination", async () => {
@@ -23,7 +23,7 @@ describe("a raw image with strategy snapshot", function () {
 });
 
 describe("a raw image whose guest has written a qcow2 header into it", function () {
-  this.timeout(120_000);
+  this.timeout(180_000);
   const stage = onStage({
     style: "drive",
     disks: async (at) => {

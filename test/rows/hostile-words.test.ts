@@ -22,7 +22,7 @@ function isPlain(text: string): void {
 }
 
 describe("words of a host that would steer a terminal or a CI", function () {
-  this.timeout(30_000);
+  this.timeout(60_000);
   const urn = "urn:pulumi:s::p::pulumi-nodejs:dynamic/livedisk:DomainDisk::web";
   const bag = { __provider: providerText("retells"), __urn: urn };
   const [lines, printed]: [LogLine[], string[]] = [[], []];
@@ -78,7 +78,7 @@ describe("words of a host that would steer a terminal or a CI", function () {
 
 describe("a host that says more than anybody reads", function () {
   overSsh(this);
-  this.timeout(60_000);
+  this.timeout(180_000);
   const connection = path.resolve(__dirname, "../../provider/host/connection.js");
 
   /** In a process of its own: by how much its memory grew at most, in MiB, and how the conversation ended. */

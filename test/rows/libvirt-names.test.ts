@@ -5,7 +5,7 @@ import { escaped } from "../../provider/hypervisor/libvirt/xml.js";
 import { LibvirtStage } from "../hypervisor/libvirt/stage.js";
 
 describe("a disk of libvirt's", function () {
-  this.timeout(120_000);
+  this.timeout(180_000);
 
   it(`is moved to and from a directory with ', " and blanks in its name, though its definition names another file`, async () => {
     const [from, to] = [`it's "here" ü`, `and it's  "there"`];

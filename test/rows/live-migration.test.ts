@@ -31,7 +31,7 @@ class Receiver implements AsyncDisposable {
     const child = watchOver(spawn(program, [...before, ...args, "-incoming", uri], { stdio: "ignore" }), "a receiving QEMU");
     const operatorSocket = moved(stage.guest.operatorSocket);
     await until(
-      20,
+      60,
       () => existsSync(operatorSocket) || undefined,
       () => "The receiving QEMU does not listen.",
     );

@@ -5,7 +5,7 @@ import { oneLayer } from "../sandbox/disks.js";
 import { onStage } from "../storage-migration/stage.js";
 
 describe("a link through which another guest finds its disk too", function () {
-  this.timeout(120_000);
+  this.timeout(180_000);
   const stage = onStage({
     disks: async (at) => {
       await symlink("path1", at("disks"));

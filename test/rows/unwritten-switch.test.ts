@@ -103,7 +103,7 @@ class Scene implements AsyncDisposable {
 }
 
 describe("a switch that was cut while its jobs were pending", function () {
-  this.timeout(120_000);
+  this.timeout(180_000);
 
   it("with nothing written down is called off by the next up, which then moves the disks", async () => {
     await using scene = await Scene.set();

@@ -129,7 +129,7 @@ export class Libvirtd {
     const pids = await this.#pids();
     for (const pid of pids) process.kill(pid, "SIGTERM");
     const gone = () => (pids.some((pid) => existsSync(`/proc/${pid}/exe`)) ? undefined : true);
-    await until(20, gone, () => `A libvirt daemon did not end: ${pids.join(", ")}.`);
+    await until(60, gone, () => `A libvirt daemon did not end: ${pids.join(", ")}.`);
     for (const forget of this.#forget.splice(0)) forget(); // their numbers may be somebody else's from now on
   }
 
@@ -138,7 +138,7 @@ export class Libvirtd {
     const pid = Number(await readFile(path.join(this.folder, "libvirtd.pid"), "utf8"));
     process.kill(pid, "SIGKILL");
     const gone = () => (existsSync(`/proc/${pid}/exe`) ? undefined : true);
-    await until(20, gone, () => `libvirtd ${pid} did not end.`);
+    await until(60, gone, () => `libvirtd ${pid} did not end.`);
     for (const forget of this.#forget.splice(0)) forget();
   }
 

@@ -9,7 +9,7 @@ import { stillRunning } from "./processes.js";
 import { createSandbox } from "./sandbox.js";
 
 describe("a sandbox", function () {
-  this.timeout(120_000);
+  this.timeout(180_000);
 
   it("holds an sshd and a guest, and leaves nothing when it is disposed of", async () => {
     const sandbox = await createSandbox("with a space");
@@ -43,7 +43,7 @@ describe("a sandbox", function () {
     await using sandbox = await createSandbox("leftovers");
     const guest = await sandbox.startGuest();
     await until(
-      10,
+      60,
       async () => ((await sandbox.leftovers()).length === 0 ? true : undefined),
       () => "There are leftovers of nothing.",
     );
@@ -70,7 +70,7 @@ describe("a sandbox", function () {
     doomed.kill("SIGINT");
     await once(doomed, "exit");
     const gone = () => (pids.every((pid) => !existsSync(`/proc/${pid}`)) ? true : undefined);
-    await until(10, gone, () => `Of the processes ${pids.join(", ")} some still run.`);
+    await until(60, gone, () => `Of the processes ${pids.join(", ")} some still run.`);
     assert.deepEqual(
       folders.filter((folder) => existsSync(folder)),
       [],

@@ -19,7 +19,7 @@ const disksIn = (storage: string, virtualMiB: number): DiskOptions[] =>
   }));
 
 describe("a test guest that is restored from saved RAM", function () {
-  this.timeout(120_000);
+  this.timeout(180_000);
   let made: MadeFolder;
   let guest: Guest;
   const at = (...names: string[]) => path.join(made.path, ...names);

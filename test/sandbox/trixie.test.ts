@@ -49,7 +49,7 @@ describe("a folder that is made once", () => {
     const program = `require(${JSON.stringify(path.join(__dirname, "trixie.js"))}).underLock(...${JSON.stringify([path.join(home, "log"), folder, script, []])})`;
     const maker = spawn(process.execPath, ["-e", program], { stdio: "ignore" });
     await until(
-      20,
+      60,
       () => existsSync(`${folder}.partial/mounted`) || undefined,
       () => "Nothing was begun.",
     );

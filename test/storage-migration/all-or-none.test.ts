@@ -1,26 +1,21 @@
 /** Several disks in one operation: if the job of one fails in the switch, none has switched, and the next run moves all. */
 
 import assert from "node:assert/strict";
-import { mkdir } from "node:fs/promises";
 import { Unfinished } from "../../provider/core/lifecycle.js";
 import { oneLayer } from "../sandbox/disks.js";
 import { QmpProxy } from "../sandbox/qmp-proxy.js";
-import { onStage } from "./stage.js";
+import { onOwnStage, type Stage } from "./stage.js";
 
 describe("two disks that move in one operation", function () {
   this.timeout(180_000);
-  const stage = onStage({
-    disks: async (at) => {
-      await mkdir(at("path3"));
-      return [{ storage: at("path1") }, { storage: at("path1"), id: "vdb", layers: oneLayer("data.qcow2") }];
-    },
-  });
   const disks = ["vda", "vdb"];
   let proxy: QmpProxy;
-  before(async () => {
-    proxy = await QmpProxy.listen(stage().at("proxy.sock"), stage().guest.qmpSocket);
-  });
-  after(() => proxy.close());
+  const prepare = async (begun: Stage) => {
+    proxy = await QmpProxy.listen(begun.at("proxy.sock"), begun.guest.qmpSocket);
+    begun.sandbox.defer(() => proxy.close());
+  };
+  const images = (at: Stage["at"]) => [{ storage: at("path1") }, { storage: at("path1"), id: "vdb", layers: oneLayer("data.qcow2") }];
+  const stage = onOwnStage({ disks: images }, prepare);
   const moves = (different = {}) => stage().moves({ disks, domain: { qmp: proxy.path }, ...different });
   const active = () => Promise.all(disks.map((disk) => stage().operator.activeImage(disk)));
 
@@ -47,14 +42,26 @@ describe("two disks that move in one operation", function () {
     await stage().guest.waitForRecords(10);
   }
 
-  it("both stay at the source when the job of one ends by itself in the switch", async () => {
-    const before = await active();
+  /** The second disk's job, whose move then fails. */
+  function cancelSecond(): void {
     beforeSecondComplete(async (device) => {
       await stage().operator.execute("block-job-cancel", { device, force: true });
       await stage()
         .operator.waitForJob(device, "concluded")
         .catch(() => undefined); // it says that it was cancelled, as an error
     });
+  }
+
+  async function holdAll(): Promise<void> {
+    await stage().guest.waitForRecords(10);
+    await stage().guest.stop();
+    await stage().holdsAll(stage().at("path2", "old.qcow2"), "vda");
+    await stage().holdsAll(stage().at("path2", "data.qcow2"), "vdb");
+  }
+
+  it("both stay at the source when the job of one ends by itself in the switch", async () => {
+    const before = await active();
+    cancelSecond();
     await fails(/complete/);
     assert.deepEqual(await active(), before);
   });
@@ -69,6 +76,8 @@ describe("two disks that move in one operation", function () {
   });
 
   it("both are moved by the next run", async () => {
+    cancelSecond();
+    await fails(/complete/);
     const moved = await moves();
     assert.deepEqual(
       Object.values(moved).map(({ phase, bootPath }) => [phase, bootPath]),
@@ -77,26 +86,19 @@ describe("two disks that move in one operation", function () {
         ["settled", stage().at("path2", "data.qcow2")],
       ],
     );
+    await holdAll();
   });
 
   it("by an overlay both stay on the overlays at the source when the job of one ends by itself, and are moved by the next run", async () => {
-    const byOverlay = { strategy: "snapshot", restartDuringMove: "from-manifest", destination: stage().at("path3") };
-    beforeSecondComplete(async (device) => {
-      await stage().operator.execute("block-job-cancel", { device, force: true });
-      await stage()
-        .operator.waitForJob(device, "concluded")
-        .catch(() => undefined);
-    });
+    const byOverlay = { strategy: "snapshot", restartDuringMove: "from-manifest" };
+    cancelSecond();
     await fails(/current/, byOverlay);
-    for (const image of await active()) assert.match(image, /path2\/lm-[0-9a-f]{8}\.overlay\.qcow2$/);
+    for (const image of await active()) assert.match(image, /path1\/lm-[0-9a-f]{8}\.overlay\.qcow2$/);
     const moved = await moves(byOverlay);
     assert.deepEqual(
       Object.values(moved).map(({ phase }) => phase),
       ["settled", "settled"],
     );
-    await stage().guest.waitForRecords(10);
-    await stage().guest.stop();
-    await stage().holdsAll(stage().at("path3", "old.qcow2"), "vda");
-    await stage().holdsAll(stage().at("path3", "data.qcow2"), "vdb");
+    await holdAll();
   });
 });

@@ -1,13 +1,13 @@
 /** What of a destination forbids a move: refused before anything is touched. */
 
 import assert from "node:assert/strict";
-import { cp, mkdir, open, readFile, rm, symlink, unlink, writeFile } from "node:fs/promises";
+import { cp, mkdir, open, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { run } from "../sandbox/command.js";
 import { qemuCommand } from "../sandbox/qemu.js";
 import { onStage } from "./stage.js";
 
 describe("a destination that will not do", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const stage = onStage({ command: ["unshare", "--mount", ...qemuCommand()] });
   const path2 = (...names: string[]) => stage().at("path2", ...names);
 
@@ -22,10 +22,10 @@ describe("a destination that will not do", function () {
   });
 
   it("is refused if it is a link that leads nowhere", async () => {
+    await using _ = removed(stage().at("dangling"));
     await symlink("nowhere", stage().at("dangling"));
     const message = await stage().refuses({ destination: stage().at("dangling") });
     assert.match(message, /there is no directory .*dangling/);
-    await unlink(stage().at("dangling"));
   });
 
   it("is refused if nobody may write there", async () => {
@@ -50,20 +50,21 @@ describe("a destination that will not do", function () {
   });
 
   it("is refused if a file has the active image's name there", async () => {
+    await using _ = removed(path2("old.qcow2"));
     await writeFile(path2("old.qcow2"), "somebody's");
     const message = await stage().refuses({});
     assert.match(message, /path2\/old\.qcow2 already exists and is not ours\. Nothing was touched\. Take it away or give it another name/);
     assert.equal(await readFile(path2("old.qcow2"), "utf8"), "somebody's");
-    await unlink(path2("old.qcow2"));
   });
 
   it("is refused if even a dangling link has the active image's name there", async () => {
+    await using _ = removed(path2("old.qcow2"));
     await symlink("nowhere", path2("old.qcow2"));
     assert.match(await stage().refuses({}), /path2\/old\.qcow2 already exists and is not ours/);
-    await unlink(path2("old.qcow2"));
   });
 
   it("is refused if a lower layer's name has other content there", async () => {
+    await using _ = removed(path2("common.qcow2"));
     await cp(stage().at("path1", "common.qcow2"), path2("common.qcow2"));
     const before = await readFile(path2("common.qcow2"));
     await using file = await open(path2("common.qcow2"), "r+");
@@ -75,21 +76,20 @@ describe("a destination that will not do", function () {
       /path2\/common\.qcow2 already exists with other content than .*path1\/common\.qcow2 \(.*\)\. Nothing was touched\. Take .* away/,
     );
     assert.equal((await readFile(path2("common.qcow2"))).compare(before) === 0, false);
-    await unlink(path2("common.qcow2"));
   });
 
   it("is refused if a lower layer's name has something there that is no image", async () => {
+    await using _ = removed(path2("common.qcow2"));
     await writeFile(path2("common.qcow2"), "somebody's");
     const message = await stage().refuses({});
     assert.match(message, /path2\/common\.qcow2 already exists, and QEMU cannot open it \(.*\)\. Nothing was touched/);
-    await unlink(path2("common.qcow2"));
   });
 
   it("is refused if a lower layer's name is a directory there", async () => {
+    await using _ = removed(path2("common.qcow2"));
     await mkdir(path2("common.qcow2"));
     const message = await stage().refuses({});
     assert.match(message, /path2\/common\.qcow2/);
-    await rm(path2("common.qcow2"), { recursive: true });
   });
 });
 
@@ -104,4 +104,9 @@ async function mounted(path: string, options: string): Promise<AsyncDisposable &
       await rm(path, { recursive: true });
     },
   };
+}
+
+/** What a test puts there goes with it. */
+function removed(path: string): AsyncDisposable {
+  return { [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
 }

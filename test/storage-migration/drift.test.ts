@@ -4,33 +4,37 @@ import assert from "node:assert/strict";
 import { mkdir, realpath, symlink } from "node:fs/promises";
 import type { Properties } from "../../provider/core/lifecycle.js";
 import { storageMigration } from "../../provider/resources/storage-migration/lifecycle.js";
-import { created, onStage, Recorder } from "./stage.js";
+import { created, onOwnStage, onStage, Recorder, type Stage } from "./stage.js";
 
-describe("a disk that was moved behind the resource's back", function () {
-  this.timeout(120_000);
-  const stage = onStage({
-    disks: async (at) => {
-      await mkdir(at("path3"));
-      return [{ storage: at("path1") }, { storage: at("path1"), id: "vdb" }];
-    },
-  });
+const title = "a disk that was moved behind the resource's back";
+let id: string;
+let reporting: { inputs: Properties; outputs: Properties };
+
+/** The disks of a resource that reports drift, one of which somebody has moved to `path3`. */
+const guest = {
+  disks: async (at: Stage["at"]) => {
+    await mkdir(at("path3"));
+    return [{ storage: at("path1") }, { storage: at("path1"), id: "vdb" }];
+  },
+};
+
+async function movesByHand(stage: Stage): Promise<void> {
+  const { inputs } = storageMigration.check({}, { ...stage.arguments, disks: ["vda", "vdb"], onDrift: "report" });
+  const made = await created(storageMigration, inputs);
+  id = made.id;
+  reporting = { inputs, outputs: made.outputs };
+  await stage.moves({ disks: ["vda"], destination: stage.at("path3") });
+}
+
+async function seen(outputs: Properties, run = new Recorder()) {
+  const read = await storageMigration.read(id, outputs, run);
+  assert(typeof read === "object");
+  return { ...read, run };
+}
+
+describe(title, () => {
+  const stage = onStage(guest, movesByHand);
   const elsewhere = () => stage().at("path3", "old.qcow2");
-  let id: string;
-  let reporting: { inputs: Properties; outputs: Properties };
-
-  before(async () => {
-    const { inputs } = storageMigration.check({}, { ...stage().arguments, disks: ["vda", "vdb"], onDrift: "report" });
-    const made = await created(storageMigration, inputs);
-    id = made.id;
-    reporting = { inputs, outputs: made.outputs };
-    await stage().moves({ disks: ["vda"], destination: stage().at("path3") });
-  });
-
-  async function seen(outputs: Properties, run = new Recorder()) {
-    const read = await storageMigration.read(id, outputs, run);
-    assert(typeof read === "object");
-    return { ...read, run };
-  }
 
   it("is only reported with onDrift report: the inputs stay, `drift` says it, a warning is given, and there is no difference", async () => {
     const { inputs, outputs, run } = await seen(reporting.outputs);
@@ -67,6 +71,10 @@ describe("a disk that was moved behind the resource's back", function () {
     const twice = await seen({ ...once.outputs, ...once.inputs });
     assert.deepEqual(twice.inputs, once.inputs);
   });
+});
+
+describe(title, () => {
+  const stage = onOwnStage(guest, movesByHand);
 
   it("is moved back by an update, whatever onDrift says, and the other disk is left where it is", async () => {
     const before = await stage().operator.activeImage("vdb");
@@ -79,14 +87,13 @@ describe("a disk that was moved behind the resource's back", function () {
   });
 
   it("stays when the program names its place, however spelled, and the other disk comes to it", async () => {
-    await stage().moves({ disks: ["vda"], destination: stage().at("path3") });
     await symlink("path3", stage().at("alias"));
     const { inputs, outputs } = await seen({ ...reporting.outputs, onDrift: "correct" });
     const { inputs: now } = storageMigration.check({}, { ...reporting.inputs, destination: stage().at("alias") });
     const state = { ...outputs, ...inputs };
     assert.equal(storageMigration.diff(id, state, now, new Recorder()).changes, undefined);
     const updated = await storageMigration.update(id, state, now, new Recorder());
-    assert.equal(await stage().operator.activeImage("vda"), elsewhere());
+    assert.equal(await stage().operator.activeImage("vda"), stage().at("path3", "old.qcow2"));
     assert.equal(await realpath(await stage().operator.activeImage("vdb")), stage().at("path3", "vdb-old.qcow2"));
     const { inputs: shown, outputs: known } = await seen(updated.outputs);
     assert.deepEqual([shown.destination, known.drift], [stage().at("alias"), undefined]);

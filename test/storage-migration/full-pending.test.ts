@@ -10,7 +10,7 @@ import { mountSmall } from "../sandbox/file-systems.js";
 import { Recorder, Stage, stopAt } from "./stage.js";
 
 describe("a pending switch that nobody wrote down, with a destination that is full by now", function () {
-  this.timeout(120_000);
+  this.timeout(180_000);
 
   it("is called off by the next run, and the guest writes on", async () => {
     await using stage = await Stage.open({ disks: (at) => [{ storage: at("path1"), virtualMiB: 128, layers: oneLayer("a.qcow2") }] });

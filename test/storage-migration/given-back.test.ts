@@ -7,7 +7,7 @@ import { oneLayer } from "../sandbox/disks.js";
 import { onStage, Recorder } from "./stage.js";
 
 describe("a disk that was unplugged in its mirror and given back by another node", function () {
-  this.timeout(120_000);
+  this.timeout(180_000);
   const stage = onStage({
     disks: (at) => [
       { storage: at("path1"), bus: "virtio-scsi", virtualMiB: 128, layers: oneLayer("a.qcow2") },

@@ -6,7 +6,7 @@ import type { Properties } from "../../provider/core/lifecycle.js";
 import { chainOf } from "../sandbox/check.js";
 import { run } from "../sandbox/command.js";
 import { oneLayer, threeLayers } from "../sandbox/disks.js";
-import { onStage } from "./stage.js";
+import { onOwnStage } from "./stage.js";
 
 interface Node {
   ro: boolean;
@@ -19,7 +19,7 @@ const nameOf = ({ name }: { name: string }) => name;
 
 describe("a move by an overlay", function () {
   this.timeout(180_000);
-  const stage = onStage({
+  const stage = onOwnStage({
     disks: async (at) => {
       await symlink("path1", at("disks"));
       for (const folder of ["path0", "path4"]) await mkdir(at(folder));
@@ -39,6 +39,16 @@ describe("a move by an overlay", function () {
   /** Not behind the link: what lies there would have to move with it. */
   const path4 = (...names: string[]) => stage().at("path4", ...names);
 
+  /** Every acknowledged write is in the images, by their disks, also after a boot from them. */
+  async function holdAll(images: Readonly<Record<string, string>>, others: Readonly<Record<string, string>>): Promise<void> {
+    await stage().guest.waitForRecords(10);
+    await stage().guest.stop();
+    await stage().guest.boot(others);
+    await stage().guest.waitForRecords(10);
+    await stage().guest.stop();
+    for (const [id, image] of Object.entries({ ...images, ...others })) await stage().holdsAll(image, id);
+  }
+
   it("leaves keepBase where it is, and names it by its full path", async () => {
     const keepBase = stage().at("path0", "keep-base.qcow2");
     const { vdc } = await stage().moves(byOverlay({ disks: ["vdc"], destination: path4(), keepBase, copyMode: "write-blocking" }));
@@ -52,9 +62,10 @@ describe("a move by an overlay", function () {
       chain.map(({ backingName }) => backingName),
       ["keep-middle.qcow2", keepBase, undefined],
     );
+    await holdAll({}, { vdc: path4("keep-top.qcow2") });
   });
 
-  it("moves all disks behind a link, and keeps the old images by their names, if asked", async () => {
+  it("moves all disks behind a link, by which they boot, and keeps the old images by their names, if asked", async () => {
     const moves = await stage().moves(behindLink({ afterwards: "keep", verify: "full" }));
     assert.deepEqual(
       Object.values(moves).map(({ phase, bootPath }) => [phase, bootPath]),
@@ -66,7 +77,7 @@ describe("a move by an overlay", function () {
     assert.equal(await readlink(stage().at("disks")), path2());
     assert.deepEqual((await readdir(stage().at("path1"))).sort(), ["common.qcow2", "data.qcow2", "old.qcow2"]);
     assert.match(moves.vda?.left?.join("\n") ?? "", /path1\/old\.qcow2: the image that was active before/);
-    await stage().guest.waitForRecords(10);
+    await holdAll({ vda: path2("old.qcow2"), vdb: path2("data.qcow2") }, {});
   });
 
   const bitmaps = async () => {
@@ -75,9 +86,10 @@ describe("a move by an overlay", function () {
     return (active?.["dirty-bitmaps"] ?? []).map(({ name, recording, count }) => ({ name, recording, count }));
   };
 
+  const add = (name: string, persistent: "yes" | "no") =>
+    stage().operator.execute("block-dirty-bitmap-add", { node: "vdd-marked", name, persistent: persistent === "yes" });
+
   it("is refused for bitmaps that live in QEMU's memory alone, and with another collapse for whatever lives in the image", async () => {
-    const add = (name: string, persistent: "yes" | "no") =>
-      stage().operator.execute("block-dirty-bitmap-add", { node: "vdd-marked", name, persistent: persistent === "yes" });
     await add("weekly", "yes");
     const pull = byOverlay({ disks: ["vdd"], collapse: "pull" });
     assert.match(await stage().refuses(pull), /collapse "pull" does not carry its dirty bitmaps \(weekly\)\. Nothing was touched/);
@@ -86,10 +98,11 @@ describe("a move by an overlay", function () {
     await add("fleeting", "no");
     const message = await stage().refuses(byOverlay({ disks: ["vdd"] }));
     assert.match(message, /an image does not carry its dirty bitmaps \(fleeting\)\. Nothing was touched\. Add "bitmaps" to `loses`/);
-    await stage().operator.execute("block-dirty-bitmap-remove", { node: "vdd-marked", name: "fleeting" });
   });
 
   it("carries persistent bitmaps, which go on recording, and internal snapshots with collapse commit", async () => {
+    await add("weekly", "yes");
+    await stage().guest.waitForRecords(10);
     const [before] = await bitmaps();
     assert(before);
     const { vdd } = await stage().moves(byOverlay({ disks: ["vdd"], destination: path4() }));
@@ -98,18 +111,7 @@ describe("a move by an overlay", function () {
     const [after] = await bitmaps();
     assert.deepEqual([after?.name, after?.recording], ["weekly", true]);
     assert(after && after.count > before.count, `${after?.count} bytes are marked, before the move it were ${before.count}`);
-  });
-
-  it("has every acknowledged write, also after a boot by the same command line", async () => {
-    await stage().guest.waitForRecords(10);
-    await stage().guest.stop();
-    const others = { vdc: path4("keep-top.qcow2"), vdd: path4("marked.qcow2") };
-    await stage().guest.boot(others);
-    await stage().guest.waitForRecords(10);
-    await stage().guest.stop();
-    await stage().holdsAll(path2("old.qcow2"), "vda");
-    await stage().holdsAll(path2("data.qcow2"), "vdb");
-    for (const [id, image] of Object.entries(others)) await stage().holdsAll(image, id);
+    await holdAll({}, { vdd: path4("marked.qcow2") });
     await run("qemu-img", ["check", "-q", path4("marked.qcow2")]);
     const info = JSON.parse(await run("qemu-img", ["info", "--output=json", path4("marked.qcow2")]));
     assert.deepEqual([info.snapshots.map(nameOf), info["format-specific"].data.bitmaps.map(nameOf)], [["before the upgrade"], ["weekly"]]);

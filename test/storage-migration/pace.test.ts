@@ -6,7 +6,7 @@ import path from "node:path";
 import type { Properties } from "../../provider/core/lifecycle.js";
 import { Unfinished } from "../../provider/core/lifecycle.js";
 import { until } from "../sandbox/command.js";
-import { assertSentence, onStage, Recorder } from "./stage.js";
+import { assertSentence, onOwnStage, Recorder } from "./stage.js";
 
 const MiB = 2 ** 20;
 
@@ -18,7 +18,7 @@ interface BlockJob {
 
 describe("a move that may take its time", function () {
   this.timeout(180_000);
-  const stage = onStage({ disks: (at) => [{ storage: at("path1") }, { storage: at("path1"), id: "vdb" }] });
+  const stage = onOwnStage({ disks: (at) => [{ storage: at("path1") }, { storage: at("path1"), id: "vdb" }] });
 
   /** Begins a move, waits until it is where the test wants to look, looks, asks it to stop, and takes its end. */
   async function during<T>(different: Properties, look: () => Promise<T>): Promise<T> {
@@ -63,6 +63,7 @@ describe("a move that may take its time", function () {
   });
 
   it("mirrors no faster than it may, and the next run of a cut one gives the running job the speed that it is given", async () => {
+    await during({ maxBytesPerSecond: 32 * MiB }, () => rateOf(partialBytes, 48 * MiB)); // the copy, which is no matter here
     const growing = async () => (await mirrorJob())?.offset ?? 0;
     const [rate, speed] = await during({ maxBytesPerSecond: 4 * MiB }, async () => [
       await rateOf(growing, 8 * MiB),
@@ -81,6 +82,9 @@ describe("a move that may take its time", function () {
     );
     assert(((await mirrorJob())?.offset ?? 0) >= cut.offset, "it is still the same mirror");
     assert.equal((await stage().moves({ maxBytesPerSecond: 0 })).vda?.phase, "settled");
+    await stage().guest.waitForRecords(10);
+    await stage().guest.stop();
+    await stage().holdsAll(stage().at("path2", "old.qcow2"), "vda");
   });
 
   it("is given up after stallSeconds when the copy stands still, and goes on with the next run", async () => {
@@ -125,7 +129,6 @@ describe("a move that may take its time", function () {
     assert.equal((await stage().moves({ disks: ["vdb"] })).vdb?.phase, "settled");
     await stage().guest.waitForRecords(10);
     await stage().guest.stop();
-    await stage().holdsAll(stage().at("path2", "old.qcow2"), "vda");
     await stage().holdsAll(stage().at("path2", "vdb-old.qcow2"), "vdb");
   });
 });

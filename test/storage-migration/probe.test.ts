@@ -8,7 +8,7 @@ import { QmpProxy } from "../sandbox/qmp-proxy.js";
 import { onStage, Recorder } from "./stage.js";
 
 describe("a move that is cut off while QEMU opens its probe", function () {
-  this.timeout(120_000);
+  this.timeout(180_000);
   const stage = onStage();
   let proxy: QmpProxy;
   before(async () => {

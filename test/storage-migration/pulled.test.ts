@@ -61,7 +61,7 @@ async function putHeader(image: string, header: Buffer): Promise<void> {
 }
 
 describe("a qcow2 on a raw base", function () {
-  this.timeout(120_000);
+  this.timeout(180_000);
   const stage = onStage({ disks: (at) => [{ storage: at("path1"), layers: [...rawImage("base.raw"), ...oneLayer()] }] });
 
   it("takes up its overlay with collapse pull: only the active image has to be a qcow2 for that", async () => {

@@ -20,7 +20,7 @@ async function closedPort(): Promise<number> {
 }
 
 describe("a move whose guest cannot be reached", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const stage = onStage();
   const agent = process.env.SSH_AUTH_SOCK;
   before(() => void delete process.env.SSH_AUTH_SOCK);

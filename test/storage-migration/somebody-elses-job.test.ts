@@ -9,7 +9,7 @@ const disks = (at: (...names: string[]) => string) => [
 ];
 
 describe("a job of somebody else's that begins in the copy", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
 
   it("keeps the mirror from starting, in words; when it has ended, the next run mirrors without another copy", async () => {
     await using stage = await Stage.open({ disks });
@@ -30,7 +30,7 @@ describe("a job of somebody else's that begins in the copy", function () {
 });
 
 describe("a migration of somebody else's that begins in our mirror", function () {
-  this.timeout(120_000);
+  this.timeout(180_000);
 
   it("ends the move, if need be with its QEMU, and the guest boots from the source with every record", async () => {
     await using stage = await Stage.open({ disks });

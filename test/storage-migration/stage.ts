@@ -159,16 +159,27 @@ export function assertSentence(message: string): void {
   assert.doesNotMatch(message, /\n|undefined|\[object|node_modules|^\s+at /);
 }
 
-/** Gives a describe block a stage of its own. */
-export function onStage(options?: StageOptions): () => Stage {
+/** Gives each test of a describe block a stage of its own; `prepare` makes what all of them begin with. */
+export function onOwnStage(options?: StageOptions, prepare?: (stage: Stage) => Promise<unknown>): () => Stage {
+  return stages({ open: beforeEach, close: afterEach }, options, prepare);
+}
+
+/** Gives a describe block one stage for all of its tests, which only read, or leave all as it was. */
+export function onStage(options?: StageOptions, prepare?: (stage: Stage) => Promise<unknown>): () => Stage {
+  return stages({ open: before, close: after }, options, prepare);
+}
+
+type Hook = (what: () => Promise<void>) => void;
+
+function stages(when: { open: Hook; close: Hook }, options?: StageOptions, prepare?: (stage: Stage) => Promise<unknown>): () => Stage {
   let stage: Stage | undefined;
-  before(async function () {
-    this.timeout(180_000);
+  when.open(async () => {
     stage = await Stage.open(options);
+    await prepare?.(stage);
   });
-  after(async function () {
-    this.timeout(60_000);
+  when.close(async () => {
     await stage?.[Symbol.asyncDispose]();
+    stage = undefined;
   });
   return () => {
     assert(stage, "the stage is set before the tests");

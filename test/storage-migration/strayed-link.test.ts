@@ -1,31 +1,27 @@
 /** A disk that was moved by hand from behind a `link` is brought home under the same rules, whatever happens on the way. */
 
 import assert from "node:assert/strict";
-import { mkdir, readlink, symlink, unlink } from "node:fs/promises";
+import { mkdir, readlink, symlink } from "node:fs/promises";
 import { Unfinished } from "../../provider/core/lifecycle.js";
 import { storageMigration } from "../../provider/resources/storage-migration/lifecycle.js";
 import { checkImage } from "../sandbox/check.js";
 import { longMirror } from "../sandbox/disks.js";
-import { onStage, Recorder, stopAt } from "./stage.js";
+import { onOwnStage, Recorder, type Stage, stopAt } from "./stage.js";
 
 describe("a disk that was moved by hand from behind a link", function () {
-  this.timeout(120_000);
-  const stage = onStage({
-    disks: async (at) => {
-      await symlink(at("path1"), at("disks"));
-      for (const folder of ["path0", "path3"]) await mkdir(at(folder));
-      return [{ storage: at("path1"), through: at("disks"), layers: longMirror }];
-    },
-  });
+  this.timeout(180_000);
+  const disks = async (at: Stage["at"]) => {
+    await symlink(at("path1"), at("disks"));
+    for (const folder of ["path0", "path3"]) await mkdir(at(folder));
+    return [{ storage: at("path1"), through: at("disks"), layers: longMirror }];
+  };
+  const stage = onOwnStage({ disks }, (begun) => begun.moves({ destination: begun.at("path3") }));
   const home = () => ({ link: stage().at("disks"), destination: stage().at("path1") });
-
-  before(() => stage().moves({ destination: stage().at("path3") }));
 
   it("is refused through a link to a third place", async () => {
     await symlink("path0", stage().at("third"));
     const message = await stage().refuses({ ...home(), link: stage().at("third") });
     assert.match(message, /the link .*third does not lead to .*path3, where vda lies\. Nothing was touched\. Name the link/);
-    await unlink(stage().at("third"));
   });
 
   it("stays, with the link as it was, where the move home is undone", async () => {

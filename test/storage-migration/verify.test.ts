@@ -3,9 +3,10 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
+import path from "node:path";
 import { Unfinished } from "../../provider/core/lifecycle.js";
 import { RottingStorage } from "../sandbox/rotting-storage.js";
-import { assertSentence, onStage, Recorder, stopAt } from "./stage.js";
+import { assertSentence, onOwnStage, Recorder, type Stage, stopAt } from "./stage.js";
 
 /** Inside the data of common.qcow2: its first 64 MiB hold 0x11. */
 const dataOffset = 20 * 2 ** 20 + 123;
@@ -24,16 +25,15 @@ class Saboteur extends Recorder {
 
 describe("a copy that is verified", function () {
   this.timeout(180_000);
-  const stage = onStage();
-  const copy = () => stage().at("fast", "common.qcow2");
   let storage: RottingStorage;
-  before(async () => {
-    storage = await RottingStorage.mount(stage().at("fast"), 512);
-    stage().sandbox.defer(async () => {
-      await stage().guest.kill();
+  const stage = onOwnStage({}, async ({ sandbox, guest, folder }: Stage) => {
+    storage = await RottingStorage.mount(path.join(folder, "fast"), 512);
+    sandbox.defer(async () => {
+      await guest.kill();
       await storage[Symbol.asyncDispose]();
     });
   });
+  const copy = () => stage().at("fast", "common.qcow2");
   const moves = (run: Recorder, verify = "full") => stage().moves({ destination: stage().at("fast"), verify }, run);
 
   it("is found to differ where only the storage differs and not the page cache, and is removed", async () => {
