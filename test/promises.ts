@@ -68,7 +68,7 @@ export const rules: readonly { rule: string; proofs: readonly Proof[] }[] = [
   {
     rule: "step 4: mirror-pivot follows the mirror's own relative name to the copies",
     proofs: [
-      lasting("and after all these refusals it pivots onto whole copies, with nothing lost"),
+      lasting("and after a refusal it pivots onto whole copies, with nothing lost"),
       lasting("a pivot is refused for a chain that leads back into the source's directory"),
     ],
   },
@@ -207,7 +207,7 @@ export const argumentsProved: Readonly<Record<string, Readonly<Record<string, re
       restart("while the frozen files are copied boots from the overlay at the source"),
       restart("while the overlay is mirrored boots from the overlay at the source"),
       restart("after the switch boots from the overlay at the destination"),
-      restart("and the next up ends the move, on the same names"),
+      restart("in the copy, in the mirror and after the switch, one after the other, ends with the next up on the same names"),
       restart("but booted from the frozen image is left alone, in a sentence that names the image that it must be started from"),
     ],
     keepBase: [
@@ -235,15 +235,16 @@ export const argumentsProved: Readonly<Record<string, Readonly<Record<string, re
     afterwards: [
       ["storage-migration/afterwards.test.ts", "two disks behind one link leave no former image, if asked"],
       migration("refuse keep without a link in a sentence that names the argument"),
-      overlay("moves all disks behind a link, and keeps the old images by their names, if asked"),
+      overlay("moves all disks behind a link, by which they boot, and keeps the old images by their names, if asked"),
     ],
     link: [
       ["storage-migration/link.test.ts", "a link leads to the destination after the move, and disks that do not lie behind it stay"],
-      overlay("has every acknowledged write, also after a boot by the same command line"),
+      overlay("moves all disks behind a link, by which they boot, and keeps the old images by their names, if asked"),
     ],
     loses: [
       disk("is refused for dirty bitmaps, which are named; with `loses` it moves"),
-      overlay("is refused for bitmaps that live in QEMU's memory alone, and with another collapse for whatever lives in the image"),
+      overlay("is refused for bitmaps that live in QEMU's memory alone"),
+      overlay("is refused with collapse pull for bitmaps and for internal snapshots that live in the image"),
       overlay("carries persistent bitmaps, which go on recording, and internal snapshots with collapse commit"),
     ],
     stallSeconds: [

@@ -72,7 +72,7 @@ const pending: CutPlace = {
     const waitThenStrike = async () => {
       await using operator = await Operator.connect(stage.guest.operatorSocket);
       const job = async () => (await jobsOf(operator)).find(({ status }) => status === "pending");
-      await until(10, job, () => "The mirror did not become pending.");
+      await until(60, job, () => "The mirror did not become pending.");
       return cut(strike)();
     };
     stage.proxy.before("job-complete", () => forwardThen(() => stage.proxy.before("query-block-jobs", waitThenStrike)));
@@ -98,7 +98,7 @@ const neverLetGo: CutPlace = {
       const [job] = await jobsOf(operator);
       await operator.execute("job-cancel", { id: job?.id ?? "" });
       const ended = async () => (await jobsOf(operator)).find(({ status }) => status === "concluded");
-      await until(10, ended, () => "The mirror did not end.");
+      await until(60, ended, () => "The mirror did not end.");
       return cut(strike)();
     };
     stage.proxy.before("job-finalize", cancelThenStrike);

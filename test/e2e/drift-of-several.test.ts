@@ -11,7 +11,7 @@ describe("several disks, one of them moved by hand, in a stack", function () {
   this.timeout(240_000);
   let stage: Stage;
   let stack: DeclaredStack;
-  before(async () => {
+  beforeEach(async () => {
     const disks = (at: Stage["at"]) =>
       ["vda", "vdb"].map((id) => ({ id, storage: at("path1"), layers: oneLayer(`${id}.qcow2`), virtualMiB: 256 }));
     stage = await Stage.open({ sandboxName: "several", disks });
@@ -20,7 +20,7 @@ describe("several disks, one of them moved by hand, in a stack", function () {
     await stack.must("up", program());
     await stage.moves({ disks: ["vda"], destination: stage.at("path3") });
   });
-  after(() => stage?.[Symbol.asyncDispose]());
+  afterEach(() => stage?.[Symbol.asyncDispose]());
 
   const program = (options: Declared["options"] = {}): Declared[] => [
     {

@@ -16,11 +16,14 @@ for (const { kind, style, place, key } of cases) {
     let stage: Stage;
     let shown = "";
     const keep = { onProgress: (line: string) => (shown += `${line}\n`) };
+    /** With the disk in `path2`, where it was not at first. */
+    const moved = () => stage.must("up", "path2", keep);
 
-    before(async () => {
+    beforeEach(async () => {
+      shown = "";
       stage = await openStage(kind, { kind, style, key });
     });
-    after(() => stage?.[Symbol.asyncDispose]());
+    afterEach(() => stage?.[Symbol.asyncDispose]());
 
     it("adopts the disk where it is, and changes nothing on the host", async () => {
       const before = await look(stage);
@@ -31,16 +34,18 @@ for (const { kind, style, place, key } of cases) {
     });
 
     it(`moves the disk when ${place} changes`, async () => {
-      const moved = await stage.must("up", "path2", keep);
-      assert.deepEqual(changesOf(moved), [["update", [place]]]);
+      await stage.must("up", "path1", keep);
+      const up = await moved();
+      assert.deepEqual(changesOf(up), [["update", [place]]]);
       await assertSettledAt(stage, "path2", ["path1"]);
-      const pause = pauseIn(resourceIn(moved).outputs);
+      const pause = pauseIn(resourceIn(up).outputs);
       if (pause !== undefined) console.log(`      the guest's I/O waited ${pause} ms`);
       // tens of ms on a quiet machine, where `npm start` is held to less than 100; this one may be busy with other tests
       assert.ok((pause ?? 0) < 1000, `${pause} ms`);
     });
 
     it("changes nothing in a second up, nor finds anything in a preview", async () => {
+      await moved();
       const before = await look(stage);
       assert.deepEqual(changesOf(await stage.must("up", "path2", { ...keep, expectNoChanges: true })), []);
       assert.deepEqual(changesOf(await stage.must("preview", "path2", { ...keep, expectNoChanges: true })), []);
@@ -48,6 +53,7 @@ for (const { kind, style, place, key } of cases) {
     });
 
     it(`shows in a preview that somebody moved the disk by hand: only ${place} differs`, async () => {
+      await moved();
       await moveByHand(stage, "path3");
       const before = await look(stage);
       const preview = await stage.must("preview", "path2", keep);
@@ -62,6 +68,8 @@ for (const { kind, style, place, key } of cases) {
     });
 
     it("moves it back in the next up, onto the lower layer that lies there already", async () => {
+      await moved();
+      await moveByHand(stage, "path3");
       const layer = (await look(stage)).files["path2/common.qcow2"];
       assert.deepEqual(changesOf(await stage.must("up", "path2", keep)), [["update", [place]]]);
       await assertSettledAt(stage, "path2", ["path1", "path3"]);
@@ -69,6 +77,7 @@ for (const { kind, style, place, key } of cases) {
     });
 
     it("keeps no key in the state, and shows none", async () => {
+      await moved();
       const up = await stage.must("up", "path2", { ...keep, expectNoChanges: true });
       const resource = resourceIn(up);
       const text = `exports.handler = () => require("pulumi-livedisk/dynamic").providerFor("${kind}")`;
@@ -84,6 +93,7 @@ for (const { kind, style, place, key } of cases) {
     });
 
     it("does nothing on the host when it is destroyed, and has lost nothing", async () => {
+      await moved();
       const before = await look(stage);
       const destroyed = await stage.must("destroy", "path2", keep);
       assert.deepEqual(changesOf(destroyed), [["delete", []]]);

@@ -14,7 +14,7 @@ describe("the state of an older version", function () {
   this.timeout(300_000);
   let stage: Stage;
   let stack: DeclaredStack;
-  before(async () => {
+  beforeEach(async () => {
     const ids = ["vda", "vdb"];
     const disks = (at: Stage["at"]) => ids.map((id) => ({ id, storage: at("path1"), layers: oneLayer(`${id}.qcow2`), virtualMiB: 256 }));
     stage = await Stage.open({ sandboxName: "older", uuid: "11111111-2222-3333-4444-555555555555", disks });
@@ -23,7 +23,7 @@ describe("the state of an older version", function () {
     const text = (await readFile(fixture, "utf8")).replaceAll('"<host>"', host).replaceAll("<folder>", stage.folder);
     await stack.importState(exportedState(text.replaceAll("<qmp>", stage.guest.qmpSocket)));
   });
-  after(() => stage?.[Symbol.asyncDispose]());
+  afterEach(() => stage?.[Symbol.asyncDispose]());
 
   const program = (destination: string): Declared[] => [
     {

@@ -86,7 +86,7 @@ export async function assertLeft(stage: Stage, former: readonly string[]): Promi
     left = (await stage.sandbox.leftovers()).map((line) => line.replace(/\.lm-[0-9a-f]{8}-\d{8}T\d{6}Z$/, ".lm-…"));
     return JSON.stringify(left) === JSON.stringify(allowed.toSorted()) ? true : undefined;
   };
-  await until(10, settled, () => "").catch(() => assert.deepEqual(left, allowed.toSorted()));
+  await until(60, settled, () => "").catch(() => assert.deepEqual(left, allowed.toSorted()));
   assert.deepEqual(
     Object.keys((await look(stage)).files).filter((name) => name.startsWith("disks.")),
     [],

@@ -26,10 +26,10 @@ export function behavesInMoves(whose: string, open: () => Promise<Subject>): voi
   describe(`the disk of ${whose}`, function () {
     this.timeout(240_000);
     let guest: Subject;
-    before(async () => {
+    beforeEach(async () => {
       guest = await open();
     });
-    after(() => guest?.[Symbol.asyncDispose]());
+    afterEach(() => guest?.[Symbol.asyncDispose]());
 
     const wanted = (folder: string, more: Properties = {}) => ({ ...guest.arguments, destination: guest.at(folder), ...more });
     const snapshot = { strategy: "snapshot", restartDuringMove: "from-manifest" };
@@ -64,6 +64,7 @@ export function behavesInMoves(whose: string, open: () => Promise<Subject>): voi
     });
 
     it("moves back with strategy snapshot, with the same names and the same number of layers", async () => {
+      await moved(wanted("path2"));
       const outputs = await moved(wanted("path1", snapshot));
       assert.equal(await guest.active(), guest.at("path1/old.qcow2"));
       const { chain } = (outputs.moves as Record<string, Move>).vda ?? assert.fail("nothing is said of vda");

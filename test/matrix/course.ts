@@ -1,4 +1,4 @@
-/** A guest that is moved from directory to directory, and after each move is cut off from its power, read, and booted again. */
+/** A guest that is moved, then cut off from its power, read, and booted again. */
 
 import assert from "node:assert/strict";
 import { mkdir, readlink, rm, symlink } from "node:fs/promises";
@@ -12,7 +12,7 @@ import { Stage } from "../storage-migration/stage.js";
 import type { Variant } from "./variants.js";
 
 export interface Figures {
-  /** Records that the guest called safe since the move before, over all disks. */
+  /** Records that the guest called safe since the move began, over all disks. */
   acknowledged: number;
   lost: number;
   corrupt: number;
@@ -34,9 +34,6 @@ function disksIn(storage: string, link: string, count: Variant["disks"]): DiskOp
 }
 
 export class Course implements AsyncDisposable {
-  /** How often the guest has been moved: it lies in `path<moves + 1>`. */
-  #moves = 0;
-
   private constructor(private readonly stage: Stage) {}
 
   static async open(release: QemuRelease, disks: Variant["disks"]): Promise<Course> {
@@ -54,7 +51,7 @@ export class Course implements AsyncDisposable {
    */
   async move(variant: Variant): Promise<Figures> {
     const { stage } = this;
-    const [from, to] = [stage.at(`path${++this.#moves}`), stage.at(`path${this.#moves + 1}`)];
+    const [from, to] = [stage.at("path1"), stage.at("path2")];
     await mkdir(to, { recursive: true });
     await stage.guest.waitForRecords(20);
     const before = await this.#chains();

@@ -15,7 +15,7 @@ import { RottingStorage } from "../sandbox/rotting-storage.js";
 import { created, Recorder } from "../storage-migration/stage.js";
 
 describe("a guest of libvirt's that a switch has suspended", function () {
-  this.timeout(120_000);
+  this.timeout(180_000);
 
   it("runs on after the next up, if the switch's script and watchdog were killed", async () => {
     await using stage = await LibvirtStage.open();
@@ -42,11 +42,12 @@ describe("a guest of libvirt's that a switch has suspended", function () {
     await using _ = { [Symbol.asyncDispose]: () => slow.remove() };
     await using __ = await RottingStorage.mount(storage, 256);
     await using stage = await LibvirtStage.open({ disks: () => [{ storage }] });
-    await stage.virshLog.delay("suspend '", 1);
+    await stage.virshLog.hold("suspend '");
     const going = created(storageMigration, stage.arguments).catch(() => undefined);
     await sends(stage, "suspend '");
     await run("fsfreeze", ["--freeze", storage]);
     try {
+      await stage.virshLog.release(); // QEMU stops only once the storage does not write any more
       await isBusy(stage);
       await stage.libvirtd.kill();
       await sends(stage, "hostname", going);
@@ -56,25 +57,25 @@ describe("a guest of libvirt's that a switch has suspended", function () {
     await stage.libvirtd.launch();
     await going;
     await becomesRunning(stage);
-    await stage.virshLog.delay("suspend '", 0);
     await created(storageMigration, stage.arguments);
     await runsOn(stage, stage.at("path2/old.qcow2"));
   });
 
   it("runs on by itself, if libvirtd is killed at the resume and once more at its second try", async () => {
     await using stage = await LibvirtStage.open();
-    await stage.virshLog.delay("resume '", 1);
+    await stage.virshLog.hold("resume '");
     const going = created(storageMigration, stage.arguments).catch(() => undefined);
     for (const times of [1, 2]) {
       await sends(stage, "resume '", going, times);
       const before = await sent(stage, "hostname");
       await stage.libvirtd.kill();
+      await stage.virshLog.release();
       await sends(stage, "hostname", going, before + 1);
+      if (times === 1) await stage.virshLog.hold("resume '");
       await stage.libvirtd.launch();
     }
     await going;
     await becomesRunning(stage);
-    await stage.virshLog.delay("resume '", 0);
     await created(storageMigration, stage.arguments);
     await runsOn(stage, stage.at("path2/old.qcow2"));
   });
@@ -82,10 +83,11 @@ describe("a guest of libvirt's that a switch has suspended", function () {
   it("stays paused if an operator has paused it right before", async () => {
     await using stage = await LibvirtStage.open();
     const asked = "dumpxml --inactive '";
-    await stage.virshLog.delay(asked, 2);
+    await stage.virshLog.hold(asked);
     const going = created(storageMigration, stage.arguments);
     await sends(stage, asked);
     await stage.libvirtd.virsh("suspend", stage.guest.name);
+    await stage.virshLog.release();
     const { outputs } = await going;
     assert.equal(await stage.guest.state(), "paused");
     assert.equal((outputs.moves as Record<string, Properties>).vda?.phase, "settled");
@@ -132,12 +134,12 @@ async function isBusy({ libvirtd, guest }: LibvirtStage): Promise<void> {
       () => undefined,
       () => true as const,
     );
-  await until(30, isLate, () => "QEMU answers all the time.");
+  await until(60, isLate, () => "QEMU answers all the time.");
 }
 
 async function becomesRunning(stage: LibvirtStage): Promise<void> {
   const isRunning = async () => ((await stage.guest.state()) === "running" ? true : undefined);
-  await until(20, isRunning, () => "The guest is suspended still.");
+  await until(60, isRunning, () => "The guest is suspended still.");
 }
 
 async function runsOn(stage: LibvirtStage, active: string): Promise<void> {

@@ -38,7 +38,7 @@ class OneFault implements Gate {
 }
 
 describe("the proxy before a host's shells", function () {
-  this.timeout(120_000);
+  this.timeout(180_000);
   const gate = new OneFault();
   let proxy: HostProxy;
   let sandbox: Sandbox;
@@ -109,18 +109,18 @@ describe("the proxy before a host's shells", function () {
 });
 
 describe("the proxy before a monitor", function () {
-  this.timeout(120_000);
+  this.timeout(180_000);
   const gate = new OneFault();
   let sandbox: Sandbox;
   let proxy: QmpProxy;
 
-  before(async () => {
+  beforeEach(async () => {
     sandbox = await createSandbox("qmp-proxy");
     const guest = await sandbox.startGuest();
     proxy = await QmpProxy.listen(path.join(sandbox.folder, "proxy.sock"), guest.qmpSocket, gate);
   });
 
-  after(async () => {
+  afterEach(async () => {
     await proxy.close();
     await sandbox.dispose();
   });
@@ -142,7 +142,7 @@ describe("the proxy before a monitor", function () {
       );
       // by then the command has come by, or had its effect; an answer that is let through comes at once
       await until(
-        10,
+        60,
         () => (gate.name === "" && (verdict !== "withhold" || gate.answers.length === 1) ? true : undefined),
         () => "It did not come by.",
       );
@@ -151,7 +151,6 @@ describe("the proxy before a monitor", function () {
       await operator.close();
       await using other = await Operator.connect(proxy.path);
       assert.equal(await status(other), seen);
-      await other.execute("cont");
     });
   }
 
@@ -162,7 +161,7 @@ describe("the proxy before a monitor", function () {
     gate.set("query-kvm", "garble");
     for (const execute of ["qmp_capabilities", "query-kvm", "query-name"]) socket.write(`${JSON.stringify({ execute, id: execute })}\n`);
     await until(
-      10,
+      60,
       () => (said.includes('"query-name"') ? true : undefined),
       () => said,
     );

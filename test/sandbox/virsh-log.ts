@@ -29,7 +29,8 @@ export class VirshLog {
     const words = chosenRelease() === "host" ? [findProgram("virsh") ?? "virsh"] : [...libvirtCommand(), "/usr/bin/virsh"];
     const real = quoted(words);
     const isTalk = `case "$*" in "-q -c qemu:"*) [ $# -eq 3 ] ;; *) false ;; esac`;
-    const slow = `if read -r seconds what <'${folder}/slow'; then case $line in *"$what"*) sleep "$seconds" ;; esac; fi 2>/dev/null`;
+    const wait = `if [ "$seconds" = held ]; then while [ -e '${folder}/slow' ]; do sleep 0.05; done; else sleep "$seconds"; fi`;
+    const slow = `if read -r seconds what <'${folder}/slow'; then case $line in *"$what"*) ${wait} ;; esac; fi 2>/dev/null`;
     const delay = `while IFS= read -r line; do ${slow}; printf '%s\\n' "$line"; done`;
     // its end is virsh's own end, not that of who listens in
     const listen = `exec 3<&0; mkfifo '${folder}/in.'$$; { tee -a '${log}' <&3 3<&- | ${delay} 3<&- >'${folder}/in.'$$; } >/dev/null 2>&1 &`;
@@ -54,6 +55,16 @@ export class VirshLog {
     const file = path.join(this.folder, "slow");
     if (seconds > 0) await writeFile(file, `${seconds} ${what}\n`);
     else await rm(file, { force: true });
+  }
+
+  /** Lets every command that says this wait, after it is written down, until {@link release}: what must happen before it is sent has all the time. */
+  hold(what: string): Promise<void> {
+    return writeFile(path.join(this.folder, "slow"), `held ${what}\n`);
+  }
+
+  /** Ends {@link hold} and {@link delay}. */
+  release(): Promise<void> {
+    return this.delay("", 0);
   }
 
   /** What is counted from now on. A virsh that is open goes on writing to the same file. */

@@ -35,13 +35,13 @@ describe("fifty clones on one base", function () {
     }));
   }
 
-  before(async () => {
+  beforeEach(async () => {
     sandbox = await createSandbox("clones");
     for (const storage of ["slow", "fast"]) await mkdir(at(storage));
     guests = [];
     for (const name of ["a", "b"]) guests.push(await sandbox.startGuest({ name, disks: clonesOf(name) }));
   });
-  after(async () => {
+  afterEach(async () => {
     await closeAllHosts();
     await sandbox.dispose();
   });

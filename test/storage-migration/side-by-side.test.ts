@@ -20,11 +20,11 @@ describe("moves of five guests of one host", function () {
 
   let sandbox: Sandbox;
   let herd: HerdGuest[];
-  before(async () => {
+  beforeEach(async () => {
     sandbox = await createSandbox("side-by-side");
     herd = await startHerd(sandbox, { guests: 5, disksEach: 1 });
   });
-  after(async () => {
+  afterEach(async () => {
     await closeAllHosts();
     await sandbox.dispose();
   });

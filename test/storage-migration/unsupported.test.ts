@@ -8,7 +8,7 @@ import { run, until } from "../sandbox/command.js";
 import { rawImage } from "../sandbox/disks.js";
 import { makeEncrypted, passPhrase } from "../sandbox/encrypted.js";
 import { watchOver } from "../sandbox/processes.js";
-import { onStage } from "./stage.js";
+import { onOwnStage, onStage } from "./stage.js";
 
 interface Kind {
   /** Makes it; `file` is a path that is free. @returns what `blockdev-add` opens it with */
@@ -19,9 +19,10 @@ interface Kind {
 const asFile = (filename: string) => ({ driver: "file", filename });
 
 describe("a disk whose image is no local qcow2 or raw file", function () {
-  this.timeout(120_000);
-  const stage = onStage({ disks: (at) => [{ storage: at("path1"), bus: "virtio-scsi" }] });
-  before(() => stage().operator.execute("object-add", { "qom-type": "secret", id: "phrase", data: passPhrase }));
+  this.timeout(180_000);
+  const stage = onOwnStage({ disks: (at) => [{ storage: at("path1"), bus: "virtio-scsi" }] }, ({ operator }) =>
+    operator.execute("object-add", { "qom-type": "secret", id: "phrase", data: passPhrase }),
+  );
 
   const kinds: Record<string, Kind> = {
     "in LUKS": {
@@ -87,7 +88,7 @@ describe("a disk whose image is no local qcow2 or raw file", function () {
         const server = watchOver(spawn("qemu-nbd", ["--socket", socket, "--format", "raw", "--persistent", file]), "qemu-nbd");
         stage().sandbox.defer(() => server.kill());
         await until(
-          20,
+          60,
           () => existsSync(socket) || undefined,
           () => "qemu-nbd does not listen.",
         );
@@ -97,20 +98,25 @@ describe("a disk whose image is no local qcow2 or raw file", function () {
     },
   };
 
-  let number = 0;
-  for (const [what, { make, why }] of Object.entries(kinds)) {
+  /** Gives the guest such a disk. @returns its id */
+  async function plugged({ make }: Kind, number: number): Promise<string> {
+    const node = `odd-${number}`;
+    const options = await make(stage().at("path1", node));
+    await stage().operator.execute("blockdev-add", { "node-name": node, ...options });
+    await stage().operator.execute("device_add", { driver: "scsi-hd", bus: "scsi0.0", drive: node, id: `disk-${node}` });
+    return `disk-${node}`;
+  }
+
+  for (const [number, [what, kind]] of Object.entries(kinds).entries()) {
     it(`is refused for one ${what}`, async () => {
-      const node = `odd-${++number}`;
-      const options = await make(stage().at("path1", node));
-      await stage().operator.execute("blockdev-add", { "node-name": node, ...options });
-      await stage().operator.execute("device_add", { driver: "scsi-hd", bus: "scsi0.0", drive: node, id: `disk-${node}` });
-      const message = await stage().refuses({ disks: [`disk-${node}`] });
-      assert.match(message, why);
+      const message = await stage().refuses({ disks: [await plugged(kind, number)] });
+      assert.match(message, kind.why);
       assert.match(message, /Nothing was touched\. Name a disk whose chain is made of local qcow2 or raw files\.$/);
     });
   }
 
   it("is left alone by a move of all images", async () => {
+    for (const [number, kind] of Object.values(kinds).entries()) await plugged(kind, number);
     assert.deepEqual(Object.keys(await stage().moves({ disks: undefined })), ["vda"]);
     await stage().guest.waitForRecords(10);
     await stage().guest.stop();
@@ -119,7 +125,7 @@ describe("a disk whose image is no local qcow2 or raw file", function () {
 });
 
 describe("a raw image of an emulated nvme drive", function () {
-  this.timeout(120_000);
+  this.timeout(180_000);
   const stage = onStage({ disks: (at) => [{ storage: at("path1"), bus: "nvme", layers: rawImage() }] });
   const why =
     /it is a raw image of an emulated nvme drive.*Nothing was touched\. Give it to the guest as virtio-blk or virtio-scsi, or as a qcow2\.$/;

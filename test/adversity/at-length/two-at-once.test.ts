@@ -5,7 +5,7 @@ import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import { type Engine, openEngine } from "../../engine/engine.js";
 import { oneLayer } from "../../sandbox/disks.js";
-import { onStage, type Stage } from "../../storage-migration/stage.js";
+import { onOwnStage, type Stage } from "../../storage-migration/stage.js";
 
 /** Not compiled: found from the repository's root. */
 const project = path.resolve(__dirname, "../../../../test/e2e/program");
@@ -35,21 +35,20 @@ const rows: Row[] = [
 
 describe("two stacks that want", function () {
   this.timeout(180_000);
-  const stage = onStage({
+  const stage = onOwnStage({
     disks: (at) => [
       { storage: at("path1") },
       { storage: at("path1"), id: "vdb", layers: oneLayer("b.qcow2") },
       { storage: at("path1"), id: "vdc", layers: oneLayer("c.qcow2") },
     ],
   });
-  let turn = 0;
 
   for (const { title, one, other, place, after } of rows) {
     it(`${title}: one wins or both are told, and nothing is lost`, async () => {
-      const [here, there] = [stage().at(`one${++turn}`), stage().at(place === "same" ? `one${turn}` : `other${turn}`)];
+      const [here, there] = [stage().at("one"), stage().at(place === "same" ? "one" : "other")];
       for (const folder of [here, there]) await mkdir(folder, { recursive: true });
-      const first = await engine(stage(), `one${turn}`, { disks: one, destination: here });
-      const second = await engine(stage(), `other${turn}`, { disks: other, destination: there });
+      const first = await engine(stage(), "one", { disks: one, destination: here });
+      const second = await engine(stage(), "other", { disks: other, destination: there });
       const begun = Promise.withResolvers<void>();
       if (after === undefined) begun.resolve();
       const leading = first.up({ onProgress: (line) => after?.test(line) && begun.resolve() });
@@ -64,14 +63,11 @@ describe("two stacks that want", function () {
       const jobs = (await stage().operator.execute("query-jobs")) as unknown[];
       assert.deepEqual(jobs, []);
       await stage().guest.waitForRecords(5);
+      const images = await Promise.all(stage().guest.disks.map(async ({ id }) => [id, await stage().operator.activeImage(id)] as const));
+      await stage().guest.stop();
+      for (const [id, image] of images) await stage().holdsAll(image, id);
     });
   }
-
-  it("all of this one after the other find every acknowledged write", async () => {
-    const images = await Promise.all(stage().guest.disks.map(async ({ id }) => [id, await stage().operator.activeImage(id)] as const));
-    await stage().guest.stop();
-    for (const [id, image] of images) await stage().holdsAll(image, id);
-  });
 });
 
 /** The loser learns who is at it; nobody sees a trace, or a fault of ours. */

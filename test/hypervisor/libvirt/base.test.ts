@@ -6,16 +6,20 @@ import { snapshotOf } from "../../storage-migration/snapshot.js";
 import { created, Recorder, refusal } from "../../storage-migration/stage.js";
 import { LibvirtStage } from "./stage.js";
 
-describe("the layers of a disk of libvirt's", function () {
-  this.timeout(240_000);
-  let stage: LibvirtStage;
-  before(async () => {
-    stage = await LibvirtStage.open({ disks: (at) => [{ storage: at("path1"), layers: threeLayers() }] });
-  });
-  after(() => stage[Symbol.asyncDispose]());
+const title = "the layers of a disk of libvirt's";
+let stage: LibvirtStage;
 
-  const of = (more: object) => ({ host: stage.sandbox.host, domain: stage.domain, ...more });
-  const withBase = (base: string) => of({ disk: "vda", base: stage.at("path1", base) });
+async function open(): Promise<void> {
+  stage = await LibvirtStage.open({ disks: (at) => [{ storage: at("path1"), layers: threeLayers() }] });
+}
+
+const of = (more: object) => ({ host: stage.sandbox.host, domain: stage.domain, ...more });
+const withBase = (base: string) => of({ disk: "vda", base: stage.at("path1", base) });
+
+describe(title, function () {
+  this.timeout(240_000);
+  before(open);
+  after(() => stage[Symbol.asyncDispose]());
 
   it("take no mirrored snapshot: libvirt's own way is named, and nothing is touched", async () => {
     const before = await snapshotOf([stage.at("path1"), stage.at("path2")], undefined, [stage.at("path1/top.qcow2")]);
@@ -36,11 +40,28 @@ describe("the layers of a disk of libvirt's", function () {
   });
 
   it("are not pulled up where snapshots or checkpoints name them", async () => {
-    const { virsh } = { virsh: (...args: string[]) => stage.libvirtd.virsh(...args) };
-    await virsh("checkpoint-create-as", "web", "since");
-    assert.match(await refusal(domainDisk, withBase("base.qcow2")), /checkpoints \(since\).*virsh checkpoint-delete/);
-    await virsh("checkpoint-delete", "web", "since");
+    await using checkpoint = await checkpointOf("web", "since");
+    assert.match(
+      await refusal(domainDisk, withBase("base.qcow2")),
+      new RegExp(`checkpoints \\(${checkpoint.name}\\).*virsh checkpoint-delete`),
+    );
   });
+});
+
+async function checkpointOf(domain: string, name: string): Promise<AsyncDisposable & { name: string }> {
+  await stage.libvirtd.virsh("checkpoint-create-as", domain, name);
+  return {
+    name,
+    async [Symbol.asyncDispose]() {
+      await stage.libvirtd.virsh("checkpoint-delete", domain, name);
+    },
+  };
+}
+
+describe(title, function () {
+  this.timeout(240_000);
+  before(open);
+  after(() => stage[Symbol.asyncDispose]());
 
   it("are pulled up to the declared base, with a relative name, and another base shows as drift", async () => {
     const { id, outputs } = await created(domainDisk, withBase("middle.qcow2"));

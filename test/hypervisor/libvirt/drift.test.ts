@@ -9,10 +9,10 @@ import { LibvirtStage } from "./stage.js";
 describe("a disk that somebody else changed through libvirt", function () {
   this.timeout(240_000);
   let stage: LibvirtStage;
-  before(async () => {
+  beforeEach(async () => {
     stage = await LibvirtStage.open();
   });
-  after(() => stage[Symbol.asyncDispose]());
+  afterEach(() => stage?.[Symbol.asyncDispose]());
 
   const wanted = (): Properties =>
     domainDisk.check({}, { host: stage.sandbox.host, domain: stage.domain, disk: "vda", storage: stage.at("path1") }).inputs;
@@ -62,34 +62,24 @@ describe("a disk that somebody else changed through libvirt", function () {
   it("is read from definition and files while its domain is shut off, and is not moved then", async () => {
     const { outputs } = await created(domainDisk, wanted());
     await stage.guest.destroy();
-    try {
-      const seen = await read(outputs);
-      assert.equal(seen.outputs.running, false);
-      assert.deepEqual(pathsOf(seen.outputs), pathsOf(outputs));
-      const elsewhere = { ...wanted(), storage: stage.at("path2") };
-      await assert.rejects(domainDisk.update("id", seen.outputs, elsewhere, new Recorder()), /its domain is shut off.*Nothing was touched/);
-    } finally {
-      await stage.guest.boot();
-    }
+    const seen = await read(outputs);
+    assert.equal(seen.outputs.running, false);
+    assert.deepEqual(pathsOf(seen.outputs), pathsOf(outputs));
+    const elsewhere = { ...wanted(), storage: stage.at("path2") };
+    await assert.rejects(domainDisk.update("id", seen.outputs, elsewhere, new Recorder()), /its domain is shut off.*Nothing was touched/);
   });
 
   it("says that its domain was renamed, and is gone when that is undefined", async () => {
     const { outputs } = await created(domainDisk, wanted());
     const { virsh } = bound();
     await stage.guest.destroy();
-    try {
-      await virsh("domrename", "web", "web2");
-      const renamed = await read(outputs);
-      assert.match(String(renamed.outputs.drift), /the domain is called "web2" by now/);
-      await virsh("undefine", "web2");
-      assert.equal(await domainDisk.read("id", outputs, new Recorder()), gone);
-      await assert.rejects(created(domainDisk, wanted()), /There is no domain "web"/);
-      await domainDisk.delete("id", outputs, new Recorder());
-    } finally {
-      await virsh("undefine", "web2").catch(() => undefined); // gone already, where all went well
-      await stage.guest.define();
-      await stage.guest.boot();
-    }
+    await virsh("domrename", "web", "web2");
+    const renamed = await read(outputs);
+    assert.match(String(renamed.outputs.drift), /the domain is called "web2" by now/);
+    await virsh("undefine", "web2");
+    assert.equal(await domainDisk.read("id", outputs, new Recorder()), gone);
+    await assert.rejects(created(domainDisk, wanted()), /There is no domain "web"/);
+    await domainDisk.delete("id", outputs, new Recorder());
   });
 
   it("is no missing disk while libvirtd is down", async () => {

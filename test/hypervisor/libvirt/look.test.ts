@@ -7,7 +7,7 @@ import { refusal } from "../../storage-migration/stage.js";
 import { Bench, diskXml } from "./bench.js";
 
 describe("a domain of libvirt's", function () {
-  this.timeout(90_000);
+  this.timeout(180_000);
   let bench: Bench;
   before(async () => {
     bench = await Bench.open();

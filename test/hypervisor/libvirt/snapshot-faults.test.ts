@@ -1,4 +1,4 @@
-import { type Fault, type MomentName, Shuttle } from "./shuttle.js";
+import { type Fault, type MomentName, StruckMove } from "./struck-move.js";
 
 type Scenario = [moment: MomentName, fault: Fault, after: "up" | "destroy"];
 
@@ -15,14 +15,10 @@ const scenarios: Scenario[] = [
 
 describe("strategy snapshot through libvirt", function () {
   this.timeout(240_000);
-  let shuttle: Shuttle;
-  before(async () => {
-    shuttle = await Shuttle.open({ strategy: "snapshot" });
-  });
-  after(() => shuttle[Symbol.asyncDispose]());
-
   for (const [moment, fault, ending] of scenarios) {
-    it(`in whose ${moment.slice(4)} ${fault} is ended by the next ${ending}, and nothing is lost`, () =>
-      shuttle.goes(moment, fault, ending));
+    it(`in whose ${moment.slice(4)} ${fault} is ended by the next ${ending}, and nothing is lost`, async () => {
+      await using move = await StruckMove.open({ strategy: "snapshot" });
+      await move.goes(moment, fault, ending);
+    });
   }
 });

@@ -89,10 +89,10 @@ describe("strategy snapshot through libvirt", function () {
 describe("strategy snapshot through libvirt that is given up", function () {
   this.timeout(300_000);
   let stage: LibvirtStage;
-  before(async () => {
+  beforeEach(async () => {
     stage = await LibvirtStage.open();
   });
-  after(() => stage[Symbol.asyncDispose]());
+  afterEach(() => stage?.[Symbol.asyncDispose]());
 
   for (const word of ["copying", { told: "blockcopy" }]) {
     it(`is undone from ${typeof word === "string" ? word : "mirroring"}: the source's exact chain, and nothing of ours`, async () => {
@@ -115,6 +115,7 @@ describe("strategy snapshot through libvirt that is given up", function () {
   }
 
   it("goes on at the next up, also when the guest was started anew meanwhile", async () => {
+    await stage.virshLog.delay("blockcopy", 2);
     const copied = await stoppedAt("copying", stage, slow);
     await stage.guest.destroy();
     await stage.guest.boot(); // from the overlay, by its definition

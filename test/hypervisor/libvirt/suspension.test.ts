@@ -7,7 +7,7 @@ import { until } from "../../sandbox/command.js";
 import { Bench, diskXml } from "./bench.js";
 
 describe("the record of a guest that is suspended for a switch", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   let bench: Bench;
   before(async () => {
     bench = await Bench.open();
@@ -29,7 +29,7 @@ describe("the record of a guest that is suspended for a switch", function () {
     await bench.libvirtd.launch();
     // virsh refuses the first question after it has reconnected
     const view = await until(
-      10,
+      60,
       () => guest.look().catch(() => undefined),
       () => "libvirtd does not answer.",
     );
@@ -72,7 +72,7 @@ describe("the record of a guest that is suspended for a switch", function () {
 });
 
 describe("virsh's list of a domain's disks", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
 
   it("names a path as it is compared, whatever that holds", async () => {
     await using bench = await Bench.open();

@@ -52,5 +52,5 @@ export async function killSwitch(stage: LibvirtStage): Promise<void> {
   assert(found.length >= 3, `The script, its watchdog and its lock are not there: ${found}`);
   for (const pid of found) killQuietly(pid);
   const areGone = () => (switchProcesses(stage).length === 0 ? true : undefined);
-  await until(10, areGone, () => "The switch's processes did not end.");
+  await until(60, areGone, () => "The switch's processes did not end.");
 }

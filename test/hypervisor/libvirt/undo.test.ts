@@ -8,10 +8,10 @@ import { stoppedAt } from "./stopped.js";
 describe("a move through libvirt that is given up", function () {
   this.timeout(240_000);
   let stage: LibvirtStage;
-  before(async () => {
+  beforeEach(async () => {
     stage = await LibvirtStage.open();
   });
-  after(() => stage[Symbol.asyncDispose]());
+  afterEach(() => stage?.[Symbol.asyncDispose]());
 
   /** Slow enough to be met in the middle. */
   const slow = { maxBytesPerSecond: 8 << 20 };

@@ -87,7 +87,7 @@ export class BareGuest {
 
   async listening(): Promise<void> {
     await until(
-      10,
+      60,
       () => {
         if (this.child.exitCode !== null) throw new Error(`QEMU ended: ${this.#said}`);
         return existsSync(this.socket) || undefined;

@@ -125,7 +125,7 @@ describe("a guest", () => {
     );
     await guest.setSpeed("lm-00000000-mirror", 0);
     const ready = await until(
-      10,
+      60,
       async () => (await guest.jobs()).find(({ status }) => status === "ready"),
       () => "never ready",
     );

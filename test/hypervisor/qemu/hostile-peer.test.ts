@@ -27,7 +27,7 @@ async function openTo(monitor: ScriptedMonitor, patience = {}): Promise<QmpSessi
 }
 
 describe("a peer of QMP", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
 
   for (const [what, chunk] of [
     ["blanks", Buffer.alloc(2 ** 20, 0x20)],

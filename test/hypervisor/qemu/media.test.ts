@@ -7,7 +7,7 @@ import { diskOf, imageOf } from "./view.js";
 const secret = ["-object", `secret,id=s,data=${passPhrase}`];
 
 describe("a medium", function () {
-  this.timeout(120_000); // see makeEncrypted()
+  this.timeout(180_000); // see makeEncrypted()
 
   const whyNot: Record<string, { make: (bench: Workbench) => Promise<unknown>; args: string[]; why: RegExp }> = {
     "in LUKS": {

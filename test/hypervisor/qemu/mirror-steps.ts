@@ -19,7 +19,7 @@ export function activeImage(view: GuestView): ImageView {
 export async function reaches(guest: Guest, status: JobStatus): Promise<void> {
   const seen = new Set<string>();
   await until(
-    10,
+    60,
     async () => {
       const found = (await guest.jobs()).find(({ id }) => id === job);
       seen.add(found?.status ?? "absent");

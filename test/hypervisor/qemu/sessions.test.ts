@@ -136,7 +136,7 @@ describe("looks that come together", () => {
     const guest = openGuest(new LocalHost(), { qmp: monitor.socket });
     const first = guest.look();
     await until(
-      5,
+      60,
       () => (monitor.heard.includes("query-status") ? "asked" : undefined),
       () => "never asked",
     );

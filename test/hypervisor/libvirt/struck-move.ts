@@ -1,4 +1,4 @@
-/** One guest of libvirt's whose disk goes to and fro, each time with a fault in the middle. */
+/** A move of a guest of libvirt's with a fault in its middle. */
 
 import assert from "node:assert/strict";
 import type { ChildProcess } from "node:child_process";
@@ -14,7 +14,7 @@ import { LibvirtStage } from "./stage.js";
 export type Fault = "the run is killed" | "its SSH connection is cut" | "QEMU is killed" | "libvirtd is killed";
 
 /** Where a run is struck: what it has said, or where the guest is. */
-export type Moment = (shuttle: Shuttle, lines: string) => Promise<boolean>;
+export type Moment = (move: StruckMove, lines: string) => Promise<boolean>;
 
 /** Slow enough to be met in the middle. */
 const slow = { maxBytesPerSecond: 8 << 20 };
@@ -37,49 +37,36 @@ export const moments: Readonly<Record<MomentName, { settings?: Properties; delay
   },
   "the switch of the collapse": {
     delays: "--pivot",
-    isThere: async ({ stage, to }) => (await isPaused(stage)) && String((await stage.places()).live).startsWith(stage.at(to, "lm-")),
+    isThere: async ({ stage }) => (await isPaused(stage)) && String((await stage.places()).live).startsWith(stage.at("path2/lm-")),
   },
 };
 
 export type MomentName = "the copy" | "the mirror" | "the freeze" | "the switch" | "the collapse" | "the switch of the collapse";
 
-export class Shuttle implements AsyncDisposable {
-  from = "path1";
-  to = "path2";
-
+export class StruckMove implements AsyncDisposable {
   private constructor(
     readonly stage: LibvirtStage,
     private readonly different: Properties,
   ) {}
 
-  static async open(different: Properties = {}): Promise<Shuttle> {
-    return new Shuttle(await LibvirtStage.open(), { afterwards: "delete", ...different });
+  static async open(different: Properties = {}): Promise<StruckMove> {
+    return new StruckMove(await LibvirtStage.open(), { afterwards: "delete", ...different });
   }
 
   arguments(more: Properties = {}): Properties {
-    return { ...this.stage.arguments, ...this.different, destination: this.stage.at(this.to), ...more };
+    return { ...this.stage.arguments, ...this.different, ...more };
   }
 
   /** A move that is struck, and then ended by `after`. The guest writes on all the time, and comes back from its definition with every record. */
   async goes(moment: MomentName, fault: Fault, after: "up" | "destroy"): Promise<void> {
     const { stage } = this;
     const { settings = {}, delays = "", isThere } = moments[moment];
-    await this.begins();
-    await stage.virshLog.forget();
     await stage.virshLog.delay(delays, delays === "" ? 0 : 3);
     await this.struck(fault, { news: this.arguments(settings), isThere: (lines) => isThere(this, lines) });
     await stage.virshLog.delay(delays, 0);
     // the next run may come before a switch has ended by itself
     if (fault !== "the run is killed" || delays !== "--pivot") await this.runsWhereItIsDefined();
     await this.ends(after);
-  }
-
-  /** From wherever the scenario before has left the disk. */
-  private async begins(): Promise<void> {
-    const { stage } = this;
-    if ((await stage.guest.state()) === "shut off") await stage.guest.boot();
-    const { live } = await stage.places();
-    if (live?.startsWith(stage.at(this.to))) [this.from, this.to] = [this.to, this.from];
   }
 
   async struck(fault: Fault, run: Omit<Struck, "strike" | "mend">): Promise<void> {
@@ -112,12 +99,12 @@ export class Shuttle implements AsyncDisposable {
   }
 
   private async ends(after: "up" | "destroy"): Promise<void> {
-    const { stage, from, to } = this;
+    const { stage } = this;
     if (after === "up") await created(storageMigration, this.arguments());
     else await storageMigration.delete("id", storageMigration.check({}, this.arguments()).inputs, new Recorder());
     const { live } = await stage.places();
-    const active = stage.at(live?.startsWith(stage.at(to)) ? to : from, "old.qcow2");
-    if (after === "up") assert.equal(active, stage.at(to, "old.qcow2"));
+    const active = stage.at(live?.startsWith(stage.at("path2")) ? "path2" : "path1", "old.qcow2");
+    if (after === "up") assert.equal(active, stage.at("path2/old.qcow2"));
     assert.deepEqual(await stage.places(), { live: active, inactive: active });
     assert.deepEqual(await this.strangersIn("path1"), []);
     assert.deepEqual(await this.strangersIn("path2"), []);
