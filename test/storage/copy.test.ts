@@ -122,7 +122,7 @@ describe("a layer's copy, on this machine", () => {
     const stop = new AbortController();
     await assert.rejects(
       copied({ stop: stop.signal, progress: () => stop.abort() }),
-      isUser(/it was stopped after 0 MiB of \d+ MiB\. Run `pulumi up` again to go on/),
+      isUser(/it was stopped after 0 bytes of \d+ MiB\. Run `pulumi up` again to go on/),
     );
     const seen = await state();
     assert(seen?.state === "partial", seen?.state);

@@ -17,10 +17,10 @@ describe("an amount in words", () => {
   for (const [bytes, text] of [
     [0, "0 bytes"],
     [1023, "1023 bytes"],
-    [1024, "1.0 KiB"],
+    [1024, "1 KiB"],
     [1536, "1.5 KiB"],
     [100 * 1024, "100 KiB"],
-    [1024 ** 2, "1.0 MiB"],
+    [1024 ** 2, "1 MiB"],
     [1.5 * 1024 ** 3, "1.5 GiB"],
     [1024 ** 6, "1024 PiB"],
   ] as const)
@@ -33,9 +33,9 @@ describe("progress in a line", () => {
     const line = pace("vda copying", () => now);
     assert.equal(line(0, 4096), "vda copying 0 %");
     now = 12;
-    assert.equal(line(2048, 4096), "vda copying 50 % 1.0 KiB/s eta 2 s");
+    assert.equal(line(2048, 4096), "vda copying 50 % 1 KiB/s eta 2 s");
     now = 14;
-    assert.equal(line(4096, 4096), "vda copying 100 % 1.0 KiB/s");
+    assert.equal(line(4096, 4096), "vda copying 100 % 1 KiB/s");
   });
 
   it("of nothing is all, and counts only what was done since it began", () => {

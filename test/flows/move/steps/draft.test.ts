@@ -122,13 +122,13 @@ describe("the draft of a move", () => {
     assert.deepEqual([manifest.layers, manifest.destination.backing], [[], { name: scene.at("path3/base.raw"), format: "raw" }]);
   });
 
-  it("leaves keepBase where it is, and refuses one that is no layer, or the active image", async () => {
+  it("leaves keepBase where it is, and refuses one that is not a layer, or the active image", async () => {
     const kept = await drafted(scene, { options: { keepBase: scene.at("path1/base.raw") } });
     assert.deepEqual([kept.manifest.layers, kept.manifest.destination.backing?.name], [[], scene.at("path1/base.raw")]);
     await assert.rejects(drafted(scene, { options: { keepBase: scene.at("path1/disk.qcow2") } }), isUser(/is its active image/));
     await scene.write("path1/other");
     for (const name of ["path1/other", "path1/none"])
-      await assert.rejects(drafted(scene, { options: { keepBase: scene.at(name) } }), isUser(/is no layer of its chain/));
+      await assert.rejects(drafted(scene, { options: { keepBase: scene.at(name) } }), isUser(/is not a layer of its chain/));
   });
 
   for (const [name, becomes] of [
