@@ -45,6 +45,7 @@ describe("several disks, one of them moved by hand, in a stack", function () {
   });
 
   it("stay where they are with ignoreChanges, and no change is found", async () => {
+    await stack.must("refresh", program());
     const up = await stack.must("up", program({ ignoreChanges: ["destination"] }), { expectNoChanges: true });
     assert.deepEqual([changesOf(up.changes), plansIn(up), await homes()], [[], [], ["path3", "path1"]]);
   });

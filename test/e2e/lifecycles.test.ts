@@ -125,33 +125,38 @@ describe("the life of a resource, as an engine sees it", function () {
   let stage: Stage;
 
   for (const row of rows) {
-    it(`of a ${row.kind} ${row.what}: previewed, done, nothing left, destroyed, no write lost`, async () => {
-      await using own = await Stage.open({ sandboxName: "lifecycles", disks: (at) => [diskOf(row, at("path1"))] });
-      stage = own;
-      await mkdir(stage.at("path2"), { recursive: true });
-      const { kind, disk, first, next, meanwhile, changed, chains } = row;
-      const at: At = (...names) => stage.at(...names);
-      const stack = new DeclaredStack(stage.sandbox, disk);
-      const program = (args: Properties): Declared[] => [{ kind, name: disk, args: { ...placeOf(stage.sandbox, stage.guest), ...args } }];
-      const declared = program(next(at));
+    describe(`of a ${row.kind} ${row.what}:`, () => {
+      beforeEach(async () => {
+        stage = await Stage.open({ sandboxName: "lifecycles", disks: (at) => [diskOf(row, at("path1"))] });
+        await mkdir(stage.at("path2"), { recursive: true });
+      });
+      afterEach(() => stage?.[Symbol.asyncDispose]());
 
-      const created = await both(stack, program(first(at)), disk);
-      assert.deepEqual(created, [[disk, "create", []]]);
-      assert.deepEqual(await chainOf(disk), chains[0]);
+      it("previewed, done, nothing left, destroyed, no write lost", async () => {
+        const { kind, disk, first, next, meanwhile, changed, chains } = row;
+        const at: At = (...names) => stage.at(...names);
+        const stack = new DeclaredStack(stage.sandbox, disk);
+        const program = (args: Properties): Declared[] => [{ kind, name: disk, args: { ...placeOf(stage.sandbox, stage.guest), ...args } }];
+        const declared = program(next(at));
 
-      const updated = await both(stack, declared, disk, row.plan(at));
-      assert.deepEqual(updated, [[disk, "update", changed]]);
-      assert.deepEqual(await chainOf(disk), chains[1]);
+        const created = await both(stack, program(first(at)), disk);
+        assert.deepEqual(created, [[disk, "create", []]]);
+        assert.deepEqual(await chainOf(disk), chains[0]);
 
-      await assertNothingLeft(stack, declared);
-      await meanwhile?.(at);
-      const destroyed = await stack.must("destroy", declared);
-      assert.deepEqual(changesOf(destroyed.changes), [[disk, "delete", []]]);
-      assert.deepEqual(await chainOf(disk), chains[2]);
-      const before = stage.guest.acknowledged(disk);
-      await stage.guest.waitForRecords(3);
-      assert.ok(stage.guest.acknowledged(disk) > before);
-      await assertNothingOfOurs(disk);
+        const updated = await both(stack, declared, disk, row.plan(at));
+        assert.deepEqual(updated, [[disk, "update", changed]]);
+        assert.deepEqual(await chainOf(disk), chains[1]);
+
+        await assertNothingLeft(stack, declared);
+        await meanwhile?.(at);
+        const destroyed = await stack.must("destroy", declared);
+        assert.deepEqual(changesOf(destroyed.changes), [[disk, "delete", []]]);
+        assert.deepEqual(await chainOf(disk), chains[2]);
+        const before = stage.guest.acknowledged(disk);
+        await stage.guest.waitForRecords(3);
+        assert.ok(stage.guest.acknowledged(disk) > before);
+        await assertNothingOfOurs(disk);
+      });
     });
   }
 
