@@ -8,14 +8,14 @@ import { hostCommands, type Listed } from "./listing.js";
 
 const top = `# What runs on hosts
 
-For who gives the account, and for who audits it: every program, every command to libvirt and every command to QEMU that this package
+For the people who grant the account and those who audit it: every program, every command to libvirt and every command to QEMU that this package
 runs on a host, what it changes, as whom, and why. \`npm run host-commands\` makes this page from the headers beside the programs, in
-\`provider/\`. \`test/host-commands.test.ts\` compares both with the code: what is not on this page is not run.
+\`provider/\`. \`test/host-commands.test.ts\` compares both with the code: nothing runs that is not on this page.
 
 **How it runs.** Over SSH. A shell is started by \`sh -c 'IFS= read -r first; eval "$first"'\`, with \`privilege: "sudo"\` by \`sudo -n\` and the
-same words; this is all that a log of sudo's shows. Scripts come on its standard input. They are fixed texts of this package: paths and names
-are quoted arguments, and no text of a user, a guest or a host is part of a script; what is written to virsh and to QEMU has them as quoted words
-and as JSON. \`LC_ALL\` is \`C\`, and the \`sbin\` directories stand
+same words; sudo's log shows no more than that. Scripts come on its standard input. They are fixed texts of this package: paths and names
+are quoted arguments, and no text from a user, a guest or a host is part of a script. In commands to virsh such texts are quoted words, in commands to QEMU
+they are JSON strings. \`LC_ALL\` is \`C\`, and the \`sbin\` directories are
 at the end of \`PATH\`.
 
 **As whom.** "The account" below is the one that signs in; with \`privilege: "sudo"\` it is root, or the user whom the sudo rule names.
@@ -29,10 +29,10 @@ deploy ALL=(root) NOPASSWD: /usr/bin/sh
 \`\`\`
 
 **What is never done.** Nothing is installed and no port is opened. No service, no crontab, no configuration of sshd or QEMU is changed; of
-libvirt's only where a moved disk is, in the domain's own definition. No guest is started, stopped or reset; through libvirt it is suspended for
-the moment of a switch, and resumed. No directory is removed but temporary ones of our own. Files are written in the directories above, in
-\`$TMPDIR\` (\`/tmp\`), and for switches on libvirt one lock file a guest in \`/run\` or \`~/.pulumi-livedisk\`, which stays. Nothing runs on when
-we are gone but what is at work right then, to its end, and a switch's script, guard or watchdog until the guest runs again (at most a day).
+libvirt's configuration only the place of a moved disk, in the domain's own definition. No guest is started, stopped or reset; through libvirt it is suspended for
+the moment of a switch, and resumed. No directory is removed except our own temporary ones. Files are written in the directories above, in
+\`$TMPDIR\` (\`/tmp\`), and for switches on libvirt one lock file for each guest in \`/run\` or \`~/.pulumi-livedisk\`, which stays. When the
+client is gone, nothing keeps running except the command that is at work right then, until its end, and a switch's script, guard or watchdog, until the guest runs again (at most a day).
 `;
 
 /** @param listed as {@link hostCommands} finds it */
