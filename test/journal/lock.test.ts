@@ -187,7 +187,7 @@ describe("the lock of a disk, on this machine", () => {
     await locks.release();
   });
 
-  it("of the active image's directory must be had, and another directory's where it can be written", async () => {
+  it("of the active image's directory is required, and another directory's where that is writable", async () => {
     const locks = new Locks(new ShellHost());
     await held(newHolder(), { directory: "two" });
     await assert.rejects(locks.takeAll([at("one"), at("two")], key, wait()), refusedFor(/another run holds the lock/));
@@ -195,7 +195,7 @@ describe("the lock of a disk, on this machine", () => {
     await locks.release();
   });
 
-  it("of another directory is done without where no file can be made in it and a move is under way, and only then", async function () {
+  it("of another directory is not required where no file can be made in it while a move is under way, and only then", async function () {
     if (process.getuid?.() !== 0) this.skip(); // as root the files are read by all, and written by nobody
     const { chown } = await import("node:fs/promises");
     for (const place of ["one", "two"]) await chown(at(place), 65534, 65534);

@@ -32,7 +32,7 @@ describe("a call of the engine", () => {
     assert.equal(calls.size, 0);
   });
 
-  it("is answered when nothing moves any more, and its work is told", async () => {
+  it("is answered when nothing makes progress any more, and its work is asked to stop", async () => {
     const calls = new Calls();
     const told = Promise.withResolvers<AbortSignal>();
     const answer = calls.answer({ name: "update of web", stallSeconds: 0.02 }, ({ abandoned }) => {
@@ -100,7 +100,7 @@ describe("the lines of a call", () => {
     assert.equal(lines.length, 2);
   });
 
-  it("show the present, but for those that are said", () => {
+  it("are ephemeral if they are progress, and stay if they are messages", () => {
     const { log, lines } = heldLog();
     log.progress("1 %");
     log.say("warning", "look");
@@ -113,7 +113,7 @@ describe("the lines of a call", () => {
     );
   });
 
-  it("have arrived before the answer goes", async () => {
+  it("have arrived before the call is answered", async () => {
     const { log, let: letThrough } = heldLog();
     log.say("info", "last words");
     const settled = log.settle();
@@ -136,7 +136,7 @@ describe("the lines of a call", () => {
 });
 
 describe("an answer that is an error", () => {
-  it("is one line for what the user can mend, and has its stack and its causes' for what is odd", () => {
+  it("is one line for what the user can fix, and has its stack and its causes' for what is odd", () => {
     assert.equal(asError(new UserError("The disk is full.")).stack, "The disk is full.");
     const odd = asError(new Error("odd", { cause: new Error("deeper") })).stack ?? "";
     assert.match(odd, /odd\n {4}at [\s\S]*caused by Error: deeper/);

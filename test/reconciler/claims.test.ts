@@ -7,7 +7,7 @@ import { claim, disclaim } from "../../provider/reconciler/claims.js";
 const urn = (name: string) => `urn:pulumi:dev::project::livedisk:index:DomainDisk::${name}`;
 
 describe("the claim on a disk", () => {
-  it("is refused to a second resource, in the name of both, whatever they call the disk", () => {
+  it("is refused to a second resource, with an error that names both, whatever name each uses for the disk", () => {
     claim("one", "vda", urn("first"), "vda");
     claim("one", "vda", urn("first"), "again");
     assert.throws(
@@ -20,20 +20,20 @@ describe("the claim on a disk", () => {
     );
   });
 
-  it("concerns one disk of one guest", () => {
+  it("leaves other disks of the guest, and disks of other guests, free for other resources", () => {
     claim("two", "vda", urn("first"), "vda");
     claim("two", "vdb", urn("second"), "vdb");
     claim("three", "vda", urn("second"), "vda");
   });
 
-  it("is nobody's where the program sent no name", () => {
+  it("is neither recorded nor refused for a resource without a URN", () => {
     claim("four", "vda", "", "vda");
     claim("four", "vda", urn("first"), "vda");
     claim("four", "vda", "", "vda");
     assert.throws(() => claim("four", "vda", urn("second"), "vda"));
   });
 
-  it("is given free by its owner alone", () => {
+  it("is released only by the resource that holds it", () => {
     claim("five", "vda", urn("first"), "vda");
     disclaim("five", "vda", urn("second"));
     assert.throws(() => claim("five", "vda", urn("second"), "vda"));

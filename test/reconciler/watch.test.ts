@@ -15,7 +15,7 @@ describe("the watch over a loop", () => {
   });
   after(() => mock.restoreAll());
 
-  it("bears a wait as long as something moves", () => {
+  it("lets a wait go on as long as something makes progress", () => {
     const watch = new Watch(600);
     for (let done = 0; done < 20; done++) {
       now += 599_000;
@@ -23,7 +23,7 @@ describe("the watch over a loop", () => {
     }
   });
 
-  it("gives a wait up in which nothing has moved for longer than it may, and tells where the disks are", () => {
+  it("ends a wait without progress once its time is over, and says where the disks are", () => {
     const watch = new Watch(600);
     watch.see(wait, looked());
     now += 600_000;
@@ -37,7 +37,7 @@ describe("the watch over a loop", () => {
     );
   });
 
-  it("begins to count again when another step was taken in between", () => {
+  it("starts its clock again when another step was taken in between", () => {
     const watch = new Watch(600);
     watch.see(wait, looked());
     now += 599_000;
@@ -48,7 +48,7 @@ describe("the watch over a loop", () => {
     watch.see(wait, looked());
   });
 
-  it("calls it a fault where a step that is no wait was taken more than 20 times and changed nothing, however fast", () => {
+  it("reports a bug where a step that is no wait was taken more than 20 times and changed nothing, however fast", () => {
     const watch = new Watch(600);
     for (let time = 0; time <= 20; time++) watch.see({ step: "copy" }, looked("copying"));
     assert.throws(
@@ -57,14 +57,14 @@ describe("the watch over a loop", () => {
     );
   });
 
-  it("bears a step that is no wait, however long it takes", () => {
+  it("lets a step that is no wait take any time", () => {
     const watch = new Watch(600);
     watch.see({ step: "copy" }, looked("copying"));
     now += 10_000_000;
     watch.see({ step: "copy" }, looked("copying"));
   });
 
-  it("bears a wait that is seen many times in a short time", () => {
+  it("lets a wait be seen many times in a short time", () => {
     const watch = new Watch(600);
     for (let time = 0; time < 100; time++) watch.see(wait, looked());
   });

@@ -289,7 +289,7 @@ describe("the ends of a mirrored snapshot", () => {
     assert(existsSync(scene.at("path1/file")) && !existsSync(manifest.quarantine));
   });
 
-  it("set back give the overlay its name, and say on both sides that it is current", async () => {
+  it("when set back give the overlay its name, and name it as current on both sides", async () => {
     const before = await manifestOf(scene);
     const { manifest } = await ended("setBack", {
       more: { current: before.mirror.path },
@@ -300,7 +300,7 @@ describe("the ends of a mirrored snapshot", () => {
       assert.equal(JSON.parse(await readFile(scene.at(`${side}/${record}`), "utf8")).current, manifest.file.path);
   });
 
-  it("set back are enough beside the overlay while the guest's I/O waits, and else not", async () => {
+  it("when set back need only the overlay's manifest while the guest's I/O waits, and both manifests otherwise", async () => {
     const spoil = () => scene.move("path2", "gone");
     await ended("setBack", { phase: "pending", spoil });
     await scene.move("gone", "path2");

@@ -114,7 +114,7 @@ describe("what is shown of a disk", () => {
     assert.match(at("/other", "settled") ?? "", /but the persistent definition names \/other/);
   });
 
-  it("is unfinished in every phase but three", () => {
+  it("is finished in the phases settled, idle and snapshotted, and in no other that a move goes through", () => {
     for (const phase of ["settled", "idle", "snapshotted"] as const) assert(!isUnfinished(phase));
     for (const phase of ["misdefined", "suspended", "recorded", "switched", "contradiction"] as const) assert(isUnfinished(phase));
   });
@@ -158,7 +158,7 @@ describe("directories", () => {
     );
   });
 
-  it("that are there are told once, by their real paths", async () => {
+  it("that exist are listed once each, by their real paths", async () => {
     await using scene = await MoveScene.open();
     const wanted = ["path1", "none", "path1/disk.qcow2", "path2/../path1", "path2"].map((name) => scene.at(name));
     assert.deepEqual(await existing(scene.host, wanted), [scene.at("path1"), scene.at("path2")]);

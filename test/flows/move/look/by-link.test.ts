@@ -27,27 +27,27 @@ describe("whether a name through a link leads to the file that QEMU has open", (
     return isFileOpen(site, async () => process, { named: scene.at(named), directory: scene.at("path1") });
   };
 
-  it("is so where the file under the name is open", async () => {
+  it("is true where QEMU has the file under the name open", async () => {
     await using scene = await linked();
     assert.equal(await isOpen(scene), "open");
   });
 
-  it("is not so where another file is open", async () => {
+  it("is false where QEMU has another file open", async () => {
     await using scene = await linked();
     assert.equal(await isOpen(scene, { open: ["path1/base.raw"] }), "another");
   });
 
-  it("is not so where the name leads nowhere", async () => {
+  it("is false where the name leads nowhere", async () => {
     await using scene = await linked();
     assert.equal(await isOpen(scene, { named: "link/none" }), "another");
   });
 
-  it("is unknown where the host hides what is open", async () => {
+  it("is unknown where the host hides which files QEMU has open", async () => {
     await using scene = await linked();
     assert.equal(await isOpen(scene, { open: "hidden" }), "unknown");
   });
 
-  it("is not asked without a link, nor of a name that leads through none", async () => {
+  it("is not checked without a link, nor for a name that leads through no link", async () => {
     await using scene = await linked();
     assert.equal(await isOpen(scene, { link: false, open: ["path1/base.raw"] }), "unknown");
     assert.equal(await isOpen(scene, { named: "path1/disk.qcow2", open: ["path1/base.raw"] }), "unknown");
