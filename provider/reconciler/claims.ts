@@ -14,7 +14,7 @@ export function claim(domainId: string, qdev: string, owner: string, disk: strin
   const other = owners.get(key);
   if (other !== undefined && other !== owner) {
     throw new UserError(
-      `Unable to look after ${disk}: ${nameOf(owner)} and ${nameOf(other)} are the same disk of the same guest, and a disk has one owner of its place. ` +
+      `Unable to manage ${disk}: ${nameOf(owner)} and ${nameOf(other)} are the same disk of the same guest, and only one resource may declare the place of a disk. ` +
         "Nothing was touched. Take the disk out of one of the two.",
     );
   }

@@ -14,7 +14,7 @@ describe("the claim on a disk", () => {
       () => claim("one", "vda", urn("second"), "drive-0"),
       (thrown) =>
         isKind(thrown, "user") &&
-        /look after drive-0: livedisk:index:DomainDisk second and livedisk:index:DomainDisk first are the same disk .* Nothing was touched/.test(
+        /manage drive-0: livedisk:index:DomainDisk second and livedisk:index:DomainDisk first are the same disk .* Nothing was touched/.test(
           thrown.message,
         ),
     );

@@ -56,7 +56,7 @@ describe("a move", function () {
       const message = await stage().refuses({ disks: [alias] }, { run: new Recorder(urn("moved")) });
       assert.match(
         message,
-        /Unable to look after .*: .*::?moved and .*::?adopted are the same disk|moved and .*adopted are the same disk of the same guest/,
+        /Unable to manage .*: .*::?moved and .*::?adopted are the same disk|moved and .*adopted are the same disk of the same guest/,
       );
       assert.match(message, /Nothing was touched\. Take the disk out of one of the two/);
     }

@@ -11,7 +11,7 @@ import type { Viewpoint } from "./site.js";
 export function imageOf(site: Viewpoint, disk: string, found: DiskView): ImageView {
   if (found.medium.kind === "image") return found.medium;
   const why = found.medium.kind === "none" ? "its drive is empty" : found.medium.why;
-  throw complaint(site, { verb: "look after", disk, why, advice: "Name a disk whose chain is made of local qcow2 or raw files." });
+  throw complaint(site, { verb: "manage", disk, why, advice: "Name a disk whose chain is made of local qcow2 or raw files." });
 }
 
 /** Directories are the same if (dev, ino) are; the spelling does not matter. */
