@@ -18,7 +18,7 @@ export interface Holder {
 export interface Held {
   /** Every descriptor once, so a process may be named more than once. */
   open: readonly Holder[];
-  /** Open file descriptions that hold QEMU's lock for reading (byte 100), and for writing (byte 101), whoever's they are. */
+  /** Open file descriptions that hold QEMU's lock for reading (byte 100), and for writing (byte 101), of all users. */
   locks: { reading: number; writing: number };
 }
 

@@ -209,7 +209,7 @@ case $words in *'Failed to get shared "write" lock'*) exec echo 'in use' ;; esac
 printf '%s\\n' "$words" >&2
 exit $status`;
 
-/** Whether some QEMU on the host has the file open for writing, whoever's it is. @throws UserError if that cannot be seen, or there is no such file */
+/** Whether some QEMU on the host has the file open for writing, whichever user runs it. @throws UserError if that cannot be seen, or there is no such file */
 export async function isImageInUse(host: Host, path: string): Promise<boolean> {
   const finished = await host.run(seesWriterScript, [path, path.replaceAll(",", ",,")]);
   expectSuccess(host, finished, `Unable to see whether ${path} is in use`);

@@ -22,7 +22,7 @@ const silenceSeconds = 60;
 /** With so little left a file cannot be counted on to be written. */
 const fullBytes = 64 * 1024;
 
-/** What a lock says: its holder, and all the locks that it takes for this disk, so that whoever takes over finds the others. */
+/** What a lock says: its holder, and all the locks that it takes for this disk, so that the run that takes over finds the others. */
 const lockSchema = holderSchema.extend({ places: z.array(z.string()).default([]) });
 type Lock = z.output<typeof lockSchema>;
 
@@ -75,7 +75,7 @@ const release = `while [ $# -gt 1 ]; do
 done`;
 
 /**
- * {@link release} after the file in the first argument is gone: whoever is cut leaves both, or neither.
+ * {@link release} after the file in the first argument is gone: a run that is killed in between leaves both, or neither.
  *
  * @host rm, sync, flock, cat
  * @for clean-up

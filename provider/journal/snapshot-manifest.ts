@@ -83,7 +83,7 @@ function fits({ domainId, qdev, former, file, mirror, quarantine, current }: Sna
     fileName.startsWith(fileNames.manifest(key)) &&
     quarantine.startsWith(`${file.path}.lm-${key}-`) &&
     directoryOf(quarantine) === directoryOf(file.path) &&
-    // the overlay's node is whoever's who started the guest again: a mirror that was lost begins anew from that
+    // a guest that was started again gives the overlay's node a name of its own: a lost mirror starts again from that node
     mirror.node.startsWith(`lm-${key}-`) &&
     [former.path, file.path, mirror.path].includes(current) &&
     new Set([former.path, file.path, mirror.path]).size === 3

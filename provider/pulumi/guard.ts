@@ -13,7 +13,7 @@ import { plainLine, plainLines } from "./plain-text.js";
  * A fresh Error that says what `thrown` says, in plain text: the words of hosts are in it.
  *
  * The SDK prints `${error}: ${error.stack}` for check, diff, read and delete (cmd/dynamic-provider, SDK 3.270): an error that the
- * user can mend is shown there as one line; what is unexpected keeps its stack, and those of its causes.
+ * user can fix is shown there as one line; an unexpected error keeps its stack, and those of its causes.
  */
 export function asError(thrown: unknown): Error {
   const known = thrown instanceof Error ? thrown : new BugError(`Something was thrown that is not an error: ${inspect(thrown)}.`);

@@ -13,7 +13,7 @@ const lastWordsMs = 200;
 
 /**
  * Fires when no further step may start. Once the open calls are answered the process ends, as it would have without us;
- * it sets itself no limit, since whoever is in a hurry sends SIGKILL.
+ * it sets itself no limit, since a user in a hurry sends SIGKILL.
  */
 export function watchForTheEnd(calls: Calls): AbortSignal {
   const stop = new AbortController();

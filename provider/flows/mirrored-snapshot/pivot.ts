@@ -25,7 +25,7 @@ export async function pivot(site: SnapshotSite, seen: Seen, disks: readonly Reco
   await switchDisks(site, disks.map(pivotTurn), undefined, outcome);
 }
 
-/** What an earlier run left open is closed first: the copies may have been made anew since. */
+/** What an earlier run left open is closed first: the copies may have been made again since. */
 async function moveOntoCopies(site: SnapshotSite, { view }: Seen, disk: RecordedDisk, { top }: CopiedChain): Promise<void> {
   const { mirror } = disk.manifest;
   const target = optionsOf(disk, mirror.path);

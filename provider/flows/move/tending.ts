@@ -15,7 +15,7 @@ export class Tending {
   private readonly teller = new JobTeller();
   /** Disks whose job was let go on after an error: a second error of the same kind is told. */
   private readonly continued = new Set<string>();
-  /** Of these, whose mirror an earlier run has left waiting: if it cannot go on, it starts anew, once. */
+  /** Those of these disks whose mirror an earlier run has left waiting: if it cannot go on, it is started again, once. */
   private readonly inherited = new Set<string>();
   /** Disks of which this run has started a job or seen it at work, and not cancelled it: its end is ours to tell. */
   private readonly watched = new Set<string>();

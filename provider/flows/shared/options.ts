@@ -27,7 +27,7 @@ export const moveOptions = z.strictObject({
    */
   collapse: z.enum(["commit", "pull", "none"], { error: 'collapse is "commit", "pull" or "none"' }).optional(),
   /**
-   * With strategy `snapshot` on plain QMP: `from-manifest` says that whoever starts the guest again during the move starts it from
+   * With strategy `snapshot` on plain QMP: `from-manifest` promises that a guest that is started again during the move is started from
    * `current` in the manifest beside its image (the error of a cut run and the outputs repeat it). Its old command line would
    * silently boot an image that lacks what was written since the freeze.
    * A guest that libvirt manages is always started from where its disk is: its definition is changed before each step that changes that.
@@ -57,8 +57,8 @@ export const moveOptions = z.strictObject({
    */
   copyMode: z.enum(["background", "write-blocking"], { error: 'copyMode is "background" or "write-blocking"' }).default("background"),
   /**
-   * `full`: before the mirror starts, the copied layers are compared with their sources, as a guest would read them, past the page cache.
-   * A copy that differs is removed, and the next `up` copies it anew.
+   * `full`: before the mirror starts, the copied layers are compared with their sources, as a guest would read them, bypassing the page cache.
+   * A copy that differs is removed, and the next `up` copies it again.
    * @default "none"
    * @throws UserError for any other word; when moving, if a copy differs from its source
    */

@@ -1,9 +1,9 @@
-/** Looks for reports: an engine reads a few resources at a time, so whoever reads a second domain reads all of the host in one go. */
+/** Looks for reports: an engine reads a few resources at a time, so the second domain that is read makes one read of all domains of the host. */
 
 import { allDomains, type DomainSeen, see } from "./look.js";
 import type { Virsh } from "./virsh.js";
 
-/** So old may be what a report says. Each domain is told once from it: who asks again wants to know anew. */
+/** So old may be what a report says. Each domain is answered from it once: a second question about it gets a new observation. */
 const keptSeconds = 20;
 /** On larger hosts than this, most domains are nobody's here. */
 const domainsAtMost = 500;

@@ -156,7 +156,7 @@ record() { # what could not be done is in \`wrong\`; a tail that a power cut tak
 }
 
 # Called off by USR1, which this shell does not ignore: another signal would be lost between the dog's birth and its own trap, and the
-# dog would bite whoever uses the connection 5 s later.
+# watchdog would kill a connection that was reused 5 s later.
 dog=
 watch() {
   [ -z "$dog" ] || kill -USR1 "$dog" 2>/dev/null
@@ -174,7 +174,7 @@ while IFS= read -r word; do
     begin) begun=yes; watch yes; echo begun ;;
     still) watch yes ;;
     record)
-      # whoever writes it down has begun it: then the end of the input must let the guest go on. A dog that watches already will do: another
+      # a client that writes it down has begun it: then the end of the input must let the guest go on. A dog that watches already will do: another
       # one would be a process more while the guest waits
       begun=yes; [ -n "$dog" ] || watch yes
       if record "$@"; then current=destination; echo recorded

@@ -115,7 +115,7 @@ async function withGraph(session: QmpSession, asked: Replies): Promise<Replies> 
   }
 }
 
-/** One answer to all who ask before the asking begins; whoever comes later waits for the next, so that no answer is older than its question. */
+/** One answer to all who ask before the asking begins; a later question waits for the next answer, so that no answer is older than its question. */
 function together<T>(ask: (way: Way) => Promise<T>): (way: Way) => Promise<T> {
   let current: Promise<unknown> = Promise.resolve();
   let next: Promise<T> | undefined;

@@ -16,7 +16,7 @@ const channels = new Map<string, Channel>();
  */
 const script = `stat -L -c "$(cat /proc/sys/kernel/random/boot_id) %d:%i" -- "$1" 2>/dev/null`;
 
-/** The one channel to the monitor at the end of this way; a new one where nothing is there (yet): whoever uses it learns why. */
+/** The one channel to the monitor at the end of this way; a new one where nothing is there (yet): its user gets the reason. */
 export async function channelAt({ host, socket }: Way): Promise<Channel> {
   const { exitStatus, stdout } = await host.run(script, [socket]);
   const identity = stdout.trim();

@@ -12,7 +12,7 @@ export function probeOptions(node: string, path: string, cache: Cache): object {
   return { driver: "file", "node-name": node, filename: path, cache: cacheOptions(cache) };
 }
 
-/** Read-only and by itself: layers below are of no interest to whoever holds this one. */
+/** Read-only and by itself: it is held alone, without the layers below. */
 export function holdOptions(node: string, path: string, format: string): object {
   return {
     driver: format,

@@ -14,7 +14,7 @@ export interface Way {
   socket: string;
 }
 
-/** The session with one monitor: opened on demand, closed when nobody has used it for a while, opened anew after it broke. */
+/** The session with one monitor: opened on demand, closed when nobody has used it for a while, opened again after it broke. */
 export class Channel {
   #session: Promise<QmpSession> | undefined;
   #users = 0;

@@ -1,6 +1,6 @@
 /**
  * Reads that come together share one look: an engine asks for a few resources at a time, and one look at a guest shows all of its disks.
- * For reports only: what acts looks anew, and ends what was shared before.
+ * For reports only: code that changes something observes again, and drops what was shared before.
  */
 
 import type { Host } from "../../../host/host.js";
@@ -17,7 +17,7 @@ const keptSeconds = 20;
 
 const looks = new WeakMap<Host, SharedLook>();
 
-/** As `observe`; what it says of disks without an unfinished move may be some seconds old. Who asks a second time wants to know anew. */
+/** As `observe`; what it says of disks without an unfinished move may be some seconds old. A second question of the same caller gets a new observation. */
 export async function observeForReport(site: Site, disks: readonly string[]): Promise<Seen> {
   const asker = JSON.stringify([site.run.urn, site.guest.name, site.destination, disks]);
   const known = looks.get(site.host);
@@ -29,7 +29,7 @@ export async function observeForReport(site: Site, disks: readonly string[]): Pr
   return seen.disks.some(({ manifest }) => manifest !== undefined) ? observe(site, disks) : seen;
 }
 
-/** Called by whoever is about to change something, and again when it is done. */
+/** Called before something is changed, and again afterwards. */
 export function endSharedLook(host: Host): void {
   looks.delete(host);
 }

@@ -12,7 +12,7 @@ import type { Outcome } from "../../shared/outcome.js";
 import type { SeenDisk, Site } from "../../shared/site.js";
 import { removeTarget } from "../steps/mirroring.js";
 
-/** Onto an empty target, with the whole copied chain below it. What a mirror that ended left there is made anew. */
+/** Onto an empty target, with the whole copied chain below it. A target that an ended mirror left there is replaced. */
 export async function startManagedCopy(site: Site, managed: ManagedGuest, disk: SeenDisk, manifest: Manifest): Promise<void> {
   if ((await site.guest.look()).status === shutOff) {
     const left = `It boots from ${manifest.source.active}, which is current; the copied layers are kept.`;

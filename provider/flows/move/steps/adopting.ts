@@ -24,7 +24,7 @@ export async function adoptInstead(site: Site, disk: SeenDisk & { manifest: Mani
 }
 
 /**
- * A lower layer that lies there already is adopted if it is the same as a guest would read it: QEMU holds it open, so that
+ * A lower layer that is at the destination already is adopted if a guest would read the same from it: QEMU holds it open, so that
  * nobody writes to it meanwhile. The topmost adopted layer is read with all below it, so one comparison covers them.
  */
 export async function compareAdopted(site: Site, disk: SeenDisk, manifest: Manifest, left?: string): Promise<MovedLayer[]> {

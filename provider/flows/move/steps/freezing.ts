@@ -1,4 +1,4 @@
-/** Strategy snapshot: an overlay takes the guest's writes, so that everything below it holds still; and the two ways in which it goes again. */
+/** Strategy snapshot: an overlay takes the guest's writes, so that everything below it holds still; and the two ways in which it is removed again. */
 
 import { identityOf } from "../../../core/disk/chain.js";
 import { jobNames, nodeNames } from "../../../core/disk/names.js";
@@ -59,7 +59,7 @@ async function unfrozen(site: Site, disks: readonly Written[], cause: unknown): 
   });
 }
 
-/** Made anew each time: what an earlier run left there is empty, or the observation would have said so. */
+/** Made again each time: an overlay that an earlier run left there is empty, or the observation would have said so. */
 export async function makeOverlay(site: Site, disk: Written): Promise<void> {
   const { manifest, key } = disk;
   const overlay = overlayOf(disk);
@@ -137,7 +137,7 @@ async function recordStrangeTop(site: Site, seen: Seen, disk: Written): Promise<
   if (manifest) await writeRecords(site.host, disk.key, manifest);
 }
 
-/** The format node of a layer of the live chain, whoever named it. */
+/** The format node of a layer of the live chain, whatever its name. */
 function nodeAt({ view }: Seen, { image, disk }: SeenDisk, index: number): string {
   const layer = image.chain[index];
   const node = view.nodes.find(({ driver, file }) => driver === layer?.format && file === layer.path);

@@ -15,7 +15,7 @@ import { pace } from "../../shared/progress.js";
 import type { Seen, SeenDisk, Site } from "../../shared/site.js";
 import { namedNodes } from "./former-nodes.js";
 
-/** A fresh target with its copied chain, and the job onto it. What a mirror cut off by QEMU's end left there is made anew. */
+/** A fresh target with its copied chain, and the job onto it. A target that a mirror left there when QEMU ended is replaced. */
 export async function startMirror(site: Site, { view }: Seen, disk: SeenDisk, manifest: Manifest): Promise<void> {
   const { node, target, backing } = manifest.destination;
   const { overlay } = manifest;
