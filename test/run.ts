@@ -6,6 +6,7 @@
 
 import { parseArgs } from "node:util";
 import { messageOf } from "../provider/core/errors.js";
+import { copyWorker } from "../tools/copy-worker.js";
 import { readKnownBroken } from "./known-broken.js";
 import { report } from "./report.js";
 import { type InstallOptions, installMissing } from "./sandbox/install.js";
@@ -29,6 +30,7 @@ async function main(): Promise<number> {
   const files = testFiles().filter((file) => isWanted(nameOf(file), positionals, tier));
   try {
     if (values.qemu !== undefined) chooseReleases(values.qemu);
+    copyWorker(); // as the build does, for who ran the compiler alone
     await installMissing(install);
     await prepareReleases(install, files.some((file) => nameOf(file).includes("libvirt")) ? "needed" : "unused");
     for (const release of chosenReleases()) console.log(`Guests run on QEMU ${await qemuVersion(release)}, ${where[release]}.`);

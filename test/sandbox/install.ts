@@ -29,6 +29,9 @@ const needed: Readonly<Record<string, string>> = {
   libvirtd: "libvirt-daemon-system",
   virsh: "libvirt-clients",
   sudo: "sudo",
+  // the types and the style of the worker's program; with Debian's own python3
+  mypy: "mypy",
+  flake8: "flake8",
 };
 
 /** Daemons and their like are not always in a user's PATH. */

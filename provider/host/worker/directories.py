@@ -1,0 +1,84 @@
+"""Directories that are held open, so that names in them keep their meaning."""
+
+import os
+import stat
+from typing import List
+
+from worker.errors import Details, Failure
+from worker.places import DIRECTORY_FLAGS, sync_descriptor, using_place
+from worker.requests import Request, operation
+from worker.text import to_text
+from worker.trust import kind_of
+
+
+@operation("directory-open")
+def open_directory(request: Request) -> Details:
+    """Links in the path are followed. With `private` it must be ours, and nobody else's to write or search."""
+    path = request.arguments.path("path")
+    descriptor = os.open(path, DIRECTORY_FLAGS)
+    try:
+        if request.arguments.flag("private"):
+            require_private(descriptor, path)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return {"directory": request.state.directories.add(descriptor)}
+
+
+def require_private(descriptor: int, shown: bytes) -> None:
+    status = os.fstat(descriptor)
+    mode = stat.S_IMODE(status.st_mode)
+    if status.st_uid != os.geteuid():
+        details = {"owner": status.st_uid, "expected": os.geteuid()}
+        raise Failure("foreign-owner", "it belongs to the account %d" % status.st_uid, shown, details=details)
+    if mode & 0o077:
+        details = {"mode": mode, "forbidden": 0o077}
+        raise Failure("wrong-mode", "others may use it: its mode is %03o" % mode, shown, details=details)
+
+
+@operation("directory-close")
+def close_directory(request: Request) -> Details:
+    request.state.directories.close(request.arguments.whole("directory"))
+    return {}
+
+
+@operation("directory-make", changes=True)
+def make_directory(request: Request) -> Details:
+    """With mode 0700, durable. An existing name is an error."""
+    with using_place(request) as place:
+        os.mkdir(place.name, 0o700, dir_fd=place.directory)
+        sync_descriptor(place.directory, place.shown)
+    return {}
+
+
+@operation("directory-remove", changes=True)
+def remove_directory(request: Request) -> Details:
+    """An empty one, durable."""
+    with using_place(request) as place:
+        os.rmdir(place.name, dir_fd=place.directory)
+        sync_descriptor(place.directory, place.shown)
+    return {}
+
+
+@operation("directory-list")
+def list_directory(request: Request) -> Details:
+    """Names with their kinds. More than `limit` is an error and not a shorter list."""
+    limit = request.arguments.whole("limit")
+    entries: List[Details] = []
+    with request.state.directories.using(request.arguments.whole("directory")) as descriptor:
+        for name in os.listdir(b"/proc/self/fd/%d" % descriptor):
+            if len(entries) == limit:
+                raise Failure("too-large", "it has more than %d names" % limit, details={"limit": limit})
+            try:
+                status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            entries.append({"name": to_text(name), "kind": kind_of(status)})
+    return {"entries": entries}
+
+
+@operation("directory-sync", changes=True)
+def sync_directory(request: Request) -> Details:
+    with request.state.directories.using(request.arguments.whole("directory")) as descriptor:
+        sync_descriptor(descriptor, b"")
+    return {}

@@ -1,0 +1,100 @@
+"""Single files: reading, describing, and the names that they have."""
+
+import os
+import stat
+from typing import Iterator, Optional
+from contextlib import contextmanager
+
+from worker.errors import Details, Failure
+from worker.identity import SAME, compare, identity_of
+from worker.places import Place, using_place
+from worker.requests import Request, operation
+from worker.text import to_base64, to_text
+from worker.trust import kind_of, opened, read_at_most, require_regular, require_trusted
+
+
+@operation("file-read")
+def read(request: Request) -> Details:
+    """At most `limit` bytes. With `trust` it must be a file that no other account could have written."""
+    limit = request.arguments.whole("limit")
+    with using_place(request) as place, opened(place, os.O_RDONLY) as descriptor:
+        status = os.fstat(descriptor)
+        if request.arguments.flag("trust"):
+            require_trusted(place, status)
+        else:
+            require_regular(status, place.shown)
+        if status.st_size > limit:
+            raise Failure("too-large", "it has %d bytes, more than %d" % (status.st_size, limit), place.shown, details={"limit": limit})
+        return dict(described(status), content=to_base64(read_at_most(descriptor, limit, place.shown)))
+
+
+@operation("file-status")
+def status(request: Request) -> Details:
+    """Of the name itself: a link is a link. `identity` says what it is beyond the name."""
+    with using_place(request) as place, held(place) as descriptor:
+        return dict(described(os.fstat(descriptor)), identity=identity_of(descriptor))
+
+
+def described(found: os.stat_result) -> Details:
+    return {
+        "kind": kind_of(found),
+        "sizeBytes": found.st_size,
+        "allocatedBytes": found.st_blocks * 512,
+        "modifiedNs": str(found.st_mtime_ns),
+        "mode": stat.S_IMODE(found.st_mode),
+        "owner": found.st_uid,
+        "group": found.st_gid,
+        "links": found.st_nlink,
+    }
+
+
+@contextmanager
+def held(place: Place) -> Iterator[int]:
+    """The file itself, without reading it: for FIFOs, links, and what this account may not read."""
+    descriptor = os.open(place.name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=place.directory)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def require_identity(place: Place, expected: Optional[Details]) -> None:
+    """Unknown is a refusal like different."""
+    if expected is None:
+        return
+    with held(place) as descriptor:
+        found = compare(identity_of(descriptor), expected)
+    if found != SAME:
+        raise Failure("other-file", "it is not proved to be the expected file", place.shown, details={"compared": found})
+
+
+@operation("link-read")
+def read_link(request: Request) -> Details:
+    with using_place(request) as place:
+        return {"target": to_text(os.readlink(place.name, dir_fd=place.directory))}
+
+
+@operation("file-open")
+def open_file(request: Request) -> Details:
+    """Held open from before the first write: only such a descriptor is told every write-back error (fsync(2), errseq)."""
+    with using_place(request) as place:
+        descriptor = place.open(os.O_RDONLY)
+        try:
+            require_regular(os.fstat(descriptor), place.shown)
+        except BaseException:
+            os.close(descriptor)
+            raise
+    return {"file": request.state.files.add(descriptor)}
+
+
+@operation("file-sync", changes=True)
+def sync_file(request: Request) -> Details:
+    with request.state.files.using(request.arguments.whole("file")) as descriptor:
+        os.fsync(descriptor)
+    return {}
+
+
+@operation("file-close")
+def close_file(request: Request) -> Details:
+    request.state.files.close(request.arguments.whole("file"))
+    return {}

@@ -1,0 +1,83 @@
+/** Single files of the host: reading them, and what they are. */
+
+import { z } from "zod";
+import { fileKind } from "./directories.js";
+import { identity } from "./identity.js";
+import { bigNumber, changes, nothing, type RequestOptions, reads } from "./operation.js";
+import type { Place } from "./place.js";
+import type { Worker } from "./worker.js";
+
+const described = z.object({
+  kind: fileKind,
+  sizeBytes: z.int(),
+  allocatedBytes: z.int(),
+  modifiedNs: bigNumber,
+  mode: z.int(),
+  owner: z.int(),
+  group: z.int(),
+  links: z.int(),
+});
+
+const content = z.base64().transform((text) => Buffer.from(text, "base64"));
+const readReply = described.extend({ content });
+const statusReply = described.extend({ identity });
+
+/** What was read, and what the open file was then. */
+export type ReadFile = z.output<typeof readReply>;
+/** What a name stands for. */
+export type FileStatus = z.output<typeof statusReply>;
+
+const read = reads<{ place: Place; limit: number; trust: boolean }, ReadFile>("file-read", readReply);
+const status = reads<{ place: Place }, FileStatus>("file-status", statusReply);
+const readTarget = reads<{ place: Place }, { target: string }>("link-read", z.object({ target: z.string() }));
+const open = reads<{ place: Place }, { file: number }>("file-open", z.object({ file: z.int() }));
+const sync = changes<{ file: number }, object>("file-sync", nothing);
+const close = reads<{ file: number }, object>("file-close", nothing);
+
+/**
+ * A regular file, whole.
+ * @throws WorkerError `not-regular`; `too-large` if it has more bytes than that; `system` with the errno
+ */
+export function readFile(worker: Worker, place: Place, bytesAtMost: number, options?: RequestOptions): Promise<ReadFile> {
+  return worker.request(read, { place, limit: bytesAtMost, trust: false }, options);
+}
+
+/**
+ * A file that no other account could have written: regular, of the owner that a file made there has, with no right to write for others.
+ * @throws WorkerError also `foreign-owner`, `wrong-mode`
+ */
+export function readTrustedFile(worker: Worker, place: Place, bytesAtMost: number, options?: RequestOptions): Promise<ReadFile> {
+  return worker.request(read, { place, limit: bytesAtMost, trust: true }, options);
+}
+
+/** Of the name itself: a link is a link. @throws WorkerError `system` with ENOENT if there is none */
+export function fileStatus(worker: Worker, place: Place, options?: RequestOptions): Promise<FileStatus> {
+  return worker.request(status, { place }, options);
+}
+
+/** Where a symbolic link points to. */
+export async function linkTarget(worker: Worker, place: Place): Promise<string> {
+  return (await worker.request(readTarget, { place })).target;
+}
+
+/** A file held open. */
+export class WorkerFile {
+  constructor(
+    private readonly worker: Worker,
+    private readonly number: number,
+  ) {}
+
+  /** Durable, and every error of writing it back since it was opened is told here, by whichever process. @see fsync(2) */
+  async sync(): Promise<void> {
+    await this.worker.request(sync, { file: this.number });
+  }
+
+  async close(): Promise<void> {
+    await this.worker.request(close, { file: this.number });
+  }
+}
+
+/** Open it before the first write: later it may miss an error. */
+export async function openFile(worker: Worker, place: Place): Promise<WorkerFile> {
+  return new WorkerFile(worker, (await worker.request(open, { place })).file);
+}

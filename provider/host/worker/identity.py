@@ -1,0 +1,81 @@
+"""What a file is, beyond its name: so that it is known again after a rename, a reboot, or when another one has got its inode."""
+
+import os
+from typing import Any, Optional
+
+from worker.errors import Details
+from worker.mounts import mount_of, uuid_of
+from worker.processes import boot_id
+from worker.syscalls import birth_time_ns, file_handle, file_system_id
+from worker.text import to_text
+
+SAME, DIFFERENT, UNKNOWN = "same", "different", "unknown"
+
+#: Their f_fsid comes from the UUID that is on the disk. XFS's is the device's number, which changes with a reboot.
+LASTING_FSID = ("ext2", "ext3", "ext4", "btrfs", "f2fs")
+
+
+def identity_of(descriptor: int) -> Details:
+    """Parts that cannot be had are null, and never count as equal."""
+    status = os.fstat(descriptor)
+    handle = file_handle(descriptor)
+    birth = birth_time_ns(descriptor)
+    mount = mount_of(descriptor)
+    return {
+        "handle": None if handle is None else "%d:%s" % (handle.kind, handle.data.hex()),
+        "inode": str(status.st_ino),
+        "birthNs": None if birth is None else str(birth),
+        "device": str(status.st_dev),
+        "bootId": boot_id(),
+        "fileSystem": {
+            "kind": None if mount is None else mount.kind,
+            "source": None if mount is None else to_text(mount.source),
+            "uuid": None if mount is None else uuid_of(mount.source),
+            "fsid": file_system_id(descriptor),
+        },
+    }
+
+
+def compare(one: Details, two: Details) -> str:
+    """`same`, `different` or `unknown`. A missing part never counts as equal.
+
+    The client has the same function: test/host/worker/identities.json holds both to it.
+    """
+    systems = compare_file_systems(one, two)
+    return compare_files(one, two) if systems == SAME else systems
+
+
+def compare_files(one: Details, two: Details) -> str:
+    """In one file system."""
+    if one["inode"] != two["inode"]:
+        return DIFFERENT
+    handles = equal(one["handle"], two["handle"])
+    return equal(one["birthNs"], two["birthNs"]) if handles == UNKNOWN else handles
+
+
+def compare_file_systems(one: Details, two: Details) -> str:
+    a, b = one["fileSystem"], two["fileSystem"]
+    uuids = equal(a["uuid"], b["uuid"])
+    if uuids == DIFFERENT:
+        return DIFFERENT
+    if one["bootId"] == two["bootId"] and one["device"] == two["device"]:
+        return SAME
+    if uuids == SAME:
+        # Subvolumes of btrfs share a UUID; their f_fsid differs, and their inodes are counted apart.
+        return equal(a["fsid"], b["fsid"]) if a["kind"] == "btrfs" else SAME
+    if a["kind"] != b["kind"]:
+        return UNKNOWN
+    if is_network(a["source"]) and a["source"] == b["source"]:
+        return SAME
+    return equal(a["fsid"], b["fsid"]) if a["kind"] in LASTING_FSID else UNKNOWN
+
+
+def is_network(source: Optional[str]) -> bool:
+    """`host:/export` or `//host/share`: a name that means the same after a reboot, as `tmpfs` or `/dev/sda` may not."""
+    return source is not None and (source.startswith("//") or (":" in source and not source.startswith("/")))
+
+
+def equal(one: Any, two: Any) -> str:
+    if one is None or two is None:
+        return UNKNOWN
+    return SAME if one == two else DIFFERENT

@@ -1,0 +1,236 @@
+"""One QEMU's monitor: commands with ids of this run, replies by id, events as they come."""
+
+import json
+import os
+import select
+import socket
+import struct
+import threading
+import time
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
+
+from worker.errors import Details, Failure
+from worker.places import DIRECTORY_FLAGS
+from worker.processes import is_alive, start_time
+
+#: A reply lists every block node of a guest.
+REPLY_BYTES_AT_MOST = 64 * 1024 * 1024
+
+#: sun_path, unix(7)
+SOCKET_PATH_BYTES_AT_MOST = 107
+
+#: How often a command that waits asks whether it was cancelled.
+TICK_SECONDS = 0.1
+
+Message = Dict[str, Any]
+
+
+class Peer(NamedTuple):
+    """Who made the socket: QEMU, or libvirtd where it hands QEMU one that listens (SO_PEERCRED, unix(7))."""
+
+    pid: int
+    start_time: Optional[int]
+
+
+class Lines:
+    """Whole messages of a stream."""
+
+    def __init__(self, stream: socket.socket) -> None:
+        self.stream = stream
+        self.partial = bytearray()
+        self.is_over = False
+
+    def read(self, wait_seconds: float) -> List[Message]:
+        """What has come within that time; sets `is_over` at the end, which says nothing about the process behind it."""
+        ready, _, _ = select.select([self.stream], [], [], max(0.0, wait_seconds))
+        if not ready:
+            return []
+        try:
+            piece = self.stream.recv(1 << 20)
+        except BlockingIOError:
+            return []
+        except OSError:
+            piece = b""
+        self.partial += piece
+        if not piece or len(self.partial) > REPLY_BYTES_AT_MOST:
+            self.is_over = True
+            return []
+        if b"\n" not in piece:
+            return []
+        *whole, rest = bytes(self.partial).split(b"\n")
+        self.partial = bytearray(rest)
+        return [json.loads(line.decode("utf-8", "replace")) for line in whole if line.strip()]
+
+
+class Monitor:
+    """Connected and ready for commands. `start` lets the events out."""
+
+    def __init__(self, path: bytes, deadline_seconds: float) -> None:
+        self.path = path
+        self.stream = connect(path, deadline_seconds)
+        self.peer = peer_of(self.stream)
+        self.lines = Lines(self.stream)
+        self.run = os.urandom(8).hex()
+        self.sent = 0
+        #: Held while a command is written.
+        self.sending = threading.Lock()
+        self.changed = threading.Condition()
+        self.replies: Dict[str, Message] = {}
+        self.waiting: Dict[str, None] = {}
+        self.is_closed = False
+        self.early: List[Message] = []
+        try:
+            self.greeting = self._greeting(time.monotonic() + deadline_seconds)
+        except BaseException:
+            self.stream.close()
+            raise
+
+    def start(self, tell: Callable[[Details], None]) -> None:
+        self.reader = threading.Thread(target=lambda: self._read(tell), daemon=True)
+        self.reader.start()
+
+    def execute(self, command: str, arguments: Details, check: Callable[[], None]) -> Any:
+        """What QEMU returns. `check` is called while it waits, and ends the waiting by raising: in QEMU the command goes on."""
+        with self.sending:
+            self.sent += 1
+            number = "livedisk-%s-%d" % (self.run, self.sent)
+            self.waiting[number] = None
+            try:
+                self._send({"execute": command, "arguments": arguments, "id": number}, check)
+            except BaseException:
+                del self.waiting[number]
+                raise
+        reply = self._reply(number, check)
+        if "error" in reply:
+            error = reply["error"]
+            raise Failure("qmp", error.get("desc", ""), self.path, details={"class": error.get("class"), "command": command})
+        return reply.get("return")
+
+    def _reply(self, number: str, check: Callable[[], None]) -> Message:
+        with self.changed:
+            try:
+                while number not in self.replies:
+                    if self.is_closed:
+                        raise self.closed()
+                    check()
+                    self.changed.wait(TICK_SECONDS)
+                return self.replies.pop(number)
+            finally:
+                del self.waiting[number]
+
+    def closed(self) -> Failure:
+        """The end of the connection alone is not QEMU's: who it was, and whether it still runs, is told with it."""
+        return Failure("monitor-closed", "the monitor's connection has ended", self.path, details=self.standing())
+
+    def standing(self) -> Details:
+        pid, started = self.peer
+        return {"pid": pid, "startTime": started, "isAlive": is_alive(pid, started)}
+
+    def close(self) -> None:
+        """Nothing is sent any more when this returns."""
+        self._shut()
+        if threading.current_thread() is not self.reader:
+            self.reader.join()
+        self.stream.close()
+
+    def _send(self, message: Message, check: Callable[[], None] = lambda: None) -> None:
+        """A QEMU that is stopped reads nothing. Giving up in the middle of a command ends the connection, which is out of step."""
+        whole = json.dumps(message).encode("ascii") + b"\n"
+        data = memoryview(whole)
+        while data:
+            if self.is_closed:
+                raise self.closed()
+            try:
+                check()
+            except BaseException:
+                if len(data) < len(whole):
+                    self._shut()
+                raise
+            try:
+                data = data[self.stream.send(data):]
+            except BlockingIOError:
+                select.select([], [self.stream], [], TICK_SECONDS)
+            except OSError:
+                raise self.closed() from None
+
+    def _shut(self) -> None:
+        with self.changed:
+            self.is_closed = True
+            self.changed.notify_all()
+        try:
+            self.stream.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+    def _greeting(self, deadline: float) -> Message:
+        """QEMU greets its first client only, and lets others wait: no greeting means that another one has the monitor."""
+        greeting = self._first(deadline, lambda message: "QMP" in message)
+        self._send({"execute": "qmp_capabilities", "id": self.run})
+        self._first(deadline, lambda message: message.get("id") == self.run)
+        return greeting
+
+    def _first(self, deadline: float, wanted: Callable[[Message], bool]) -> Message:
+        while not self.lines.is_over:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise Failure("busy", "it does not answer; another client may have it", self.path, details=self.standing())
+            for message in self.lines.read(left):
+                if wanted(message):
+                    return message
+                self.early.append(message)
+        raise self.closed()
+
+    def _read(self, tell: Callable[[Details], None]) -> None:
+        for message in self.early:
+            self._take(message, tell)
+        try:
+            while not self.lines.is_over:
+                for message in self.lines.read(3600):
+                    self._take(message, tell)
+        except ValueError:  # no JSON, or the descriptor was closed
+            pass
+        with self.changed:
+            self.is_closed = True
+            self.changed.notify_all()
+        tell({"closed": self.standing()})
+
+    def _take(self, message: Message, tell: Callable[[Details], None]) -> None:
+        """A reply to a former client's command is none of ours, and neither is one that nobody waits for any more."""
+        if "event" in message:
+            tell({"event": message})
+            return
+        with self.changed:
+            number = message.get("id")
+            if number in self.waiting:
+                self.replies[number] = message
+                self.changed.notify_all()
+
+
+def connect(path: bytes, deadline_seconds: float) -> socket.socket:
+    """A path that is too long for an address is reached through its open directory."""
+    stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    directory: Optional[int] = None
+    try:
+        address = path
+        if len(path) > SOCKET_PATH_BYTES_AT_MOST:
+            above, _, name = path.rpartition(b"/")
+            directory = os.open(above, DIRECTORY_FLAGS)
+            address = b"/proc/self/fd/%d/%s" % (directory, name)
+        stream.settimeout(deadline_seconds)
+        stream.connect(address)
+        stream.setblocking(False)
+        return stream
+    except socket.timeout:
+        stream.close()
+        raise Failure("busy", "it takes no connection", path) from None
+    except BaseException:
+        stream.close()
+        raise
+    finally:
+        if directory is not None:
+            os.close(directory)
+
+
+def peer_of(stream: socket.socket) -> Peer:
+    pid, _, _ = struct.unpack("3i", stream.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return Peer(pid, start_time(pid))

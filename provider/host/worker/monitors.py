@@ -1,0 +1,29 @@
+"""The monitors of all guests of this host, by number."""
+
+from worker.errors import Details
+from worker.monitor import Monitor
+from worker.requests import Request, operation
+
+
+@operation("monitor-open")
+def open_monitor(request: Request) -> Details:
+    """Tells who is behind it, and from then on its events. `busy` where nobody greets within `greetingSeconds`."""
+    state = request.state
+    monitor = Monitor(request.arguments.path("path"), request.arguments.seconds("greetingSeconds"))
+    number = state.monitors.add(monitor)
+    monitor.start(lambda values: state.outlet.send(dict(values, monitor=number)))
+    return dict(monitor.standing(), monitor=number, greeting=monitor.greeting)
+
+
+@operation("monitor-execute")
+def execute(request: Request) -> Details:
+    """One command. A cancelled one may still be carried out: only the waiting ends."""
+    arguments = request.arguments
+    monitor = request.state.monitors.get(arguments.whole("monitor"))
+    return {"returned": monitor.execute(arguments.text("command"), arguments.mapping("arguments"), request.check)}
+
+
+@operation("monitor-close")
+def close_monitor(request: Request) -> Details:
+    request.state.monitors.take(request.arguments.whole("monitor")).close()
+    return {}

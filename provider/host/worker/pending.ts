@@ -1,0 +1,53 @@
+/** Requests whose answer is awaited. */
+
+import type { Operation, RequestOptions } from "./operation.js";
+
+/** Seconds after the worker's own deadline in which its answer may still come. */
+export const graceSeconds = 5;
+
+export interface Answer {
+  resolve(result: unknown): void;
+  reject(reason: Error): void;
+}
+
+/** Our own clock stands behind the worker's: it also ends what a host no longer answers at all. */
+export class PendingRequest {
+  readonly deadlineSeconds: number;
+  private timer: NodeJS.Timeout | undefined;
+
+  constructor(
+    readonly operation: Pick<Operation<never, unknown>, "name" | "changes">,
+    private readonly options: RequestOptions,
+    private readonly on: Answer & { cancel(): void; late(): void },
+  ) {
+    this.deadlineSeconds = options.deadlineSeconds ?? 30;
+    this.wind();
+    options.signal?.addEventListener("abort", on.cancel, { once: true });
+  }
+
+  /** It made progress: the deadline begins again. */
+  event(event: unknown): void {
+    this.wind();
+    this.options.onEvent?.(event);
+  }
+
+  resolve(result: unknown): void {
+    this.release();
+    this.on.resolve(result);
+  }
+
+  reject(reason: Error): void {
+    this.release();
+    this.on.reject(reason);
+  }
+
+  private wind(): void {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(this.on.late, (this.deadlineSeconds + graceSeconds) * 1000);
+  }
+
+  private release(): void {
+    clearTimeout(this.timer);
+    this.options.signal?.removeEventListener("abort", this.on.cancel);
+  }
+}

@@ -1,0 +1,71 @@
+"""Names on the host, used only against a directory that is held open: who renames one above changes nothing for us."""
+
+import os
+from contextlib import contextmanager
+from typing import Any, Dict, Iterator, Optional
+
+from worker.arguments import Arguments, encoded, wrong
+from worker.errors import Failure
+from worker.requests import Request
+
+DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+class Place:
+    """A name in an open directory."""
+
+    def __init__(self, directory: int, name: bytes, shown: bytes) -> None:
+        self.directory = directory
+        self.name = name
+        #: For messages.
+        self.shown = shown
+
+    def open(self, flags: int, mode: int = 0o600) -> int:
+        """Never follows a link as the last part, never waits for a FIFO, never becomes the controlling terminal."""
+        return os.open(self.name, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC, mode, dir_fd=self.directory)
+
+    def status(self) -> os.stat_result:
+        return os.stat(self.name, dir_fd=self.directory, follow_symlinks=False)
+
+    def status_or_none(self) -> Optional[os.stat_result]:
+        try:
+            return self.status()
+        except FileNotFoundError:
+            return None
+
+
+@contextmanager
+def using_place(request: Request, key: str = "place") -> Iterator[Place]:
+    with using(request, key, request.arguments.mapping(key)) as place:
+        yield place
+
+
+@contextmanager
+def using(request: Request, key: str, values: Dict[str, Any]) -> Iterator[Place]:
+    """`{"directory": number, "name": …}`, or `{"path": …}` where nobody else may write in the directories above it."""
+    arguments = Arguments(values)
+    if arguments.has("directory"):
+        name = single_name(key, encoded(key, arguments.text("name")))
+        with request.state.directories.using(arguments.whole("directory")) as directory:
+            yield Place(directory, name, name)
+        return
+    path = arguments.path("path")
+    above, _, name = path.rpartition(b"/")
+    descriptor = os.open(above or b"/", DIRECTORY_FLAGS)
+    try:
+        yield Place(descriptor, single_name(key, name), path)
+    finally:
+        os.close(descriptor)
+
+
+def single_name(key: str, name: bytes) -> bytes:
+    if name in (b"", b".", b"..") or b"/" in name:
+        raise wrong(key, "a single name")
+    return name
+
+
+def sync_descriptor(descriptor: int, shown: bytes) -> None:
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        raise Failure("system", os.strerror(error.errno), shown, error.errno, {"call": "fsync"}) from None

@@ -1,0 +1,26 @@
+"""Processes of this host, as /proc shows them."""
+
+from typing import Optional
+
+
+def boot_id() -> str:
+    with open("/proc/sys/kernel/random/boot_id") as file:
+        return file.read().strip()
+
+
+def start_time(pid: int) -> Optional[int]:
+    """In ticks since the boot (proc(5), stat field 22); with the pid it names a process for good.
+
+    None: there is no such process, or it has ended.
+    """
+    try:
+        with open("/proc/%d/stat" % pid, "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in (b"Z", b"X") else int(fields[19])
+
+
+def is_alive(pid: int, started: Optional[int]) -> bool:
+    """Whether the process with this pid is still the one that started then."""
+    return started is not None and start_time(pid) == started

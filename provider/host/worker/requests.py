@@ -1,0 +1,151 @@
+"""Requests: each runs in a thread of its own, has an id, can be cancelled, tells its progress, and ends in one reply."""
+
+import threading
+import time
+import traceback
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
+
+from worker.arguments import Arguments
+from worker.errors import Details, Failure, system_failure
+from worker.state import State
+
+
+class Request:
+    """What an operation is given."""
+
+    def __init__(self, number: int, arguments: Arguments, state: State) -> None:
+        self.number = number
+        self.arguments = arguments
+        self.state = state
+        self.cancelled = threading.Event()
+        self.heard = time.monotonic()
+        self.is_answered = False
+        self.answering = threading.Lock()
+
+    def check(self) -> None:
+        """Between the parts of an operation: ends it where it was cancelled."""
+        if self.cancelled.is_set():
+            raise Failure("cancelled", "the request was cancelled")
+
+    def sleep(self, seconds: float) -> None:
+        self.cancelled.wait(seconds)
+        self.check()
+
+    def fence(self) -> None:
+        """Before each changing step: every lock that the request names is still the file under its name."""
+        for number in self.arguments.numbers("locks"):
+            self.state.locks.get(number).require()
+
+    def progress(self, values: Details) -> None:
+        self.heard = time.monotonic()
+        self.state.outlet.send({"id": self.number, "event": values})
+
+    def answer(self, values: Details) -> None:
+        """The first answer counts: one that comes behind the deadline says nothing."""
+        with self.answering:
+            if self.is_answered:
+                return
+            self.is_answered = True
+        try:
+            self.state.outlet.send(dict(values, id=self.number))
+        except Failure as failure:
+            self.state.outlet.send({"id": self.number, "error": failure.to_json()})
+
+
+Run = Callable[[Request], Details]
+
+
+class Operation(NamedTuple):
+    run: Run
+    #: The worker does not end while such an operation runs.
+    changes: bool
+
+
+OPERATIONS: Dict[str, Operation] = {}
+
+
+def operation(name: str, changes: bool = False) -> Callable[[Run], Run]:
+    """Makes a function an operation of the protocol."""
+
+    def register(run: Run) -> Run:
+        OPERATIONS[name] = Operation(run, changes)
+        return run
+
+    return register
+
+
+def perform(request: Request, found: Operation) -> Details:
+    """The reply, without the id."""
+    try:
+        request.check()
+        request.fence()
+        return {"result": found.run(request)}
+    except Failure as failure:
+        return {"error": failure.to_json()}
+    except OSError as error:
+        return {"error": system_failure(error).to_json()}
+    except Exception:
+        return {"error": Failure("bug", traceback.format_exc(limit=-8)).to_json()}
+
+
+class Running(NamedTuple):
+    request: Request
+    thread: threading.Thread
+    changes: bool
+    #: Without an answer or progress for that long it is answered with `timed-out`. 0: never.
+    deadline_seconds: float
+
+
+class Requests:
+    """Those that run. Only the main loop begins, cancels and expires them."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.running: Dict[int, Running] = {}
+
+    def begin(self, message: Dict[str, Any]) -> None:
+        number = message.get("id")
+        if not isinstance(number, int) or number in self.running:
+            raise Failure("bad-request", "a request has a number of its own")
+        request = Request(number, Arguments(message.get("args") or {}), self.state)
+        found = OPERATIONS.get(str(message.get("op")))
+        if found is None:
+            failure = Failure("bad-request", "there is no operation %s" % message.get("op"))
+            self.state.outlet.send_now({"id": number, "error": failure.to_json()})
+            return
+        begun = found
+        thread = threading.Thread(target=lambda: request.answer(perform(request, begun)), daemon=True)
+        self.running[number] = Running(request, thread, found.changes, float(message.get("deadlineSeconds") or 0))
+        thread.start()
+
+    def cancel(self, number: Any) -> None:
+        running: Optional[Running] = self.running.get(number)
+        if running is not None:
+            running.request.cancelled.set()
+
+    def look_after(self) -> None:
+        """Forgets what has ended, and answers what takes too long: it is cancelled, but a call in the kernel may go on."""
+        now = time.monotonic()
+        for number, (request, thread, _, seconds) in list(self.running.items()):
+            if not thread.is_alive():
+                del self.running[number]
+            elif 0 < seconds < now - request.heard and not request.is_answered:
+                request.cancelled.set()
+                self._expire(request, seconds)
+
+    def _expire(self, request: Request, seconds: float) -> None:
+        failure = Failure("timed-out", "it did not end and told no progress for %g s; it may still go on" % seconds)
+        with request.answering:
+            if request.is_answered:
+                return
+            request.is_answered = True
+        self.state.outlet.send_now({"id": request.number, "error": failure.to_json()})
+
+    def end(self) -> None:
+        """Cancels all, and waits for those that change something, however long: until then the locks stay."""
+        all_of_them: List[Running] = list(self.running.values())
+        for one in all_of_them:
+            one.request.cancelled.set()
+        for one in all_of_them:
+            if one.changes:
+                one.thread.join()

@@ -1,0 +1,28 @@
+"""What the requests of one worker share."""
+
+from typing import TYPE_CHECKING
+
+from worker.handles import Descriptors, Handles
+from worker.wire import Outlet
+
+if TYPE_CHECKING:
+    from worker.locks import Lock
+    from worker.monitor import Monitor
+
+
+class State:
+    def __init__(self, outlet: Outlet) -> None:
+        self.outlet = outlet
+        self.directories = Descriptors("directory")
+        self.files = Descriptors("file")
+        self.locks: "Handles[Lock]" = Handles("lock")
+        self.monitors: "Handles[Monitor]" = Handles("monitor")
+
+    def end(self) -> None:
+        """Monitors first: what is sent behind a lock that is gone would be another run's damage."""
+        for monitor in self.monitors.take_all():
+            monitor.close()
+        self.files.close_all()
+        self.directories.close_all()
+        for lock in self.locks.take_all():
+            lock.close()

@@ -1,0 +1,70 @@
+/** What an operation of the worker can fail with. */
+
+import { z } from "zod";
+
+/**
+ * What a caller may act on. `system`: a refusal of the system's, told by its errno. `bug`: a fault of the program's own.
+ * The message is for people, and is never parsed.
+ */
+export const failureNames = [
+  "bad-request",
+  "bug",
+  "busy",
+  "cancelled",
+  "changed",
+  "foreign-owner",
+  "held",
+  "lock-lost",
+  "monitor-closed",
+  "no-program",
+  "not-empty",
+  "not-regular",
+  "open",
+  "other-file",
+  "qmp",
+  "system",
+  "timed-out",
+  "too-large",
+  "unknown-handle",
+  "wrong-mode",
+] as const;
+
+export type FailureName = (typeof failureNames)[number];
+
+export const failureReply = z.object({
+  name: z.enum(failureNames),
+  errno: z.int().nullable(),
+  path: z.string().nullable(),
+  message: z.string(),
+  details: z.record(z.string(), z.unknown()),
+});
+
+export type WorkerFailure = z.output<typeof failureReply>;
+
+/** Not yet a sentence for the user: who asked for the operation knows to which guest and disk it belongs. */
+export class WorkerError extends Error {
+  override readonly name = "WorkerError";
+  readonly failure: FailureName;
+  /** The system's number, where it refused. */
+  readonly errno: number | null;
+  readonly path: string | null;
+  readonly details: Readonly<Record<string, unknown>>;
+
+  constructor(operation: string, { name, errno, path, message, details }: WorkerFailure) {
+    super(`${operation}: ${message}${path === null ? "" : ` (${path})`}`);
+    this.failure = name;
+    this.errno = errno;
+    this.path = path;
+    this.details = details;
+  }
+}
+
+/** Whether `thrown` is such a failure, for a caller that has something to do about it. */
+export function isFailure(thrown: unknown, name: FailureName): thrown is WorkerError {
+  return thrown instanceof Error && thrown.name === "WorkerError" && "failure" in thrown && thrown.failure === name;
+}
+
+/** Whether the system refused with this number, as `os.constants.errno.ENOENT`. */
+export function isErrno(thrown: unknown, errno: number): thrown is WorkerError {
+  return isFailure(thrown, "system") && thrown.errno === errno;
+}

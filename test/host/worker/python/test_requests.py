@@ -1,0 +1,44 @@
+import unittest
+from typing import Any
+
+from support import request_of
+from worker.errors import Failure
+from worker.requests import Operation, perform
+
+
+class Answers(unittest.TestCase):
+    def test_the_first_answer_counts(self) -> None:
+        request = request_of({})
+        request.answer({"error": "too late"})
+        request.answer({"result": {}})
+        said: Any = request.state.outlet
+        self.assertEqual(said.messages, [{"id": 1, "error": "too late"}])
+
+    def test_an_exception_is_told_with_its_place_in_the_program(self) -> None:
+        def broken(_: Any) -> Any:
+            raise KeyError("x")
+
+        error = perform(request_of({}), Operation(broken, False))["error"]
+        self.assertEqual(error["name"], "bug")
+        self.assertIn("in broken", error["message"])
+
+    def test_a_system_error_keeps_its_number_and_path(self) -> None:
+        def refused(_: Any) -> Any:
+            open("/no/such/file")
+
+        error = perform(request_of({}), Operation(refused, False))["error"]
+        self.assertEqual((error["name"], error["errno"], error["path"]), ("system", 2, "/no/such/file"))
+
+    def test_nothing_runs_under_a_lock_that_is_not_held(self) -> None:
+        def never(_: Any) -> Any:
+            raise AssertionError("it ran")
+
+        error = perform(request_of({"locks": [7]}), Operation(never, True))["error"]
+        self.assertEqual(error["name"], "unknown-handle")
+
+    def test_a_cancelled_request_runs_nothing(self) -> None:
+        request = request_of({})
+        request.cancelled.set()
+        error = perform(request, Operation(lambda _: {}, True))["error"]
+        self.assertEqual(error["name"], "cancelled")
+        self.assertRaises(Failure, request.check)

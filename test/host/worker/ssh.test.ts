@@ -1,0 +1,54 @@
+import assert from "node:assert/strict";
+import path from "node:path";
+import { isKind } from "../../../provider/core/errors.js";
+import { acquireLock } from "../../../provider/host/worker/locks.js";
+import { openWorker } from "../../../provider/host/worker/open.js";
+import { runProgram } from "../../../provider/host/worker/programs.js";
+import { until } from "../../sandbox/command.js";
+import { argsFor, cut, overSsh, scratch, sshd } from "../hosts.js";
+
+describe("the worker over SSH", function () {
+  overSsh(this);
+
+  it("works in one session, where sshd allows one", async () => {
+    const server = await sshd({ settings: { MaxSessions: "1" } });
+    const worker = await openWorker(argsFor(server), {});
+    await acquireLock(worker, { path: path.join(await scratch(), "lock") }, 0);
+    const { stdout } = await runProgram(worker, ["printf", "%s", "it's"]);
+    assert.equal(stdout.toString(), "it's");
+    await worker.close();
+  });
+
+  it("begins behind a login shell that greets", async () => {
+    const server = await sshd({ settings: { ForceCommand: `echo Welcome; echo Welcome >&2; eval "$SSH_ORIGINAL_COMMAND"` } });
+    const worker = await openWorker(argsFor(server), {});
+    assert.equal(worker.hello.uid, process.getuid?.());
+    await worker.close();
+  });
+
+  it("runs as root where sudo is asked for", async () => {
+    const server = await sshd();
+    const worker = await openWorker(argsFor(server, { privilege: "sudo" }), {});
+    assert.equal(worker.hello.uid, 0);
+    await worker.close();
+  });
+
+  it("ends with its connection, and gives its locks back", async () => {
+    const server = await sshd();
+    const worker = await openWorker(argsFor(server), {});
+    const other = await openWorker(argsFor(await sshd()), {});
+    const place = { path: path.join(await scratch(), "lock") };
+    await acquireLock(worker, place, 0);
+    const running = runProgram(worker, ["sleep", "60"]);
+    running.catch(() => {});
+    await cut(server);
+    await assert.rejects(running, (thrown) => isKind(thrown, "outcome-unknown"));
+    await until(
+      10,
+      () => worker.ended,
+      () => "It has not ended.",
+    );
+    await acquireLock(other, place, 20);
+    await other.close();
+  });
+});
