@@ -6,6 +6,7 @@ import stat
 from typing import Callable, List
 
 from worker.errors import Details
+from worker.files import require_same
 from worker.places import using
 from worker.requests import Request, operation
 from worker.trust import opened, require_regular
@@ -24,6 +25,7 @@ def copy_attributes(request: Request) -> Details:
             status = os.fstat(source)
             require_regular(status, old.shown)
             require_regular(os.fstat(target), new.shown)
+            require_same(new, target, arguments.optional_mapping("expected"))
             # The owner first: chown(2) takes set-user-ID bits away, and the mode last: an ACL's mask changes the group's bits.
             try_to(left, "owner", lambda: os.fchown(target, status.st_uid, status.st_gid))
             for name in carried(source):

@@ -1,6 +1,5 @@
 """Changes of names: durable when they are answered, and never over a file that was not expected."""
 
-import itertools
 import os
 from contextlib import contextmanager
 from typing import Iterator
@@ -13,8 +12,6 @@ from worker.requests import Request, operation
 from worker.syscalls import rename_no_replace
 from worker.trust import opened
 from worker.wire import write_all
-
-COUNTER = itertools.count(1)
 
 
 def rename(old: Place, new: Place) -> None:
@@ -37,7 +34,7 @@ def sync_names(*places: Place) -> None:
 @contextmanager
 def using_staging(request: Request, place: Place) -> Iterator[Place]:
     """A new name in the directory `through`, 0700 and ours, where others may write beside the place; else beside the place."""
-    name = b".livedisk-%d-%d" % (os.getpid(), next(COUNTER))
+    name = b".livedisk-" + os.urandom(8).hex().encode("ascii")
     if not request.arguments.has("through"):
         yield Place(place.directory, name, place.shown)
         return

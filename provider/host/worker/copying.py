@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Iterator, NamedTuple, Optional, Tuple
 
 from worker.errors import Details, Failure
+from worker.files import require_same
 from worker.places import using
 from worker.requests import Request, operation
 from worker.trust import opened, require_regular
@@ -49,6 +50,7 @@ def copy(request: Request) -> Details:
             before = os.fstat(source)
             require_regular(before, old.shown)
             require_regular(os.fstat(target), new.shown)
+            require_same(new, target, arguments.optional_mapping("expected"))
             start = arguments.whole("resumeBytes")
             way = fill(request, source, target, start)
             os.fsync(target)

@@ -1,6 +1,7 @@
 /** Copies of frozen files on the host. */
 
 import { z } from "zod";
+import type { Identity } from "./identity.js";
 import { type ChangeOptions, changes } from "./operation.js";
 import type { Place } from "./place.js";
 import type { Worker } from "./worker.js";
@@ -16,7 +17,12 @@ const progress = z.object({
 
 export type CopyProgress = z.output<typeof progress>;
 
-export interface CopyOptions extends ChangeOptions {
+export interface ToFileOptions extends ChangeOptions {
+  /** What the target must be: where others may write beside it, a name alone does not tell. Default: what is there. */
+  expected?: Identity;
+}
+
+export interface CopyOptions extends ToFileOptions {
   /**
    * Where to begin: a {@link CopyProgress.resumeBytes} of an earlier copy of the same frozen file to the same target.
    * @default 0
@@ -38,6 +44,7 @@ interface CopyArguments {
   resumeBytes: number;
   bytesPerSecond: number;
   reflink: "try" | "never";
+  expected: Identity | null;
   locks: readonly number[];
 }
 
@@ -48,24 +55,28 @@ const copied = z.object({
 });
 const copy = changes<CopyArguments, z.output<typeof copied>>("file-copy", copied);
 const left = z.object({ left: z.array(z.object({ attribute: z.string(), errno: z.int() })) });
-const attributes = changes<{ from: Place; to: Place; locks: readonly number[] }, z.output<typeof left>>("file-attributes-copy", left);
+const attributes = changes<{ from: Place; to: Place; expected: Identity | null; locks: readonly number[] }, z.output<typeof left>>(
+  "file-attributes-copy",
+  left,
+);
 
 /**
  * Into an existing file of ours, which is empty or holds what the resume point says; holes stay holes, and it is durable at the end.
- * @throws WorkerError `changed` if the source was written to meanwhile; `cancelled`; `not-empty`; `system` with ENOSPC and the like
+ * @throws WorkerError `changed` if the source was written to meanwhile; `cancelled`; `not-empty`; `other-file`; `system` with ENOSPC and the like
  */
 export function copyFile(worker: Worker, from: Place, to: Place, options: CopyOptions = {}): Promise<z.output<typeof copied>> {
-  const { resumeBytes = 0, bytesPerSecond = 0, reflink = "try", locks = [], onProgress = () => {} } = options;
+  const { resumeBytes = 0, bytesPerSecond = 0, reflink = "try", expected = null, locks = [], onProgress = () => {} } = options;
   const onEvent = (event: unknown) => onProgress(progress.parse(event));
-  return worker.request(copy, { from, to, resumeBytes, bytesPerSecond, reflink, locks }, { ...options, onEvent });
+  return worker.request(copy, { from, to, resumeBytes, bytesPerSecond, reflink, expected, locks }, { ...options, onEvent });
 }
 
 /**
  * Owner, mode, ACLs, security label and the user's own attributes.
  * @returns what could not be carried, with the errno
  */
-export async function copyAttributes(worker: Worker, from: Place, to: Place, options: ChangeOptions = {}): Promise<Left[]> {
-  return (await worker.request(attributes, { from, to, locks: options.locks ?? [] }, options)).left;
+export async function copyAttributes(worker: Worker, from: Place, to: Place, options: ToFileOptions = {}): Promise<Left[]> {
+  const { expected = null, locks = [] } = options;
+  return (await worker.request(attributes, { from, to, expected, locks }, options)).left;
 }
 
 export type Left = z.output<typeof left>["left"][number];

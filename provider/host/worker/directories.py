@@ -22,7 +22,9 @@ def open_directory(request: Request) -> Details:
     except BaseException:
         os.close(descriptor)
         raise
-    return {"directory": request.state.directories.add(descriptor)}
+    number = request.state.directories.add(descriptor)
+    request.unless_answered(lambda: request.state.directories.close(number))
+    return {"directory": number}
 
 
 def require_private(descriptor: int, shown: bytes) -> None:

@@ -63,7 +63,14 @@ def require_identity(place: Place, expected: Optional[Details]) -> None:
     if expected is None:
         return
     with held(place) as descriptor:
-        found = compare(identity_of(descriptor), expected)
+        require_same(place, descriptor, expected)
+
+
+def require_same(place: Place, descriptor: int, expected: Optional[Details]) -> None:
+    """Of the file that is open, for what is done to it by the descriptor."""
+    if expected is None:
+        return
+    found = compare(identity_of(descriptor), expected)
     if found != SAME:
         raise Failure("other-file", "it is not proved to be the expected file", place.shown, details={"compared": found})
 
@@ -84,7 +91,9 @@ def open_file(request: Request) -> Details:
         except BaseException:
             os.close(descriptor)
             raise
-    return {"file": request.state.files.add(descriptor)}
+    number = request.state.files.add(descriptor)
+    request.unless_answered(lambda: request.state.files.close(number))
+    return {"file": number}
 
 
 @operation("file-sync", changes=True)

@@ -53,8 +53,9 @@ def acquire(request: Request) -> Details:
         while True:
             descriptor = take(place)
             if descriptor is not None:
-                held = Lock(descriptor, os.dup(place.directory), place.name, place.shown)
-                return {"lock": request.state.locks.add(held)}
+                number = request.state.locks.add(Lock(descriptor, os.dup(place.directory), place.name, place.shown))
+                request.unless_answered(lambda: request.state.locks.take(number).close())
+                return {"lock": number}
             if left <= 0:
                 raise Failure("held", "another run holds the lock", place.shown)
             request.sleep(min(pause, left))

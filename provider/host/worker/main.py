@@ -48,11 +48,16 @@ class Main:
     def run(self) -> None:
         self._prepare()
         self.outlet.send_now({"hello": hello()})
-        while not self._is_over():
-            # Read before the clock is looked at: a worker that was stopped finds the words that came meanwhile.
-            for line in self.inlet.lines(min(TICK_SECONDS, self.silence_seconds)):
-                self._take(line)
-            self.requests.look_after()
+        try:
+            while not self._is_over():
+                # Read before the clock is looked at: a worker that was stopped finds the words that came meanwhile.
+                for line in self.inlet.lines(min(TICK_SECONDS, self.silence_seconds)):
+                    self._take(line)
+                self.requests.look_after()
+        finally:  # also where no thread is to be had: nothing ends in the middle of a change
+            self._end()
+
+    def _end(self) -> None:
         self.outlet.stop_waiting()
         self.requests.end()
         self.state.end()
@@ -82,7 +87,7 @@ class Main:
                 self.requests.cancel(message["cancel"])
             elif "op" in message:
                 self.requests.begin(message)
-        except (ValueError, Failure) as reason:
+        except (ValueError, TypeError, Failure) as reason:
             self.outlet.send_now({"fault": str(reason)})
 
 

@@ -11,6 +11,7 @@ def open_monitor(request: Request) -> Details:
     state = request.state
     monitor = Monitor(request.arguments.path("path"), request.arguments.seconds("greetingSeconds"))
     number = state.monitors.add(monitor)
+    request.unless_answered(lambda: state.monitors.take(number).close())
     monitor.start(lambda values: state.outlet.send(dict(values, monitor=number)))
     return dict(monitor.standing(), monitor=number, greeting=monitor.greeting)
 

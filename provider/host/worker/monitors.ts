@@ -1,7 +1,7 @@
 /** QEMU's monitors, through the worker. */
 
 import { z } from "zod";
-import { type RequestOptions, reads } from "./operation.js";
+import { changes, type RequestOptions, reads } from "./operation.js";
 import type { MonitorMessage, Worker } from "./worker.js";
 
 const peer = z.object({
@@ -28,7 +28,16 @@ export interface MonitorListener {
 
 const open = reads<{ path: string; greetingSeconds: number }, z.output<typeof openReply>>("monitor-open", openReply);
 const executed = z.object({ returned: z.unknown() });
-const execute = reads<{ monitor: number; command: string; arguments: object }, z.output<typeof executed>>("monitor-execute", executed);
+
+interface CommandArguments {
+  monitor: number;
+  command: string;
+  arguments: object;
+}
+
+/** One operation of the program's. A command that changes something leaves the outcome unknown where no answer comes. */
+const execute = changes<CommandArguments, z.output<typeof executed>>("monitor-execute", executed);
+const query = reads<CommandArguments, z.output<typeof executed>>("monitor-execute", executed);
 const close = reads<{ monitor: number }, object>("monitor-close", z.object({}));
 
 /** One guest's monitor, held by the worker until it is closed. */
@@ -55,6 +64,11 @@ export class WorkerMonitor {
    */
   async execute(command: string, args: object = {}, options: RequestOptions = {}): Promise<unknown> {
     return (await this.worker.request(execute, { monitor: this.opened.monitor, command, arguments: args }, options)).returned;
+  }
+
+  /** A command that only asks. @throws WorkerError as {@link execute} */
+  async query(command: string, args: object = {}, options: RequestOptions = {}): Promise<unknown> {
+    return (await this.worker.request(query, { monitor: this.opened.monitor, command, arguments: args }, options)).returned;
   }
 
   /** Ends the connection; nothing is sent to QEMU any more when this returns. */

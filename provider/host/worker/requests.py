@@ -10,6 +10,10 @@ from worker.errors import Details, Failure, system_failure
 from worker.state import State
 
 
+def nothing() -> None:
+    """Undoes nothing."""
+
+
 class Request:
     """What an operation is given."""
 
@@ -21,6 +25,11 @@ class Request:
         self.heard = time.monotonic()
         self.is_answered = False
         self.answering = threading.Lock()
+        self.undo: Callable[[], None] = nothing
+
+    def unless_answered(self, undo: Callable[[], None]) -> None:
+        """What to do where the result comes too late to be told: a lock that nobody knows of would be held for good."""
+        self.undo = undo
 
     def check(self) -> None:
         """Between the parts of an operation: ends it where it was cancelled."""
@@ -41,11 +50,13 @@ class Request:
         self.state.outlet.send({"id": self.number, "event": values})
 
     def answer(self, values: Details) -> None:
-        """The first answer counts: one that comes behind the deadline says nothing."""
+        """The first answer counts: one that comes behind the deadline says nothing, and is undone where it can be."""
         with self.answering:
-            if self.is_answered:
-                return
+            is_late = self.is_answered
             self.is_answered = True
+        if is_late:
+            self.undo()
+            return
         try:
             self.state.outlet.send(dict(values, id=self.number))
         except Failure as failure:

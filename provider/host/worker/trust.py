@@ -8,8 +8,6 @@ from typing import Iterator
 from worker.errors import Failure
 from worker.places import Place
 
-PROBE = b".livedisk-owner-%d"
-
 
 def require_regular(status: os.stat_result, shown: bytes) -> None:
     if not stat.S_ISREG(status.st_mode):
@@ -40,7 +38,7 @@ def require_trusted(place: Place, status: os.stat_result, forbidden_mode: int = 
 
 def owner_of_new_file(place: Place) -> int:
     """An NFS server may give root's files another owner (root_squash, exports(5)). Only a file made there tells."""
-    name = PROBE % os.getpid()
+    name = b".livedisk-owner-" + os.urandom(8).hex().encode("ascii")
     probe = Place(place.directory, name, place.shown)
     descriptor = probe.open(os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     try:

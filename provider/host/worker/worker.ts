@@ -151,10 +151,10 @@ export class Worker {
     }
   }
 
+  /** A worker that runs would have answered by itself. Its session ends, and so its locks do as soon as it can be reached. */
   private giveUp(id: number): void {
-    const pending = this.pending.get(id);
-    this.pending.delete(id);
-    pending?.reject(this.noAnswer(pending, `nothing came within ${pending.deadlineSeconds + graceSeconds} s.`));
+    const seconds = (this.pending.get(id)?.deadlineSeconds ?? 0) + graceSeconds;
+    this.end(new UnreachableError(`The worker on ${this.channel.hostName} said nothing for ${seconds} s. Run \`pulumi up\` again.`));
   }
 
   private noAnswer({ operation }: PendingRequest, why: string): Error {

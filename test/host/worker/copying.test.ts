@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { chmod, chown, type FileHandle, open, readFile, stat, symlink, truncate, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { type CopyOptions, type CopyProgress, copyAttributes, copyFile } from "../../../provider/host/worker/copying.js";
+import { fileStatus } from "../../../provider/host/worker/files.js";
 import { acquireLock } from "../../../provider/host/worker/locks.js";
 import type { Worker } from "../../../provider/host/worker/worker.js";
 import { run } from "../../sandbox/command.js";
@@ -161,6 +162,18 @@ describe("a copy by the worker", function () {
     const paths = await files(folder);
     await writeFile(path.join(folder, "small/to"), "");
     await refusedWith(28, copyFile(worker, paths.from, { path: path.join(folder, "small/to") }));
+  });
+
+  it("goes to the expected file and to no other, and so do attributes", async () => {
+    const worker = await localWorker();
+    const paths = await files(await scratch());
+    const expected = (await fileStatus(worker, paths.from)).identity;
+    await failure("other-file", copyFile(worker, paths.from, paths.to, { expected }));
+    await chmod(paths.from.path, 0o604);
+    await failure("other-file", copyAttributes(worker, paths.from, paths.to, { expected }));
+    const found = await stat(paths.to.path);
+    assert.deepEqual([found.size, found.mode & 0o777], [0, 0o644]);
+    await copyFile(worker, paths.from, paths.to, { expected: (await fileStatus(worker, paths.to)).identity });
   });
 
   it("follows no link, on neither side", async () => {

@@ -184,7 +184,7 @@ describe("a real QEMU's monitor through the worker", function () {
     const open = () => opened(worker, socket).catch(() => undefined);
     const { monitor, events, closed } = await until(20, open, () => "QEMU did not begin.");
     assert.deepEqual([monitor.peer.pid, monitor.peer.isAlive], [qemu.pid, true]);
-    const status = (await monitor.execute("query-status")) as { status: string };
+    const status = (await monitor.query("query-status")) as { status: string };
     assert.equal(status.status, "prelaunch");
     await failure("busy", openMonitor(worker, socket, silent));
     await monitor.execute("cont");

@@ -149,6 +149,14 @@ describe("the worker's end", function () {
     assert.equal(spawnSync("cat", [done]).stdout.toString(), "1\n");
   });
 
+  it("is assumed where a stopped worker answers nothing", async () => {
+    const { worker, child } = await localWorkerProcess();
+    child.kill("SIGSTOP");
+    const change = runProgram(worker, ["true"], { deadlineSeconds: 0.1 });
+    await assert.rejects(change, (thrown) => isKind(thrown, "outcome-unknown"));
+    assert(worker.ended);
+  });
+
   it("makes a change whose answer did not come unknown, and a question merely unanswered", async () => {
     const { worker, child } = await localWorkerProcess();
     const change = runProgram(worker, sleep(60));

@@ -1,5 +1,5 @@
 import unittest
-from typing import Any
+from typing import Any, List
 
 from support import request_of
 from worker.errors import Failure
@@ -13,6 +13,15 @@ class Answers(unittest.TestCase):
         request.answer({"result": {}})
         said: Any = request.state.outlet
         self.assertEqual(said.messages, [{"id": 1, "error": "too late"}])
+
+    def test_a_result_that_comes_too_late_is_undone(self) -> None:
+        for is_answered, expected in ((False, []), (True, ["undone"])):
+            request = request_of({})
+            done: List[str] = []
+            request.is_answered = is_answered
+            request.unless_answered(lambda: done.append("undone"))
+            request.answer({"result": {}})
+            self.assertEqual(done, expected)
 
     def test_an_exception_is_told_with_its_place_in_the_program(self) -> None:
         def broken(_: Any) -> Any:
