@@ -29,6 +29,7 @@ const needed: Readonly<Record<string, string>> = {
   libvirtd: "libvirt-daemon-system",
   virsh: "libvirt-clients",
   sudo: "sudo",
+  strace: "strace",
   // the types and the style of the worker's program; with Debian's own python3
   mypy: "mypy",
   flake8: "flake8",

@@ -17,6 +17,7 @@ import worker.files  # noqa: F401
 import worker.holders  # noqa: F401
 import worker.locks  # noqa: F401
 import worker.monitors  # noqa: F401
+import worker.switches  # noqa: F401
 from worker.errors import Failure
 from worker.processes import boot_id
 from worker.requests import Requests

@@ -118,6 +118,11 @@ class Monitor:
             finally:
                 del self.waiting[number]
 
+    def wait(self, seconds: float) -> None:
+        """That long, or until something comes."""
+        with self.changed:
+            self.changed.wait(seconds)
+
     def closed(self) -> Failure:
         """The end of the connection alone is not QEMU's: who it was, and whether it still runs, is told with it."""
         return Failure("monitor-closed", "the monitor's connection has ended", self.path, details=self.standing())
@@ -198,6 +203,8 @@ class Monitor:
         """A reply to a former client's command is none of ours, and neither is one that nobody waits for any more."""
         if "event" in message:
             tell({"event": message})
+            with self.changed:
+                self.changed.notify_all()
             return
         with self.changed:
             number = message.get("id")

@@ -47,6 +47,10 @@ export class WorkerMonitor {
     private readonly opened: z.output<typeof openReply>,
   ) {}
 
+  get number(): number {
+    return this.opened.monitor;
+  }
+
   get peer(): MonitorPeer {
     const { pid, startTime, isAlive } = this.opened;
     return { pid, startTime, isAlive };

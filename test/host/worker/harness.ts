@@ -5,6 +5,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdir, symlink } from "node:fs/promises";
 import path from "node:path";
 import { Duplex } from "node:stream";
+import { inspect } from "node:util";
 import { startScript, workerProgram } from "../../../provider/host/worker/program.js";
 import { startWorker, type WorkerTimes } from "../../../provider/host/worker/start.js";
 import type { Worker } from "../../../provider/host/worker/worker.js";
@@ -83,7 +84,7 @@ async function searchPath(python: string | undefined): Promise<string> {
 /** The failure that a promise must end in. */
 export async function failure(name: FailureName, promise: Promise<unknown>): Promise<WorkerError> {
   const thrown: unknown = await promise.then(
-    (value) => assert.fail(`It succeeded, with ${JSON.stringify(value)}.`),
+    (value) => assert.fail(`It succeeded, with ${inspect(value)}.`),
     (reason: unknown) => reason,
   );
   assert(isFailure(thrown, name), `not ${name}: ${String(thrown)}`);

@@ -1,0 +1,193 @@
+"""The switch: the guest's disks change their images together, and a boot finds the right ones at every instant.
+
+Order and reasons: docs/decisions/0003 and 0008. The plan is data; this carries it out, and finishes or reverts it when somebody has died.
+"""
+
+import fcntl
+import os
+import struct
+from time import monotonic
+from typing import Any, Dict, List, Optional
+
+from worker.errors import Details, Failure
+from worker.monitor import Monitor
+from worker.switch_plan import Disk, Plan, apply, is_committed, revert
+
+#: fcntl(2), linux/fcntl.h: locks of an open file, which end with its last descriptor.
+F_OFD_SETLK = 37
+
+#: QEMU (block/file-posix.c, raw_apply_lock_bytes): byte 200 + n locked for reading means "I do not share permission n". 1 is WRITE.
+IMAGE_LOCK_BYTE = 201
+
+#: After the commit point a slow disk is waited for.
+PATIENT_SECONDS = 600.0
+
+
+class Late(Exception):
+    """Before the commit point: it is given up, and nothing has changed for the guest."""
+
+
+class Conversation:
+    """What the switch says to one QEMU."""
+
+    def __init__(self, monitor: Monitor, disks: List[Disk]) -> None:
+        self.monitor = monitor
+        self.disks = disks
+
+    def ask(self, command: str, arguments: Details, seconds: float) -> Any:
+        deadline = monotonic() + seconds
+
+        def check() -> None:
+            if monotonic() > deadline:
+                raise Late("no answer to %s within %g s" % (command, seconds))
+
+        return self.monitor.execute(command, arguments, check)
+
+    def jobs(self, seconds: float) -> Dict[str, Details]:
+        return {job["id"]: job for job in self.ask("query-jobs", {}, seconds)}
+
+    def pivoted(self) -> List[Disk]:
+        """The active node decides, never a reply: job-finalize says {} although the pivot failed where a raw image was renamed before."""
+        blocks = self.ask("query-block", {}, PATIENT_SECONDS)
+        nodes = {block.get("qdev"): block.get("inserted", {}).get("node-name") for block in blocks}
+        return [disk for disk in self.disks if nodes.get(disk.device) == disk.target]
+
+    def wait_for_pending(self, disks: List[Disk], seconds: float) -> None:
+        deadline = monotonic() + seconds
+        pause = 0.0005
+        while True:
+            jobs = self.jobs(max(0.1, deadline - monotonic()))
+            states = [jobs.get(disk.job, {}).get("status") for disk in disks]
+            if all(state == "pending" for state in states):
+                return
+            if any(state in (None, "concluded", "aborting", "null") for state in states):
+                raise Late("a job has ended by itself")
+            if monotonic() > deadline:
+                raise Late("not all jobs were pending within %g s" % seconds)
+            self.monitor.wait(pause)
+            pause = min(pause * 2, 0.05)
+
+    def each(self, command: str, disks: List[Disk], seconds: float) -> List[str]:
+        """What QEMU refused, in its words, for people."""
+        refused = []
+        for disk in disks:
+            try:
+                self.ask(command, {"id": disk.job}, seconds)
+            except Failure as failure:
+                if failure.name != "qmp":
+                    raise
+                refused.append(failure.message)
+        return refused
+
+
+def hold_sources(plan: Plan) -> None:
+    """From now on no QEMU can open a source. Never a target: QEMU 7.2 aborts at job-finalize of a raw one."""
+    if not plan.holds_sources:
+        return
+    for disk in plan.disks:
+        try:
+            set_image_lock(disk.source, fcntl.F_RDLCK)
+        except (BlockingIOError, PermissionError):
+            raise Late("another process has the image of %s open for writing" % disk.device) from None
+
+
+def release_sources(plan: Plan) -> None:
+    """Before any job-cancel: QEMU 7.2 aborts on a raw source that is locked."""
+    for disk in plan.disks:
+        set_image_lock(disk.source, fcntl.F_UNLCK)
+
+
+def set_image_lock(descriptor: int, kind: int) -> None:
+    fcntl.fcntl(descriptor, F_OFD_SETLK, struct.pack("hhqqi4x", kind, os.SEEK_SET, IMAGE_LOCK_BYTE, 1, 0))
+
+
+def begin(plan: Plan, monitor: Monitor) -> Details:
+    """From jobs that are ready to the end."""
+    talk = Conversation(monitor, plan.disks)
+    started = monotonic()
+    try:
+        refused = talk.each("job-complete", plan.disks, plan.pending_seconds)
+        if refused:
+            raise Late(refused[0])
+        talk.wait_for_pending(plan.disks, plan.pending_seconds)
+        hold_sources(plan)
+        talk.wait_for_pending(plan.disks, plan.pending_seconds)
+    except Late as late:
+        return cancel(plan, talk, str(late))
+    return dict(carry_on(plan, talk), pauseSeconds=monotonic() - started)
+
+
+def carry_on(plan: Plan, talk: Conversation) -> Details:
+    """All jobs are pending. Where a name cannot be changed, the commit point decides."""
+    trouble: Optional[str] = None
+    try:
+        for stage in plan.stages:
+            apply(stage)
+    except (OSError, Failure) as reason:
+        trouble = str(reason)
+        if not is_committed(plan):
+            return cancel(plan, talk, trouble)
+    return finalize(plan, talk, trouble)
+
+
+def finalize(plan: Plan, talk: Conversation, trouble: Optional[str]) -> Details:
+    left = [disk for disk in plan.disks if disk not in talk.pivoted()]
+    refused = talk.each("job-finalize", left, PATIENT_SECONDS)
+    pivoted = talk.pivoted()
+    astray = [disk.job for disk in plan.disks if disk not in pivoted]
+    release_sources(plan)
+    return end("astray" if astray else "switched", trouble or (refused[0] if refused else None), astray)
+
+
+def cancel(plan: Plan, talk: Conversation, why: str) -> Details:
+    """Only while no disk has pivoted: then there is no way back."""
+    if talk.pivoted():
+        return carry_on_where_some_pivoted(plan, talk, why)
+    try:
+        for stage in reversed(plan.stages):
+            revert(stage)
+    except (OSError, Failure) as reason:
+        if is_committed(plan):
+            return finalize(plan, talk, str(reason))
+        why = "%s; %s" % (why, reason)
+    release_sources(plan)
+    talk.each("job-cancel", plan.disks, PATIENT_SECONDS)
+    return end("cancelled", why, [])
+
+
+def carry_on_where_some_pivoted(plan: Plan, talk: Conversation, why: str) -> Details:
+    """By a job-finalize of somebody before us."""
+    try:
+        for stage in plan.stages:
+            apply(stage)
+    except (OSError, Failure) as reason:
+        why = "%s; %s" % (why, reason)
+    return finalize(plan, talk, why)
+
+
+def recover(plan: Plan, monitor: Optional[Monitor]) -> Details:
+    """After a death in the middle. `monitor` is None where QEMU's process is gone: then the names alone are put right."""
+    if monitor is None:
+        return recover_names(plan)
+    talk = Conversation(monitor, plan.disks)
+    if not is_committed(plan) and not talk.pivoted():
+        return cancel(plan, talk, "it was cut before its commit point")
+    try:
+        hold_sources(plan)
+    except Late:
+        pass  # who has it open came before us; the names are committed, and the active nodes decide what is said
+    return carry_on(plan, talk)
+
+
+def recover_names(plan: Plan) -> Details:
+    if is_committed(plan):
+        for stage in plan.stages:
+            apply(stage)
+        return end("finished-without-qemu", None, [])
+    for stage in reversed(plan.stages):
+        revert(stage)
+    return end("reverted-without-qemu", None, [])
+
+
+def end(how: str, why: Optional[str], astray: List[str]) -> Details:
+    return {"end": how, "why": why, "astray": astray}

@@ -1,0 +1,94 @@
+/** The switch on QEMU: a plan as data, carried out by the worker without a word from here. */
+
+import { z } from "zod";
+import type { Identity } from "./identity.js";
+import type { MonitorPeer, WorkerMonitor } from "./monitors.js";
+import { changes, type RequestOptions } from "./operation.js";
+import type { Place } from "./place.js";
+import type { Worker } from "./worker.js";
+
+/** One file gets another name. */
+export interface SwitchMove {
+  from: Place;
+  to: Place;
+  /** What is moved, under either name. */
+  file: Identity;
+  /** What is put under the new name again when a replacing move is reverted. Null: the new name must be free. */
+  back: { place: Place; file: Identity } | null;
+}
+
+export interface SwitchDisk {
+  job: string;
+  /** Its QOM path. */
+  device: string;
+  /** The node that is active after the pivot. */
+  target: string;
+  /** The image that it leaves, under the names that it has before and after. */
+  places: Place[];
+  file: Identity;
+}
+
+export interface SwitchPlan {
+  /** The monitor's socket: the way back to a QEMU whose connection broke. */
+  socket: string;
+  disks: SwitchDisk[];
+  /** All jobs must be pending within this time; afterwards nothing has a deadline. */
+  pendingSeconds: number;
+  /** Whether QEMU's own image lock is taken on every source. `false` only for guests whose images are not locked. */
+  holdSources: boolean;
+  /** Each is durable before the next one begins. */
+  stages: SwitchMove[][];
+  /** The stage with the one move that decides. */
+  commit: number;
+}
+
+const result = z.object({
+  /**
+   * `switched`: all disks have their targets. `cancelled`: none has, and the jobs are cancelled. `astray`: the disks of these jobs did not
+   * pivot although the switch is decided. The other two: QEMU is gone, and the names are those after, or before.
+   */
+  end: z.enum(["switched", "cancelled", "astray", "finished-without-qemu", "reverted-without-qemu"]),
+  why: z.string().nullable(),
+  /** Jobs. */
+  astray: z.array(z.string()),
+  /** From the first job-complete to the last job-finalize. */
+  pauseSeconds: z.number().optional(),
+});
+
+export type SwitchResult = z.output<typeof result>;
+
+interface RunArguments {
+  monitor: number;
+  plan: SwitchPlan;
+  locks: readonly number[];
+}
+
+type RecoverArguments = Omit<RunArguments, "monitor"> & { pid: number; startTime: number };
+
+const run = changes<RunArguments, SwitchResult>("switch-run", result);
+const recover = changes<RecoverArguments, SwitchResult>("switch-recover", result);
+
+/** How long the answer is waited for: the switch itself goes on to its end. */
+const answerSeconds = 900;
+
+export interface SwitchOptions extends Pick<RequestOptions, "deadlineSeconds"> {
+  locks: readonly number[];
+}
+
+/**
+ * From jobs that are all ready to the end, whatever becomes of this client.
+ * @throws WorkerError `other-file` if a file is not where the plan says, `lock-lost`: nothing has been changed then
+ */
+export function runSwitch(worker: Worker, monitor: WorkerMonitor, plan: SwitchPlan, options: SwitchOptions): Promise<SwitchResult> {
+  const { locks, deadlineSeconds = answerSeconds } = options;
+  return worker.request(run, { monitor: monitor.number, plan, locks }, { deadlineSeconds });
+}
+
+/**
+ * Finishes or reverts a switch whose worker has died, by its commit point.
+ * @param peer the QEMU that had the disks then; while it lives it must be reachable
+ */
+export function recoverSwitch(worker: Worker, plan: SwitchPlan, peer: MonitorPeer, options: SwitchOptions): Promise<SwitchResult> {
+  const { locks, deadlineSeconds = answerSeconds } = options;
+  return worker.request(recover, { plan, pid: peer.pid, startTime: peer.startTime ?? 0, locks }, { deadlineSeconds });
+}

@@ -1,0 +1,145 @@
+/** Two disks in the middle of a move, without a guest: files, a link, manifests, and a monitor whose jobs are ready. */
+
+import assert from "node:assert/strict";
+import { mkdir, readdir, readFile, readlink, symlink, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { fileStatus } from "../../../provider/host/worker/files.js";
+import type { SwitchMove, SwitchPlan } from "../../../provider/host/worker/switching.js";
+import type { Worker } from "../../../provider/host/worker/worker.js";
+import { type Command, type FakeMonitor, fakeMonitor } from "./fake-monitor.js";
+import { scratch } from "./harness.js";
+
+type Say = (message: object) => void;
+
+/** What QEMU knows of one disk. */
+interface Job {
+  status: string;
+  active: "source" | "target";
+}
+
+/** Jobs as QEMU 7.2 has them: ready, by job-complete pending, by job-finalize or job-cancel concluded. */
+export class FakeJobs {
+  readonly jobs = new Map<string, Job>([0, 1].map((number) => [`job${number}`, { status: "ready", active: "source" }]));
+  /** Called before each command; answers itself where it returns "answered". */
+  before: (command: Command, say: Say) => "answered" | "go on" = () => "go on";
+
+  answer(command: Command, say: Say): void {
+    if (this.before(command, say) === "answered") return;
+    const { id, execute } = command;
+    const job = this.jobs.get(String(command.arguments.id));
+    if (execute === "query-jobs") say({ return: [...this.jobs].map(([name, { status }]) => ({ id: name, status })), id });
+    else if (execute === "query-block") say({ return: this.blocks(), id });
+    else if (job === undefined || !this.change(job, execute))
+      say({ error: { class: "GenericError", desc: `${execute} in ${job?.status}` }, id });
+    else say({ return: {}, id });
+  }
+
+  /** The disks' images, each once. */
+  get active(): string[] {
+    return [...new Set([...this.jobs.values()].map(({ active }) => active))];
+  }
+
+  private change(job: Job, execute: string): boolean {
+    if (execute === "job-complete" && job.status === "ready") job.status = "pending";
+    else if (execute === "job-finalize" && job.status === "pending") Object.assign(job, { status: "concluded", active: "target" });
+    else if (execute === "job-cancel" && ["ready", "pending"].includes(job.status)) job.status = "concluded";
+    else return false;
+    return true;
+  }
+
+  private blocks(): object[] {
+    return [...this.jobs.values()].map(({ active }, number) => ({
+      qdev: `/disk${number}`,
+      inserted: { "node-name": `${active}${number}` },
+    }));
+  }
+}
+
+export interface SwitchBench {
+  folder: string;
+  jobs: FakeJobs;
+  fake: FakeMonitor;
+}
+
+/** The names that a boot finds: by the link, by the manifests, by the images' own names. */
+export interface Names {
+  link: string;
+  manifests: string[];
+  bootable: string[];
+}
+
+export async function switchBench(): Promise<SwitchBench> {
+  const folder = await scratch();
+  for (const side of ["src", "dst"]) {
+    await mkdir(path.join(folder, side));
+    for (const number of [0, 1]) {
+      await writeFile(path.join(folder, side, `disk${number}`), side);
+      for (const [end, current] of [
+        ["", "source"],
+        [".next", "target"],
+        [".back", "source"],
+      ])
+        await writeFile(path.join(folder, side, `manifest${number}${end}`), current ?? "");
+    }
+  }
+  for (const [name, side] of Object.entries({ vm: "src", "vm.next": "dst", "vm.back": "src" }))
+    await symlink(side, path.join(folder, name));
+  const jobs = new FakeJobs();
+  const fake = await fakeMonitor((command, say) => jobs.answer(command, say), folder);
+  return { folder, jobs, fake };
+}
+
+export async function planOf(worker: Worker, { folder, fake }: SwitchBench): Promise<SwitchPlan> {
+  const at = (name: string) => ({ path: path.join(folder, name) });
+  const fileOf = async (name: string) => (await fileStatus(worker, at(name))).identity;
+  const replacing = async (name: string): Promise<SwitchMove> => ({
+    from: at(`${name}.next`),
+    to: at(name),
+    file: await fileOf(`${name}.next`),
+    back: { place: at(`${name}.back`), file: await fileOf(`${name}.back`) },
+  });
+  const retiring = async (name: string): Promise<SwitchMove> => ({
+    from: at(name),
+    to: at(`${name}.former`),
+    file: await fileOf(name),
+    back: null,
+  });
+  const manifests = ["src", "dst"].flatMap((side) => [0, 1].map((number) => `${side}/manifest${number}`));
+  return {
+    socket: fake.path,
+    disks: await Promise.all(
+      [0, 1].map(async (number) => ({
+        job: `job${number}`,
+        device: `/disk${number}`,
+        target: `target${number}`,
+        places: [at(`src/disk${number}`), at(`src/disk${number}.former`)],
+        file: await fileOf(`src/disk${number}`),
+      })),
+    ),
+    pendingSeconds: 5,
+    holdSources: true,
+    stages: [
+      await Promise.all(manifests.map(replacing)),
+      [await replacing("vm")],
+      await Promise.all(["src/disk0", "src/disk1"].map(retiring)),
+    ],
+    commit: 1,
+  };
+}
+
+export async function namesOf({ folder }: SwitchBench): Promise<Names> {
+  const manifests = ["src", "dst"].flatMap((side) => [0, 1].map((number) => path.join(folder, side, `manifest${number}`)));
+  const current = await Promise.all(manifests.map((file) => readFile(file, "utf8")));
+  const bootable = (await readdir(path.join(folder, "src"))).filter((name) => /^disk\d$/.test(name));
+  return { link: await readlink(path.join(folder, "vm")), manifests: [...new Set(current)], bootable: bootable.sort() };
+}
+
+export const before: Names = { link: "src", manifests: ["source"], bootable: ["disk0", "disk1"] };
+export const after: Names = { link: "dst", manifests: ["target"], bootable: [] };
+
+/** All of the names, and the guest's images, are on one side. */
+export async function isOnOneSide(bench: SwitchBench, where: string): Promise<void> {
+  const names = await namesOf(bench);
+  assert.equal(bench.jobs.active.length, 1, `${where}: the disks are on both sides`);
+  assert.deepEqual(names, bench.jobs.active[0] === "target" ? after : before, where);
+}
