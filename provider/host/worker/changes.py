@@ -45,6 +45,7 @@ def using_staging(request: Request, place: Place) -> Iterator[Place]:
 def move_in(request: Request, staged: Place, place: Place) -> None:
     """The staged file gets its name: a free one, or with `replace` that of the expected file."""
     try:
+        request.fence()
         if request.arguments.flag("replace"):
             require_identity(place, request.arguments.optional_mapping("expected"))
             replace(staged, place)
@@ -72,7 +73,6 @@ def write(request: Request) -> Details:
             raise
         finally:
             os.close(descriptor)
-        request.fence()
         move_in(request, staged, place)
     return {}
 
@@ -83,7 +83,6 @@ def write_link(request: Request) -> Details:
     target = request.arguments.text("target")
     with using_place(request) as place, using_staging(request, place) as staged:
         os.symlink(target.encode("utf-8", "surrogateescape"), staged.name, dir_fd=staged.directory)
-        request.fence()
         move_in(request, staged, place)
     return {}
 

@@ -15,6 +15,8 @@ type Say = (message: object) => void;
 export class FakeMonitor {
   readonly commands: Command[] = [];
   readonly clients: Socket[] = [];
+  /** Said to a new client between the greeting and the answer to qmp_capabilities. */
+  readonly early: object[] = [];
 
   constructor(
     readonly path: string,
@@ -53,7 +55,10 @@ export async function fakeMonitor(answer: (command: Command, say: Say) => void =
   });
   const monitor = new FakeMonitor(file, server);
   const hear = (command: Command, say: Say) => {
-    if (command.execute === "qmp_capabilities") return say({ return: {}, id: command.id });
+    if (command.execute === "qmp_capabilities") {
+      for (const message of monitor.early) say(message);
+      return say({ return: {}, id: command.id });
+    }
     monitor.commands.push(command);
     answer(command, say);
   };

@@ -58,7 +58,7 @@ describe("a monitor through the worker", function () {
     assert.equal(await monitor.execute("query"), "ours");
   });
 
-  it("tells events, those before the first command too", async () => {
+  it("tells events in their order", async () => {
     const worker = await localWorker();
     const fake = await fakeMonitor(({ id }, say) => {
       say({ event: "JOB_STATUS_CHANGE", data: { id: "job", status: "ready" }, timestamp: {} });
@@ -73,6 +73,22 @@ describe("a monitor through the worker", function () {
         ["STOP", {}],
         ["JOB_STATUS_CHANGE", { id: "job", status: "ready" }],
       ],
+    );
+  });
+
+  it("tells an event that comes before it is ready for commands", async () => {
+    const worker = await localWorker();
+    const fake = await fakeMonitor();
+    fake.early.push({ event: "RESUME" });
+    const { events } = await opened(worker, fake.path);
+    await until(
+      5,
+      () => events[0],
+      () => "It was not told.",
+    );
+    assert.deepEqual(
+      events.map(({ event }) => event),
+      ["RESUME"],
     );
   });
 

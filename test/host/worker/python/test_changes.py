@@ -9,6 +9,7 @@ from worker.errors import Failure
 from worker.files import held
 from worker.identity import identity_of
 from worker.places import Place
+from worker.requests import Request
 
 
 class WithoutRenameat2(Folder):
@@ -57,6 +58,11 @@ class Writing(Folder):
 
     def test_a_sync_that_fails_leaves_nothing(self) -> None:
         with mock.patch.object(changes, "sync_descriptor", side_effect=Failure("system", "broken")):
+            self.assertRaises(Failure, self.write_file)
+        self.assertEqual(self.names(), [])
+
+    def test_a_lock_that_is_lost_while_the_content_is_written_changes_no_name(self) -> None:
+        with mock.patch.object(Request, "fence", side_effect=Failure("lock-lost", "gone")):
             self.assertRaises(Failure, self.write_file)
         self.assertEqual(self.names(), [])
 

@@ -6,7 +6,7 @@ from unittest import mock
 
 from support import Folder, request_of
 from worker import attributes, copying
-from worker.errors import Details
+from worker.errors import Details, Failure
 from worker.requests import Request
 
 MIB = 1024 * 1024
@@ -56,6 +56,14 @@ class Copying(Folder):
                 with mock.patch.object(os, "writev", side_effect=lambda d, b: writev(d, [b[0][:50001]])):
                     self.copy()
         self.assertEqual(self.read(b"to"), self.content)
+
+    def test_it_stops_between_two_pieces_when_it_is_cancelled(self) -> None:
+        request = self.request()
+        piece = mock.Mock(side_effect=lambda *_: request.cancelled.set())
+        with mock.patch.object(copying, "move_piece", piece), mock.patch.object(copying, "PIECE_BYTES", MIB):
+            with self.assertRaises(Failure) as caught:
+                copying.copy(request)
+        self.assertEqual((caught.exception.name, piece.call_count), ("cancelled", 1))
 
     def test_an_error_of_writing_back_is_the_copys(self) -> None:
         with mock.patch.object(os, "fsync", side_effect=OSError(errno.EIO, "lost")):
