@@ -16,8 +16,8 @@ const long = /(^|\/)adversity\/at-length\//;
 /** What starts a machine, or a server that signs in. */
 const heavy = ["guest", "managed-guest", "sshd", "libvirtd", "sandbox"].map((name) => `sandbox/${name}.ts`);
 
-/** Slow, or starting a guest in a process of their own: benchmarks, installs of packages, the SDK's real processes. */
-const slow = /^(engine|examples)\/|^bench\./;
+/** Slow, or starting a guest in a process of their own: benchmarks, installs of packages, the SDK's real processes, a program cut at every call. */
+const slow = /^(engine|examples)\/|^bench\.|^host\/worker\/switching/;
 
 /** Parts of paths below test/. */
 const usual = [

@@ -211,7 +211,9 @@ describe("a switch whose worker is killed", function () {
         const plan = await planOf(await localWorker(), bench);
         if ((await meddled(bench, call, `signal=KILL:when=${at}`)) === "told") return assert(at > least, `${at - 1} cuts`);
         const self = { pid: process.pid, startTime: await startTime(process.pid), isAlive: true };
-        await recoverSwitch(await localWorker(), plan, self, { locks: [] });
+        const isDecided = (await namesOf(bench)).link === "dst";
+        const { end } = await recoverSwitch(await localWorker(), plan, self, { locks: [] });
+        assert.equal(end, isDecided ? "switched" : "cancelled", `killed at ${call} ${at}`);
         await isOnOneSide(bench, `killed at ${call} ${at}`);
       }
     });
@@ -234,10 +236,11 @@ describe("a switch in which a call fails", function () {
   withWorkers(this);
   this.timeout(180_000);
 
-  for (const [call, error, least] of [
-    ["renameat2", "EACCES", 2],
-    ["renameat", "EROFS", 5],
-    ["fsync", "EIO", 4],
+  // names are taken behind the commit point, and replaced up to it; a directory is synced on both sides of it
+  for (const [call, error, least, decided] of [
+    ["renameat2", "EACCES", 2, ["dst"]],
+    ["renameat", "EROFS", 5, ["src"]],
+    ["fsync", "EIO", 4, ["src", "dst"]],
   ] as const) {
     it(`with ${error} at any ${call} leaves link and images on one side`, async () => {
       for (let at = 1; ; at++) {
@@ -245,6 +248,7 @@ describe("a switch in which a call fails", function () {
         assert.equal(await meddled(bench, call, `error=${error}:when=${at}`), "told");
         if (!(await wasMeddled(bench))) return assert(at > least, `${at - 1} failed`);
         const { link } = await namesOf(bench);
+        assert((decided as readonly string[]).includes(link), `${error} at ${call} ${at}: ${link}`);
         assert.deepEqual(bench.jobs.active, [link === "dst" ? "target" : "source"], `${error} at ${call} ${at}`);
       }
     });
