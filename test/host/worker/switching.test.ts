@@ -109,6 +109,13 @@ time.sleep(60)`;
     assert.deepEqual(await namesOf(bench), before);
   });
 
+  it("is finished where one disk has pivoted already: then there is no way back", async () => {
+    const [worker, bench] = [await localWorker(), await switchBench()];
+    bench.jobs.jobs.set("job0", { status: "concluded", active: "target" });
+    assert.equal((await switched(worker, bench)).end, "switched");
+    assert.deepEqual(await namesOf(bench), after);
+  });
+
   it("says which disk did not pivot, whatever job-finalize answered", async () => {
     const [worker, bench] = [await localWorker(), await switchBench()];
     bench.jobs.before = ({ execute, id, arguments: { id: job } }, say) => {
@@ -242,12 +249,14 @@ describe("a switch in which a call fails", function () {
     ["renameat", "EROFS", 5, ["src"]],
     ["fsync", "EIO", 4, ["src", "dst"]],
   ] as const) {
-    it(`with ${error} at any ${call} leaves link and images on one side`, async () => {
+    it(`with ${error} at any ${call} leaves link and images on one side, and all names where it is cancelled`, async () => {
       for (let at = 1; ; at++) {
         const bench = await switchBench();
         assert.equal(await meddled(bench, call, `error=${error}:when=${at}`), "told");
         if (!(await wasMeddled(bench))) return assert(at > least, `${at - 1} failed`);
-        const { link } = await namesOf(bench);
+        const names = await namesOf(bench);
+        const { link } = names;
+        if (link === "src") assert.deepEqual(names, before, `${error} at ${call} ${at}`);
         assert((decided as readonly string[]).includes(link), `${error} at ${call} ${at}: ${link}`);
         assert.deepEqual(bench.jobs.active, [link === "dst" ? "target" : "source"], `${error} at ${call} ${at}`);
       }
