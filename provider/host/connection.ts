@@ -43,26 +43,29 @@ const hosts = new Map<string, PooledHost>();
 class PooledHost implements Host {
   readonly name: string;
 
-  constructor(
-    private readonly target: HostArgs,
-    private readonly connected: () => Promise<Connected>,
-  ) {
+  readonly #target: HostArgs;
+  readonly #connected: () => Promise<Connected>;
+
+  constructor(target: HostArgs, connected: () => Promise<Connected>) {
+    this.#target = target;
+    this.#connected = connected;
+
     this.name = hostName(target);
   }
 
   async run(script: string, args: readonly string[] = [], options: RunOptions = {}): Promise<Finished> {
-    return this.shellOf(await this.connected()).run(script, args, options);
+    return this.#shellOf(await this.#connected()).run(script, args, options);
   }
 
   async open(script: string, args: readonly string[] = []): Promise<Conversation> {
-    return new ScriptConversation(await ScriptSession.start(this.accountOn(await this.connected()), script, args));
+    return new ScriptConversation(await ScriptSession.start(this.#accountOn(await this.#connected()), script, args));
   }
 
   async connectSocket(path: string): Promise<Duplex> {
-    const host = await this.connected();
-    const shell = this.shellOf(host);
+    const host = await this.#connected();
+    const shell = this.#shellOf(host);
     const road: SocketRoad = {
-      account: this.accountOn(host),
+      account: this.#accountOn(host),
       forwarding: host.forwarding,
       run: (script, args) => shell.run(script, args, {}),
     };
@@ -73,15 +76,15 @@ class PooledHost implements Host {
     return stream;
   }
 
-  private shellOf(host: Connected): Shell {
-    const { privilege } = this.target;
-    const shell = host.shells.get(privilege) ?? new Shell(this.accountOn(host));
+  #shellOf(host: Connected): Shell {
+    const { privilege } = this.#target;
+    const shell = host.shells.get(privilege) ?? new Shell(this.#accountOn(host));
     host.shells.set(privilege, shell);
     return shell;
   }
 
-  private accountOn({ connection, sessions }: Connected): Account {
-    return { connection, sessions, user: this.target.user, privilege: this.target.privilege };
+  #accountOn({ connection, sessions }: Connected): Account {
+    return { connection, sessions, user: this.#target.user, privilege: this.#target.privilege };
   }
 }
 

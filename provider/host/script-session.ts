@@ -24,9 +24,9 @@ export interface Account {
 }
 
 export class ScriptSession {
-  private words = "";
-  private status: number | undefined;
-  private isEnded = false;
+  #words = "";
+  #status: number | undefined;
+  #isEnded = false;
 
   private constructor(
     readonly account: Account,
@@ -34,10 +34,10 @@ export class ScriptSession {
     readonly channel: ClientChannel,
   ) {
     channel.on("exit", (code: number | null, signal?: string) => {
-      this.status = code ?? 128 + (constants.signals[signal as NodeJS.Signals] ?? 0);
+      this.#status = code ?? 128 + (constants.signals[signal as NodeJS.Signals] ?? 0);
     });
     channel.on("close", () => {
-      this.isEnded = true;
+      this.#isEnded = true;
     });
     channel.on("error", () => {}); // to write behind the end: "close" says all there is to say
   }
@@ -52,7 +52,7 @@ export class ScriptSession {
     const session = new ScriptSession(account, await account.sessions.take(loginCommand[account.privilege]));
     try {
       session.channel.write(line);
-      await session.skipGreetings(token);
+      await session.#skipGreetings(token);
       return session;
     } catch (thrown) {
       session.drop();
@@ -62,16 +62,16 @@ export class ScriptSession {
 
   /** Standard error so far, its beginning where it is long. */
   get complaints(): string {
-    return this.words;
+    return this.#words;
   }
 
   /** Undefined while it runs, and where sshd did not say. A script killed by a signal: 128 and the signal's number, as in a shell. */
   get exitStatus(): number | undefined {
-    return this.status;
+    return this.#status;
   }
 
   get isOver(): boolean {
-    return this.isEnded;
+    return this.#isEnded;
   }
 
   /** Ends the session at once; the script sees the end of its input, and what it does then is its own. */
@@ -82,16 +82,16 @@ export class ScriptSession {
   }
 
   /** Both outputs have their token: nothing of the login shell's own is still on the way. */
-  private skipGreetings(token: string): Promise<void> {
+  #skipGreetings(token: string): Promise<void> {
     const { channel, account } = this;
     const { startSeconds = 20 } = account;
     const out = skipTo(token);
     const err = skipTo(token);
     const skipped = () => [err, out].map((skip) => skip.skipped()).join("\n");
-    const late = () => this.noScript(skipped(), `nothing sensible came back within ${startSeconds} s`);
+    const late = () => this.#noScript(skipped(), `nothing sensible came back within ${startSeconds} s`);
     let over = () => {};
     const past = account.connection.waits.wait<void>(startSeconds, late, ({ resolve, reject }) => {
-      over = () => reject(this.noScript(skipped(), `it ended with status ${this.status ?? "unknown"}`));
+      over = () => reject(this.#noScript(skipped(), `it ended with status ${this.#status ?? "unknown"}`));
       const readOut = (piece: Buffer) => {
         const rest = out.after(piece);
         if (rest === undefined) return;
@@ -102,7 +102,7 @@ export class ScriptSession {
       channel.stderr.on("data", (piece: Buffer) => {
         const rest = err.after(piece);
         if (rest === undefined) return;
-        this.complain(rest);
+        this.#complain(rest);
         if (out.isPast()) resolve();
       });
       channel.on("data", readOut).once("close", over);
@@ -110,11 +110,11 @@ export class ScriptSession {
     return past.finally(() => channel.off("close", over));
   }
 
-  private complain(piece: Buffer): void {
-    if (this.words.length < wordsAtMost) this.words += piece.toString();
+  #complain(piece: Buffer): void {
+    if (this.#words.length < wordsAtMost) this.#words += piece.toString();
   }
 
-  private noScript(skipped: string, what: string): Error {
+  #noScript(skipped: string, what: string): Error {
     const { connection, privilege, user } = this.account;
     const said = skipped.trim().slice(0, 500);
     const evidence = said === "" ? what : `${what} and said "${said}"`;

@@ -14,39 +14,43 @@ const waitSeconds = 60;
 const retrySeconds = 0.25;
 
 export class Sessions {
-  private taken = 0;
-  private atMost = usuallyAtMost;
-  private hasOpened = false;
+  #taken = 0;
+  #atMost = usuallyAtMost;
+  #hasOpened = false;
   /** The one in front asks, the others stand behind it. */
-  private line: Promise<void> = Promise.resolve();
+  #line: Promise<void> = Promise.resolve();
 
-  constructor(private readonly connection: SshConnection) {}
+  readonly #connection: SshConnection;
+
+  constructor(connection: SshConnection) {
+    this.#connection = connection;
+  }
 
   get open(): number {
-    return this.taken;
+    return this.#taken;
   }
 
   /** Lets more be open at a time than usual; sshd may still refuse them. */
   allow(atMost = usuallyAtMost): void {
-    this.atMost = Math.max(this.atMost, atMost);
+    this.#atMost = Math.max(this.#atMost, atMost);
   }
 
   /** @throws UnreachableError if no session comes free in 60 s */
   async take(command: string): Promise<ClientChannel> {
     const deadline = Date.now() + waitSeconds * 1000;
-    const before = this.line;
+    const before = this.#line;
     let leave: () => void = () => {};
-    this.line = Promise.all([before, new Promise<void>((resolve) => (leave = resolve))]).then(() => {});
+    this.#line = Promise.all([before, new Promise<void>((resolve) => (leave = resolve))]).then(() => {});
     try {
-      await this.connection.waits.wait<void>(
+      await this.#connection.waits.wait<void>(
         waitSeconds,
-        () => this.tooFew(),
+        () => this.#tooFew(),
         ({ resolve }) => void before.then(resolve),
       );
       for (;;) {
-        const channel = this.taken < this.atMost ? await this.attempt(command) : undefined;
+        const channel = this.#taken < this.#atMost ? await this.#attempt(command) : undefined;
         if (channel) return channel;
-        if (Date.now() > deadline) throw this.tooFew();
+        if (Date.now() > deadline) throw this.#tooFew();
         await pause(retrySeconds);
       }
     } finally {
@@ -55,25 +59,25 @@ export class Sessions {
   }
 
   /** One try. @returns undefined if sshd refuses for now */
-  private async attempt(command: string): Promise<ClientChannel | undefined> {
-    this.taken++;
+  async #attempt(command: string): Promise<ClientChannel | undefined> {
+    this.#taken++;
     try {
-      const channel = await this.connection.exec(command);
-      this.hasOpened = true;
-      channel.once("close", () => this.taken--);
+      const channel = await this.#connection.exec(command);
+      this.#hasOpened = true;
+      channel.once("close", () => this.#taken--);
       return channel;
     } catch (cause) {
-      this.taken--;
+      this.#taken--;
       if (refusal(cause) === undefined) throw cause;
-      if (this.hasOpened) return undefined;
+      if (this.#hasOpened) return undefined;
       const advice = "Allow sessions for this account in its sshd_config (MaxSessions above 0).";
-      throw new UserError(`Unable to run commands on ${this.connection.name}: its sshd refuses every session. ${advice}`, { cause });
+      throw new UserError(`Unable to run commands on ${this.#connection.name}: its sshd refuses every session. ${advice}`, { cause });
     }
   }
 
-  private tooFew(): Error {
+  #tooFew(): Error {
     return new UnreachableError(
-      `Unable to open a session on ${this.connection.name}: none came free within ${waitSeconds} s, ${this.taken} are in use. Raise MaxSessions in its sshd_config (10 is sshd's own default).`,
+      `Unable to open a session on ${this.#connection.name}: none came free within ${waitSeconds} s, ${this.#taken} are in use. Raise MaxSessions in its sshd_config (10 is sshd's own default).`,
     );
   }
 }

@@ -9,37 +9,41 @@ import { type Account, ScriptSession } from "./script-session.js";
 const outputBytesAtMost = 16 * 1024 * 1024;
 
 export class Shell {
-  private session: Promise<ScriptSession> | undefined;
-  private last: Promise<unknown> = Promise.resolve();
-  private waiting = 0;
+  #session: Promise<ScriptSession> | undefined;
+  #last: Promise<unknown> = Promise.resolve();
+  #waiting = 0;
 
-  constructor(private readonly account: Account) {}
+  readonly #account: Account;
+
+  constructor(account: Account) {
+    this.#account = account;
+  }
 
   /** How many commands wait or run. */
   get pending(): number {
-    return this.waiting;
+    return this.#waiting;
   }
 
   get isOpen(): boolean {
-    return this.session !== undefined;
+    return this.#session !== undefined;
   }
 
   run(script: string, args: readonly string[], options: RunOptions): Promise<Finished> {
     const command = { script, args, options, token: randomBytes(16).toString("hex") };
     const text = framed(command);
-    this.waiting++;
-    const finished = this.last.then(() => this.perform(command, text)).finally(() => this.waiting--);
-    this.last = finished.catch(() => {});
+    this.#waiting++;
+    const finished = this.#last.then(() => this.#perform(command, text)).finally(() => this.#waiting--);
+    this.#last = finished.catch(() => {});
     return finished;
   }
 
-  private async perform(command: Command, text: string): Promise<Finished> {
-    const session = await this.open();
+  async #perform(command: Command, text: string): Promise<Finished> {
+    const session = await this.#open();
     try {
       return await exchange(session, command, text);
     } catch (thrown) {
       // Out of step with what it answers: the next command gets a shell of its own.
-      this.session = undefined;
+      this.#session = undefined;
       end(session);
       throw thrown;
     }
@@ -54,14 +58,14 @@ export class Shell {
    * @as the account
    * @why a command costs a round trip and not a new session
    */
-  private async open(): Promise<ScriptSession> {
-    const standing = await this.session?.catch(() => undefined);
+  async #open(): Promise<ScriptSession> {
+    const standing = await this.#session?.catch(() => undefined);
     if (standing && !standing.isOver) return standing;
-    this.session = ScriptSession.start(this.account, "exec sh", []);
+    this.#session = ScriptSession.start(this.#account, "exec sh", []);
     try {
-      return await this.session;
+      return await this.#session;
     } catch (thrown) {
-      this.session = undefined;
+      this.#session = undefined;
       throw thrown;
     }
   }
@@ -116,25 +120,29 @@ function exchange(session: ScriptSession, command: Command, text: string): Promi
 
 /** What came on one output before the token. */
 class Framed {
-  private readonly pieces: Buffer[] = [];
-  private tail = "";
+  readonly #pieces: Buffer[] = [];
+  #tail = "";
   bytes = 0;
   mark: RegExpExecArray | undefined;
 
-  constructor(private readonly end: RegExp) {}
+  readonly #end: RegExp;
+
+  constructor(end: RegExp) {
+    this.#end = end;
+  }
 
   add(piece: Buffer): void {
     if (this.mark) return;
-    this.pieces.push(piece);
+    this.#pieces.push(piece);
     this.bytes += piece.length;
     // The token is the last thing before the shell waits again, so it is in the tail.
-    this.tail = (this.tail + piece.toString("latin1")).slice(-256);
-    this.mark = this.end.exec(this.tail) ?? undefined;
+    this.#tail = (this.#tail + piece.toString("latin1")).slice(-256);
+    this.mark = this.#end.exec(this.#tail) ?? undefined;
   }
 
   get text(): string {
-    const all = Buffer.concat(this.pieces);
-    return all.toString("utf8", 0, this.bytes - (this.tail.length - (this.mark?.index ?? 0)));
+    const all = Buffer.concat(this.#pieces);
+    return all.toString("utf8", 0, this.bytes - (this.#tail.length - (this.mark?.index ?? 0)));
   }
 }
 

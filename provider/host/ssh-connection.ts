@@ -32,9 +32,9 @@ export interface ConnectionOptions {
 
 export class SshConnection {
   readonly waits = new Waits();
-  private readonly client = new Client();
-  private lastFailure: unknown;
-  private isEnded = false;
+  readonly #client = new Client();
+  #lastFailure: unknown;
+  #isEnded = false;
 
   private constructor(readonly name: string) {}
 
@@ -56,30 +56,30 @@ export class SshConnection {
     const connection = new SshConnection(hostName(target));
     giveUp?.addEventListener("abort", () => connection.close(), { once: true });
     try {
-      await connection.signIn(socket, { target, check, signIn });
+      await connection.#signIn(socket, { target, check, signIn });
     } catch (thrown) {
       connection.close();
       socket.destroy();
       throw thrown;
     }
-    connection.keepAlive(keepaliveSeconds);
+    connection.#keepAlive(keepaliveSeconds);
     return connection;
   }
 
   /** Runs a command in a session of its own. ssh2's words when sshd refuses one: see {@link refusal}. */
   exec(command: string): Promise<ClientChannel> {
-    return this.channel((opened) => this.client.exec(command, opened));
+    return this.#channel((opened) => this.#client.exec(command, opened));
   }
 
   /** A stream to a Unix socket on the host. */
   forwardSocket(path: string): Promise<ClientChannel> {
-    return this.channel((opened) => this.client.openssh_forwardOutStreamLocal(path, opened));
+    return this.#channel((opened) => this.#client.openssh_forwardOutStreamLocal(path, opened));
   }
 
   /** A stream to another host, as a jump host gives it. */
   async forwardPort(address: string, port: number): Promise<ClientChannel> {
     try {
-      return await this.channel((opened) => this.client.forwardOut("127.0.0.1", 0, address, port, opened));
+      return await this.#channel((opened) => this.#client.forwardOut("127.0.0.1", 0, address, port, opened));
     } catch (cause) {
       if (refusal(cause) === undefined) throw cause;
       const advice = "Check that it can reach it, and that its sshd allows AllowTcpForwarding.";
@@ -93,22 +93,22 @@ export class SshConnection {
   /** Ends it; all that waits for it is told so. */
   close(): void {
     this.waits.breakAll(new UnreachableError(`The connection to ${this.name} was closed. Run \`pulumi up\` again.`));
-    this.client.end();
+    this.#client.end();
   }
 
   /** Ends it and waits until its socket is closed. */
   async end(): Promise<void> {
     const ended = new Promise<void>((resolve) => this.onEnd(resolve));
     this.close();
-    if (!this.isEnded) await ended;
+    if (!this.#isEnded) await ended;
   }
 
   /** Calls back once, when it has ended for whatever reason. */
   onEnd(listener: () => void): void {
-    this.client.once("close", listener);
+    this.#client.once("close", listener);
   }
 
-  private channel(open: (opened: ChannelCallback) => void): Promise<ClientChannel> {
+  #channel(open: (opened: ChannelCallback) => void): Promise<ClientChannel> {
     const late = () =>
       new UnreachableError(
         `Unable to open a channel to ${this.name}: no answer within ${channelSeconds} s. Check the host and the network.`,
@@ -118,57 +118,59 @@ export class SshConnection {
     );
   }
 
-  private signIn(
-    socket: Duplex & { unref?(): void },
-    { target, check, signIn }: { target: SignInArgs; check: HostKeyCheck; signIn: SignIn },
-  ) {
+  #signIn(socket: Duplex & { unref?(): void }, { target, check, signIn }: { target: SignInArgs; check: HostKeyCheck; signIn: SignIn }) {
     const attempted = { target, signIn, tried: [] as string[], accepted: [] as string[], notes: [] as string[] };
     let refused: Error | undefined;
     const late = () =>
       new UnreachableError(`Unable to connect to ${this.name}: no answer within ${connectSeconds} s. Check the host and the network.`);
     return this.waits.wait<void>(connectSeconds, late, ({ resolve, reject }) => {
-      this.client.on("error", (failure) => {
-        this.lastFailure = failure;
+      this.#client.on("error", (failure) => {
+        this.#lastFailure = failure;
         if (isAboutOneKey(failure, attempted)) attempted.notes.push(messageOf(failure));
         else reject(refused ?? connectionRefused(failure, attempted));
       });
-      this.client.on("close", () => {
-        this.isEnded = true;
-        this.waits.breakAll(refused ?? this.endedBecause());
+      this.#client.on("close", () => {
+        this.#isEnded = true;
+        this.waits.breakAll(refused ?? this.#endedBecause());
       });
-      this.client.once("ready", () => resolve());
+      this.#client.once("ready", () => resolve());
       const hostVerifier = (key: Buffer) => {
         refused = check.refusal(key);
         return refused === undefined;
       };
-      this.client.connect({ ...settings(target, check), sock: socket, hostVerifier, authHandler: authHandler(signIn.attempts, attempted) });
-      this.client.setNoDelay(true); // else small writes wait for the other side's delayed acknowledgement: 44 ms a round trip
+      this.#client.connect({
+        ...settings(target, check),
+        sock: socket,
+        hostVerifier,
+        authHandler: authHandler(signIn.attempts, attempted),
+      });
+      this.#client.setNoDelay(true); // else small writes wait for the other side's delayed acknowledgement: 44 ms a round trip
       socket.unref?.();
     });
   }
 
-  private endedBecause(): Error {
-    const words = this.lastFailure === undefined ? "the host ended it" : messageOf(this.lastFailure);
+  #endedBecause(): Error {
+    const words = this.#lastFailure === undefined ? "the host ended it" : messageOf(this.#lastFailure);
     const advice = "Its state is unknown until it is reached again: run `pulumi up` again.";
-    return new UnreachableError(`The connection to ${this.name} broke: ${words}. ${advice}`, { cause: this.lastFailure });
+    return new UnreachableError(`The connection to ${this.name} broke: ${words}. ${advice}`, { cause: this.#lastFailure });
   }
 
   /**
    * ssh2's own keepalive holds the process alive by its timer. So we ask ourselves: to end a forwarding that does not exist is a question
    * that every server answers and that changes nothing (RFC 4254 section 7.1).
    */
-  private keepAlive(seconds: number): void {
+  #keepAlive(seconds: number): void {
     let unanswered = 0;
     const timer = setInterval(() => {
       if (unanswered >= keepalivesMissed) {
-        this.lastFailure = new Error(`no answer for ${(unanswered * seconds).toFixed(seconds < 1 ? 1 : 0)} s`);
-        this.waits.breakAll(this.endedBecause());
-        this.client.destroy();
+        this.#lastFailure = new Error(`no answer for ${(unanswered * seconds).toFixed(seconds < 1 ? 1 : 0)} s`);
+        this.waits.breakAll(this.#endedBecause());
+        this.#client.destroy();
         return;
       }
       unanswered++;
       try {
-        this.client.unforwardIn("livedisk-keepalive", 0, () => {
+        this.#client.unforwardIn("livedisk-keepalive", 0, () => {
           unanswered = 0;
         });
       } catch {

@@ -8,12 +8,12 @@ export interface Ways<T> {
 }
 
 export class Waits {
-  private readonly rejections = new Set<(reason: Error) => void>();
-  private reason: Error | undefined;
+  readonly #rejections = new Set<(reason: Error) => void>();
+  #reason: Error | undefined;
 
   /** Why the connection broke, or undefined while it stands. */
   get broken(): Error | undefined {
-    return this.reason;
+    return this.#reason;
   }
 
   /**
@@ -22,27 +22,27 @@ export class Waits {
    */
   wait<T>(seconds: number, late: () => Error, start: (ways: Ways<T>) => void): Promise<T> {
     return new Promise((resolve, reject) => {
-      if (this.reason) return reject(this.reason);
+      if (this.#reason) return reject(this.#reason);
       const settle = (act: () => void) => {
         clearTimeout(timer);
-        this.rejections.delete(give);
+        this.#rejections.delete(give);
         act();
       };
       const give = (reason: Error) => settle(() => reject(reason));
       const timer = setTimeout(() => give(late()), seconds * 1000);
-      this.rejections.add(give);
+      this.#rejections.add(give);
       try {
         start({ resolve: (value) => settle(() => resolve(value)), reject: give });
       } catch (cause) {
         // ssh2 throws "Not connected" before it says that it has closed.
-        give(this.reason ?? new UnreachableError("The connection to the host has just ended. Run `pulumi up` again.", { cause }));
+        give(this.#reason ?? new UnreachableError("The connection to the host has just ended. Run `pulumi up` again.", { cause }));
       }
     });
   }
 
   /** From now on nothing is waited for. */
   breakAll(reason: Error): void {
-    this.reason ??= reason;
-    for (const reject of [...this.rejections]) reject(this.reason);
+    this.#reason ??= reason;
+    for (const reject of [...this.#rejections]) reject(this.#reason);
   }
 }

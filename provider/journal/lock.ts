@@ -97,14 +97,18 @@ export interface Waiting {
 /** Locks of one run; takes them in the order asked, gives them back all at once. */
 export class Locks {
   /** By its path, what each lock says. */
-  private readonly held = new Map<string, string>();
-  private timer: NodeJS.Timeout | undefined;
-  private beats: Promise<unknown> | undefined;
+  readonly #held = new Map<string, string>();
+  #timer: NodeJS.Timeout | undefined;
+  #beats: Promise<unknown> | undefined;
+
+  readonly #host: Host;
 
   constructor(
-    private readonly host: Host,
+    host: Host,
     readonly holder: Holder = newHolder(),
-  ) {}
+  ) {
+    this.#host = host;
+  }
 
   /**
    * Waits for a silent holder to count as gone, at most a minute.
@@ -113,17 +117,17 @@ export class Locks {
    */
   async take(directory: string, key: string, wait: Waiting, others: readonly string[] = [directory]): Promise<void> {
     const path = within(directory, fileNames.lock(key));
-    if (this.held.has(path)) return;
+    if (this.#held.has(path)) return;
     const mine = JSON.stringify({ ...this.holder, places: others.map((other) => within(other, fileNames.lock(key))) });
     const deadline = performance.now() + 1000 * (silenceSeconds + 2 * heartbeatSeconds);
     for (let former = "", oldest = 0; ; ) {
-      const { text, lock, ageSeconds } = await this.tryTake(path, mine, former);
-      if (text === mine) return this.keep(path, mine);
+      const { text, lock, ageSeconds } = await this.#tryTake(path, mine, former);
+      if (text === mine) return this.#keep(path, mine);
       const state = holderIs(lock);
       const isBeating = ageSeconds < oldest;
-      if (state === "alive" || isBeating || performance.now() > deadline || wait.stop.aborted) throw this.refused(path, lock);
+      if (state === "alive" || isBeating || performance.now() > deadline || wait.stop.aborted) throw this.#refused(path, lock);
       if (state === "gone" || ageSeconds > silenceSeconds) {
-        await this.giveBack(lock.places.filter((other) => other !== path).map((other) => [other, text]));
+        await this.#giveBack(lock.places.filter((other) => other !== path).map((other) => [other, text]));
         former = text;
         continue;
       }
@@ -142,7 +146,7 @@ export class Locks {
       try {
         await this.take(directory, key, wait, directories);
       } catch (thrown) {
-        if (index === 0 || !(await this.takesNoLock(directory, directories[0] ?? directory, key))) throw thrown;
+        if (index === 0 || !(await this.#takesNoLock(directory, directories[0] ?? directory, key))) throw thrown;
       }
     }
   }
@@ -155,20 +159,20 @@ export class Locks {
    * @as the account
    * @why a directory that has turned read-only keeps nobody from ending a move
    */
-  private async takesNoLock(directory: string, home: string, key: string): Promise<boolean> {
-    if ((await freeBytes(this.host, directory)) <= fullBytes) return true;
+  async #takesNoLock(directory: string, home: string, key: string): Promise<boolean> {
+    if ((await freeBytes(this.#host, directory)) <= fullBytes) return true;
     // tried, since access(2) does not know of a file system that has turned read-only by an error of its own (ext4, Linux 6.18)
     const script = `[ -e "$2" ] || exit 1; new=$(mktemp "$1.XXXXXX" 2>/dev/null) || exit 0; rm -f -- "$new"; exit 1`;
     const paths = [directory, home].map((place, index) => within(place, index === 0 ? fileNames.lock(key) : fileNames.manifest(key)));
-    const { exitStatus } = await this.host.run(script, paths);
+    const { exitStatus } = await this.#host.run(script, paths);
     return exitStatus === 0;
   }
 
-  private async tryTake(path: string, mine: string, former: string): Promise<{ text: string; lock: Lock; ageSeconds: number }> {
-    const { exitStatus, stdout, stderr } = await this.host.run(take, [path, mine, former]);
+  async #tryTake(path: string, mine: string, former: string): Promise<{ text: string; lock: Lock; ageSeconds: number }> {
+    const { exitStatus, stdout, stderr } = await this.#host.run(take, [path, mine, former]);
     if (exitStatus !== 0) {
       throw new UserError(
-        `Unable to lock ${directoryOf(path)} on ${this.host.name}: ${lastWords(stderr) || `exit status ${exitStatus}`}. ` +
+        `Unable to lock ${directoryOf(path)} on ${this.#host.name}: ${lastWords(stderr) || `exit status ${exitStatus}`}. ` +
           "Nothing was touched. This account must be able to create files there.",
       );
     }
@@ -177,62 +181,62 @@ export class Locks {
     const lock = lockSchema.safeParse(parseJson(text));
     if (!lock.success)
       throw new UserError(
-        `Unable to read the lock ${path} on ${this.host.name}: it is not as we write it. If no run is under way, remove it.`,
+        `Unable to read the lock ${path} on ${this.#host.name}: it is not as we write it. If no run is under way, remove it.`,
       );
     return { text, lock: lock.data, ageSeconds: Number(stdout.slice(0, end)) };
   }
 
-  private keep(path: string, text: string): void {
-    this.held.set(path, text);
-    this.timer ??= setInterval(() => this.beat(), 1000 * heartbeatSeconds).unref();
+  #keep(path: string, text: string): void {
+    this.#held.set(path, text);
+    this.#timer ??= setInterval(() => this.#beat(), 1000 * heartbeatSeconds).unref();
   }
 
-  private beat(): void {
+  #beat(): void {
     // a beat that does not arrive shows in the step that is under way, which talks to the same host
-    this.beats ??= this.host
-      .run(beat, [...this.held].flat())
+    this.#beats ??= this.#host
+      .run(beat, [...this.#held].flat())
       .catch(() => {})
       .finally(() => {
-        this.beats = undefined;
+        this.#beats = undefined;
       });
   }
 
-  private refused(path: string, { name, pid, run }: Holder): UserError {
+  #refused(path: string, { name, pid, run }: Holder): UserError {
     return new UserError(
-      `Unable to move a disk on ${this.host.name}: another run holds the lock (${run}, process ${pid} on ${name}; its lock is ${path}). ` +
+      `Unable to move a disk on ${this.#host.name}: another run holds the lock (${run}, process ${pid} on ${name}; its lock is ${path}). ` +
         "Nothing was touched. Let it end, then run `pulumi up` again.",
     );
   }
 
   /** The end of a disk's move: its last manifest goes together with its locks, so that a run which is killed right then leaves neither. */
   async releaseWith(manifest: string, key: string): Promise<void> {
-    const mine = this.of(key);
-    const { exitStatus, stderr } = await this.host.run(releaseWith, [manifest, ...mine.flat()]);
-    if (exitStatus !== 0) throw new UserError(`Unable to remove ${manifest} on ${this.host.name}: ${lastWords(stderr)}. Run again.`);
-    for (const [path] of mine) this.held.delete(path);
+    const mine = this.#of(key);
+    const { exitStatus, stderr } = await this.#host.run(releaseWith, [manifest, ...mine.flat()]);
+    if (exitStatus !== 0) throw new UserError(`Unable to remove ${manifest} on ${this.#host.name}: ${lastWords(stderr)}. Run again.`);
+    for (const [path] of mine) this.#held.delete(path);
   }
 
   /** Whether this disk's places are held. */
   has(key: string): boolean {
-    return this.of(key).length > 0;
+    return this.#of(key).length > 0;
   }
 
-  private of(key: string): [path: string, text: string][] {
-    return [...this.held].filter(([path]) => baseName(path) === fileNames.lock(key));
+  #of(key: string): [path: string, text: string][] {
+    return [...this.#held].filter(([path]) => baseName(path) === fileNames.lock(key));
   }
 
   /** Gives all back. What cannot be given back is left to its silence. */
   async release(): Promise<void> {
-    clearInterval(this.timer);
-    this.timer = undefined;
-    const locks = [...this.held];
-    this.held.clear();
-    await this.giveBack(locks).catch(() => {});
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    const locks = [...this.#held];
+    this.#held.clear();
+    await this.#giveBack(locks).catch(() => {});
   }
 
   /** Only those that still say this. */
-  private async giveBack(locks: readonly (readonly [path: string, text: string])[]): Promise<void> {
-    if (locks.length > 0) await this.host.run(release, locks.flat());
+  async #giveBack(locks: readonly (readonly [path: string, text: string])[]): Promise<void> {
+    if (locks.length > 0) await this.#host.run(release, locks.flat());
   }
 }
 

@@ -11,35 +11,39 @@ interface Looked {
 const mostRepeats = 20;
 
 export class Watch {
-  private last = "";
-  private repeats = 0;
-  private changedAt = performance.now();
+  #last = "";
+  #repeats = 0;
+  #changedAt = performance.now();
 
-  constructor(private readonly stallSeconds: number) {}
+  readonly #stallSeconds: number;
+
+  constructor(stallSeconds: number) {
+    this.#stallSeconds = stallSeconds;
+  }
 
   /** @throws UserError when nothing has moved for `stallSeconds` */
   see(step: { step: string }, seen: Looked): void {
     const now = performance.now();
     const picture = JSON.stringify([step.step, seen.disks.map(({ seen }) => seen)]);
-    if (picture !== this.last) {
-      this.last = picture;
-      this.repeats = 0;
-      this.changedAt = now;
+    if (picture !== this.#last) {
+      this.#last = picture;
+      this.#repeats = 0;
+      this.#changedAt = now;
       return;
     }
-    this.repeats += 1;
-    const seconds = (now - this.changedAt) / 1000;
+    this.#repeats += 1;
+    const seconds = (now - this.#changedAt) / 1000;
     if (step.step === "wait") {
-      if (seconds > this.stallSeconds) throw this.stalled(seen);
-    } else if (this.repeats > mostRepeats) {
-      throw new BugError(`The step "${step.step}" was taken ${this.repeats} times and changed nothing. The guest runs on.`);
+      if (seconds > this.#stallSeconds) throw this.#stalled(seen);
+    } else if (this.#repeats > mostRepeats) {
+      throw new BugError(`The step "${step.step}" was taken ${this.#repeats} times and changed nothing. The guest runs on.`);
     }
   }
 
-  private stalled(seen: Looked): UserError {
+  #stalled(seen: Looked): UserError {
     const where = seen.disks.map(({ disk, seen }) => `${disk} is ${seen.phase}`).join(", ");
     return new UserError(
-      `Nothing has moved for ${this.stallSeconds} s (${where}). The guest runs on, and nothing is lost. ` +
+      `Nothing has moved for ${this.#stallSeconds} s (${where}). The guest runs on, and nothing is lost. ` +
         'A guest that writes faster than the destination takes it needs `copyMode: "write-blocking"` or a higher `maxBytesPerSecond`; then run `pulumi up` again.',
     );
   }

@@ -44,38 +44,42 @@ async function lockPlaces(site: SnapshotSite, locks: Locks, disk: Pick<SeenDisk,
 const releasing: ReadonlySet<Step["step"]> = new Set(["let-go", "set-back", "cancel"]);
 
 class Settling {
-  private readonly teller = new JobTeller();
-  private readonly watch: Watch;
+  readonly #teller = new JobTeller();
+  readonly #watch: Watch;
   /** Disks whose job was let go on after an error: a second error is told. */
-  private readonly continued = new Set<string>();
+  readonly #continued = new Set<string>();
   /** Disks whose mirror this run has seen at work, and not cancelled: its end is ours to tell. One that was called off before is not. */
-  private readonly mirrored = new Set<string>();
+  readonly #mirrored = new Set<string>();
 
-  constructor(
-    private readonly site: SnapshotSite,
-    private readonly goal: Goal,
-    private readonly outcome: Outcome,
-  ) {
-    this.watch = new Watch(site.options.stallSeconds);
+  readonly #site: SnapshotSite;
+  readonly #goal: Goal;
+  readonly #outcome: Outcome;
+
+  constructor(site: SnapshotSite, goal: Goal, outcome: Outcome) {
+    this.#site = site;
+    this.#goal = goal;
+    this.#outcome = outcome;
+
+    this.#watch = new Watch(site.options.stallSeconds);
   }
 
   async run(): Promise<Seen> {
     for (;;) {
-      const seen = await observe(this.site);
-      const step = nextStep(this.goal, seen.disks);
+      const seen = await observe(this.#site);
+      const step = nextStep(this.#goal, seen.disks);
       if (step.step === "done") return seen;
-      if (this.site.run.stop.aborted && !releasing.has(step.step)) throw this.stopped(seen);
-      this.watch.see(step, seen);
-      for (const { disk, seen: now } of seen.disks) if (now.phase === "mirroring" || now.phase === "ready") this.mirrored.add(disk);
-      await this.take(step, seen);
+      if (this.#site.run.stop.aborted && !releasing.has(step.step)) throw this.#stopped(seen);
+      this.#watch.see(step, seen);
+      for (const { disk, seen: now } of seen.disks) if (now.phase === "mirroring" || now.phase === "ready") this.#mirrored.add(disk);
+      await this.#take(step, seen);
     }
   }
 
-  private async take(step: Exclude<Step, { step: "done" }>, seen: Seen): Promise<void> {
-    const { site } = this;
+  async #take(step: Exclude<Step, { step: "done" }>, seen: Seen): Promise<void> {
+    const site = this.#site;
     switch (step.step) {
       case "stop":
-        throw this.refused(one(seen, step.disk), step.why, step.advice);
+        throw this.#refused(one(seen, step.disk), step.why, step.advice);
       case "begin":
         return begin(site, seen, of(seen, step.disks));
       case "record-mirror":
@@ -89,17 +93,17 @@ class Settling {
         await checkChains(site, [recorded(one(seen, step.disk))], "file", "mirror");
         return startMirror(site, seen, recorded(one(seen, step.disk)));
       case "continue-mirror":
-        return this.continueOnce(one(seen, step.disk));
+        return this.#continueOnce(one(seen, step.disk));
       case "wait":
-        return this.wait(of(seen, step.disks));
+        return this.#wait(of(seen, step.disks));
       case "pivot":
-        return pivot(site, seen, of(seen, step.disks).map(recorded), this.outcome);
+        return pivot(site, seen, of(seen, step.disks).map(recorded), this.#outcome);
       case "let-go":
         return finalize(site, jobsOf(of(seen, step.disks)));
       case "cancel":
-        return this.cancel(seen, of(seen, step.disks));
+        return this.#cancel(seen, of(seen, step.disks));
       case "dismiss":
-        return this.dismiss(one(seen, step.disk));
+        return this.#dismiss(one(seen, step.disk));
       case "set-back":
         return setBack(site, recorded(one(seen, step.disk)));
       case "tidy":
@@ -113,55 +117,55 @@ class Settling {
     }
   }
 
-  private async wait(disks: readonly SeenDisk[]): Promise<void> {
-    for (const disk of disks) if ("job" in disk.seen) this.site.run.progress(this.teller.tell(disk.disk, disk.seen));
-    await this.site.guest.wakeUp(0.5);
+  async #wait(disks: readonly SeenDisk[]): Promise<void> {
+    for (const disk of disks) if ("job" in disk.seen) this.#site.run.progress(this.#teller.tell(disk.disk, disk.seen));
+    await this.#site.guest.wakeUp(0.5);
   }
 
-  private async continueOnce(disk: SeenDisk): Promise<void> {
+  async #continueOnce(disk: SeenDisk): Promise<void> {
     if (disk.seen.phase !== "stalled") return;
-    if (this.continued.has(disk.disk)) {
+    if (this.#continued.has(disk.disk)) {
       const what = disk.seen.job.ioStatus === "nospace" ? "has no space left" : "answers with I/O errors";
-      throw this.refused(
+      throw this.#refused(
         disk,
         `the storage of ${disk.wanted.mirror} ${what}`,
         "Fix it, then run `pulumi up` again: the mirror goes on where it stopped.",
       );
     }
-    this.continued.add(disk.disk);
-    await this.site.guest.resume(disk.seen.job.id);
-    await this.site.guest.wakeUp(0.5);
+    this.#continued.add(disk.disk);
+    await this.#site.guest.resume(disk.seen.job.id);
+    await this.#site.guest.wakeUp(0.5);
   }
 
   /** In a pivot that was cut, the manifests may tell of it in part: they are set back first, as long as both sides hold the same. */
-  private async cancel(seen: Seen, disks: readonly SeenDisk[]): Promise<void> {
-    for (const disk of disks) if (disk.seen.phase === "pending") await setBack(this.site, recorded(disk));
+  async #cancel(seen: Seen, disks: readonly SeenDisk[]): Promise<void> {
+    for (const disk of disks) if (disk.seen.phase === "pending") await setBack(this.#site, recorded(disk));
     const ours = new Set(jobsOf(disks).map(({ jobId }) => jobId));
-    for (const { disk } of disks) this.mirrored.delete(disk);
-    await Promise.all(seen.view.jobs.filter(({ id }) => ours.has(id)).map(({ id }) => this.site.guest.cancel(id)));
-    await this.site.guest.wakeUp(0.1);
+    for (const { disk } of disks) this.#mirrored.delete(disk);
+    await Promise.all(seen.view.jobs.filter(({ id }) => ours.has(id)).map(({ id }) => this.#site.guest.cancel(id)));
+    await this.#site.guest.wakeUp(0.1);
   }
 
   /** An error that the mirror ended with under our eyes is told; the next run starts another. */
-  private async dismiss(disk: SeenDisk): Promise<void> {
+  async #dismiss(disk: SeenDisk): Promise<void> {
     if (disk.seen.phase !== "broken-off") return;
     const { job }: { job: Job } = disk.seen;
-    await this.site.guest.dismiss(job.id);
-    if (job.error === undefined || !this.mirrored.has(disk.disk)) return;
-    throw this.refused(
+    await this.#site.guest.dismiss(job.id);
+    if (job.error === undefined || !this.#mirrored.has(disk.disk)) return;
+    throw this.#refused(
       disk,
       `its mirror ended with: ${job.error}`,
       "Fix the reported problem, then run `pulumi up` again: the mirror starts again from the beginning.",
     );
   }
 
-  private refused(disk: SeenDisk, why: string, advice: string): UserError {
+  #refused(disk: SeenDisk, why: string, advice: string): UserError {
     const left = disk.manifest ? `The guest runs on; current: ${disk.manifest.current}.` : "Nothing was touched.";
-    const verb = this.goal === "mirror" ? "make the mirrored snapshot of" : `${this.goal} the mirrored snapshot of`;
-    return refusal(this.site, verb, disk.disk)(why, advice, { left });
+    const verb = this.#goal === "mirror" ? "make the mirrored snapshot of" : `${this.#goal} the mirrored snapshot of`;
+    return refusal(this.#site, verb, disk.disk)(why, advice, { left });
   }
 
-  private stopped(seen: Seen): UserError {
+  #stopped(seen: Seen): UserError {
     const current = seen.disks.map(({ disk, manifest, active }) => `${disk} on ${manifest?.current ?? active.named}`).join(", ");
     return new UserError(`Stopped as asked, between two steps: the guest runs on, ${current}. Nothing is lost: run again and it goes on.`);
   }

@@ -31,11 +31,17 @@ export async function withPlacesLocked<T>(site: Site, disks: readonly string[], 
 
 /** The locked directories of every disk. */
 export class HeldPlaces {
+  readonly #run: Run;
+  readonly #locks: Locks;
+
   constructor(
-    private readonly run: Run,
-    private readonly locks: Locks,
+    run: Run,
+    locks: Locks,
     readonly all: readonly DiskPlaces[],
-  ) {}
+  ) {
+    this.#run = run;
+    this.#locks = locks;
+  }
 
   /** As the user calls them. */
   get disks(): string[] {
@@ -45,18 +51,18 @@ export class HeldPlaces {
   /** Of each disk the source's directory first, then the destination's, then those of a move that is under way. */
   async take(places = this.all): Promise<void> {
     for (const { key, disk, directories } of places) {
-      await this.locks.takeAll(directories, key, { said: (text) => this.run.progress(`${disk} ${text}`), stop: this.run.stop });
+      await this.#locks.takeAll(directories, key, { said: (text) => this.#run.progress(`${disk} ${text}`), stop: this.#run.stop });
     }
   }
 
   /** Removes the last manifest of a disk with which all is done, and its locks with it. */
   giveBackWith(manifest: string, key: string): Promise<void> {
-    return this.locks.releaseWith(manifest, key);
+    return this.#locks.releaseWith(manifest, key);
   }
 
   /** Of these disks, with which something is to be done all the same. @returns whether any was taken, so that what was seen before does not count */
   async takeBack(disks: readonly string[]): Promise<boolean> {
-    const given = this.all.filter(({ disk, key }) => disks.includes(disk) && !this.locks.has(key));
+    const given = this.all.filter(({ disk, key }) => disks.includes(disk) && !this.#locks.has(key));
     await this.take(given);
     return given.length > 0;
   }

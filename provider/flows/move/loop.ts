@@ -40,87 +40,94 @@ const onward: ReadonlySet<Step["step"]> = new Set(["freeze", "record-frozen", "c
 const releasing: ReadonlySet<Step["step"]> = new Set(["let-go", "set-back", "cancel"]);
 
 class Move {
-  private readonly site: Site;
-  private readonly place: Place;
-  private readonly watch: Watch;
-  private readonly space: SourceSpace;
-  private readonly tending: Tending;
-  private readonly chains: ChainCheck;
+  readonly #site: Site;
+  readonly #place: Place;
+  readonly #watch: Watch;
+  readonly #space: SourceSpace;
+  readonly #tending: Tending;
+  readonly #chains: ChainCheck;
 
-  constructor(
-    { site, place }: { site: Site; place: Place },
-    private readonly places: HeldPlaces,
-    private readonly goal: Goal,
-    private readonly outcome: Outcome,
-  ) {
-    this.site = site;
-    this.place = place;
-    this.watch = new Watch(site.options.stallSeconds);
-    this.space = new SourceSpace(site);
-    this.tending = new Tending(site);
-    this.chains = new ChainCheck(site, outcome);
+  readonly #places: HeldPlaces;
+  readonly #goal: Goal;
+  readonly #outcome: Outcome;
+
+  constructor({ site, place }: { site: Site; place: Place }, places: HeldPlaces, goal: Goal, outcome: Outcome) {
+    this.#places = places;
+    this.#goal = goal;
+    this.#outcome = outcome;
+
+    this.#site = site;
+    this.#place = place;
+    this.#watch = new Watch(site.options.stallSeconds);
+    this.#space = new SourceSpace(site);
+    this.#tending = new Tending(site);
+    this.#chains = new ChainCheck(site, outcome);
   }
 
   async run(): Promise<Seen> {
     try {
-      return await this.untilDone();
+      return await this.#untilDone();
     } catch (reason) {
-      throw await afterUnplugging(this.site, this.places.all, reason);
+      throw await afterUnplugging(this.#site, this.#places.all, reason);
     } finally {
-      this.place.leave();
+      this.#place.leave();
     }
   }
 
-  private async untilDone(): Promise<Seen> {
+  async #untilDone(): Promise<Seen> {
     for (;;) {
-      const seen = await observe(this.site, this.places.disks);
-      await this.space.look(seen);
-      const [step, ...alike] = nextSteps(this.aim, seen.disks);
-      if (step.step === "done") return this.ended(seen);
-      if (await this.places.takeBack([step, ...alike].flatMap(disksOf))) continue; // a disk that was done is not
-      if (this.site.run.stop.aborted && !releasing.has(step.step)) throw this.stopped(seen);
-      const turn = loading.has(step.step) ? await this.place.take(this.places.disks.join(", "), this.site.run) : "at once";
-      if (turn === "stopped") throw this.stopped(seen);
+      const seen = await observe(this.#site, this.#places.disks);
+      await this.#space.look(seen);
+      const [step, ...alike] = nextSteps(this.#aim, seen.disks);
+      if (step.step === "done") return this.#ended(seen);
+      if (await this.#places.takeBack([step, ...alike].flatMap(disksOf))) continue; // a disk that was done is not
+      if (this.#site.run.stop.aborted && !releasing.has(step.step)) throw this.#stopped(seen);
+      const turn = loading.has(step.step) ? await this.#place.take(this.#places.disks.join(", "), this.#site.run) : "at once";
+      if (turn === "stopped") throw this.#stopped(seen);
       if (turn === "waited") continue; // what was seen is old by now
-      this.watch.see(step, seen);
-      await checkSteps(this.site, seen, [step, ...alike]);
-      await this.take(step, seen);
+      this.#watch.see(step, seen);
+      await checkSteps(this.#site, seen, [step, ...alike]);
+      await this.#take(step, seen);
       for (const next of alike) {
-        if (next.step === "done" || this.site.run.stop.aborted || this.space.reason) break;
-        await checkNextStep(this.site, seen, next);
-        await this.take(next, seen);
+        if (next.step === "done" || this.#site.run.stop.aborted || this.#space.reason) break;
+        await checkNextStep(this.#site, seen, next);
+        await this.#take(next, seen);
       }
     }
   }
 
   /** What is wanted by now: a move for which the source's space does not suffice is undone. */
-  private get aim(): Goal {
-    return this.space.reason ? "withdraw" : this.goal;
+  get #aim(): Goal {
+    return this.#space.reason ? "withdraw" : this.#goal;
   }
 
-  private async take(step: Exclude<Step, { step: "done" }>, seen: Seen): Promise<void> {
-    const { site } = this;
-    if ((await this.chains.before(step, seen, this.aim)) === "undone") return;
+  async #take(step: Exclude<Step, { step: "done" }>, seen: Seen): Promise<void> {
+    const site = this.#site;
+    if ((await this.#chains.before(step, seen, this.#aim)) === "undone") return;
     if (step.step === "start-mirror" || step.step === "collapse" || step.step === "fold") {
-      this.checkAlone(seen, one(seen, step.disk));
-      this.tending.begins(step.step, one(seen, step.disk));
+      this.#checkAlone(seen, one(seen, step.disk));
+      this.#tending.begins(step.step, one(seen, step.disk));
     }
     if (onward.has(step.step)) for (const disk of of(seen, disksOf(step))) checkUnderWay(site, disk);
-    const { outcome, tending, space, places, aim } = this;
+    const outcome = this.#outcome;
+    const tending = this.#tending;
+    const space = this.#space;
+    const places = this.#places;
+    const aim = this.#aim;
     await take({ site, seen, outcome, tending, space, places, aim }, step);
   }
 
-  private checkAlone({ view }: Seen, { disk, image }: SeenDisk): void {
+  #checkAlone({ view }: Seen, { disk, image }: SeenDisk): void {
     const left = `The guest runs on ${image.chain[0].path}; what was copied is kept.`;
-    checkAlone(view, image, (why, advice) => complaint(this.site, { verb: "go on with the move of", disk, why, left, advice }));
+    checkAlone(view, image, (why, advice) => complaint(this.#site, { verb: "go on with the move of", disk, why, left, advice }));
   }
 
-  private ended(seen: Seen): Seen {
-    if (this.space.reason) throw this.space.reason;
+  #ended(seen: Seen): Seen {
+    if (this.#space.reason) throw this.#space.reason;
     return seen;
   }
 
-  private stopped(seen: Seen): UserError {
+  #stopped(seen: Seen): UserError {
     const current = seen.disks.map(({ disk, manifest, active }) => `${disk} on ${manifest?.current ?? active.named}`).join(", ");
     return new UserError(
       `Stopped as asked, between two steps: the guest runs on, ${current}. Nothing is lost: run \`pulumi up\` again and it goes on, or \`pulumi destroy\` to undo it.`,

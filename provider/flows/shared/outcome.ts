@@ -10,32 +10,32 @@ export interface DiskOutcome {
 }
 
 export class Outcome {
-  private readonly begun = performance.now();
-  private readonly disks = new Map<string, DiskOutcome>();
+  readonly #begun = performance.now();
+  readonly #disks = new Map<string, DiskOutcome>();
 
   copied(disk: string, bytes: number): void {
-    this.of(disk).copiedBytes += bytes;
+    this.#of(disk).copiedBytes += bytes;
   }
 
   paused(disk: string, ms: number): void {
-    this.of(disk).pauseMs = Math.round(ms * 10) / 10;
+    this.#of(disk).pauseMs = Math.round(ms * 10) / 10;
   }
 
   left(disk: string, what: string): void {
-    this.of(disk).left.push(what);
+    this.#of(disk).left.push(what);
   }
 
   /** One disk's story so far; undefined for a disk with which nothing was done. */
   tell(disk: string): DiskOutcome | undefined {
-    const told = this.disks.get(disk);
-    return told && { ...told, left: [...told.left], seconds: Math.round((performance.now() - this.begun) / 100) / 10 };
+    const told = this.#disks.get(disk);
+    return told && { ...told, left: [...told.left], seconds: Math.round((performance.now() - this.#begun) / 100) / 10 };
   }
 
-  private of(disk: string): DiskOutcome {
-    const known = this.disks.get(disk);
+  #of(disk: string): DiskOutcome {
+    const known = this.#disks.get(disk);
     if (known) return known;
     const fresh: DiskOutcome = { copiedBytes: 0, seconds: 0, left: [] };
-    this.disks.set(disk, fresh);
+    this.#disks.set(disk, fresh);
     return fresh;
   }
 }

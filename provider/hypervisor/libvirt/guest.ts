@@ -47,11 +47,15 @@ class LibvirtGuest implements Guest {
   readonly managed: ManagedGuest;
   #reaching: Promise<Virsh> | undefined;
 
-  constructor(
-    private readonly host: Host,
-    private readonly address: { libvirt: string; uri: string },
-    private readonly use: "steps" | "report" = "steps",
-  ) {
+  readonly #host: Host;
+  readonly #address: { libvirt: string; uri: string };
+  readonly #use: "steps" | "report";
+
+  constructor(host: Host, address: { libvirt: string; uri: string }, use: "steps" | "report" = "steps") {
+    this.#host = host;
+    this.#address = address;
+    this.#use = use;
+
     this.name = address.libvirt;
     this.managed = openManaged(
       address.uri,
@@ -61,7 +65,7 @@ class LibvirtGuest implements Guest {
   }
 
   get forReport(): Guest {
-    return new LibvirtGuest(this.host, this.address, "report");
+    return new LibvirtGuest(this.#host, this.#address, "report");
   }
 
   async look(): Promise<GuestView> {
@@ -94,7 +98,7 @@ class LibvirtGuest implements Guest {
 
   async blockers(qdevs: readonly string[]): Promise<readonly Blocker[]> {
     const questions = ["domstate --reason --domain", "domjobinfo --domain", "dumpxml --domain"].map((fixed) =>
-      command(fixed, this.address.libvirt),
+      command(fixed, this.#address.libvirt),
     );
     const [state, job, xml] = await (await this.#virsh()).ask(questions);
     if (!state || "refused" in state) throw this.#refused("ask for the state", state?.refused);
@@ -116,7 +120,7 @@ class LibvirtGuest implements Guest {
 
   async probe(_node: string, path: string): Promise<void> {
     const { owner } = (await this.#see()).live;
-    if (owner) await mayUse(this.host, path, owner);
+    if (owner) await mayUse(this.#host, path, owner);
   }
 
   /**
@@ -165,12 +169,12 @@ class LibvirtGuest implements Guest {
   dismiss = notLibvirts;
 
   async #see(): Promise<DomainSeen> {
-    const look = this.use === "report" ? seeForReport : see;
-    return look(await this.#virsh(), this.address.libvirt);
+    const look = this.#use === "report" ? seeForReport : see;
+    return look(await this.#virsh(), this.#address.libvirt);
   }
 
   async #virsh(): Promise<Virsh> {
-    this.#reaching ??= virshAt(this.host, this.address.uri);
+    this.#reaching ??= virshAt(this.#host, this.#address.uri);
     this.#reaching.catch(() => {
       this.#reaching = undefined;
     });
@@ -184,6 +188,6 @@ class LibvirtGuest implements Guest {
   }
 
   #refused(what: string, words: string | undefined): UserError {
-    return new UserError(`Unable to ${what} of ${this.name} on ${this.host.name}: libvirt answers "${words ?? "nothing"}".`);
+    return new UserError(`Unable to ${what} of ${this.name} on ${this.#host.name}: libvirt answers "${words ?? "nothing"}".`);
   }
 }

@@ -14,7 +14,11 @@ class Ahead {
   #keptAt = 0;
   #looking: Promise<void> | undefined;
 
-  constructor(private readonly virsh: Virsh) {}
+  readonly #virsh: Virsh;
+
+  constructor(virsh: Virsh) {
+    this.#virsh = virsh;
+  }
 
   async see(name: string): Promise<DomainSeen> {
     const now = performance.now();
@@ -37,7 +41,7 @@ class Ahead {
   }
 
   async #lookAt(name: string): Promise<DomainSeen> {
-    const seen = await see(this.virsh, name);
+    const seen = await see(this.#virsh, name);
     this.#forget(seen);
     return seen;
   }
@@ -56,9 +60,9 @@ class Ahead {
   }
 
   async #fill(): Promise<void> {
-    const all = await allDomains(this.virsh);
+    const all = await allDomains(this.#virsh);
     if (all.length > domainsAtMost) return;
-    const seen = await Promise.allSettled(all.map(({ name }) => see(this.virsh, name)));
+    const seen = await Promise.allSettled(all.map(({ name }) => see(this.#virsh, name)));
     const answers = seen.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
     this.#kept = new Map(answers.flatMap((one) => [one.live.name, one.live.uuid].map((key) => [key, one] as const)));
     this.#keptAt = performance.now();

@@ -24,7 +24,11 @@ class Lookout {
   #next: Promise<ReadonlyMap<string, Answer>> | undefined;
   #current: Promise<unknown> = Promise.resolve();
 
-  constructor(private readonly virsh: Virsh) {}
+  readonly #virsh: Virsh;
+
+  constructor(virsh: Virsh) {
+    this.#virsh = virsh;
+  }
 
   /** Whoever comes while a look is under way waits for the next: no answer is older than its question. */
   async see(name: string): Promise<DomainSeen> {
@@ -41,7 +45,7 @@ class Lookout {
     const names = [...this.#asked];
     this.#asked = new Set();
     this.#next = undefined;
-    const looking = lookAt(this.virsh, names);
+    const looking = lookAt(this.#virsh, names);
     this.#current = looking;
     return looking;
   }

@@ -50,18 +50,24 @@ export function openManaged(uri: string, see: () => Promise<DomainSeen>, virsh: 
  * @why virsh takes XML from files only
  */
 class Managed implements ManagedGuest {
+  readonly #see: () => Promise<DomainSeen>;
+  readonly #virsh: () => Promise<Virsh>;
+
   constructor(
     readonly uri: string,
-    private readonly see: () => Promise<DomainSeen>,
-    private readonly virsh: () => Promise<Virsh>,
-  ) {}
+    see: () => Promise<DomainSeen>,
+    virsh: () => Promise<Virsh>,
+  ) {
+    this.#see = see;
+    this.#virsh = virsh;
+  }
 
   async burdens(disk: string): Promise<Burdens> {
-    return burdensOf(await this.virsh(), (await this.see()).live, disk);
+    return burdensOf(await this.#virsh(), (await this.#see()).live, disk);
   }
 
   async staying(): Promise<readonly string[]> {
-    const { live } = await this.see();
+    const { live } = await this.#see();
     return live.nvram === undefined ? [] : [`${live.nvram}: the firmware's variables stay where they are`];
   }
 
@@ -72,7 +78,7 @@ class Managed implements ManagedGuest {
    * --transient-job: else libvirt refuses a persistent domain. libvirt decides by itself what `--shallow` means for a raw image.
    */
   async startCopy(disk: string, target: CopyTarget, options: Pick<MirrorOptions, "copyMode" | "maxBytesPerSecond">): Promise<void> {
-    const { live } = await this.see();
+    const { live } = await this.#see();
     const flags = [
       ...(target.below.length > 0 ? ["--shallow"] : []),
       "--transient-job",
@@ -90,7 +96,7 @@ class Managed implements ManagedGuest {
    * is about mirrors).
    */
   async freeze(overlays: readonly { disk: string; path: string }[]): Promise<void> {
-    const { live } = await this.see();
+    const { live } = await this.#see();
     const specs = live.disks.map(({ target }) => {
       const overlay = overlays.find(({ disk }) => disk === target);
       if (!overlay) return `${target},snapshot=no`;
@@ -106,18 +112,18 @@ class Managed implements ManagedGuest {
    * into the base that other disks share (virDomainBlockCommit(), base NULL; decisions/0004). Never with --pivot: that is the switch's to do.
    */
   async startCommit(disk: string, { top, base }: { top: string; base: string }, maxBytesPerSecond: number): Promise<void> {
-    const { live } = await this.see();
+    const { live } = await this.#see();
     const commit = `blockcommit --active${speedOf(maxBytesPerSecond)}`;
     await this.#do(`start the commit of ${disk}`, command(commit, live.uuid, disk, "--base", base, "--top", top));
   }
 
   /** --keep-relative is refused wherever libvirt has named the layer below by its full path itself, as after every copy of its own. */
   async startPull(disk: string, base: string | undefined, maxBytesPerSecond: number): Promise<"relative" | "absolute"> {
-    const { live } = await this.see();
+    const { live } = await this.#see();
     const pull = `blockpull${speedOf(maxBytesPerSecond)}`;
     const downTo = base === undefined ? [] : ["--base", base]; // where nothing stays below, there is no base to name
     if (base !== undefined) {
-      const [kept] = await (await this.virsh()).ask([command(`${pull} --keep-relative`, live.uuid, disk, ...downTo)]);
+      const [kept] = await (await this.#virsh()).ask([command(`${pull} --keep-relative`, live.uuid, disk, ...downTo)]);
       if (kept && "text" in kept) return "relative";
     }
     await this.#do(`start the pull of ${disk}`, command(pull, live.uuid, disk, ...downTo));
@@ -125,47 +131,47 @@ class Managed implements ManagedGuest {
   }
 
   async lookForPull(disk: string): Promise<GuestView> {
-    const { live, view } = await this.see();
+    const { live, view } = await this.#see();
     if (!live.isActive) return view;
     const what = `look at the jobs of ${disk}`;
     const seen = blockJobIn(await this.#do(what, command("blockjob --raw", live.uuid, disk)));
-    if (seen.kind === "unreadable") throw this.#refused(what, unreadable, await this.virsh());
+    if (seen.kind === "unreadable") throw this.#refused(what, unreadable, await this.#virsh());
     // one that has ended in between shows in the chain
-    if (seen.kind === "none" || seen.type !== "Block Pull") return (await this.see()).view;
+    if (seen.kind === "none" || seen.type !== "Block Pull") return (await this.#see()).view;
     const id = jobNames.blockpull(diskKey(live.uuid, disk));
     const job: Job = { id, type: "stream", status: "running", ...progressOf(seen.progress), ioStatus: "ok" };
     return { ...view, jobs: [...view.jobs, job] };
   }
 
   async definitionAt(disk: string, source: ImageFile | CopyTarget): Promise<string> {
-    const { live } = await this.see();
+    const { live } = await this.#see();
     const what = `read the persistent definition of ${disk} of ${live.name}`;
     const text = await this.#do(what, command("dumpxml --inactive", live.uuid));
     const definition = diskXmlAt(readDomain(text), disk, source);
     if (definition !== undefined) return definition;
-    throw this.#refused(what, "it has no such disk with a file any more", await this.virsh());
+    throw this.#refused(what, "it has no such disk with a file any more", await this.#virsh());
   }
 
   async redefine(disk: string, source: ImageFile | CopyTarget): Promise<void> {
-    const { live } = await this.see();
+    const { live } = await this.#see();
     const text = await this.definitionAt(disk, source);
     await this.#withFile(`redefine ${disk}`, text, (file) => command("update-device --config", live.uuid, file));
   }
 
   async letGo(deadline: number): Promise<string> {
-    const { live } = await this.see();
+    const { live } = await this.#see();
     const [disk] = live.disks;
-    if (!disk) throw this.#refused(`resume ${live.name}`, "it has no disk any more, and jobs are asked for by disk", await this.virsh());
-    return letGo(await this.virsh(), live.uuid, { disk: disk.target, deadline });
+    if (!disk) throw this.#refused(`resume ${live.name}`, "it has no disk any more, and jobs are asked for by disk", await this.#virsh());
+    return letGo(await this.#virsh(), live.uuid, { disk: disk.target, deadline });
   }
 
   async nameOf(uuid: string): Promise<string | undefined> {
-    return (await allDomains(await this.virsh())).find((domain) => domain.uuid === uuid)?.name;
+    return (await allDomains(await this.#virsh())).find((domain) => domain.uuid === uuid)?.name;
   }
 
   /** virsh takes XML from files only. */
   async #withFile(what: string, text: string, line: (file: string) => string): Promise<void> {
-    const virsh = await this.virsh();
+    const virsh = await this.#virsh();
     const file = await writeTemporary(virsh.host, text);
     try {
       await this.#do(what, line(file));
@@ -176,7 +182,7 @@ class Managed implements ManagedGuest {
 
   /** @returns what libvirt says @throws UserError with its words where it refuses */
   async #do(what: string, line: string): Promise<string> {
-    const virsh = await this.virsh();
+    const virsh = await this.#virsh();
     const [reply] = await virsh.ask([line]);
     if (reply && "text" in reply) return reply.text;
     throw this.#refused(what, `libvirt answers "${reply?.refused}"`, virsh);

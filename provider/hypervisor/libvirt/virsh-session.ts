@@ -37,10 +37,13 @@ export class VirshSession {
   #last: Promise<unknown> = Promise.resolve();
   #isOver = false;
 
-  private constructor(
-    private readonly conversation: Conversation,
-    private readonly place: string,
-  ) {}
+  readonly #conversation: Conversation;
+  readonly #place: string;
+
+  private constructor(conversation: Conversation, place: string) {
+    this.#conversation = conversation;
+    this.#place = place;
+  }
 
   static async open(host: Host, uri: string): Promise<VirshSession> {
     const session = new VirshSession(await host.open(script, [uri]), `${uri} on ${host.name}`);
@@ -69,13 +72,13 @@ export class VirshSession {
 
   close(): void {
     this.#isOver = true;
-    this.conversation.abandon();
+    this.#conversation.abandon();
   }
 
   /** After each command an `echo` of a token that no reply can know. An empty line ends the line of the echo, which has no end of its own. */
   async #exchange(commands: readonly string[]): Promise<Reply[]> {
     const token = randomBytes(12).toString("hex");
-    this.conversation.send(["", ...commands].map((line) => `${line}\necho ${token}\n`).join("\n"));
+    this.#conversation.send(["", ...commands].map((line) => `${line}\necho ${token}\n`).join("\n"));
     const heard: string[] = [];
     try {
       await this.#frame(token, heard); // what stood before
@@ -87,7 +90,7 @@ export class VirshSession {
       const said = heard.map((line) => line.slice("error: ".length));
       const why = said.length > 0 ? said.join("; ") : messageOf(cause);
       throw new UnreachableError(
-        `Unable to ask libvirt at ${this.place}: ${why}. Its state is unknown. Check libvirtd there, then run again.`,
+        `Unable to ask libvirt at ${this.#place}: ${why}. Its state is unknown. Check libvirtd there, then run again.`,
         {
           cause,
         },
@@ -100,14 +103,14 @@ export class VirshSession {
     const lines: string[] = [];
     let characters = 0;
     for (;;) {
-      const line = await this.conversation.next(replySeconds);
+      const line = await this.#conversation.next(replySeconds);
       if (line.startsWith("error: ") && heard.length < errorsKept) heard.push(line);
       characters += line.length + lineCost;
       if (characters > replyAtMost.characters) throw new UnreachableError(`virsh answered more than ${replyAtMost.mib} MiB`);
       const end = line.indexOf(`echo ${token}`);
       if (end >= 0) {
         const rest = line.slice(0, end).replace(/virsh [#>] $/, "");
-        await this.conversation.next(replySeconds); // the token itself
+        await this.#conversation.next(replySeconds); // the token itself
         return [...lines, ...(rest === "" ? [] : [rest])].filter((text, index) => index > 0 || !/^virsh [#>] /.test(text));
       }
       lines.push(line);

@@ -63,11 +63,15 @@ export class QmpSession {
     return session;
   }
 
-  private constructor(
-    private readonly stream: Duplex,
-    private readonly monitor: string,
-    private readonly answerSeconds: number,
-  ) {
+  readonly #stream: Duplex;
+  readonly #monitor: string;
+  readonly #answerSeconds: number;
+
+  private constructor(stream: Duplex, monitor: string, answerSeconds: number) {
+    this.#stream = stream;
+    this.#monitor = monitor;
+    this.#answerSeconds = answerSeconds;
+
     stream.on("data", (chunk: Buffer) => this.#receive(chunk));
     stream.on("error", (cause) => this.#lose(`the connection broke: ${cause.message.replace(/\.$/, "")}.`, cause));
     stream.on("end", () => this.#lose("the monitor's end closed the connection."));
@@ -89,7 +93,7 @@ export class QmpSession {
     const checked = checkedBy(shape, reply);
     if (checked.success) return checked.data;
     const problem = checked.error instanceof z.ZodError ? z.prettifyError(checked.error).replaceAll("\n", " ") : "it nests too deep";
-    throw new BugError(`Unable to read what ${this.monitor} answers to ${command}: ${problem}.`, { cause: checked.error });
+    throw new BugError(`Unable to read what ${this.#monitor} answers to ${command}: ${problem}.`, { cause: checked.error });
   }
 
   /** Calls `listener` on every event and when the session ends; answers how to stop that. */
@@ -105,8 +109,8 @@ export class QmpSession {
   #send(command: string, args: string): Promise<unknown> {
     return new Promise((resolve, reject) => {
       if (this.#reason) return reject(this.#unanswered(command, args, this.#reason));
-      const late = `no answer to ${command} came within ${this.answerSeconds} s.`;
-      const deadline = setTimeout(() => this.#lose(late), this.answerSeconds * 1000);
+      const late = `no answer to ${command} came within ${this.#answerSeconds} s.`;
+      const deadline = setTimeout(() => this.#lose(late), this.#answerSeconds * 1000);
       const id = this.#nextId++;
       this.#waiting.set(id, { command, args, resolve, reject, deadline });
       if (this.#outbox === "") queueMicrotask(() => this.#flush());
@@ -117,7 +121,7 @@ export class QmpSession {
   #flush(): void {
     const outbox = this.#outbox;
     this.#outbox = "";
-    if (this.usable) this.stream.write(outbox);
+    if (this.usable) this.#stream.write(outbox);
   }
 
   #receive(chunk: Buffer): void {
@@ -145,12 +149,12 @@ export class QmpSession {
     }
     const start = "start" in message ? message.start : `a QMP ${message.says}`;
     const advice = "Name the socket that QEMU was given with -qmp, or with -mon mode=control.";
-    this.#end(new UserError(`Unable to talk to ${this.monitor}: this is no QMP monitor, it greets with ${start}. ${advice}`));
+    this.#end(new UserError(`Unable to talk to ${this.#monitor}: this is no QMP monitor, it greets with ${start}. ${advice}`));
   }
 
   #refuse(waiting: Waiting | undefined, refusal: { qmpClass: string; words: string }): void {
     if (!waiting) throw new Error(`it refused what we did not ask: "${refusal.words}".`);
-    const sent = { monitor: this.monitor, arguments: waiting.args };
+    const sent = { monitor: this.#monitor, arguments: waiting.args };
     waiting.reject(new QmpRefusal(waiting.command, refusal.qmpClass, refusal.words, sent));
   }
 
@@ -166,7 +170,7 @@ export class QmpSession {
   }
 
   #lose(what: string, cause?: unknown): void {
-    this.#end(new UnreachableError(`Unable to talk to ${this.monitor}: ${what} Run \`pulumi up\` again.`, { cause }));
+    this.#end(new UnreachableError(`Unable to talk to ${this.#monitor}: ${what} Run \`pulumi up\` again.`, { cause }));
   }
 
   /** Ends the session, once: everybody who waits learns why. */
@@ -175,7 +179,7 @@ export class QmpSession {
     this.#phase = "broken";
     this.#reason = reason;
     this.#greeted.reject(reason);
-    this.stream.destroy();
+    this.#stream.destroy();
     for (const { command, args, reject, deadline } of this.#waiting.values()) {
       clearTimeout(deadline);
       reject(this.#unanswered(command, args, reason));

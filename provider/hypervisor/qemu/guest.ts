@@ -64,22 +64,26 @@ class QemuGuest implements Guest {
   readonly guardSocket: string;
   readonly #monitor: Monitor;
 
-  constructor(private readonly way: Way) {
+  readonly #way: Way;
+
+  constructor(way: Way) {
+    this.#way = way;
+
     this.name = way.socket;
     this.guardSocket = way.socket;
     this.#monitor = new Monitor(way);
   }
 
   async look(): Promise<GuestView> {
-    return lookoutOf(await this.#monitor.listen()).everything(this.way);
+    return lookoutOf(await this.#monitor.listen()).everything(this.#way);
   }
 
   async lookAtChains(): Promise<ChainsView> {
-    return lookoutOf(await this.#monitor.reach()).chains(this.way);
+    return lookoutOf(await this.#monitor.reach()).chains(this.#way);
   }
 
   async jobs(): Promise<Job[]> {
-    return (await this.#monitor.listen()).use(this.way, lookAtJobs);
+    return (await this.#monitor.listen()).use(this.#way, lookAtJobs);
   }
 
   keepOpen<T>(work: () => Promise<T>): Promise<T> {
@@ -95,7 +99,7 @@ class QemuGuest implements Guest {
   }
 
   process(): Promise<GuestProcess | undefined> {
-    return processOf(this.#monitor, this.way);
+    return processOf(this.#monitor, this.#way);
   }
 
   serials(qdevs: readonly string[]): Promise<readonly (string | undefined)[]> {

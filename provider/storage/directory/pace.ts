@@ -13,28 +13,32 @@ const sparingBlocks: Blocks = { readBytes: 512 * 1024, writeBytes: 512 * 1024 };
 const longestWaitSeconds = 0.5;
 
 export class Pace {
-  private owedBytes = 0;
-  private at = performance.now();
+  #owedBytes = 0;
+  #at = performance.now();
+
+  readonly #maxBytesPerSecond: () => number;
 
   /** `0` is no limit. */
-  constructor(private readonly maxBytesPerSecond: () => number) {}
+  constructor(maxBytesPerSecond: () => number) {
+    this.#maxBytesPerSecond = maxBytesPerSecond;
+  }
 
   stepSize(): StepSize {
-    const rate = this.maxBytesPerSecond();
+    const rate = this.#maxBytesPerSecond();
     if (rate === 0) return { bytes: largestStepBytes, blocks: unsparingBlocks };
     return { bytes: rate * stepSeconds, blocks: sparingBlocks };
   }
 
   /** Waits until `bytes` more are within the rate, or until `stop` fires. */
   async spend(bytes: number, stop: AbortSignal): Promise<void> {
-    this.owedBytes += bytes;
+    this.#owedBytes += bytes;
     for (;;) {
-      const rate = this.maxBytesPerSecond();
+      const rate = this.#maxBytesPerSecond();
       const now = performance.now();
-      this.owedBytes = rate === 0 ? 0 : Math.max(0, this.owedBytes - (rate * (now - this.at)) / 1000);
-      this.at = now;
-      if (this.owedBytes === 0 || stop.aborted) return;
-      const seconds = Math.min(this.owedBytes / rate, longestWaitSeconds);
+      this.#owedBytes = rate === 0 ? 0 : Math.max(0, this.#owedBytes - (rate * (now - this.#at)) / 1000);
+      this.#at = now;
+      if (this.#owedBytes === 0 || stop.aborted) return;
+      const seconds = Math.min(this.#owedBytes / rate, longestWaitSeconds);
       await pause(seconds, stop);
     }
   }

@@ -48,10 +48,13 @@ interface Strayed extends StrayedChain {
 }
 
 export class ChainCheck {
-  constructor(
-    private readonly site: Site,
-    private readonly outcome: Outcome,
-  ) {}
+  readonly #site: Site;
+  readonly #outcome: Outcome;
+
+  constructor(site: Site, outcome: Outcome) {
+    this.#site = site;
+    this.#outcome = outcome;
+  }
 
   /**
    * @returns `undone` where a freeze has come together with somebody's snapshot and was undone, as was wanted anyway
@@ -61,51 +64,52 @@ export class ChainCheck {
     const question = questions[step.step];
     if (!question) return "right";
     const disks = of(seen, disksOf(step)).map(written);
-    const view = question.look === "anew" ? await this.site.guest.look() : seen.view;
-    const [first, ...more] = await this.strayed(view, disks, question);
+    const view = question.look === "anew" ? await this.#site.guest.look() : seen.view;
+    const [first, ...more] = await this.#strayed(view, disks, question);
     if (!first) return "right";
-    if (question.kind === "switch") throw await this.calledOff([first, ...more]);
-    return this.undone(seen, [first, ...more], goal);
+    if (question.kind === "switch") throw await this.#calledOff([first, ...more]);
+    return this.#undone(seen, [first, ...more], goal);
   }
 
-  private async strayed(view: GuestView, disks: readonly Written[], { depth }: Question): Promise<Strayed[]> {
-    const process = await this.site.guest.process();
+  async #strayed(view: GuestView, disks: readonly Written[], { depth }: Question): Promise<Strayed[]> {
+    const process = await this.#site.guest.process();
     const found: Strayed[] = [];
     for (const disk of disks) {
-      const strayed = await this.strayedDisk(view, process, disk, depth);
+      const strayed = await this.#strayedDisk(view, process, disk, depth);
       if (strayed) found.push(strayed);
     }
     return found;
   }
 
-  private async strayedDisk(
+  async #strayedDisk(
     view: GuestView,
     process: GuestProcess | undefined,
     disk: Written,
     depth: Question["depth"],
   ): Promise<Strayed | undefined> {
     const device = view.disks.find(({ qdev }) => qdev === disk.qdev);
-    const image = device ? imageOf(this.site, disk.disk, device) : disk.image;
-    const live = await liveChain(this.site.host, image, process);
+    const image = device ? imageOf(this.#site, disk.disk, device) : disk.image;
+    const live = await liveChain(this.#site.host, image, process);
     const whole = expectedChain(disk.manifest, disk.standing);
     const expected: ExpectedChain = depth === "whole" ? whole : { layers: whole.layers.slice(0, 2), below: "unknown" };
-    const above = await layersAbove(this.site.host, live, expected);
+    const above = await layersAbove(this.#site.host, live, expected);
     return above === 0 ? undefined : { disk: { ...disk, image }, live, expected, above };
   }
 
-  private async calledOff(strayed: readonly [Strayed, ...Strayed[]]): Promise<Error> {
-    await Promise.all(jobsOf(strayed.map(({ disk }) => disk)).map(({ jobId }) => this.site.guest.cancel(jobId)));
-    return this.complaint(strayed, "switch", "Nothing was switched, and the job was called off.");
+  async #calledOff(strayed: readonly [Strayed, ...Strayed[]]): Promise<Error> {
+    await Promise.all(jobsOf(strayed.map(({ disk }) => disk)).map(({ jobId }) => this.#site.guest.cancel(jobId)));
+    return this.#complaint(strayed, "switch", "Nothing was switched, and the job was called off.");
   }
 
   /** Only libvirt can put our overlay on somebody's: QEMU's own transaction refuses. */
-  private async undone(seen: Seen, strayed: readonly [Strayed, ...Strayed[]], goal: Goal): Promise<"undone"> {
-    const { site, outcome } = this;
+  async #undone(seen: Seen, strayed: readonly [Strayed, ...Strayed[]], goal: Goal): Promise<"undone"> {
+    const site = this.#site;
+    const outcome = this.#outcome;
     const { managed } = site.guest;
     const over: Strayed[] = [];
     for (const one of strayed) if (managed && (await isOverlayOnTheirs(site, one))) over.push(one);
     const [first, ...more] = over;
-    if (!managed || !first) throw this.complaint(strayed, "go on with the move of", "Nothing was started.");
+    if (!managed || !first) throw this.#complaint(strayed, "go on with the move of", "Nothing was started.");
     for (const { disk, live } of over) await undoFreeze({ site, managed, seen, outcome }, disk, live);
     const names = [first, ...more].map(({ live }) => live.layers[1]?.path).join(", ");
     const error = complaint(site, {
@@ -120,10 +124,10 @@ export class ChainCheck {
     return "undone";
   }
 
-  private complaint([first, ...more]: readonly [Strayed, ...Strayed[]], verb: string, did: string): Error {
+  #complaint([first, ...more]: readonly [Strayed, ...Strayed[]], verb: string, did: string): Error {
     const all = [first, ...more];
     const runsOn = all.map(({ live }) => live.layers[0]?.path).join(", ");
-    return complaint(this.site, {
+    return complaint(this.#site, {
       verb,
       disk: all.map(({ disk }) => disk.disk).join(", "),
       why: all.map(whyStrayed).join("; "),

@@ -139,12 +139,12 @@ export async function dismissJob(site: Site, disk: SeenDisk, job: Job, end: "fai
 
 /** Progress lines of jobs, one teller for each phase of a disk. */
 export class JobTeller {
-  private readonly told = new Map<string, ReturnType<typeof pace>>();
+  readonly #told = new Map<string, ReturnType<typeof pace>>();
 
   tell(disk: string, { phase, job }: { phase: string; job: Job }): string {
     const key = `${disk} ${phase}`;
-    const teller = this.told.get(key) ?? pace(key);
-    this.told.set(key, teller);
+    const teller = this.#told.get(key) ?? pace(key);
+    this.#told.set(key, teller);
     return teller(job.currentProgress, job.totalProgress);
   }
 }

@@ -16,7 +16,11 @@ export class SourceSpace {
   readonly #low = new AbortController();
   #reason: Error | undefined;
 
-  constructor(private readonly site: Site) {}
+  readonly #site: Site;
+
+  constructor(site: Site) {
+    this.#site = site;
+  }
 
   /** Fires when the room has become too little. */
   get low(): AbortSignal {
@@ -32,12 +36,12 @@ export class SourceSpace {
     for (const { disk, standing, manifest } of disks) {
       if (standing !== "overlay" || !manifest?.overlay || this.#reason) continue;
       const directory = directoryOf(manifest.overlay.path);
-      const free = await freeBytes(this.site.host, directory);
+      const free = await freeBytes(this.#site.host, directory);
       if (free >= floorBytes) continue;
       const why = `${directory} has only ${bytesText(free)} left for what the guest writes during the move`;
       const left = `The move was undone; the guest goes on on ${manifest.source.active}.`;
       const advice = 'Free space there, or move with strategy "mirror", which needs none at the source.';
-      this.#reason = complaint(this.site, { verb: "move", disk, why, left, advice });
+      this.#reason = complaint(this.#site, { verb: "move", disk, why, left, advice });
       this.#low.abort();
     }
   }
