@@ -3,18 +3,24 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { chmod, mkdir, readdir, readFile, symlink, utimes, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, stat, symlink, utimes, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { pause } from "../../provider/core/async/pause.js";
 import { fileNames } from "../../provider/core/disk/names.js";
 import { isKind } from "../../provider/core/errors.js";
 import { type Holder, holderIs, newHolder } from "../../provider/journal/holder.js";
 import { Locks } from "../../provider/journal/lock.js";
 import { ShellHost } from "../host/shell-host.js";
 import { LocalHost } from "../hypervisor/qemu/local-host.js";
+import { until } from "../sandbox/command.js";
 import { inMemory, type MadeFolder, makeFolder } from "../sandbox/folders.js";
 
 const key = "0a1b2c3d";
+
+/** A line with an arrow is a process that waits for the lock above it (proc_locks(5)). */
+async function hasWaiter(directory: string): Promise<boolean> {
+  const { ino } = await stat(directory);
+  return (await readFile("/proc/locks", "utf8")).split("\n").some((line) => line.includes("-> FLOCK") && line.includes(`:${ino} `));
+}
 
 describe("the lock of a disk, on this machine", () => {
   let made: MadeFolder;
@@ -73,7 +79,11 @@ describe("the lock of a disk, on this machine", () => {
     const taking = locks.take(at("one"), key, wait()).then(() => {
       taken = true;
     });
-    await pause(0.1);
+    await until(
+      10,
+      async () => (await hasWaiter(at("one"))) || undefined,
+      () => "nobody waits for the directory's lock",
+    );
     assert.deepEqual([taken, await readdir(at("one"))], [false, []]);
     holder.stdin.end();
     await taking;
