@@ -35,39 +35,39 @@ export function endSharedLook(host: Host): void {
 }
 
 class SharedLook {
-  private readonly host: Host;
-  private readonly guests = new Map<string, Viewpoint["guest"]>();
-  private readonly asked = new Set<string>();
-  private readonly begunAt = performance.now();
-  private lastAt = this.begunAt;
-  private underWay = 0;
+  readonly #host: Host;
+  readonly #guests = new Map<string, Viewpoint["guest"]>();
+  readonly #asked = new Set<string>();
+  readonly #begunAt = performance.now();
+  #lastAt = this.#begunAt;
+  #underWay = 0;
 
   constructor(host: Host) {
-    this.host = remembering(host);
+    this.#host = remembering(host);
   }
 
   isFor(asker: string): boolean {
     const now = performance.now();
-    const isRecent = this.underWay > 0 || now - this.lastAt < 1000 * gapSeconds;
-    return isRecent && now - this.begunAt < 1000 * keptSeconds && !this.asked.has(asker);
+    const isRecent = this.#underWay > 0 || now - this.#lastAt < 1000 * gapSeconds;
+    return isRecent && now - this.#begunAt < 1000 * keptSeconds && !this.#asked.has(asker);
   }
 
   async during<T>(asker: string, read: () => Promise<T>): Promise<T> {
-    this.asked.add(asker);
-    this.underWay++;
+    this.#asked.add(asker);
+    this.#underWay++;
     try {
       return await read();
     } finally {
-      this.underWay--;
-      this.lastAt = performance.now();
+      this.#underWay--;
+      this.#lastAt = performance.now();
     }
   }
 
   from({ guest, destination, options }: Site): Viewpoint {
     const address = JSON.stringify([guest.managed?.uri, guest.name]);
-    const known = this.guests.get(address) ?? lookedAtOnce(guest.forReport ?? guest);
-    this.guests.set(address, known);
-    return { host: this.host, guest: known, options, ...(destination === undefined ? {} : { destination }) };
+    const known = this.#guests.get(address) ?? lookedAtOnce(guest.forReport ?? guest);
+    this.#guests.set(address, known);
+    return { host: this.#host, guest: known, options, ...(destination === undefined ? {} : { destination }) };
   }
 }
 
@@ -77,15 +77,25 @@ function lookedAtOnce(guest: Guest): Viewpoint["guest"] {
     name: guest.name,
     ...(guest.managed && { managed: guest.managed }),
     look: once(async () => ({ jobs: [], ...(await guest.lookAtChains()) })),
-    serials: once((qdevs: readonly string[]) => guest.serials(qdevs)),
+    serials: oncePerQuestion((qdevs) => guest.serials(qdevs)),
     process: once(() => guest.process()),
   };
 }
 
-function once<A extends unknown[], T>(ask: (...args: A) => Promise<T>): (...args: A) => Promise<T> {
+function once<T>(ask: () => Promise<T>): () => Promise<T> {
   let answer: Promise<T> | undefined;
-  return (...args) => {
-    answer ??= ask(...args);
+  return () => {
+    answer ??= ask();
+    return answer;
+  };
+}
+
+function oncePerQuestion<T>(ask: (names: readonly string[]) => Promise<T>): (names: readonly string[]) => Promise<T> {
+  const answers = new Map<string, Promise<T>>();
+  return (names) => {
+    const question = JSON.stringify(names);
+    const answer = answers.get(question) ?? ask(names);
+    answers.set(question, answer);
     return answer;
   };
 }
