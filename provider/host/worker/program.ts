@@ -7,6 +7,14 @@ import { deflateSync } from "node:zlib";
 /**
  * Runs what stands in `$1` with the host's python 3. RHEL 8 has one for its own tools, which need not be on the PATH.
  * `-I -S`: nothing of the account's own, and no site packages, which take time to load.
+ *
+ * @host sh, python3
+ * @for connection
+ * @does looks for `python3`, then for `/usr/libexec/platform-python`, and starts the worker with it: one program for what is to be done on
+ *   the host, whose text comes on standard input and is stored nowhere; no flow uses it yet
+ * @changes nothing
+ * @as the account
+ * @why locks, files and monitors are to be held by one process, and sh cannot hold them
  */
 export const startScript = `for python in python3 /usr/libexec/platform-python; do
   command -v "$python" >/dev/null 2>&1 && exec "$python" -I -S -c "$1"
