@@ -2,7 +2,7 @@
 
 import type { Identity } from "./identity.js";
 import { type ChangeOptions, changes, nothing } from "./operation.js";
-import type { Place } from "./place.js";
+import type { FromTo, Place } from "./place.js";
 import type { Worker } from "./worker.js";
 
 /** What may be under the new name. */
@@ -25,10 +25,7 @@ interface Replaced {
 
 const write = changes<{ place: Place; content: string; mode: number } & Replaced, object>("file-write", nothing);
 const writeLinkTo = changes<{ place: Place; target: string } & Replaced, object>("link-write", nothing);
-const move = changes<{ from: Place; to: Place; expected: Identity | null; replace: boolean; locks: readonly number[] }, object>(
-  "file-move",
-  nothing,
-);
+const move = changes<FromTo & { expected: Identity | null; replace: boolean; locks: readonly number[] }, object>("file-move", nothing);
 const remove = changes<
   { place: Place; expected: Identity; hidden: "allow" | "refuse"; through: number | null; locks: readonly number[] },
   object
@@ -43,20 +40,25 @@ function replaced({ existing = "refuse", through, locks = [] }: Replacing): Repl
   };
 }
 
+export interface Writing extends Replacing {
+  content: Buffer;
+  mode: number;
+}
+
 /** A file with this content and mode. @throws WorkerError `system` with EEXIST; `other-file`; `lock-lost` */
-export async function writeFile(
-  worker: Worker,
-  place: Place,
-  file: { content: Buffer; mode: number },
-  options: Replacing = {},
-): Promise<void> {
-  const { content, mode } = file;
+export async function writeFile(worker: Worker, place: Place, options: Writing): Promise<void> {
+  const { content, mode } = options;
   await worker.request(write, { place, content: content.toString("base64"), mode, ...replaced(options) }, options);
 }
 
+export interface Linking extends Replacing {
+  /** Where the link leads. */
+  target: string;
+}
+
 /** A symbolic link. @throws WorkerError `system` with EEXIST; `other-file`; `lock-lost` */
-export async function writeLink(worker: Worker, place: Place, target: string, options: Replacing = {}): Promise<void> {
-  await worker.request(writeLinkTo, { place, target, ...replaced(options) }, options);
+export async function writeLink(worker: Worker, place: Place, options: Linking): Promise<void> {
+  await worker.request(writeLinkTo, { place, target: options.target, ...replaced(options) }, options);
 }
 
 export interface Moving extends ChangeOptions {
@@ -67,12 +69,14 @@ export interface Moving extends ChangeOptions {
 }
 
 /** Within one file system. @throws WorkerError `system` with EEXIST or EXDEV; `other-file`; `lock-lost` */
-export async function moveFile(worker: Worker, from: Place, to: Place, options: Moving = {}): Promise<void> {
+export async function moveFile(worker: Worker, { from, to }: FromTo, options: Moving = {}): Promise<void> {
   const { expected = null, existing = "refuse", locks = [] } = options;
   await worker.request(move, { from, to, expected, replace: existing === "any", locks }, options);
 }
 
 export interface Removing extends ChangeOptions {
+  /** What must be under the name. */
+  expected: Identity;
   /** Whether processes that this account may not look into are a reason to keep the file. */
   hidden: "allow" | "refuse";
   through?: number;
@@ -82,7 +86,7 @@ export interface Removing extends ChangeOptions {
  * The expected file, if no process is seen to have it open.
  * @throws WorkerError `other-file` if it is not proved to be this file; `open` if it is in use; `lock-lost`. The file has its name then
  */
-export async function removeFile(worker: Worker, place: Place, expected: Identity, options: Removing): Promise<void> {
-  const { hidden, through, locks = [] } = options;
+export async function removeFile(worker: Worker, place: Place, options: Removing): Promise<void> {
+  const { expected, hidden, through, locks = [] } = options;
   await worker.request(remove, { place, expected, hidden, through: through ?? null, locks }, options);
 }

@@ -3,7 +3,7 @@
 import { z } from "zod";
 import type { Identity } from "./identity.js";
 import { type ChangeOptions, changes } from "./operation.js";
-import type { Place } from "./place.js";
+import type { FromTo } from "./place.js";
 import type { Worker } from "./worker.js";
 
 const progress = z.object({
@@ -38,9 +38,7 @@ export interface CopyOptions extends ToFileOptions {
   onProgress?: (progress: CopyProgress) => void;
 }
 
-interface CopyArguments {
-  from: Place;
-  to: Place;
+interface CopyArguments extends FromTo {
   resumeBytes: number;
   bytesPerSecond: number;
   reflink: "try" | "never";
@@ -55,7 +53,7 @@ const copied = z.object({
 });
 const copy = changes<CopyArguments, z.output<typeof copied>>("file-copy", copied);
 const left = z.object({ left: z.array(z.object({ attribute: z.string(), errno: z.int() })) });
-const attributes = changes<{ from: Place; to: Place; expected: Identity | null; locks: readonly number[] }, z.output<typeof left>>(
+const attributes = changes<FromTo & { expected: Identity | null; locks: readonly number[] }, z.output<typeof left>>(
   "file-attributes-copy",
   left,
 );
@@ -64,7 +62,7 @@ const attributes = changes<{ from: Place; to: Place; expected: Identity | null; 
  * Into an existing file of ours, which is empty or holds what the resume point says; holes stay holes, and it is durable at the end.
  * @throws WorkerError `changed` if the source was written to meanwhile; `cancelled`; `not-empty`; `other-file`; `system` with ENOSPC and the like
  */
-export function copyFile(worker: Worker, from: Place, to: Place, options: CopyOptions = {}): Promise<z.output<typeof copied>> {
+export function copyFile(worker: Worker, { from, to }: FromTo, options: CopyOptions = {}): Promise<z.output<typeof copied>> {
   const { resumeBytes = 0, bytesPerSecond = 0, reflink = "try", expected = null, locks = [], onProgress = () => {} } = options;
   const onEvent = (event: unknown) => onProgress(progress.parse(event));
   return worker.request(copy, { from, to, resumeBytes, bytesPerSecond, reflink, expected, locks }, { ...options, onEvent });
@@ -74,7 +72,7 @@ export function copyFile(worker: Worker, from: Place, to: Place, options: CopyOp
  * Owner, mode, ACLs, security label and the user's own attributes.
  * @returns what could not be carried, with the errno
  */
-export async function copyAttributes(worker: Worker, from: Place, to: Place, options: ToFileOptions = {}): Promise<Left[]> {
+export async function copyAttributes(worker: Worker, { from, to }: FromTo, options: ToFileOptions = {}): Promise<Left[]> {
   const { expected = null, locks = [] } = options;
   return (await worker.request(attributes, { from, to, expected, locks }, options)).left;
 }

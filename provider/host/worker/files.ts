@@ -34,20 +34,25 @@ const open = reads<{ place: Place }, { file: number }>("file-open", z.object({ f
 const sync = changes<{ file: number }, object>("file-sync", nothing);
 const close = reads<{ file: number }, object>("file-close", nothing);
 
+export interface Reading extends RequestOptions {
+  /** A larger file is refused. */
+  bytesAtMost: number;
+}
+
 /**
  * A regular file, whole.
  * @throws WorkerError `not-regular`; `too-large` if it has more bytes than that; `system` with the errno
  */
-export function readFile(worker: Worker, place: Place, bytesAtMost: number, options?: RequestOptions): Promise<ReadFile> {
-  return worker.request(read, { place, limit: bytesAtMost, trust: false }, options);
+export function readFile(worker: Worker, place: Place, options: Reading): Promise<ReadFile> {
+  return worker.request(read, { place, limit: options.bytesAtMost, trust: false }, options);
 }
 
 /**
  * A file that no other account could have written: regular, of the owner that a file made there has, with no right to write for others.
  * @throws WorkerError also `foreign-owner`, `wrong-mode`
  */
-export function readTrustedFile(worker: Worker, place: Place, bytesAtMost: number, options?: RequestOptions): Promise<ReadFile> {
-  return worker.request(read, { place, limit: bytesAtMost, trust: true }, options);
+export function readTrustedFile(worker: Worker, place: Place, options: Reading): Promise<ReadFile> {
+  return worker.request(read, { place, limit: options.bytesAtMost, trust: true }, options);
 }
 
 /** Of the name itself: a link is a link. @throws WorkerError `system` with ENOENT if there is none */

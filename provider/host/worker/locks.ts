@@ -36,13 +36,22 @@ export class WorkerLock {
   }
 }
 
+export interface Locking extends RequestOptions {
+  /** How long another holder is waited for. */
+  waitSeconds: number;
+  /**
+   * Without an answer for that long it fails with `timed-out`.
+   * @default `waitSeconds` and 30
+   */
+  deadlineSeconds?: number;
+}
+
 /**
  * Makes the file with mode 0600 where it is not there, and locks it.
- * @param waitSeconds how long another holder is waited for
  * @throws WorkerError `held` if another one holds it; `not-regular`, `wrong-mode`, `foreign-owner` if the file is none of ours
  */
-export async function acquireLock(worker: Worker, place: Place, waitSeconds: number, options: RequestOptions = {}): Promise<WorkerLock> {
-  const deadlineSeconds = options.deadlineSeconds ?? waitSeconds + 30;
+export async function acquireLock(worker: Worker, place: Place, options: Locking): Promise<WorkerLock> {
+  const { waitSeconds, deadlineSeconds = waitSeconds + 30 } = options;
   const { lock } = await worker.request(acquire, { place, waitSeconds }, { ...options, deadlineSeconds });
   return new WorkerLock(worker, lock);
 }

@@ -5,3 +5,9 @@
  * nobody else may write in those. A link as the last part is never followed.
  */
 export type Place = { directory: number; name: string } | { path: string };
+
+/** From one place to another. */
+export interface FromTo {
+  from: Place;
+  to: Place;
+}

@@ -3,7 +3,7 @@
 import { z } from "zod";
 import type { Identity } from "./identity.js";
 import type { MonitorPeer, WorkerMonitor } from "./monitors.js";
-import { changes, type RequestOptions } from "./operation.js";
+import { changes } from "./operation.js";
 import type { Place } from "./place.js";
 import type { Worker } from "./worker.js";
 
@@ -71,24 +71,38 @@ const recover = changes<RecoverArguments, SwitchResult>("switch-recover", result
 /** How long the answer is waited for: the switch itself goes on to its end. */
 const answerSeconds = 900;
 
-export interface SwitchOptions extends Pick<RequestOptions, "deadlineSeconds"> {
+interface SwitchOptions {
+  plan: SwitchPlan;
+  /** Of the worker's, which must still be held. */
   locks: readonly number[];
+  /**
+   * How long the answer is waited for.
+   * @default 900
+   */
+  deadlineSeconds?: number;
+}
+
+export interface RunOptions extends SwitchOptions {
+  /** Of the QEMU that has the disks. */
+  monitor: WorkerMonitor;
+}
+
+export interface RecoverOptions extends SwitchOptions {
+  /** The QEMU that had the disks then; while it lives it must be reachable. */
+  peer: MonitorPeer;
 }
 
 /**
  * From jobs that are all ready to the end, whatever becomes of this client.
  * @throws WorkerError `other-file` if a file is not where the plan says, `lock-lost`: nothing has been changed then
  */
-export function runSwitch(worker: Worker, monitor: WorkerMonitor, plan: SwitchPlan, options: SwitchOptions): Promise<SwitchResult> {
-  const { locks, deadlineSeconds = answerSeconds } = options;
+export function runSwitch(worker: Worker, options: RunOptions): Promise<SwitchResult> {
+  const { monitor, plan, locks, deadlineSeconds = answerSeconds } = options;
   return worker.request(run, { monitor: monitor.number, plan, locks }, { deadlineSeconds });
 }
 
-/**
- * Finishes or reverts a switch whose worker has died, by its commit point.
- * @param peer the QEMU that had the disks then; while it lives it must be reachable
- */
-export function recoverSwitch(worker: Worker, plan: SwitchPlan, peer: MonitorPeer, options: SwitchOptions): Promise<SwitchResult> {
-  const { locks, deadlineSeconds = answerSeconds } = options;
+/** Finishes or reverts a switch whose worker has died, by its commit point. */
+export function recoverSwitch(worker: Worker, options: RecoverOptions): Promise<SwitchResult> {
+  const { plan, peer, locks, deadlineSeconds = answerSeconds } = options;
   return worker.request(recover, { plan, pid: peer.pid, startTime: peer.startTime ?? 0, locks }, { deadlineSeconds });
 }

@@ -47,7 +47,7 @@ describe("a file that the worker writes", function () {
     const worker = await localWorker();
     const name = path.join(await scratch(), "file");
     await writeFile(name, "old");
-    await writeOnHost(worker, { path: name }, text("new"), { existing: "any" });
+    await writeOnHost(worker, { path: name }, { ...text("new"), existing: "any" });
     assert.equal(await readFile(name, "utf8"), "new");
   });
 
@@ -57,9 +57,9 @@ describe("a file that the worker writes", function () {
     const [name, other] = [path.join(folder, "file"), path.join(folder, "other")];
     for (const one of [name, other]) await writeFile(one, "old");
     const expected = await identityOf(worker, other);
-    await failure("other-file", writeOnHost(worker, { path: name }, text("new"), { existing: expected }));
+    await failure("other-file", writeOnHost(worker, { path: name }, { ...text("new"), existing: expected }));
     assert.equal(await readFile(name, "utf8"), "old");
-    await writeOnHost(worker, { path: name }, text("new"), { existing: await identityOf(worker, name) });
+    await writeOnHost(worker, { path: name }, { ...text("new"), existing: await identityOf(worker, name) });
     assert.equal(await readFile(name, "utf8"), "new");
     assert.deepEqual((await readdir(folder)).sort(), ["file", "other"]);
   });
@@ -69,7 +69,7 @@ describe("a file that the worker writes", function () {
     const folder = await scratch();
     await makeDirectory(worker, { path: path.join(folder, "private") });
     const directory = await openPrivateDirectory(worker, path.join(folder, "private"));
-    await writeOnHost(worker, { path: path.join(folder, "new") }, text("content"), { through: directory.number });
+    await writeOnHost(worker, { path: path.join(folder, "new") }, { ...text("content"), through: directory.number });
     assert.equal(await readFile(path.join(folder, "new"), "utf8"), "content");
     await removeDirectory(worker, { path: path.join(folder, "private") });
   });
@@ -77,9 +77,9 @@ describe("a file that the worker writes", function () {
   it("may be a link, which is re-pointed in one step", async () => {
     const worker = await localWorker();
     const name = path.join(await scratch(), "link");
-    await writeLink(worker, { path: name }, "one place");
-    await refusedWith(system.errno.EEXIST, writeLink(worker, { path: name }, "another"));
-    await writeLink(worker, { path: name }, "another", { existing: "any" });
+    await writeLink(worker, { path: name }, { target: "one place" });
+    await refusedWith(system.errno.EEXIST, writeLink(worker, { path: name }, { target: "another" }));
+    await writeLink(worker, { path: name }, { target: "another", existing: "any" });
     assert.equal(await readlink(name), "another");
   });
 });
@@ -93,8 +93,8 @@ describe("a file that the worker moves", function () {
     const [one, two, three] = ["one", "two", "three"].map((name) => path.join(folder, name)) as [string, string, string];
     await writeFile(one, "one");
     await writeFile(two, "two");
-    await refusedWith(system.errno.EEXIST, moveFile(worker, { path: one }, { path: two }));
-    await moveFile(worker, { path: one }, { path: three });
+    await refusedWith(system.errno.EEXIST, moveFile(worker, { from: { path: one }, to: { path: two } }));
+    await moveFile(worker, { from: { path: one }, to: { path: three } });
     assert.deepEqual([await readFile(two, "utf8"), await readFile(three, "utf8")], ["two", "one"]);
   });
 
@@ -103,7 +103,7 @@ describe("a file that the worker moves", function () {
     const folder = await scratch();
     const [one, two] = [path.join(folder, "one"), path.join(folder, "two")];
     for (const name of [one, two]) await writeFile(name, name);
-    const move = moveFile(worker, { path: one }, { path: `${one}.moved` }, { expected: await identityOf(worker, two) });
+    const move = moveFile(worker, { from: { path: one }, to: { path: `${one}.moved` } }, { expected: await identityOf(worker, two) });
     await failure("other-file", move);
     assert.deepEqual((await readdir(folder)).sort(), ["one", "two"]);
   });
@@ -112,7 +112,7 @@ describe("a file that the worker moves", function () {
     const worker = await localWorker();
     const one = path.join(await scratch(), "one");
     await writeFile(one, "one");
-    await refusedWith(system.errno.EXDEV, moveFile(worker, { path: one }, { path: `/dev/shm/livedisk-${process.pid}` }));
+    await refusedWith(system.errno.EXDEV, moveFile(worker, { from: { path: one }, to: { path: `/dev/shm/livedisk-${process.pid}` } }));
     assert.equal(await readFile(one, "utf8"), "one");
   });
 });
@@ -126,9 +126,9 @@ describe("a file that the worker removes", function () {
     const [one, two] = [path.join(folder, "one"), path.join(folder, "two")];
     for (const name of [one, two]) await writeFile(name, name);
     const expected = await identityOf(worker, one);
-    await failure("other-file", removeFile(worker, { path: two }, expected, { hidden: "refuse" }));
+    await failure("other-file", removeFile(worker, { path: two }, { expected, hidden: "refuse" }));
     assert.deepEqual((await readdir(folder)).sort(), ["one", "two"]);
-    await removeFile(worker, { path: one }, expected, { hidden: "refuse" });
+    await removeFile(worker, { path: one }, { expected, hidden: "refuse" });
     assert.deepEqual(await readdir(folder), ["two"]);
   });
 
@@ -140,14 +140,14 @@ describe("a file that the worker removes", function () {
     const expected = await identityOf(worker, name);
     const other = await localWorker();
     const held = await openFile(other, { path: name });
-    const { details } = await failure("open", removeFile(worker, { path: name }, expected, { hidden: "refuse" }));
+    const { details } = await failure("open", removeFile(worker, { path: name }, { expected, hidden: "refuse" }));
     assert.deepEqual(
       (details as { holders: { pid: number }[] }).holders.map(({ pid }) => pid),
       [other.hello.pid],
     );
     assert.deepEqual(await readdir(folder), ["image"]);
     await held.close();
-    await removeFile(worker, { path: name }, expected, { hidden: "refuse" });
+    await removeFile(worker, { path: name }, { expected, hidden: "refuse" });
     assert.deepEqual(await readdir(folder), []);
   });
 
@@ -160,9 +160,9 @@ describe("a file that the worker removes", function () {
     const name = path.join(below, "image");
     await writeOnHost(worker, { path: name }, text("image"));
     const expected = await identityOf(worker, name);
-    const { details } = await failure("open", removeFile(worker, { path: name }, expected, { hidden: "refuse" }));
+    const { details } = await failure("open", removeFile(worker, { path: name }, { expected, hidden: "refuse" }));
     assert((details as { hidden: number }).hidden > 0);
-    await removeFile(worker, { path: name }, expected, { hidden: "allow" });
+    await removeFile(worker, { path: name }, { expected, hidden: "allow" });
     assert.deepEqual(await readdir(below), []);
   });
 });

@@ -48,7 +48,7 @@ async function cutCopy(worker: Worker, paths: Awaited<ReturnType<typeof files>>,
     last = progress;
     stop.abort();
   };
-  await failure("cancelled", copyFile(worker, paths.from, paths.to, { ...options, signal: stop.signal, onProgress }));
+  await failure("cancelled", copyFile(worker, paths, { ...options, signal: stop.signal, onProgress }));
   assert(last);
   return last;
 }
@@ -59,7 +59,7 @@ describe("a copy by the worker", function () {
   it("has the same bytes, past the page cache, and its holes are holes", async () => {
     const worker = await localWorker();
     const paths = await files(await scratch());
-    assert.deepEqual(await copyFile(worker, paths.from, paths.to), { way: "direct", sizeBytes: 60 * mib + 777 });
+    assert.deepEqual(await copyFile(worker, paths), { way: "direct", sizeBytes: 60 * mib + 777 });
     await isCopied(paths);
     const [from, to] = [await stat(paths.from.path), await stat(paths.to.path)];
     assert(to.blocks <= from.blocks + 64, `${to.blocks} blocks for ${from.blocks}`);
@@ -70,7 +70,7 @@ describe("a copy by the worker", function () {
     const folder = await scratch();
     await mountSmall({ defer: undoLater }, path.join(folder, "small"), { kind: "btrfs", sizeMiB: 160 });
     const paths = await files(path.join(folder, "small"));
-    assert.equal((await copyFile(worker, paths.from, paths.to)).way, "reflink");
+    assert.equal((await copyFile(worker, paths)).way, "reflink");
     await isCopied(paths);
   });
 
@@ -79,7 +79,7 @@ describe("a copy by the worker", function () {
     const folder = await scratch();
     await mountSmall({ defer: undoLater }, path.join(folder, "small"), { kind: "btrfs", sizeMiB: 200 });
     const paths = await files(path.join(folder, "small"));
-    assert.notEqual((await copyFile(worker, paths.from, paths.to, { reflink: "never" })).way, "reflink");
+    assert.notEqual((await copyFile(worker, paths, { reflink: "never" })).way, "reflink");
     await isCopied(paths);
   });
 
@@ -87,7 +87,7 @@ describe("a copy by the worker", function () {
     const worker = await localWorker();
     const folder = await scratch();
     for (const name of ["from", "to"]) await writeFile(path.join(folder, name), "");
-    const copied = await copyFile(worker, { path: path.join(folder, "from") }, { path: path.join(folder, "to") });
+    const copied = await copyFile(worker, { from: { path: path.join(folder, "from") }, to: { path: path.join(folder, "to") } });
     assert.equal(copied.sizeBytes, 0);
   });
 
@@ -96,7 +96,7 @@ describe("a copy by the worker", function () {
     const folder = await scratch();
     for (const name of ["from", "to"]) await writeFile(path.join(folder, name), "");
     await truncate(path.join(folder, "from"), 2 ** 40);
-    await copyFile(worker, { path: path.join(folder, "from") }, { path: path.join(folder, "to") });
+    await copyFile(worker, { from: { path: path.join(folder, "from") }, to: { path: path.join(folder, "to") } });
     const to = await stat(path.join(folder, "to"));
     assert.deepEqual([to.size, to.blocks], [2 ** 40, 0]);
   });
@@ -107,7 +107,11 @@ describe("a copy by the worker", function () {
     await writeFile(path.join(folder, "from"), Buffer.alloc(2 * mib, 1));
     await writeFile(path.join(folder, "to"), "");
     const begun = Date.now();
-    await copyFile(worker, { path: path.join(folder, "from") }, { path: path.join(folder, "to") }, { bytesPerSecond: 2 * mib });
+    await copyFile(
+      worker,
+      { from: { path: path.join(folder, "from") }, to: { path: path.join(folder, "to") } },
+      { bytesPerSecond: 2 * mib },
+    );
     assert(Date.now() - begun > 900, `it took ${Date.now() - begun} ms`);
   });
 
@@ -117,7 +121,7 @@ describe("a copy by the worker", function () {
     const { copiedBytes, resumeBytes } = await cutCopy(worker, paths, { bytesPerSecond: 2 * mib, reflink: "never" });
     assert(copiedBytes < 60 * mib && resumeBytes <= copiedBytes);
     await truncate(paths.to.path, 0);
-    await copyFile(worker, paths.from, paths.to, { resumeBytes: 0 });
+    await copyFile(worker, paths, { resumeBytes: 0 });
     await isCopied(paths);
   });
 
@@ -125,7 +129,7 @@ describe("a copy by the worker", function () {
     const worker = await localWorker();
     const paths = await files(await scratch());
     await writeFile(paths.to.path, Buffer.alloc(40 * mib, 1));
-    await copyFile(worker, paths.from, paths.to, { resumeBytes: 40 * mib });
+    await copyFile(worker, paths, { resumeBytes: 40 * mib });
     const [from, to] = [await readFile(paths.from.path), await readFile(paths.to.path)];
     assert(to.subarray(0, 40 * mib).every((byte) => byte === 1));
     assert(to.subarray(40 * mib).equals(from.subarray(40 * mib)));
@@ -135,7 +139,7 @@ describe("a copy by the worker", function () {
     const worker = await localWorker();
     const paths = await files(await scratch());
     await writeFile(paths.to.path, "content");
-    await failure("not-empty", copyFile(worker, paths.from, paths.to));
+    await failure("not-empty", copyFile(worker, paths));
     assert.equal(await readFile(paths.to.path, "utf8"), "content");
   });
 
@@ -143,16 +147,16 @@ describe("a copy by the worker", function () {
     const worker = await localWorker();
     const paths = await files(await scratch());
     const onProgress = () => void writeFile(paths.from.path, "new", { flag: "r+" });
-    await failure("changed", copyFile(worker, paths.from, paths.to, { bytesPerSecond: 8 * mib, reflink: "never", onProgress }));
+    await failure("changed", copyFile(worker, paths, { bytesPerSecond: 8 * mib, reflink: "never", onProgress }));
   });
 
   it("stops where its lock is lost", async () => {
     const worker = await localWorker();
     const folder = await scratch();
     const paths = await files(folder);
-    const lock = await acquireLock(worker, { path: path.join(folder, "lock") }, 0);
+    const lock = await acquireLock(worker, { path: path.join(folder, "lock") }, { waitSeconds: 0 });
     const onProgress = () => void run("rm", ["-f", path.join(folder, "lock")]);
-    await failure("lock-lost", copyFile(worker, paths.from, paths.to, { bytesPerSecond: 4 * mib, locks: [lock.number], onProgress }));
+    await failure("lock-lost", copyFile(worker, paths, { bytesPerSecond: 4 * mib, locks: [lock.number], onProgress }));
   });
 
   it("says that there is no room by the errno", async () => {
@@ -161,19 +165,19 @@ describe("a copy by the worker", function () {
     await mountSmall({ defer: undoLater }, path.join(folder, "small"), { kind: "tmpfs", sizeMiB: 4 });
     const paths = await files(folder);
     await writeFile(path.join(folder, "small/to"), "");
-    await refusedWith(28, copyFile(worker, paths.from, { path: path.join(folder, "small/to") }));
+    await refusedWith(28, copyFile(worker, { from: paths.from, to: { path: path.join(folder, "small/to") } }));
   });
 
   it("goes to the expected file and to no other, and so do attributes", async () => {
     const worker = await localWorker();
     const paths = await files(await scratch());
     const expected = (await fileStatus(worker, paths.from)).identity;
-    await failure("other-file", copyFile(worker, paths.from, paths.to, { expected }));
+    await failure("other-file", copyFile(worker, paths, { expected }));
     await chmod(paths.from.path, 0o604);
-    await failure("other-file", copyAttributes(worker, paths.from, paths.to, { expected }));
+    await failure("other-file", copyAttributes(worker, paths, { expected }));
     const found = await stat(paths.to.path);
     assert.deepEqual([found.size, found.mode & 0o777], [0, 0o644]);
-    await copyFile(worker, paths.from, paths.to, { expected: (await fileStatus(worker, paths.to)).identity });
+    await copyFile(worker, paths, { expected: (await fileStatus(worker, paths.to)).identity });
   });
 
   it("follows no link, on neither side", async () => {
@@ -181,14 +185,14 @@ describe("a copy by the worker", function () {
     const folder = await scratch();
     const paths = await files(folder);
     await symlink("to", path.join(folder, "link"));
-    await refusedWith(40, copyFile(worker, paths.from, { path: path.join(folder, "link") }));
-    await refusedWith(40, copyFile(worker, { path: path.join(folder, "link") }, paths.to));
+    await refusedWith(40, copyFile(worker, { from: paths.from, to: { path: path.join(folder, "link") } }));
+    await refusedWith(40, copyFile(worker, { from: { path: path.join(folder, "link") }, to: paths.to }));
   });
 
   it("ends with its worker", async () => {
     const { worker, child } = await localWorkerProcess();
     const paths = await files(await scratch());
-    const copy = copyFile(worker, paths.from, paths.to, { bytesPerSecond: mib, reflink: "never" });
+    const copy = copyFile(worker, paths, { bytesPerSecond: mib, reflink: "never" });
     const ended = failure("cancelled", copy);
     await worker.close();
     await hasEnded(child);
@@ -206,7 +210,7 @@ describe("what a file has besides its bytes", function () {
     for (const name of [from, to]) await writeFile(name, "");
     await chown(from, 1234, 5678);
     await chmod(from, 0o640);
-    assert.deepEqual(await copyAttributes(worker, { path: from }, { path: to }), []);
+    assert.deepEqual(await copyAttributes(worker, { from: { path: from }, to: { path: to } }), []);
     const found = await stat(to);
     assert.deepEqual([found.uid, found.gid, found.mode & 0o777], [1234, 5678, 0o640]);
   });
@@ -219,6 +223,6 @@ describe("what a file has besides its bytes", function () {
     for (const name of [from, to]) await writeFile(name, "");
     await chmod(from, 0o644);
     await chown(to, 65534, 65534);
-    assert.deepEqual(await copyAttributes(worker, { path: from }, { path: to }), [{ attribute: "owner", errno: 1 }]);
+    assert.deepEqual(await copyAttributes(worker, { from: { path: from }, to: { path: to } }), [{ attribute: "owner", errno: 1 }]);
   });
 });

@@ -23,7 +23,7 @@ describe("a file that the worker reads", function () {
     const worker = await localWorker();
     const name = await file("a\0ü", 0o640);
     await utimes(name, 1, 1_600_000_000.5);
-    const { content, sizeBytes, modifiedNs, mode, kind } = await readFile(worker, { path: name }, 100);
+    const { content, sizeBytes, modifiedNs, mode, kind } = await readFile(worker, { path: name }, { bytesAtMost: 100 });
     assert.deepEqual(
       { content: content.toString(), sizeBytes, modifiedNs, mode, kind },
       { content: "a\0ü", sizeBytes: 4, modifiedNs: 1_600_000_000_500_000_000n, mode: 0o640, kind: "file" },
@@ -33,45 +33,45 @@ describe("a file that the worker reads", function () {
   it("has at most the bytes that were asked for", async () => {
     const worker = await localWorker();
     const name = await file("12345");
-    assert.equal((await readFile(worker, { path: name }, 5)).content.length, 5);
-    await failure("too-large", readFile(worker, { path: name }, 4));
+    assert.equal((await readFile(worker, { path: name }, { bytesAtMost: 5 })).content.length, 5);
+    await failure("too-large", readFile(worker, { path: name }, { bytesAtMost: 4 }));
   });
 
   it("is refused by its size before it is read", async () => {
     const worker = await localWorker();
     const name = await file("");
     await truncate(name, 2 ** 40);
-    await failure("too-large", readFile(worker, { path: name }, 1 << 20));
+    await failure("too-large", readFile(worker, { path: name }, { bytesAtMost: 1 << 20 }));
   });
 
   it("is bounded also where it has no size, as in /proc", async () => {
     const worker = await localWorker();
-    await failure("too-large", readFile(worker, { path: "/proc/self/maps" }, 10));
+    await failure("too-large", readFile(worker, { path: "/proc/self/maps" }, { bytesAtMost: 10 }));
   });
 
   it("that is a FIFO is refused without waiting for a writer", async () => {
     const worker = await localWorker();
     const name = path.join(await scratch(), "fifo");
     await run("mkfifo", [name]);
-    await failure("not-regular", readFile(worker, { path: name }, 10, { deadlineSeconds: 5 }));
+    await failure("not-regular", readFile(worker, { path: name }, { bytesAtMost: 10, deadlineSeconds: 5 }));
   });
 
   it("that is a device is refused", async () => {
     const worker = await localWorker();
-    await failure("not-regular", readFile(worker, { path: "/dev/zero" }, 10));
+    await failure("not-regular", readFile(worker, { path: "/dev/zero" }, { bytesAtMost: 10 }));
   });
 
   it("is not followed where it is a link", async () => {
     const worker = await localWorker();
     const name = await file("secret");
     await symlink(name, `${name}.link`);
-    await refusedWith(system.errno.ELOOP, readFile(worker, { path: `${name}.link` }, 10));
+    await refusedWith(system.errno.ELOOP, readFile(worker, { path: `${name}.link` }, { bytesAtMost: 10 }));
     assert.equal(await linkTarget(worker, { path: `${name}.link` }), name);
   });
 
   it("that is not there is refused with ENOENT", async () => {
     const worker = await localWorker();
-    await refusedWith(system.errno.ENOENT, readFile(worker, { path: "/no/such/file" }, 10));
+    await refusedWith(system.errno.ENOENT, readFile(worker, { path: "/no/such/file" }, { bytesAtMost: 10 }));
   });
 });
 
@@ -81,14 +81,14 @@ describe("a file that the worker trusts", function () {
   it("is ours and writable by us alone", async () => {
     const worker = await localWorker();
     const name = await file("trusted", 0o644);
-    assert.equal((await readTrustedFile(worker, { path: name }, 10)).content.toString(), "trusted");
+    assert.equal((await readTrustedFile(worker, { path: name }, { bytesAtMost: 10 })).content.toString(), "trusted");
   });
 
   for (const mode of [0o620, 0o602]) {
     it(`is refused with mode ${mode.toString(8)}`, async () => {
       const worker = await localWorker();
       const name = await file("text", mode);
-      await failure("wrong-mode", readTrustedFile(worker, { path: name }, 10));
+      await failure("wrong-mode", readTrustedFile(worker, { path: name }, { bytesAtMost: 10 }));
     });
   }
 
@@ -96,9 +96,9 @@ describe("a file that the worker trusts", function () {
     const worker = await localWorker();
     const name = await file("text");
     await chown(name, 65534, 65534);
-    const { details } = await failure("foreign-owner", readTrustedFile(worker, { path: name }, 10));
+    const { details } = await failure("foreign-owner", readTrustedFile(worker, { path: name }, { bytesAtMost: 10 }));
     assert.deepEqual(details, { owner: 65534, expected: 0 });
-    await readFile(worker, { path: name }, 10);
+    await readFile(worker, { path: name }, { bytesAtMost: 10 });
   });
 });
 
@@ -115,7 +115,7 @@ describe("a directory that the worker holds open", function () {
     const directory = await openDirectory(worker, path.join(folder, "ours"));
     await rename(path.join(folder, "ours"), path.join(folder, "moved"));
     await symlink("hostile", path.join(folder, "ours"));
-    assert.equal((await readFile(worker, directory.place("name"), 10)).content.toString(), "ours");
+    assert.equal((await readFile(worker, directory.place("name"), { bytesAtMost: 10 })).content.toString(), "ours");
   });
 
   it("has no names above it or below it", async () => {

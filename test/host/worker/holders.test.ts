@@ -80,7 +80,7 @@ describe("who has a file open", function () {
   it("is told by locks too", async () => {
     const [worker, other] = [await localWorker(), await localWorker()];
     const place = { path: path.join(await scratch(), "lock") };
-    await acquireLock(other, place, 0);
+    await acquireLock(other, place, { waitSeconds: 0 });
     const { files } = await fileHolders(worker, [place]);
     assert.deepEqual(files[0]?.locks, [{ kind: "FLOCK", access: "writes", first: 0, last: null }]);
   });

@@ -107,7 +107,7 @@ describe("the worker's protocol", function () {
     const directory = await openDirectory(worker, folder);
     const [entry] = await directory.list(10);
     assert(entry);
-    assert.equal((await readFile(worker, directory.place(entry.name), 100)).content.toString(), "content");
+    assert.equal((await readFile(worker, directory.place(entry.name), { bytesAtMost: 100 })).content.toString(), "content");
   });
 });
 
@@ -178,14 +178,14 @@ describe("the worker's end", function () {
     const other = await localWorker();
     const folder = await scratch();
     const lock = { path: path.join(folder, "lock") };
-    await acquireLock(worker, lock, 0);
+    await acquireLock(worker, lock, { waitSeconds: 0 });
     const pids = path.join(folder, "pid");
     runProgram(worker, ["sh", "-c", `echo $$ >'${pids}'; exec sleep 2`]).catch(() => {});
     await pidIn(other, pids);
     child.kill("SIGKILL");
     await hasEnded(child);
-    await failure("held", acquireLock(other, lock, 0));
-    await acquireLock(other, lock, 20);
+    await failure("held", acquireLock(other, lock, { waitSeconds: 0 }));
+    await acquireLock(other, lock, { waitSeconds: 20 });
   });
 });
 
@@ -240,7 +240,7 @@ async function whyNot(script: string): Promise<string> {
 
 async function pidIn(worker: Awaited<ReturnType<typeof localWorker>>, file: string): Promise<number> {
   for (;;) {
-    const found = await readFile(worker, { path: file }, 100).catch(() => undefined);
+    const found = await readFile(worker, { path: file }, { bytesAtMost: 100 }).catch(() => undefined);
     if (found !== undefined && found.content.length > 1) return Number(found.content.toString());
   }
 }

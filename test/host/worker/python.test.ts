@@ -109,11 +109,11 @@ describe("the whole worker", function () {
       const worker = await localWorker({ python: python.program });
       assert.match(worker.hello.python, new RegExp(`^3\\.${python.version % 100}\\.`));
       const folder = await scratch();
-      const lock = await acquireLock(worker, { path: path.join(folder, "lock") }, 0);
+      const lock = await acquireLock(worker, { path: path.join(folder, "lock") }, { waitSeconds: 0 });
       const [from, to] = [{ path: path.join(folder, "ü") }, { path: path.join(folder, "to") }];
       await writeFile(from.path, Buffer.alloc(1_000_001, "data"));
       await writeFile(to.path, "");
-      assert.equal((await copyFile(worker, from, to, { locks: [lock.number] })).sizeBytes, 1_000_001);
+      assert.equal((await copyFile(worker, { from, to }, { locks: [lock.number] })).sizeBytes, 1_000_001);
       assert.equal((await runProgram(worker, ["cmp", from.path, to.path])).exitStatus, 0);
       assert(await fileStatus(worker, to));
       await lock.releaseAndRemove();

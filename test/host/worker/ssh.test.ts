@@ -13,7 +13,7 @@ describe("the worker over SSH", function () {
   it("works in one session, where sshd allows one", async () => {
     const server = await sshd({ settings: { MaxSessions: "1" } });
     const worker = await openWorker(argsFor(server), {});
-    await acquireLock(worker, { path: path.join(await scratch(), "lock") }, 0);
+    await acquireLock(worker, { path: path.join(await scratch(), "lock") }, { waitSeconds: 0 });
     const { stdout } = await runProgram(worker, ["printf", "%s", "it's"]);
     assert.equal(stdout.toString(), "it's");
     await worker.close();
@@ -38,7 +38,7 @@ describe("the worker over SSH", function () {
     const worker = await openWorker(argsFor(server), {});
     const other = await openWorker(argsFor(await sshd()), {});
     const place = { path: path.join(await scratch(), "lock") };
-    await acquireLock(worker, place, 0);
+    await acquireLock(worker, place, { waitSeconds: 0 });
     const running = runProgram(worker, ["sleep", "60"]);
     running.catch(() => {});
     await cut(server);
@@ -48,7 +48,7 @@ describe("the worker over SSH", function () {
       () => worker.ended,
       () => "It has not ended.",
     );
-    await acquireLock(other, place, 20);
+    await acquireLock(other, place, { waitSeconds: 20 });
     await other.close();
   });
 });

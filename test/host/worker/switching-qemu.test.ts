@@ -111,7 +111,7 @@ describe("a switch of a real QEMU's disks by the worker", function () {
       const real = await RealBench.start(format);
       const worker = await localWorker();
       const monitor = await openMonitor(worker, real.bench.fake.path, silent);
-      const { end, why } = await runSwitch(worker, monitor, await real.plan(worker), { locks: [] });
+      const { end, why } = await runSwitch(worker, { monitor, plan: await real.plan(worker), locks: [] });
       assert.deepEqual([end, why], ["switched", null]);
       await monitor.close();
       assert.deepEqual(await namesOf(real.bench as SwitchBench), after);
@@ -129,8 +129,8 @@ describe("a switch of a real QEMU's disks by the worker", function () {
         const through = ["strace", "-f", "-o", "/dev/null", "-e", `trace=${call}`, "-e", `inject=${call}:signal=KILL:when=${at}`];
         const { worker } = await localWorkerProcess({ through });
         const monitor = await openMonitor(worker, real.bench.fake.path, silent);
-        await assert.rejects(runSwitch(worker, monitor, plan, { locks: [] }));
-        const { end } = await recoverSwitch(next, plan, real.peer, { locks: [] });
+        await assert.rejects(runSwitch(worker, { monitor, plan, locks: [] }));
+        const { end } = await recoverSwitch(next, { plan, peer: real.peer, locks: [] });
         assert.equal(end, side === "after" ? "switched" : "cancelled");
         assert.deepEqual(await namesOf(real.bench as SwitchBench), names);
         await real.holdsAll(next);

@@ -16,7 +16,7 @@ const dead: MonitorPeer = { pid: 4_000_000, startTime: 1, isAlive: false };
 
 async function switched(worker: Worker, bench: SwitchBench, different: Partial<SwitchPlan> = {}): Promise<SwitchResult> {
   const plan = { ...(await planOf(worker, bench)), ...different };
-  return runSwitch(worker, await openMonitor(worker, bench.fake.path, silent), plan, { locks: [] });
+  return runSwitch(worker, { monitor: await openMonitor(worker, bench.fake.path, silent), plan, locks: [] });
 }
 
 describe("a switch by the worker", function () {
@@ -148,7 +148,7 @@ time.sleep(60)`;
     const stranger = path.join(bench.folder, "src/manifest0.next");
     await rm(stranger);
     await writeFile(stranger, "target");
-    await failure("other-file", runSwitch(worker, await openMonitor(worker, bench.fake.path, silent), plan, { locks: [] }));
+    await failure("other-file", runSwitch(worker, { monitor: await openMonitor(worker, bench.fake.path, silent), plan, locks: [] }));
     assert.deepEqual(bench.fake.commands, []);
     assert.deepEqual(await namesOf(bench), before);
   });
@@ -162,7 +162,7 @@ time.sleep(60)`;
       if (execute === "job-complete") closed ??= worker.close();
       return "go on";
     };
-    await runSwitch(worker, monitor, plan, { locks: [] });
+    await runSwitch(worker, { monitor, plan, locks: [] });
     await closed;
     assert.deepEqual(await namesOf(bench), after);
     await isOnOneSide(bench, "after the client's end");
@@ -219,7 +219,7 @@ describe("a switch whose worker is killed", function () {
         if ((await meddled(bench, call, `signal=KILL:when=${at}`)) === "told") return assert(at > least, `${at - 1} cuts`);
         const self = { pid: process.pid, startTime: await startTime(process.pid), isAlive: true };
         const isDecided = (await namesOf(bench)).link === "dst";
-        const { end } = await recoverSwitch(await localWorker(), plan, self, { locks: [] });
+        const { end } = await recoverSwitch(await localWorker(), { plan, peer: self, locks: [] });
         assert.equal(end, isDecided ? "switched" : "cancelled", `killed at ${call} ${at}`);
         await isOnOneSide(bench, `killed at ${call} ${at}`);
       }
@@ -230,7 +230,7 @@ describe("a switch whose worker is killed", function () {
         const bench = await switchBench();
         const plan = await planOf(await localWorker(), bench);
         if ((await meddled(bench, call, `signal=KILL:when=${at}`)) === "told") return assert(at > least, `${at - 1} cuts`);
-        const { end } = await recoverSwitch(await localWorker(), plan, dead, { locks: [] });
+        const { end } = await recoverSwitch(await localWorker(), { plan, peer: dead, locks: [] });
         const names = await namesOf(bench);
         assert.deepEqual(names, end === "finished-without-qemu" ? after : before, `killed at ${call} ${at}`);
         if (bench.jobs.active.includes("target")) assert.deepEqual(names, after, `a disk has pivoted at ${call} ${at}`);
