@@ -23,10 +23,14 @@ const list = reads<{ directory: number; limit: number }, { entries: Entry[] }>(
 
 /** Names in it stay names in it, whatever becomes of the directories above. */
 export class WorkerDirectory {
+  readonly #worker: Worker;
+
   constructor(
-    private readonly worker: Worker,
+    worker: Worker,
     readonly number: number,
-  ) {}
+  ) {
+    this.#worker = worker;
+  }
 
   /** A name in it. */
   place(name: string): Place {
@@ -35,15 +39,15 @@ export class WorkerDirectory {
 
   /** @throws WorkerError `too-large` if it has more names than that */
   async list(entriesAtMost: number): Promise<Entry[]> {
-    return (await this.worker.request(list, { directory: this.number, limit: entriesAtMost })).entries;
+    return (await this.#worker.request(list, { directory: this.number, limit: entriesAtMost })).entries;
   }
 
   async sync(): Promise<void> {
-    await this.worker.request(sync, { directory: this.number });
+    await this.#worker.request(sync, { directory: this.number });
   }
 
   async close(): Promise<void> {
-    await this.worker.request(close, { directory: this.number });
+    await this.#worker.request(close, { directory: this.number });
   }
 }
 

@@ -67,18 +67,21 @@ export async function linkTarget(worker: Worker, place: Place): Promise<string> 
 
 /** A file held open. */
 export class WorkerFile {
-  constructor(
-    private readonly worker: Worker,
-    private readonly number: number,
-  ) {}
+  readonly #worker: Worker;
+  readonly #number: number;
+
+  constructor(worker: Worker, number: number) {
+    this.#worker = worker;
+    this.#number = number;
+  }
 
   /** Durable, and every error of writing it back since it was opened is told here, by whichever process. @see fsync(2) */
   async sync(): Promise<void> {
-    await this.worker.request(sync, { file: this.number });
+    await this.#worker.request(sync, { file: this.#number });
   }
 
   async close(): Promise<void> {
-    await this.worker.request(close, { file: this.number });
+    await this.#worker.request(close, { file: this.#number });
   }
 }
 

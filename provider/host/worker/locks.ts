@@ -11,20 +11,24 @@ const release = changes<{ lock: number; remove: boolean }, object>("lock-release
 
 /** A lock that this worker holds. The worker's children hold it too, until they have ended. */
 export class WorkerLock {
+  readonly #worker: Worker;
+
   constructor(
-    private readonly worker: Worker,
+    worker: Worker,
     /** For {@link ChangeOptions.locks}. */
     readonly number: number,
-  ) {}
+  ) {
+    this.#worker = worker;
+  }
 
   /** Whether the file under its name is still the locked one. If not, another run may have the lock of a new file. */
   async isStillHeld(): Promise<boolean> {
-    return (await this.worker.request(check, { lock: this.number })).isHeld;
+    return (await this.#worker.request(check, { lock: this.number })).isHeld;
   }
 
   /** Gives it back; the file stays. */
   async release(): Promise<void> {
-    await this.worker.request(release, { lock: this.number, remove: false });
+    await this.#worker.request(release, { lock: this.number, remove: false });
   }
 
   /**
@@ -32,7 +36,7 @@ export class WorkerLock {
    * @throws WorkerError `lock-lost` if the file under its name is another one, which stays
    */
   async releaseAndRemove(): Promise<void> {
-    await this.worker.request(release, { lock: this.number, remove: true });
+    await this.#worker.request(release, { lock: this.number, remove: true });
   }
 }
 

@@ -42,23 +42,26 @@ const close = reads<{ monitor: number }, object>("monitor-close", z.object({}));
 
 /** One guest's monitor, held by the worker until it is closed. */
 export class WorkerMonitor {
-  constructor(
-    private readonly worker: Worker,
-    private readonly opened: z.output<typeof openReply>,
-  ) {}
+  readonly #worker: Worker;
+  readonly #opened: z.output<typeof openReply>;
+
+  constructor(worker: Worker, opened: z.output<typeof openReply>) {
+    this.#worker = worker;
+    this.#opened = opened;
+  }
 
   get number(): number {
-    return this.opened.monitor;
+    return this.#opened.monitor;
   }
 
   get peer(): MonitorPeer {
-    const { pid, startTime, isAlive } = this.opened;
+    const { pid, startTime, isAlive } = this.#opened;
     return { pid, startTime, isAlive };
   }
 
   /** As QEMU said it. */
   get greeting(): Record<string, unknown> {
-    return this.opened.greeting;
+    return this.#opened.greeting;
   }
 
   /**
@@ -67,18 +70,18 @@ export class WorkerMonitor {
    * @throws WorkerError `qmp` if QEMU refuses, with its class in `details`; `monitor-closed` with the {@link MonitorPeer} in `details`
    */
   async execute(command: string, args: object = {}, options: RequestOptions = {}): Promise<unknown> {
-    return (await this.worker.request(execute, { monitor: this.opened.monitor, command, arguments: args }, options)).returned;
+    return (await this.#worker.request(execute, { monitor: this.#opened.monitor, command, arguments: args }, options)).returned;
   }
 
   /** A command that only asks. @throws WorkerError as {@link execute} */
   async query(command: string, args: object = {}, options: RequestOptions = {}): Promise<unknown> {
-    return (await this.worker.request(query, { monitor: this.opened.monitor, command, arguments: args }, options)).returned;
+    return (await this.#worker.request(query, { monitor: this.#opened.monitor, command, arguments: args }, options)).returned;
   }
 
   /** Ends the connection; nothing is sent to QEMU any more when this returns. */
   async close(): Promise<void> {
-    this.worker.unlisten(this.opened.monitor);
-    await this.worker.request(close, { monitor: this.opened.monitor });
+    this.#worker.unlisten(this.#opened.monitor);
+    await this.#worker.request(close, { monitor: this.#opened.monitor });
   }
 }
 

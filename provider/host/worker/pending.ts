@@ -13,41 +13,47 @@ export interface Answer {
 /** Our own clock stands behind the worker's: it also ends what a host no longer answers at all. */
 export class PendingRequest {
   readonly deadlineSeconds: number;
-  private timer: NodeJS.Timeout | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  readonly #options: RequestOptions;
+  readonly #on: Answer & { cancel(): void; late(): void };
 
   constructor(
     readonly operation: Pick<Operation<never, unknown>, "name" | "changes">,
-    private readonly options: RequestOptions,
-    private readonly on: Answer & { cancel(): void; late(): void },
+    options: RequestOptions,
+    on: Answer & { cancel(): void; late(): void },
   ) {
+    this.#options = options;
+    this.#on = on;
+
     this.deadlineSeconds = options.deadlineSeconds ?? 30;
-    this.wind();
+    this.#wind();
     options.signal?.addEventListener("abort", on.cancel, { once: true });
   }
 
   /** It made progress: the deadline begins again. */
   event(event: unknown): void {
-    this.wind();
-    this.options.onEvent?.(event);
+    this.#wind();
+    this.#options.onEvent?.(event);
   }
 
   resolve(result: unknown): void {
-    this.release();
-    this.on.resolve(result);
+    this.#release();
+    this.#on.resolve(result);
   }
 
   reject(reason: Error): void {
-    this.release();
-    this.on.reject(reason);
+    this.#release();
+    this.#on.reject(reason);
   }
 
-  private wind(): void {
-    clearTimeout(this.timer);
-    this.timer = setTimeout(this.on.late, (this.deadlineSeconds + graceSeconds) * 1000);
+  #wind(): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(this.#on.late, (this.deadlineSeconds + graceSeconds) * 1000);
   }
 
-  private release(): void {
-    clearTimeout(this.timer);
-    this.options.signal?.removeEventListener("abort", this.on.cancel);
+  #release(): void {
+    clearTimeout(this.#timer);
+    this.#options.signal?.removeEventListener("abort", this.#on.cancel);
   }
 }
