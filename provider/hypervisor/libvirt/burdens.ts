@@ -68,9 +68,12 @@ function linesOf(text: string): string[] {
 
 /**
  * A libvirt before 5.6, which has no checkpoints: virsh does not know the command (vshCommandParse() in tools/vsh.c), or the driver not the
- * question (VIR_ERR_NO_SUPPORT in src/util/virerror.c, 9.0).
+ * question (VIR_ERR_NO_SUPPORT in src/util/virerror.c, 9.0), or libvirtd not, where it is older than its virsh
+ * (virNetServerProgramDispatchCall() in src/rpc/virnetserverprogram.c; the client passes its words on, virnetclientprogram.c).
  */
 function knowsNoCheckpoints(reply: Reply | undefined): boolean {
   const words = reply && "refused" in reply ? reply.refused : "";
-  return words === "unknown command: 'checkpoint-list'" || words.startsWith("this function is not supported by the connection driver");
+  return words === "unknown command: 'checkpoint-list'" || notSupported.test(words);
 }
+
+const notSupported = /^(this function is not supported by the connection driver|unknown procedure: \d+$)/;
