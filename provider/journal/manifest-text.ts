@@ -9,24 +9,26 @@ import type { Host } from "../host/host.js";
 /** With more manifests in a directory than this, only those that are wanted are read. */
 const fewManifests = 4;
 
+/** For `find`, which fails where a directory cannot be read to its end: a glob takes that for an empty one. No other character is in a key. */
+const manifestNames = `-maxdepth 1 -name 'lm-${"[0-9a-f]".repeat(8)}.manifest.json'`;
+
 /**
  * A line for each: its name, and where they are few its text in base64. `/` where the directory cannot be listed, or is not there: then
  * only reading tells.
  *
- * @host head, base64
+ * @host find, head, base64
  * @for reading
  * @does lists the manifests in a directory, and reads them where they are few
  * @changes nothing
  * @as the account
  * @why where a move stands is asked of the host
  */
-const list = `[ -d "$1" ] && [ -r "$1" ] && [ -x "$1" ] || { printf /; exit; }
-few=$2 bytes=$3
-set -- "$1"/lm-????????.manifest.json
-for found do
-  [ -e "$found" ] || continue
-  printf '%s ' "\${found##*/}"
-  [ $# -gt "$few" ] || head -c "$bytes" -- "$found" 2>/dev/null | base64 -w 0
+const list = `names=$(find "$1/" ${manifestNames} -printf '%f\\n' 2>/dev/null) || { printf /; exit; }
+directory=$1 few=$2 bytes=$3
+set -- $names
+for name do
+  printf '%s ' "$name"
+  [ $# -gt "$few" ] || head -c "$bytes" -- "$directory/$name" 2>/dev/null | base64 -w 0
   echo
 done`;
 
@@ -62,17 +64,14 @@ export async function readManifestText(
 /**
  * Paths, each ended by NUL.
  *
- * @host sh
+ * @host find
  * @for reading
  * @does lists the manifests in directories
  * @changes nothing
  * @as the account
  * @why a move or a mirrored snapshot must not be forgotten while its guest does not answer
  */
-const find = `for place do
-  [ -r "$place" ] && [ -x "$place" ] || { printf %s "$place" >&2; exit 1; }
-  for found in "$place"/lm-????????.manifest.json; do [ -e "$found" ] && printf '%s\\0' "$found"; done
-done; :`;
+const find = `for place do find "$place/" ${manifestNames} -print0 || exit; done`;
 
 /**
  * All manifests that lie in the directories, of whatever guest. A directory that is not there holds none.
@@ -86,8 +85,9 @@ export async function manifestsIn(host: Host, directories: readonly string[]): P
     wanted.filter((_, index) => there[index] !== undefined),
   );
   if (exitStatus === 0) return stdout.split("\0").filter((name) => name !== "");
+  const why = stderr.trim().split("\n").pop() || `exit status ${exitStatus}`;
   throw new UserError(
-    `Unable to list the manifests in ${stderr.trim() || wanted.join(", ")} on ${host.name}: this account may not read it, so a move may have ` +
-      "been left there. Nothing was touched. Let the account read it, then run again.",
+    `Unable to list the manifests in ${wanted.join(", ")} on ${host.name}: ${why}. So a move may have been left there. Nothing was touched. ` +
+      "Let the account read it, or repair its storage, then run again.",
   );
 }

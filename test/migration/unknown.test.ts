@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { chmod, mkdir, writeFile } from "node:fs/promises";
+import { chmod, mkdir, rename, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { isKind } from "../../provider/core/errors.js";
 import { compareAdopted } from "../../provider/flows/move/steps/adopting.js";
@@ -14,6 +14,7 @@ import { statFiles } from "../../provider/host/files.js";
 import type { Finished, Host } from "../../provider/host/host.js";
 import type { Manifest } from "../../provider/journal/manifest.js";
 import { manifestsIn, readManifestText } from "../../provider/journal/manifest-text.js";
+import { LayerShell } from "../../provider/storage/directory/layer-shell.js";
 import { layerStates } from "../../provider/storage/directory/sidecar.js";
 import { LocalHost } from "../hypervisor/qemu/local-host.js";
 import { makeFolder } from "../sandbox/folders.js";
@@ -52,8 +53,20 @@ describe("what is not known on a host", () => {
     const listing = manifestsIn(new LocalHost("nobody"), [at("closed")]);
     await assert.rejects(
       listing,
-      says(/Unable to list the manifests in .*closed on here: .*Nothing was touched\. Let the account read it/),
+      says(/Unable to list the manifests in .*closed on here: .*Permission denied.*Nothing was touched\. Let the account read it/),
     );
+  });
+
+  it("a directory that cannot be read to its end does not say that it has no manifests", async () => {
+    const name = `lm-${key}.manifest.json`;
+    await writeFile(at(name), "{}");
+    // what readdir(3) does on a broken disk; the directory itself, and a file by its name, are there
+    await writeFile(at("find"), "#!/bin/sh\necho \"find: '$1': Input/output error\" >&2; exit 1\n", { mode: 0o755 });
+    const local = new LocalHost();
+    const run: Host["run"] = (script, ...rest) => local.run(`PATH='${folder}':$PATH\n${script}`, ...rest);
+    const host = Object.assign(new LocalHost(), { run });
+    await assert.rejects(manifestsIn(host, [folder]), says(/Unable to list the manifests in .* on here: .*Input\/output error/));
+    assert.equal(await readManifestText(host, key, folder), "{}");
   });
 
   it("manifests are found in directories that are there, and none in one that is not", async () => {
@@ -73,6 +86,18 @@ describe("what is not known on a host", () => {
 
   it("a removal that does not say where it stopped names all that was to be removed", async () => {
     await assert.rejects(removeFiles(answering({ exitStatus: 1 }), [at("a"), at("b")]), says(/Unable to remove .*a, .*b on here/));
+  });
+
+  it("the free space beside a copy is not waited for where its directory is gone", async () => {
+    await mkdir(at("away"));
+    const shell = await LayerShell.lock(new LocalHost(), { destination: at("away/base"), stallSeconds: 10 }, "make");
+    assert(shell instanceof LayerShell);
+    try {
+      await rename(at("away"), at("unmounted"));
+      await assert.rejects(shell.freeBytes(), { name: "CommandFailed", message: /No such file or directory/ });
+    } finally {
+      await shell.close();
+    }
   });
 
   it("an adopted layer that is not there any more is not taken as it is", async () => {

@@ -104,18 +104,18 @@ async function cutShort(
   // the record needs room too, and what the failed step has taken is free for the next run
   await shell.cutOff(ledger.position, options.sourceIdentity.sizeBytes).catch(ignoreFailedCommand);
   await ledger.flush().catch(ignoreFailedCommand);
-  const freeBytes = await shell.freeBytes();
+  const freeBytes = await shell.freeBytes().catch(ignoreFailedCommand); // then only what the step said is told
   const bytesLeft = totalBytes(remainingAfter(extents, ledger.position));
-  const short = bytesLeft - freeBytes;
+  const short = freeBytes === undefined ? 0 : bytesLeft - freeBytes;
   const room =
-    short > 0
+    freeBytes !== undefined && short > 0
       ? ` ${bytesText(bytesLeft)} are still to be copied and ${bytesText(freeBytes)} are free: free at least ${bytesText(short, "up")}.`
       : "";
   const advice = "What is copied stays; run `pulumi up` again to go on from there";
   return new UserError(`${unable(host, options)}: ${failure.words}.${room} ${advice}.`, { cause: failure });
 }
 
-function ignoreFailedCommand(thrown: unknown): void {
+function ignoreFailedCommand(thrown: unknown): undefined {
   // without it the next run only copies a little more again
   if (!(thrown instanceof CommandFailed)) throw thrown;
 }

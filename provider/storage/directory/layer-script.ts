@@ -176,7 +176,7 @@ while IFS= read -r line; do
     sync) try sync "$partial" ;;
     dress) try dress "$1" ;;
     place) show "$(try place)" "$layer" ;;
-    free) stat -f -c '%a %S' -- "$folder" ;;
+    free) words=$(stat -f -c '%a %S' -- "$folder" 2>&1) && printf '%s\\n' "$words" || failed "$words" ;;
     discard) try remove "$partial" "$1" ;;
     remove) try remove "$layer" "$1" ;;
     forget) try rm -f -- "$record" "$record.new" ;;

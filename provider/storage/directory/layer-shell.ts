@@ -80,9 +80,9 @@ export class LayerShell {
     };
   }
 
-  /** What can still be written beside the layer, by an ordinary user. */
+  /** What can still be written beside the layer, by an ordinary user. @throws CommandFailed if the host cannot tell */
   async freeBytes(): Promise<number> {
-    const answer = await this.#commands.ask("free");
+    const answer = await this.#commands.askUnfailing("free");
     const [, blocks, blockBytes] = /^(\d+) (\d+)$/.exec(answer) ?? [];
     if (blocks === undefined || blockBytes === undefined) throw new CommandFailed(`its free space cannot be read: ${answer}`);
     return Number(blocks) * Number(blockBytes);

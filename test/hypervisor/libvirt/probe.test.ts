@@ -44,4 +44,16 @@ describe("a file at the destination", () => {
     const host = await withOnly(at.folder, ["id"]);
     await assert.rejects(mayUse(host, at.file, nobody), /Unable to tell whether .* on here: there is no setpriv\. Install setpriv/);
   });
+
+  it("is not said to be unusable by a host whose setpriv cannot become another user", async () => {
+    await using at = await scene(0o666);
+    const host = await withOnly(at.folder, ["id"]);
+    // as BusyBox's does it
+    const busybox = '#!/bin/sh\necho "setpriv: unrecognized option: reuid=65534" >&2; exit 1\n';
+    await writeFile(path.join(at.folder, "setpriv"), busybox, { mode: 0o755 });
+    await assert.rejects(
+      mayUse(host, at.file, nobody),
+      /Unable to tell whether .* on here: the check ended with status 4 .*unrecognized option/,
+    );
+  });
 });
