@@ -59,8 +59,13 @@ export function runSuite(files: readonly string[], { only, reporter }: SuiteOpti
   for (const file of files) mocha.addFile(file);
   const results: Result[] = [];
   const firstTurns = new Map<string, Pick<Result, "firstFailure" | "mayFail">>();
-  const ended = (test: Mocha.Test, end: Pick<Result, "state" | "message">) =>
-    results.push({ title: test.fullTitle(), ...end, ...firstTurns.get(test.fullTitle()) });
+  const ended = (test: Mocha.Test, end: Pick<Result, "state" | "message">) => {
+    const title = test.fullTitle();
+    const first = firstTurns.get(title);
+    // however it came by a second turn: without a reason its first one counts
+    if (first && first.mayFail === undefined) results.push({ title, state: "failed", message: first.firstFailure ?? "" });
+    else results.push({ title, ...end, ...first });
+  };
   return new Promise((resolve) => {
     const runner = mocha.run(() => resolve(results));
     runner.on("pass", (test) => ended(test, { state: "passed" }));
@@ -69,8 +74,9 @@ export function runSuite(files: readonly string[], { only, reporter }: SuiteOpti
       ended(test, { state: String(test.type) === "hook" ? "hook-failed" : "failed", message: firstLine(reason.message ?? String(reason)) }),
     );
     runner.on("retry", (test, reason: { message: string }) => {
-      firstTurns.set(test.fullTitle(), { firstFailure: firstLine(reason.message), mayFail: whyTwice(test) });
-      console.log(`    once more: ${test.fullTitle()} (${reason.message})`);
+      const mayFail = whyTwice(test);
+      firstTurns.set(test.fullTitle(), { firstFailure: firstLine(reason.message), ...(mayFail !== undefined && { mayFail }) });
+      console.log(`    once more${mayFail === undefined ? ", without leave: it has failed" : ""}: ${test.fullTitle()} (${reason.message})`);
     });
   });
 }

@@ -19,6 +19,12 @@ describe("a fixture", () => {
     failsOnce("the disk");
   });
 
+  it("without leave, by a way of its own", function () {
+    const turnsOfItsOwn = "retries";
+    this[turnsOfItsOwn](1);
+    failsOnce("the network");
+  });
+
   it("with leave, and later than it may be", function (done) {
     this.timeout(50);
     mayHaveASecondTurn(this, "the machine stood still");

@@ -15,8 +15,8 @@ export function mayHaveASecondTurn(context: Mocha.Context, why: string): void {
   Object.assign(test, { [reason]: why, ...(serialize && { serialize: () => ({ ...serialize(), [reason]: why }) }) });
 }
 
-/** What a test said when it asked for leave, as the run hears of it. */
-export function whyTwice(test: Mocha.Test): string {
+/** What a test said when it asked for leave, as the run hears of it; undefined where it did not ask. */
+export function whyTwice(test: Mocha.Test): string | undefined {
   const why = (test as { [reason]?: unknown })[reason];
-  return typeof why === "string" ? why : "it says no reason";
+  return typeof why === "string" ? why : undefined;
 }
