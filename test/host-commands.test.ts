@@ -53,6 +53,30 @@ const broken: Record<string, { text: string; said: RegExp }> = {
     text: `${host}export const look = ({ run: hidden }: Host) => hidden("stat /");`,
     said: /run: hidden is handed on/,
   },
+  "a host's method that is taken by its name as a text": {
+    text: `${host}export function look(host: Host) { const hidden = host["run"]; return hidden("stat /"); }`,
+    said: /host\["run"\] is handed on/,
+  },
+  "a host's method whose name is known at run time only": {
+    text: `${host}export const look = (host: Host, how: "run") => host[how]("stat /");`,
+    said: /host\[how\] is handed on/,
+  },
+  "a type of our own for which a host passes": {
+    text: `${host}interface Runs { run(script: string): unknown }\nconst through = (it: Runs) => it.run("stat /");\nexport const look = (host: Host) => through(host);`,
+    said: /run\(script: string\): unknown is handed on/,
+  },
+  "a script with a text that is known at run time only": {
+    text: `${host}${header("stat")}\nexport function look(host: Host, more: string) { return host.run(\`stat /; \${more}\`); }`,
+    said: /what it runs is known at run time only/,
+  },
+  "a header that does not name what is run by its full path": {
+    text: `${host}${header("stat")}\nexport function look(host: Host) { return host.run("stat / && /usr/sbin/wipefs /dev/sda"); }`,
+    said: /does not name wipefs, which it runs/,
+  },
+  "a header that does not name what another program runs": {
+    text: `${host}${header("timeout")}\nexport function look(host: Host) { return host.run('timeout -k 5 "$1" wipefs /dev/sda'); }`,
+    said: /does not name wipefs, which it runs/,
+  },
   "a header whose program is not there any more": {
     text: `${host}${header("stat, qemu-nbd")}\nconst script = "stat /";\nexport const look = (host: Host) => host.run(script);`,
     said: /names qemu-nbd, which is not there/,

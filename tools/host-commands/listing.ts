@@ -3,7 +3,7 @@
 import path from "node:path";
 import ts from "typescript";
 import { type Headed, type Header, headersOf } from "./headers.js";
-import { ProgramTexts } from "./program-text.js";
+import { ProgramTexts, unknown } from "./program-text.js";
 import { programsIn } from "./shell-words.js";
 import { type Site, sitesIn } from "./sites.js";
 
@@ -41,6 +41,7 @@ export function hostCommands(planted: Readonly<Record<string, string>> = {}): Li
   const owned = new Map([...headed.keys()].map((owner) => [owner, [] as Site[]]));
   const problems = handedOn.map((node) => `${place(node)}: ${node.getText()} is handed on, so nobody sees what it runs`);
   for (const site of sites) {
+    if (!isWritten(site.kind, texts.of(site.program))) problems.push(`${place(site.call)}: what it runs is known at run time only`);
     const owner = ownerOf(site, texts, headed);
     if (owner) owned.get(owner)?.push(site);
     else
@@ -99,6 +100,12 @@ function disagreements(named: readonly string[], sites: readonly Site[], texts: 
     ...named.filter((name) => !started.has(name) && !isThere(name)).map((name) => `its header names ${name}, which is not there`),
     ...[...started].filter((name) => !named.includes(name)).map((name) => `its header does not name ${name}, which it runs`),
   ];
+}
+
+/** Whether the sources tell a script as a whole, and which commands virsh gets, whose arguments are quoted. */
+function isWritten(kind: Site["kind"], text: string): boolean {
+  if (kind === "virsh") return !text.split("\n").some((line) => line.startsWith(unknown));
+  return kind !== "shell" || !text.includes(unknown);
 }
 
 function startedBy({ kind, program }: Site, texts: ProgramTexts): string[] {

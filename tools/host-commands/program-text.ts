@@ -2,8 +2,8 @@
 
 import ts from "typescript";
 
-/** In the place of what is known at run time only. */
-const unknown = "0";
+/** In the place of what is known at run time only: no source has this character. */
+export const unknown = "\uE000";
 
 interface Context {
   /** What is being read already: what refers to itself is unknown. */
@@ -20,7 +20,7 @@ export class ProgramTexts {
     if (within.includes(node)) return unknown;
     const inner = { within: [...within, node], given };
     const all = (nodes: readonly ts.Node[]) => nodes.map((each) => this.of(each, inner)).join("\n");
-    if (ts.isStringLiteralLike(node)) return node.text;
+    if (ts.isStringLiteralLike(node) || ts.isNumericLiteral(node)) return node.text;
     if (ts.isTemplateExpression(node)) {
       return node.head.text + node.templateSpans.map(({ expression, literal }) => this.of(expression, inner) + literal.text).join("");
     }

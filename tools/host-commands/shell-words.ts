@@ -9,6 +9,9 @@ const shellsOwn = new Set(
 /** After these another command may stand. */
 const goesOn = new Set("! command do elif else eval exec if then try until while {".split(" "));
 
+/** These run another program, which stands behind their own options and figures. */
+const runsAnother = new Set("chrt env flock ionice nice nohup setpriv setsid stdbuf sudo taskset timeout xargs".split(" "));
+
 /**
  * What stands between single quotes is passed over: awk, perl, and scripts for another shell. `kill`, `test` and `printf` are the shell's own.
  * @returns programs, sorted, without functions of the script's own
@@ -27,6 +30,7 @@ class Reader {
   #at = 0;
   /** Whether a command may stand here; `label`: or a pattern of a `case`. */
   #expects: "command" | "label" | "argument" = "label";
+  #runsAnother = false;
 
   constructor(private readonly script: string) {}
 
@@ -101,7 +105,10 @@ class Reader {
       if (this.#take(/in\b/)) this.#expects = "argument";
       return;
     }
-    if (!goesOn.has(word)) this.#expects = "argument";
-    if (/^[a-z][\w.-]*$/.test(word)) this.started.add(word);
+    if (this.#runsAnother && /^[-+\d]/.test(word)) return;
+    const program = /^(?:\/[\w./-]*\/)?([a-z][\w.-]*)$/.exec(word)?.[1];
+    this.#runsAnother = program !== undefined && runsAnother.has(program);
+    if (!goesOn.has(word) && !this.#runsAnother) this.#expects = "argument";
+    if (program !== undefined) this.started.add(program);
   }
 }

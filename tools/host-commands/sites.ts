@@ -85,7 +85,31 @@ export function sitesIn(files: readonly ts.SourceFile[], checker: ts.TypeChecker
       const name = (element.propertyName ?? element.name).getText();
       return names.has(name) && endAt(checker.getTypeAtLocation(element.parent).getProperty(name)?.valueDeclaration);
     });
-  return { sites, handedOn: [...accesses, ...taken] };
+  const computed = files
+    .flatMap((file) => all(file, ts.isElementAccessExpression))
+    .filter((access) => {
+      const { argumentExpression: key } = access;
+      const properties = checker.getTypeAtLocation(access.expression).getProperties();
+      const meant = ts.isStringLiteralLike(key) ? properties.filter(({ name }) => name === key.text && !isCalled(access)) : properties;
+      return !ts.isNumericLiteral(key) && meant.some(({ valueDeclaration }) => endAt(valueDeclaration));
+    });
+  return { sites, handedOn: [...accesses, ...taken, ...computed, ...lookalikes(files, checker)] };
+}
+
+/** Types of ours by which a host could be called, and nobody would see that it is one. */
+function lookalikes(files: readonly ts.SourceFile[], checker: ts.TypeChecker): ts.Node[] {
+  const methods = files.flatMap((file) =>
+    all(file, (node): node is ts.SignatureDeclaration => ts.isMethodSignature(node) || ts.isMethodDeclaration(node)),
+  );
+  const containers = new Set(methods.filter((method) => endAt(method)).map(({ parent }) => parent));
+  const names = new Set(methods.filter((method) => endAt(method)).map(({ name }) => name?.getText()));
+  const types = [...containers].map((container) => checker.getTypeAtLocation(container));
+  return files
+    .flatMap((file) =>
+      all(file, (node): node is ts.MethodSignature | ts.PropertySignature => ts.isMethodSignature(node) || ts.isPropertySignature(node)),
+    )
+    .filter((member) => names.has(member.name.getText()) && !endAt(member))
+    .filter(({ parent }) => types.some((type) => checker.isTypeAssignableTo(type, checker.getTypeAtLocation(parent))));
 }
 
 function calledName(called: ts.Expression): string {
