@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { exceeding, exemptFiles, type Limits, limitsFile } from "../../tools/limits.js";
 import { makeFolder } from "../sandbox/folders.js";
 
+const root = path.resolve(__dirname, "../../..");
 const listed: Limits = JSON.parse(readFileSync(limitsFile, "utf8"));
 
 describe("the limits of files, functions and parameters", function () {
@@ -16,6 +17,15 @@ describe("the limits of files, functions and parameters", function () {
   it("are not held against the listed files by the linter, and against all others", () => {
     const files = Object.entries(listed).map(([rule, counts]) => [rule, Object.keys(counts)] as const);
     assert.deepEqual(exemptFiles(), Object.fromEntries(files.filter(([, names]) => names.length > 0)));
+  });
+
+  it("are not passed by with a comment to the linter", () => {
+    const ignoring = ["provider", "tools"].flatMap((folder) =>
+      readdirSync(path.join(root, folder), { recursive: true, encoding: "utf8" })
+        .filter((file) => file.endsWith(".ts") && /\bbiome-ignore/.test(readFileSync(path.join(root, folder, file), "utf8")))
+        .map((file) => path.join(folder, file)),
+    );
+    assert.deepEqual(ignoring, []);
   });
 
   it("are found exceeded in a file that is too long, has a long function, and one of four parameters", async () => {
