@@ -88,6 +88,24 @@ describe("what is not known on a host", () => {
     await assert.rejects(removeFiles(answering({ exitStatus: 1 }), [at("a"), at("b")]), says(/Unable to remove .*a, .*b on here/));
   });
 
+  it("a layer that the storage does not tell of is not one that is absent, or removed", async () => {
+    await mkdir(at("bin"));
+    const layer = path.join(folder, "base");
+    await writeFile(layer, "x");
+    const host = new LocalHost("myself", { ...process.env, PATH: `${at("bin")}:${process.env.PATH}` });
+    const shell = await LayerShell.lock(host, { destination: layer, stallSeconds: 10 }, "make");
+    assert(shell instanceof LayerShell);
+    try {
+      const broken = `#!/bin/sh\necho "stat: cannot statx '${layer}': Input/output error" >&2; exit 1\n`;
+      await writeFile(at("bin/stat"), broken, { mode: 0o755 });
+      await assert.rejects(layerStates(host, [layer], key), says(/Unable to look at a layer \(stat: .*Input\/output error\)/));
+      await assert.rejects(shell.look(), says(/Unable to look at a layer/));
+      await assert.rejects(shell.removeLayer("1"), { name: "CommandFailed", message: /Input\/output error/ });
+    } finally {
+      await shell.close();
+    }
+  });
+
   it("the free space beside a copy is not waited for where its directory is gone", async () => {
     await mkdir(at("away"));
     const shell = await LayerShell.lock(new LocalHost(), { destination: at("away/base"), stallSeconds: 10 }, "make");

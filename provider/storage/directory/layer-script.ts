@@ -5,6 +5,8 @@
  * Answers are `ok …`, `failed <words>`, or lines up to a single `.`.
  */
 
+import { identityPart } from "./file-seen.js";
+
 // dash's echo reads backslashes: only printf prints what it is given
 const preludePart = `
 set -u
@@ -16,8 +18,7 @@ record=$layer.lm-layer folder=\${layer%/*}/ partial= from= to=
 failed() { printf 'failed %s\\n' "$(printf %s "$1" | tr '\\n' ' ')"; }
 try() { if words=$("$@" 2>&1 </dev/null); then printf 'ok\\n'; else failed "$words"; fi; }
 # of a link it is the link's own, so that a planted one is seen
-identity() { stat -c '%d %i %s %.9Y %b %F' -- "$1" 2>/dev/null || printf 'none\\n'; }
-`;
+${identityPart}`;
 
 // fd 7 is a try, fd 9 the lock. Every dd inherits fd 9: one that outlives this shell still holds the lock.
 const lockingPart = `
@@ -70,8 +71,8 @@ write_record() {
 }
 
 look() {
-  printf 'layer '; identity "$layer"
-  printf 'source '; stat -L -c '%d %i %s %.9Y %b %F' -- "$source" 2>/dev/null || printf 'none\\n'
+  printf 'layer '; identity -- "$layer"
+  printf 'source '; identity -L -- "$source"
   [ ! -s "$record" ] || head -c 65536 -- "$record" | awk '{ print "| " $0 }'
   printf '.\\n'
 }
@@ -107,7 +108,7 @@ map_data() {
 const copyingPart = `
 create() { (umask 077; exec dd if=/dev/null of="$partial" conv=excl status=none) && truncate -c -s "$1" "$partial"; }
 # what a step that answers \`ok\` made
-show() { case $1 in ok) identity "$2" ;; *) printf '%s\\n' "$1" ;; esac; }
+show() { case $1 in ok) identity -- "$2" ;; *) printf '%s\\n' "$1" ;; esac; }
 
 # nocreat, and truncate -c: where the folder's file system was unmounted, nothing may come into being in what lies below it
 # the same bytes that are copied anyway, so a partial that is continued keeps what it has
@@ -155,7 +156,14 @@ place() {
   sync "$folder"
 }
 
-remove() { [ "$(stat -c %i -- "$1" 2>/dev/null)" != "$2" ] || rm -f -- "$1"; }
+remove() {
+  identity -- "$1" >/dev/null
+  case $seen in
+    none) ;;
+    "unknown "*) printf '%s\\n' "$seen"; return 1 ;;
+    *) set -- "$1" "$2" $seen; [ "$4" != "$2" ] || rm -f -- "$1" ;;
+  esac
+}
 `;
 
 const loopPart = `
@@ -166,7 +174,7 @@ while IFS= read -r line; do
     lock) lock "$1" ;;
     look) look ;;
     record) write_record ;;
-    partial) partial=$layer.lm-partial-$1; identity "$partial" ;;
+    partial) partial=$layer.lm-partial-$1; identity -- "$partial" ;;
     create) show "$(try create "$1")" "$partial" ;;
     clone) try cp --reflink=always -- "$source" "$partial" ;;
     map) map_data "$source" "$1" ;;

@@ -4,7 +4,7 @@ import type { FileIdentity } from "../../core/disk/chain.js";
 import type { DiskKey } from "../../core/disk/names.js";
 import { UserError } from "../../core/errors.js";
 import type { Host } from "../../host/host.js";
-import { parseFile } from "./file-seen.js";
+import { identityPart, parseFile } from "./file-seen.js";
 import { CommandFailed } from "./layer-conversation.js";
 import { inTurn, lockWhenFree } from "./layer-lock.js";
 import { fate, type LayerRecord, parseRecord, withKept, withoutMover } from "./layer-record.js";
@@ -124,7 +124,7 @@ async function underLock<Outcome>(
 }
 
 /**
- * @host stat, head, awk
+ * @host stat, tr, head, awk
  * @for reading
  * @does looks at copied layers and reads their sidecars
  * @changes nothing
@@ -133,9 +133,9 @@ async function underLock<Outcome>(
  */
 const lookScript = `
 export LC_ALL=C
-identity() { stat -c '%d %i %s %.9Y %b %F' -- "$1" 2>/dev/null || printf 'none\\n'; }
+${identityPart}
 for layer; do
-  printf 'layer %s\\n' "$(identity "$layer")"
+  printf 'layer %s\\n' "$(identity -- "$layer")"
   record=$layer.lm-layer
   if [ -L "$record" ] || { [ -e "$record" ] && [ ! -f "$record" ]; }; then printf '| (not a regular file)\\n'
   elif [ -f "$record" ]; then head -c 65536 -- "$record" | awk '{ print "| " $0 }'
