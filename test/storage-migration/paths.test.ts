@@ -67,7 +67,8 @@ describe(title, function () {
     }
   }
 
-  afterEach("nothing was run", async () => {
+  /** No name was taken for a command, wherever it would have left its file. */
+  async function nothingWasRun(): Promise<void> {
     const places = [os.homedir(), "/", process.cwd(), stage().sandbox.folder, stage().folder];
     for (const place of places) assert(!existsSync(path.join(place, "x")), `${place}/x`);
     const inside = await readdir(stage().folder, { recursive: true });
@@ -75,7 +76,7 @@ describe(title, function () {
       inside.filter((name) => path.basename(name) === "x"),
       [],
     );
-  });
+  }
 
   const destination = () => stage().at(`-d "e's\`touch x\`,=t: $(touch x)`);
 
@@ -96,6 +97,7 @@ describe(title, function () {
     await stage().guest.boot(); // by the same command line, through the link
     await stage().guest.stop();
     await isAt(destination());
+    await nothingWasRun();
   });
 
   it("move back onto what lies there, which is compared and adopted", async () => {
@@ -108,6 +110,7 @@ describe(title, function () {
     await stage().guest.waitForRecords(5);
     await stage().guest.stop();
     await isAt(stage().at("path1"));
+    await nothingWasRun();
   });
 });
 
