@@ -4,12 +4,12 @@ import assert from "node:assert/strict";
 import { type ChildProcess, spawnSync } from "node:child_process";
 import { readdirSync, rmSync } from "node:fs";
 import { storageMigration } from "../../../provider/resources/storage-migration/lifecycle.js";
+import { struck } from "../../hypervisor/libvirt/alone.js";
+import { LibvirtStage } from "../../hypervisor/libvirt/stage.js";
+import { killSwitch } from "../../hypervisor/libvirt/switch-processes.js";
 import { until } from "../../sandbox/command.js";
 import { mourn } from "../../sandbox/processes.js";
 import { created, refusal } from "../../storage-migration/stage.js";
-import { struck } from "./alone.js";
-import { LibvirtStage } from "./stage.js";
-import { killSwitch } from "./switch-processes.js";
 
 const lockOf = (stage: LibvirtStage) => readdirSync(stage.at("path1")).find((name) => name.endsWith(".turn"));
 
@@ -31,7 +31,8 @@ describe("a run that falls asleep as it resumes a guest that a cut switch has le
       await mourn(run, "SIGKILL");
     };
     await struck({ news: stage.arguments, isThere: pivots, strike });
-    await stage.virshLog.delay("blockjob --raw", 6);
+    // long enough for a loaded machine to see the lock held and to stop the run while it is
+    await stage.virshLog.delay("blockjob --raw", 30);
     const sleeper = Promise.withResolvers<ChildProcess>();
     const asleep = struck({
       news: stage.arguments,
