@@ -32,7 +32,7 @@ describe("a run that falls asleep as it resumes a guest that a cut switch has le
     };
     await struck({ news: stage.arguments, isThere: pivots, strike });
     // long enough for a loaded machine to see the lock held and to stop the run while it is
-    await stage.virshLog.delay("blockjob --raw", 30);
+    await stage.virshLog.delay("blockjob --raw", 15);
     const sleeper = Promise.withResolvers<ChildProcess>();
     const asleep = struck({
       news: stage.arguments,
