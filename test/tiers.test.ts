@@ -15,6 +15,11 @@ describe("the tiers of the tests", () => {
     assert.deepEqual(tiersOf("hypervisor/libvirt/snapshot-faults.test.js"), ["all"]);
   });
 
+  it("have what is cut at every system call, and the cuts of a whole scenario, in the last one alone", () => {
+    for (const name of ["host/worker/switching.test.js", "host/worker/switching-qemu.test.js", "e2e/cut.test.js"])
+      assert.deepEqual(tiersOf(name), ["all"], name);
+  });
+
   it("leave the long ones to whoever names them", () => {
     assert.deepEqual(tiersOf("adversity/at-length/two-at-once.test.js"), []);
   });

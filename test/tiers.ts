@@ -22,15 +22,12 @@ const slow = /^(engine|examples)\/|^bench\.|^host\/worker\/switching/;
 /** Parts of paths below test/. */
 const usual = [
   "domain-disk/",
-  "e2e/cut",
-  "e2e/drift-of-several",
   "e2e/move",
   "engine/harness",
   "faults/",
   "host/",
   "hypervisor/libvirt/look",
   "hypervisor/libvirt/move",
-  "hypervisor/libvirt/two-disks",
   "hypervisor/qemu/",
   "image/",
   "mirrored-snapshot/life",
@@ -48,6 +45,9 @@ const usual = [
   "storage-migration/restart",
 ];
 
+/** What of these folders takes a minute by itself: a program cut at every system call. */
+const seldom = /^host\/worker\/switching/;
+
 const sourceFolder = path.resolve(__dirname, "../../test");
 
 let sources: Sources | undefined;
@@ -61,7 +61,7 @@ function readSources(): Sources {
 export function isIn(tier: Tier, name: string): boolean {
   if (long.test(name)) return false;
   if (tier === "all" || isUnit(name)) return true;
-  return tier === "usual" && usual.some((part) => name.includes(part));
+  return tier === "usual" && !seldom.test(name) && usual.some((part) => name.includes(part));
 }
 
 export function isLong(name: string): boolean {
