@@ -31,7 +31,6 @@ const usual = [
   "hypervisor/qemu/",
   "image/",
   "mirrored-snapshot/life",
-  "mirrored-snapshot/lost",
   "rows/",
   "security/",
   "storage-migration/adopt",
@@ -42,7 +41,6 @@ const usual = [
   "storage-migration/link",
   "storage-migration/overlay",
   "storage-migration/ownership",
-  "storage-migration/restart",
 ];
 
 /** What of these folders takes a minute by itself: a program cut at every system call. */
