@@ -6,10 +6,8 @@ import stat
 from typing import Callable, List
 
 from worker.errors import Details
-from worker.files import require_same
-from worker.places import using
+from worker.files import from_and_to
 from worker.requests import Request, operation
-from worker.trust import opened, require_regular
 
 #: ACLs are extended attributes (acl(5)), and so is SELinux's label. What else there is belongs to the file system, or to nobody.
 CARRIED = ("system.posix_acl_access", "security.selinux", "user.")
@@ -18,20 +16,15 @@ CARRIED = ("system.posix_acl_access", "security.selinux", "user.")
 @operation("file-attributes-copy", changes=True)
 def copy_attributes(request: Request) -> Details:
     """Onto a file of ours. `left` names what the target's file system, or this account's rights, did not take, with the errno."""
-    arguments = request.arguments
     left: List[Details] = []
-    with using(request, "from", arguments.mapping("from")) as old, using(request, "to", arguments.mapping("to")) as new:
-        with opened(old, os.O_RDONLY) as source, opened(new, os.O_RDWR) as target:
-            status = os.fstat(source)
-            require_regular(status, old.shown)
-            require_regular(os.fstat(target), new.shown)
-            require_same(new, target, arguments.optional_mapping("expected"))
-            # The owner first: chown(2) takes set-user-ID bits away, and the mode last: an ACL's mask changes the group's bits.
-            try_to(left, "owner", lambda: os.fchown(target, status.st_uid, status.st_gid))
-            for name in carried(source):
-                try_to(left, name, lambda: os.setxattr(target, name, os.getxattr(source, name)))
-            try_to(left, "mode", lambda: os.fchmod(target, stat.S_IMODE(status.st_mode)))
-            os.fsync(target)
+    with from_and_to(request) as (source, target, _):
+        status = os.fstat(source)
+        # The owner first: chown(2) takes set-user-ID bits away, and the mode last: an ACL's mask changes the group's bits.
+        try_to(left, "owner", lambda: os.fchown(target, status.st_uid, status.st_gid))
+        for name in carried(source):
+            try_to(left, name, lambda: os.setxattr(target, name, os.getxattr(source, name)))
+        try_to(left, "mode", lambda: os.fchmod(target, stat.S_IMODE(status.st_mode)))
+        os.fsync(target)
     return {"left": left}
 
 

@@ -8,10 +8,8 @@ from time import monotonic
 from typing import Iterator, NamedTuple, Optional, Tuple
 
 from worker.errors import Details, Failure
-from worker.files import require_same
-from worker.places import using
+from worker.files import from_and_to
 from worker.requests import Request, operation
-from worker.trust import opened, require_regular
 
 #: FICLONE, linux/fs.h
 FICLONE = 0x40049409
@@ -45,19 +43,15 @@ def copy(request: Request) -> Details:
     Events: `{"copiedBytes", "dataBytes", "resumeBytes"}`, each counted from the file's beginning.
     """
     arguments = request.arguments
-    with using(request, "from", arguments.mapping("from")) as old, using(request, "to", arguments.mapping("to")) as new:
-        with opened(old, os.O_RDONLY) as source, opened(new, os.O_RDWR) as target:
-            before = os.fstat(source)
-            require_regular(before, old.shown)
-            require_regular(os.fstat(target), new.shown)
-            require_same(new, target, arguments.optional_mapping("expected"))
-            start = arguments.whole("resumeBytes")
-            way = fill(request, source, target, start)
-            os.fsync(target)
-            after = os.fstat(source)
-            if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-                raise Failure("changed", "it was written to while it was copied", old.shown)
-            return {"way": way, "sizeBytes": before.st_size}
+    with from_and_to(request) as (source, target, shown):
+        before = os.fstat(source)
+        start = arguments.whole("resumeBytes")
+        way = fill(request, source, target, start)
+        os.fsync(target)
+        after = os.fstat(source)
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            raise Failure("changed", "it was written to while it was copied", shown)
+        return {"way": way, "sizeBytes": before.st_size}
 
 
 def fill(request: Request, source: int, target: int, start: int) -> str:

@@ -2,12 +2,12 @@
 
 import os
 import stat
-from typing import Iterator, Optional
+from typing import Iterator, Optional, Tuple
 from contextlib import contextmanager
 
 from worker.errors import Details, Failure
 from worker.identity import SAME, compare, identity_of
-from worker.places import Place, using_place
+from worker.places import Place, using, using_place
 from worker.requests import Request, operation
 from worker.text import to_base64, to_text
 from worker.trust import kind_of, opened, read_at_most, require_regular, require_trusted
@@ -73,6 +73,18 @@ def require_same(place: Place, descriptor: int, expected: Optional[Details]) -> 
     found = compare(identity_of(descriptor), expected)
     if found != SAME:
         raise Failure("other-file", "it is not proved to be the expected file", place.shown, details={"compared": found})
+
+
+@contextmanager
+def from_and_to(request: Request) -> Iterator[Tuple[int, int, bytes]]:
+    """Two regular files: `from` to read, `to` to write, which is the expected one where the request names one; and how `from` is shown."""
+    arguments = request.arguments
+    with using(request, "from", arguments.mapping("from")) as old, using(request, "to", arguments.mapping("to")) as new:
+        with opened(old, os.O_RDONLY) as source, opened(new, os.O_RDWR) as target:
+            require_regular(os.fstat(source), old.shown)
+            require_regular(os.fstat(target), new.shown)
+            require_same(new, target, arguments.optional_mapping("expected"))
+            yield source, target, old.shown
 
 
 @operation("link-read")

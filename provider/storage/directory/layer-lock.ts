@@ -14,7 +14,7 @@ export interface LockWait {
 }
 
 /**
- * Asks without holding a session: whoever copies needs them. fd 9 is the lock's in {@link LAYER_SCRIPT}, a waiter's is 7.
+ * Asks without holding a session: whoever copies needs them. fd 9 is the lock's in {@link layerScript}, a waiter's is 7.
  *
  * @host flock, sed, stat
  * @for locks
