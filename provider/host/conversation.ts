@@ -3,14 +3,18 @@
 import { StringDecoder } from "node:string_decoder";
 import { UnreachableError } from "../core/errors.js";
 import type { Conversation, Finished } from "./host.js";
-import type { ScriptSession } from "./script-session.js";
-import type { Ways } from "./waits.js";
+import { Waits, type Ways } from "./waits.js";
+import { type Script, type Talk, talkToScript } from "./worker/scripts.js";
+import type { Worker } from "./worker/worker.js";
 
 const endSeconds = 30;
 
 /** More than any script of ours says in one line, or while nobody reads: so no host can exhaust us. */
 const lineAtMost = { mib: 1, characters: 1024 * 1024 };
 const unreadAtMost = { mib: 16, characters: 16 * 1024 * 1024 };
+
+/** What is kept of its complaints. */
+const wordsAtMost = 64 * 1024;
 
 /** What a line that is kept takes besides its characters, so that short ones cannot exhaust us either. */
 export const lineCost = 64;
@@ -21,31 +25,44 @@ export class ScriptConversation implements Conversation {
   #partial = "";
   #unread = 0;
   #excess: Error | undefined;
+  #complaints = "";
+  #exitStatus: number | undefined;
+  #isEnding = false;
+  readonly #waits = new Waits();
   readonly #readers: Ways<string>[] = [];
   readonly #enders: Ways<Finished>[] = [];
 
-  readonly #session: ScriptSession;
+  readonly #hostName: string;
+  readonly #talk: Talk;
 
-  constructor(session: ScriptSession) {
-    this.#session = session;
-
-    session.channel
-      .on("data", (piece: Buffer) => this.#receive(piece))
-      .once("close", () => this.#finish())
-      .resume();
+  constructor(worker: Worker, script: Script) {
+    this.#hostName = worker.hostName;
+    this.#talk = talkToScript(worker, script, {
+      stdout: (piece) => this.#receive(piece),
+      stderr: (piece) => {
+        if (this.#complaints.length < wordsAtMost) this.#complaints += piece.toString();
+      },
+    });
+    this.#talk.exitStatus.then(
+      (status) => {
+        this.#exitStatus = status;
+        this.#finish();
+      },
+      (reason: Error) => this.#waits.breakAll(reason),
+    );
   }
 
   send(line: string): void {
-    // To write behind the end would destroy the channel, and what is still to be read with it.
-    if (this.#session.channel.writable) this.#session.channel.write(`${line}\n`);
+    if (!this.#isEnding) this.#talk.write(Buffer.from(`${line}\n`));
   }
 
   next(timeoutSeconds: number): Promise<string> {
-    const { waits, name } = this.#session.account.connection;
     const late = () =>
-      new UnreachableError(`The script on ${name} was silent for ${timeoutSeconds} s. Look at the host, then run \`pulumi up\` again.`);
+      new UnreachableError(
+        `The script on ${this.#hostName} was silent for ${timeoutSeconds} s. Look at the host, then run \`pulumi up\` again.`,
+      );
     let ways: Ways<string> | undefined;
-    return waits
+    return this.#waits
       .wait<string>(timeoutSeconds, late, (these) => {
         ways = these;
         this.#readers.push(these);
@@ -55,13 +72,14 @@ export class ScriptConversation implements Conversation {
   }
 
   async end(timeoutSeconds = endSeconds): Promise<Finished> {
-    const { waits, name } = this.#session.account.connection;
-    const late = () => new UnreachableError(`The script on ${name} did not end within ${timeoutSeconds} s. It may still be running there.`);
-    this.#session.channel.end();
+    const late = () =>
+      new UnreachableError(`The script on ${this.#hostName} did not end within ${timeoutSeconds} s. It may still be running there.`);
+    this.#isEnding = true;
+    this.#talk.endInput();
     try {
-      return await waits.wait<Finished>(timeoutSeconds, late, (ways) => {
+      return await this.#waits.wait<Finished>(timeoutSeconds, late, (ways) => {
         this.#enders.push(ways);
-        if (this.#excess || this.#session.isOver) this.#finish();
+        if (this.#excess || this.#isOver) this.#finish();
       });
     } catch (thrown) {
       this.abandon();
@@ -70,7 +88,13 @@ export class ScriptConversation implements Conversation {
   }
 
   abandon(): void {
-    this.#session.drop();
+    const left = new UnreachableError(`The script on ${this.#hostName} was left to itself. Run \`pulumi up\` again.`);
+    this.#waits.breakAll(this.#excess ?? left);
+    this.#talk.leave();
+  }
+
+  get #isOver(): boolean {
+    return this.#exitStatus !== undefined;
   }
 
   #receive(piece: Buffer): void {
@@ -87,9 +111,8 @@ export class ScriptConversation implements Conversation {
 
   /** What it said last is not kept, and nothing more is taken from it. */
   #cutOff(what: string): void {
-    const { name } = this.#session.account.connection;
     this.#excess = new UnreachableError(
-      `The script on ${name} said ${what}, which it never does by itself. Look at that host, then run \`pulumi up\` again.`,
+      `The script on ${this.#hostName} said ${what}, which it never does by itself. Look at that host, then run \`pulumi up\` again.`,
     );
     this.#lines.length = 0;
     this.#partial = "";
@@ -103,26 +126,23 @@ export class ScriptConversation implements Conversation {
       this.#unread -= line.length + lineCost;
       this.#readers.shift()?.resolve(line);
     }
-    if (this.#excess || this.#session.isOver) for (const reader of this.#readers.splice(0)) reader.reject(this.#over());
+    if (this.#excess || this.#isOver) for (const reader of this.#readers.splice(0)) reader.reject(this.#over());
   }
 
   #finish(): void {
     this.#deliver();
     if (this.#enders.length === 0) return;
     const stdout = [...this.#lines.splice(0), this.#partial].join("\n");
-    const { exitStatus, complaints } = this.#session;
     for (const ender of this.#enders.splice(0)) {
-      if (this.#excess || exitStatus === undefined) ender.reject(this.#over());
-      else ender.resolve({ exitStatus, stdout, stderr: complaints });
+      if (this.#excess || this.#exitStatus === undefined) ender.reject(this.#over());
+      else ender.resolve({ exitStatus: this.#exitStatus, stdout, stderr: this.#complaints });
     }
   }
 
   #over(): Error {
     if (this.#excess) return this.#excess;
-    const { exitStatus, complaints, account } = this.#session;
-    const status = exitStatus === undefined ? "without saying how" : `with status ${exitStatus}`;
-    const words = complaints.trim() === "" ? "" : `: ${complaints.trim().slice(0, 2000)}`;
-    return new UnreachableError(`The script on ${account.connection.name} ended ${status}${words}. Run \`pulumi up\` again.`);
+    const words = this.#complaints.trim() === "" ? "" : `: ${this.#complaints.trim().slice(0, 2000)}`;
+    return new UnreachableError(`The script on ${this.#hostName} ended with status ${this.#exitStatus}${words}. Run \`pulumi up\` again.`);
   }
 }
 

@@ -1,23 +1,9 @@
 /** What the rest of the provider asks of a host. Nothing outside host/ opens a connection. */
 
-import type { Duplex } from "node:stream";
+import type { Finished, RunOptions } from "./worker/scripts.js";
+import type { Worker } from "./worker/worker.js";
 
-/** How a command ended. `stdout` and `stderr` are decoded as UTF-8. */
-export interface Finished {
-  exitStatus: number;
-  stdout: string;
-  stderr: string;
-}
-
-export interface RunOptions {
-  /** Written to the command's standard input, which is then closed. Default: nothing. */
-  stdin?: string | Buffer;
-  /**
-   * No answer in this time is an {@link UnreachableError}.
-   * @default 30
-   */
-  timeoutSeconds?: number;
-}
+export type { Finished, RunOptions };
 
 /** A connected host. All file paths are absolute paths on the host. */
 export interface Host {
@@ -26,19 +12,20 @@ export interface Host {
 
   /**
    * Runs a fixed POSIX script with arguments in `$1`, `$2`, … . No user's text ever stands in the script itself.
-   * Runs in a shell that is already open, so it costs a round trip and not an exec. Exit status non-zero is an answer, not an error.
+   * Exit status non-zero is an answer, not an error. Several may run side by side.
    * @throws UnreachableError if no answer came (the command may go on: see the message)
    */
   run(script: string, args?: readonly string[], options?: RunOptions): Promise<Finished>;
 
-  /**
-   * A shell of one's own, running a fixed script with arguments, for work that talks back and forth: the copier, the switch's guard.
-   * Counts as a session; waits for a free one.
-   */
+  /** Runs a fixed script with arguments that talks back and forth: the copier, the switch's guard, virsh. */
   open(script: string, args?: readonly string[]): Promise<Conversation>;
 
-  /** A stream to a Unix socket on the host: forwarded, or through `socat`/`nc -U` where sshd forbids forwarding or `privilege` is `sudo`. */
-  connectSocket(path: string): Promise<Duplex>;
+  /**
+   * What does everything on the host, also for {@link run} and {@link open}; a new one where the last one has ended.
+   * @throws UserError if the account has no shell, sudo refuses, or the host has no python 3.6 or newer
+   * @throws UnreachableError if the host does not answer
+   */
+  worker(): Promise<Worker>;
 }
 
 /** A script that runs on the host while we write lines to it and read lines from it. */
@@ -52,7 +39,7 @@ export interface Conversation {
   next(timeoutSeconds: number): Promise<string>;
   /** Closes the script's standard input and waits for its end. */
   end(timeoutSeconds?: number): Promise<Finished>;
-  /** Drops the session at once, whatever the script is doing. */
+  /** Listens no longer, whatever the script is doing; it sees the end of its input. */
   abandon(): void;
 }
 

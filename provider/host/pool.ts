@@ -1,23 +1,27 @@
 /** The connections of this process, each there once. */
 
 import { createHash } from "node:crypto";
+import { Slots } from "../core/async/slots.js";
 import type { Credentials } from "./host.js";
 import { Sessions } from "./sessions.js";
-import type { Shell } from "./shell.js";
-import type { SocketRoad } from "./socket.js";
 import { SshConnection } from "./ssh-connection.js";
 import { type HostArgs, hostIdentity, type SignInArgs } from "./target.js";
+import { Workers } from "./worker/workers.js";
 
 const idleSeconds = 60;
+
+/** Each is a process or two of the host's, which has other things to do. */
+const scriptsAtOnce = 8;
 
 /** What is kept of a host while it is connected. */
 export interface Connected {
   connection: SshConnection;
   sessions: Sessions;
   /** By privilege: the same connection serves both. */
-  shells: Map<HostArgs["privilege"], Shell>;
-  forwarding: SocketRoad["forwarding"];
-  /** Open sockets, and hosts that are reached through this one. */
+  workers: Workers<HostArgs["privilege"]>;
+  /** Scripts that run at the same time, of all who ask. */
+  running: Slots;
+  /** Hosts that are reached through this one. */
   streams: number;
   idle: NodeJS.Timeout | undefined;
 }
@@ -87,8 +91,8 @@ async function open(target: PooledArgs, credentials: Credentials, { forget, give
   const host: Connected = {
     connection,
     sessions: new Sessions(connection),
-    shells: new Map(),
-    forwarding: "untried",
+    workers: new Workers(),
+    running: new Slots(scriptsAtOnce),
     streams: 0,
     idle: undefined,
   };
@@ -111,8 +115,6 @@ function rest(host: Connected): void {
   host.idle.unref();
 }
 
-function isIdle({ sessions, shells, streams }: Connected): boolean {
-  const all = [...shells.values()];
-  const standing = all.filter((shell) => shell.isOpen).length;
-  return streams === 0 && sessions.open <= standing && all.every(({ pending }) => pending === 0);
+function isIdle({ running, workers, streams }: Connected): boolean {
+  return streams === 0 && running.isFree && workers.areIdle;
 }

@@ -17,6 +17,6 @@ export function remembering(host: Host): Host {
       return asked;
     },
     open: (script, args) => host.open(script, args),
-    connectSocket: (path) => host.connectSocket(path),
+    worker: () => host.worker(),
   };
 }

@@ -1,21 +1,16 @@
-/**
- * Sessions on one connection: sshd allows a few (MaxSessions), we take at most four unless more are allowed. Forwarded sockets do not count:
- * MaxSessions is of shells, logins and subsystems alone (sshd_config(5)).
- */
+/** Sessions on one connection: sshd allows a few (MaxSessions), and we take one for each privilege. */
 
 import type { ClientChannel } from "ssh2";
 import { pause } from "../core/async/pause.js";
 import { UnreachableError, UserError } from "../core/errors.js";
 import { refusal, type SshConnection } from "./ssh-connection.js";
 
-const usuallyAtMost = 4;
 const waitSeconds = 60;
 /** sshd frees a session only when its program has ended, of which it tells us nothing: so after a refusal we ask again. */
 const retrySeconds = 0.25;
 
 export class Sessions {
   #taken = 0;
-  #atMost = usuallyAtMost;
   #hasOpened = false;
   /** The one in front asks, the others stand behind it. */
   #line: Promise<void> = Promise.resolve();
@@ -24,15 +19,6 @@ export class Sessions {
 
   constructor(connection: SshConnection) {
     this.#connection = connection;
-  }
-
-  get open(): number {
-    return this.#taken;
-  }
-
-  /** Lets more be open at a time than usual; sshd may still refuse them. */
-  allow(atMost = usuallyAtMost): void {
-    this.#atMost = Math.max(this.#atMost, atMost);
   }
 
   /** @throws UnreachableError if no session comes free in 60 s */
@@ -48,7 +34,7 @@ export class Sessions {
         ({ resolve }) => void before.then(resolve),
       );
       for (;;) {
-        const channel = this.#taken < this.#atMost ? await this.#attempt(command) : undefined;
+        const channel = await this.#attempt(command);
         if (channel) return channel;
         if (Date.now() > deadline) throw this.#tooFew();
         await pause(retrySeconds);

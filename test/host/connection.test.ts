@@ -2,13 +2,12 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:net";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { text } from "node:stream/consumers";
-import { isKind } from "../../provider/core/errors.js";
 import { connectHost } from "../../provider/host/connection.js";
-import type { Host } from "../../provider/host/host.js";
 import { SshConnection } from "../../provider/host/ssh-connection.js";
-import { argsFor, cut, failure, hasConnections, host, overSsh, scratch, sshd, undoLater } from "./hosts.js";
+import { until } from "../sandbox/command.js";
+import { argsFor, cut, failure, hasConnections, host, overSsh, sshd, undoLater } from "./hosts.js";
 
 describe("a connection", function () {
   overSsh(this);
@@ -46,27 +45,30 @@ describe("a connection", function () {
     const { host: there, server, args } = await host();
     const talk = await there.open("echo ready; cat");
     assert.equal(await talk.next(5), "ready");
-    const waiting = [there.run("sleep 20"), there.run("echo queued"), talk.next(20)];
-    const settled = Promise.all(waiting.map((one) => failure("unreachable", one)));
+    const asked = failure("unreachable", there.run("sleep 20"));
+    const talked = failure("outcome-unknown", talk.next(20));
     const start = Date.now();
     await cut(server);
-    for (const { message } of await settled) assert.match(message, /^The connection to 127\.0\.0\.1:\d+ broke: .*run `pulumi up` again\.$/);
+    const broke = /The connection to 127\.0\.0\.1:\d+ broke: .*run `pulumi up` again\.$/;
+    for (const { message } of await Promise.all([asked, talked])) assert.match(message, broke);
     assert(Date.now() - start < 5_000);
-    await failure("unreachable", talk.end(5));
+    await failure("outcome-unknown", talk.end(5));
     assert.equal((await there.run("echo alive")).stdout, "alive\n");
     assert.equal((await (await connectHost(args, {})).run("echo again")).stdout, "again\n");
     await hasConnections(server, 1);
   });
 
-  it("that breaks under a socket's stream ends it with an error", async () => {
+  it("that breaks ends its worker for the same reason, and the next question has another one", async () => {
     const { host: there, server } = await host();
-    const path = join(await scratch(), "socket");
-    const listener = createServer().listen(path);
-    undoLater(() => listener.close());
-    const stream = await there.connectSocket(path);
-    const broken = once(stream, "error");
+    const worker = await there.worker();
     await cut(server);
-    assert(isKind((await broken)[0], "unreachable"));
+    await until(
+      10,
+      () => worker.ended,
+      () => "The worker has not ended.",
+    );
+    assert.match(worker.ended?.message ?? "", /^The connection to 127\.0\.0\.1:\d+ broke: /);
+    assert.notEqual(await there.worker(), worker);
   });
 
   it("is given up when the run is stopped", async () => {
@@ -113,29 +115,8 @@ describe("a connection", function () {
 describe("sessions on a connection", function () {
   overSsh(this);
 
-  async function open(there: Host, count: number) {
-    const talks = await Promise.all(Array.from({ length: count }, () => there.open("echo ready; cat")));
-    for (const talk of talks) assert.equal(await talk.next(5), "ready");
-    return talks;
-  }
-
-  it("are four at most, the shell among them; the fifth waits in line", async () => {
-    const { host: there } = await host();
-    await there.run(":");
-    const [first, ...others] = await open(there, 3);
-    let opened = "not yet";
-    const fourth = open(there, 1).then((talks) => {
-      opened = "opened";
-      return talks;
-    });
-    assert.equal((await there.run("echo alive")).stdout, "alive\n");
-    assert.equal(opened, "not yet");
-    await first?.end(5);
-    for (const talk of [...others, ...(await fourth)]) await talk.end(5);
-  });
-
-  it("are fewer where MaxSessions is 2, and all get their turn", async () => {
-    const { host: there } = await host({ settings: { MaxSessions: "2" } });
+  it("are one for all conversations, where MaxSessions is 1", async () => {
+    const { host: there } = await host({ settings: { MaxSessions: "1" } });
     await there.run(":");
     const turns = Array.from({ length: 4 }, async (_, index) => {
       const talk = await there.open(`echo "$1"`, [String(index)]);

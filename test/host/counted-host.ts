@@ -14,7 +14,7 @@ export async function counted(): Promise<{ there: Host; folder: string; trips():
     return real.run(...all);
   };
   return {
-    there: { name: real.name, run, open: real.open, connectSocket: real.connectSocket },
+    there: { name: real.name, run, open: real.open, worker: real.worker },
     folder: await scratch(),
     trips: () => trips,
   };

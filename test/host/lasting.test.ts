@@ -28,7 +28,7 @@ async function watched(...programs: readonly string[]) {
     name: "here",
     run: (script, args, options) => local.run(`PATH=${quote(bin)}:$PATH\n${script}`, args, options),
     open: (script, args) => local.open(script, args),
-    connectSocket: (socket) => local.connectSocket(socket),
+    worker: () => local.worker(),
   };
   const place = path.join(folder, "place");
   mkdirSync(place);

@@ -108,7 +108,7 @@ describe("a command on a host", function () {
     assert.equal((await there.run("echo [$x]")).stdout, "[]\n");
   });
 
-  it("that hangs ends in a sentence, and the next gets a fresh shell", async () => {
+  it("that hangs ends in a sentence, and keeps no other waiting", async () => {
     const { host: there } = await host();
     const hanging = there.run("sleep 1; sleep 30", [], { timeoutSeconds: 0.5 });
     const after = there.run("echo alive");
@@ -120,17 +120,16 @@ describe("a command on a host", function () {
     assert.equal((await after).stdout, "alive\n");
   });
 
-  it("whose shell is killed ends in a sentence, and the next gets a fresh shell", async () => {
+  it("whose shell is killed has the status that a shell gives it", async () => {
     const { host: there } = await host();
-    const { message } = await failure("unreachable", there.run("kill -9 $$"));
-    assert.match(message, /its shell ended before it answered/);
+    assert.equal((await there.run("kill -9 $$")).exitStatus, 137);
     assert.equal((await there.run("echo alive")).stdout, "alive\n");
   });
 
-  it("that answers more than 16 MiB is cut off", async () => {
+  it("that answers more than 10 MiB is cut off", async () => {
     const { host: there } = await host();
     const { message } = await failure("bug", there.run("head -c 20000000 /dev/zero"));
-    assert.match(message, /answers more than 16 MiB/);
+    assert.match(message, /answers more than 10 MiB/);
     assert.equal((await there.run("head -c 10000000 /dev/zero")).stdout.length, 10_000_000);
   });
 
@@ -139,7 +138,7 @@ describe("a command on a host", function () {
     assert.match((await there.run("echo $PATH")).stdout, /:\/usr\/sbin:/);
   });
 
-  it("costs a round trip and no exec: 200 in far less than 200 logins take", async () => {
+  it("costs a round trip and no login: 200 in far less than 200 logins take", async () => {
     const server = await sshd();
     const there = await connectHost(argsFor(server), {});
     const folder = await scratch();

@@ -1,72 +1,91 @@
-/** What host/ makes of a session: scripts, a shell that stays, and lines back and forth. */
+/** What host/ makes of a session: scripts, and lines back and forth. */
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { type ErrorKind, isKind } from "../../provider/core/errors.js";
 import { ScriptConversation } from "../../provider/host/conversation.js";
+import { openWorker } from "../../provider/host/open-worker.js";
 import { ScriptSession } from "../../provider/host/script-session.js";
-import { Shell } from "../../provider/host/shell.js";
+import { runScript } from "../../provider/host/worker/scripts.js";
+import type { Worker } from "../../provider/host/worker/worker.js";
 import { type LocalOptions, localAccount } from "./local-account.js";
 
 const ofKind = (kind: ErrorKind, words: RegExp) => (thrown: unknown) => isKind(thrown, kind) && words.test(thrown.message);
 const refusal = (reason: number) => Object.assign(new Error("refused"), { reason });
 
-async function talk(script: string, args: readonly string[] = []): Promise<ScriptConversation> {
-  return new ScriptConversation(await ScriptSession.start(localAccount(), script, args));
+const workers: Worker[] = [];
+
+async function worker(): Promise<Worker> {
+  const opened = await openWorker(localAccount());
+  workers.push(opened);
+  return opened;
 }
 
-describe("the shell that stays open", () => {
-  it("runs command after command in one session, each with its own status and outputs", async () => {
-    const account = localAccount();
-    const shell = new Shell(account);
+async function talk(script: string, args: readonly string[] = []): Promise<ScriptConversation> {
+  return new ScriptConversation(await worker(), { script, args });
+}
+
+afterEach(async () => {
+  await Promise.all(workers.splice(0).map((one) => one.close()));
+});
+
+describe("a script", () => {
+  it("runs beside others, each with its own status and outputs", async () => {
+    const one = await worker();
     const answers = await Promise.all([
-      shell.run("echo a", [], {}),
-      shell.run("echo b >&2; exit 3", [], {}),
-      shell.run('printf "%s" "$1"', ["c\n"], {}),
+      runScript(one, { script: "echo a", args: [] }),
+      runScript(one, { script: "echo b >&2; exit 3", args: [] }),
+      runScript(one, { script: 'printf "%s" "$1"', args: ["c\n"] }),
     ]);
     assert.deepEqual(answers, [
       { exitStatus: 0, stdout: "a\n", stderr: "" },
       { exitStatus: 3, stdout: "", stderr: "b\n" },
       { exitStatus: 0, stdout: "c\n", stderr: "" },
     ]);
-    assert.deepEqual([account.opened.length, shell.pending, shell.isOpen], [1, 0, true]);
   });
 
-  it("gives a command its input, byte for byte, and none where there is none", async () => {
-    const shell = new Shell(localAccount());
+  it("gets its input, byte for byte, and none where there is none", async () => {
+    const one = await worker();
     const bytes = Buffer.from(Array.from({ length: 10_000 }, (_, index) => index % 256));
-    assert.equal((await shell.run("base64 -w 0", [], { stdin: bytes })).stdout, bytes.toString("base64"));
-    assert.equal((await shell.run("cat", [], {})).stdout, "");
+    assert.equal((await runScript(one, { script: "base64 -w 0", args: [] }, { stdin: bytes })).stdout, bytes.toString("base64"));
+    assert.equal((await runScript(one, { script: "cat", args: [] })).stdout, "");
   });
 
-  it("is not disturbed by a script that does not parse, leaves its folder or sets what it likes", async () => {
-    const shell = new Shell(localAccount());
-    assert.notEqual((await shell.run("if then", [], {})).exitStatus, 0);
-    await shell.run("cd /; set -e; LATER=1; exec 2>/dev/null; false", [], {});
-    assert.equal((await shell.run('echo "$LATER"; echo said >&2', [], {})).stdout, "\n");
+  it("that does not parse, leaves its folder or sets what it likes disturbs no other", async () => {
+    const one = await worker();
+    assert.notEqual((await runScript(one, { script: "if then", args: [] })).exitStatus, 0);
+    await runScript(one, { script: "cd /; set -e; LATER=1; umask 0; exec 2>/dev/null; false", args: [] });
+    assert.equal((await runScript(one, { script: 'echo "$LATER"; echo said >&2', args: [] })).stdout, "\n");
   });
 
-  it("gives up on a command without an answer, and the next one has a shell of its own", async () => {
-    const account = localAccount();
-    const shell = new Shell(account);
+  it("makes files as the account does, and not as the worker", async () => {
+    const { stdout } = await runScript(await worker(), { script: "umask", args: [] });
+    assert.equal(Number.parseInt(stdout, 8), process.umask());
+  });
+
+  it("is given up without an answer, in words", async () => {
+    const one = await worker();
     await assert.rejects(
-      shell.run("read -r never </dev/zero", [], { timeoutSeconds: 0.2 }),
-      ofKind("unreachable", /Unable to run "read .* on db-3: no answer within 0\.2 s/),
+      runScript(one, { script: "sleep 30", args: ["it"] }, { timeoutSeconds: 0.2 }),
+      ofKind("unreachable", /Unable to run "sleep 30 it" on db-3: no answer within 0\.2 s/),
     );
-    assert.equal((await shell.run("echo a", [], {})).stdout, "a\n");
-    assert.equal(account.opened.length, 2);
+    assert.equal((await runScript(one, { script: "echo a", args: [] })).stdout, "a\n");
   });
 
-  it("that ends before it has answered is known, and is opened again", async () => {
-    const account = localAccount();
-    const shell = new Shell(account);
-    await assert.rejects(shell.run("kill -KILL $$", [], {}), ofKind("unreachable", /its shell ended before it answered/));
-    assert.equal((await shell.run("echo a", [], {})).stdout, "a\n");
+  it("that a signal ends has the status that a shell gives it", async () => {
+    assert.equal((await runScript(await worker(), { script: "kill -KILL $$", args: [] })).exitStatus, 128 + 9);
   });
 
-  it("takes no more than 16 MiB of answer", async () => {
-    const shell = new Shell(localAccount());
-    assert.equal((await shell.run("head -c 15728640 /dev/zero", [], {})).stdout.length, 15 * 1024 * 1024);
-    await assert.rejects(shell.run("head -c 20971520 /dev/zero", [], {}), ofKind("bug", /more than 16 MiB/));
+  it("answers no more than 10 MiB", async () => {
+    const one = await worker();
+    assert.equal((await runScript(one, { script: "head -c 10485760 /dev/zero", args: [] })).stdout.length, 10 * 1024 * 1024);
+    await assert.rejects(runScript(one, { script: "head -c 20971520 /dev/zero", args: [] }), ofKind("bug", /more than 10 MiB/));
+  });
+
+  it("may leave something running, which is not waited for", async () => {
+    const { exitStatus, stdout } = await runScript(await worker(), { script: "sleep 5 & echo $!", args: [] });
+    assert.equal(exitStatus, 0);
+    process.kill(Number(stdout), "SIGTERM");
   });
 });
 
@@ -76,7 +95,7 @@ describe("the start of a script", () => {
 
   it("is past what the login shell says, on both outputs", async () => {
     const session = await start({ login: (command) => `echo greetings; printf 'no line break'; echo more >&2; ${command}` });
-    assert.equal(await new ScriptConversation(session).next(5), "begun");
+    assert.equal((await once(session.channel.resume(), "data"))[0].toString(), "begun\n");
     assert.equal(session.complaints, "");
   });
 
@@ -154,20 +173,6 @@ describe("the sessions of a connection", () => {
   const script = "read -r line";
   const start = (account: ReturnType<typeof localAccount>) => ScriptSession.start(account, script, []);
 
-  it("are four at most unless more are allowed, and one that ends makes room", async () => {
-    const account = localAccount();
-    const four = await Promise.all([1, 2, 3, 4].map(() => start(account)));
-    assert.equal(account.sessions.open, 4);
-    const fifth = start(account);
-    four[0]?.drop();
-    const last = await fifth;
-    assert.equal(account.sessions.open, 4);
-    account.sessions.allow(5);
-    const sixth = await start(account);
-    assert.equal(account.sessions.open, 5);
-    for (const session of [...four, last, sixth]) session.drop();
-  });
-
   it("are given in the order in which they were asked for", async () => {
     const account = localAccount({ refusals: [refusal(4)] });
     await assert.rejects(account.sessions.take("exit 0"), ofKind("user", /its sshd refuses every session/));
@@ -184,7 +189,7 @@ describe("the sessions of a connection", () => {
     const first = await start(account);
     refusals.push(refusal(4), refusal(4));
     const second = await start(account);
-    assert.deepEqual([refusals.length, account.sessions.open], [0, 2]);
+    assert.equal(refusals.length, 0);
     for (const session of [first, second]) session.drop();
   });
 
@@ -192,7 +197,6 @@ describe("the sessions of a connection", () => {
     const account = localAccount({ refusals: [new Error("Not connected")] });
     await assert.rejects(start(account), /^Error: Not connected$/);
     const next = await start(account);
-    assert.equal(account.sessions.open, 1);
     next.drop();
   });
 });

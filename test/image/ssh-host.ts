@@ -20,7 +20,7 @@ export const host: Host = {
   },
   run: (script, args, options) => current().host.run(script, args, options),
   open: (script, args) => current().host.open(script, args),
-  connectSocket: (path) => current().host.connectSocket(path),
+  worker: () => current().host.worker(),
 };
 
 /** For a process of its own that shall reach the same host. */

@@ -8,6 +8,7 @@ import { closeAllHosts, connectHost } from "../../provider/host/connection.js";
 import type { Conversation, Host } from "../../provider/host/host.js";
 import { socatWord } from "../../provider/host/quoting.js";
 import { hostArgs } from "../../provider/host/target.js";
+import { openMonitor } from "../../provider/host/worker/monitors.js";
 import { guardScript } from "../../provider/hypervisor/qemu/guard-script.js";
 import { Workbench } from "../hypervisor/qemu/bare-guest.js";
 import { run, until } from "../sandbox/command.js";
@@ -197,9 +198,7 @@ describe("the switch's guard", function () {
   ] as const) {
     it(`ends a silent client's sshd after 5 s, and then ${what} the switch alone, on the monitor that came free`, async () => {
       await using scene = await Scene.set();
-      const monitor = await scene.host.connectSocket(scene.socket);
-      monitor.on("error", () => {});
-      await new Promise((resolve) => monitor.once("data", resolve)); // the greeting: it is ours
+      await openMonitor(await scene.host.worker(), { path: scene.socket }, { event: () => {}, closed: () => {} });
       const guard = await scene.arm();
       await scene.complete();
       for (const [word, answer] of words) {

@@ -27,11 +27,8 @@ const ends: Readonly<Record<string, Readonly<Record<string, Runner>>>> = {
   "provider/host/host.ts": {
     "Host.run": { kind: "shell", at: 0 },
     "Host.open": { kind: "shell", at: 0 },
-    "Host.connectSocket": { kind: "sshd", at: 0 },
   },
   "provider/host/script-session.ts": { "ScriptSession.start": { kind: "shell", at: 1 } },
-  "provider/host/shell.ts": { "Shell.run": { kind: "shell", at: 0 } },
-  "provider/host/socket.ts": { "SocketRoad.run": { kind: "shell", at: 0 } },
   "provider/hypervisor/libvirt/virsh-session.ts": { "VirshSession.ask": { kind: "virsh", at: 0 } },
   "provider/hypervisor/qemu/client.ts": { "QmpSession.call": { kind: "QMP", at: 0 } },
 };

@@ -6,7 +6,6 @@ import type { HostArgs } from "../../host/target.js";
 import type { DomainArgs } from "../../hypervisor/address.js";
 import { openGuest as openManagedGuest } from "../../hypervisor/libvirt/guest.js";
 import { openGuest } from "../../hypervisor/qemu/guest.js";
-import { defaultMovesPerHost } from "../../reconciler/side-by-side.js";
 import type { MoveOptions } from "../shared/options.js";
 import type { Site } from "../shared/site.js";
 
@@ -17,13 +16,8 @@ export interface Place {
   destination?: string | undefined;
 }
 
-/** A move has one while it copies, and one in its switch; the shell that all share is one more. */
-function sessionsFor(movesPerHost = defaultMovesPerHost): number {
-  return movesPerHost + 2;
-}
-
 export async function openSite({ host, domain, options, destination }: Place, run: Run): Promise<Site> {
-  const connected = await connectHost(host, run.credentials, { stop: run.stop, sessionsAtMost: sessionsFor(run.movesPerHost) });
+  const connected = await connectHost(host, run.credentials, { stop: run.stop });
   const guest = "qmp" in domain ? openGuest(connected, domain) : openManagedGuest(connected, domain);
   return { host: connected, guest, run, options, ...(destination === undefined ? {} : { destination }) };
 }

@@ -75,10 +75,10 @@ class Arguments:
             raise wrong(key, "an absolute path")
         return path
 
-    def words(self, key: str) -> List[bytes]:
-        """A command line: at least one word, none with a NUL."""
+    def words(self, key: str, at_least: int = 1) -> List[bytes]:
+        """Words of a command line, none with a NUL."""
         value = self.values.get(key)
-        if not isinstance(value, list) or not value or not all(isinstance(word, str) for word in value):
+        if not isinstance(value, list) or len(value) < at_least or not all(isinstance(word, str) for word in value):
             raise wrong(key, "a list of words")
         return [encoded(key, word) for word in value]
 

@@ -50,25 +50,25 @@ class Child:
         while self.open:
             check()
             if not left:
-                self._close_input()
+                self.close_input()
             writable = [] if self.stdin is None else [self.stdin]
             ready, room, _ = select.select(list(self.open), writable, [], 0.1)
             if room and self.stdin is not None:
-                left = self._write(left)
+                left = self.write(left)
             for descriptor in ready:
                 self._read(descriptor, limit)
-            if self._has_ended():
+            if self.has_ended():
                 ended = ended or time.monotonic()
                 if time.monotonic() - ended > LINGER_SECONDS:
                     return
 
     def wait(self, check: Callable[[], None]) -> None:
         """For a program that has closed its outputs and goes on."""
-        while not self._has_ended():
+        while not self.has_ended():
             check()
             time.sleep(0.02)
 
-    def _write(self, left: memoryview) -> memoryview:
+    def write(self, left: memoryview) -> memoryview:
         assert self.stdin is not None
         try:
             return left[os.write(self.stdin, left[:65536]):]
@@ -77,7 +77,7 @@ class Child:
         except BrokenPipeError:  # it does not read on: its own matter
             return left[len(left):]
 
-    def _close_input(self) -> None:
+    def close_input(self) -> None:
         if self.stdin is not None and self.process.stdin is not None:
             self.stdin = None
             self.process.stdin.close()
@@ -91,23 +91,37 @@ class Child:
         if len(output) > limit:
             raise Failure("too-large", "it says more than %d bytes" % limit, details={"limit": limit})
 
+    def finish(self) -> int:
+        """The status of one that has ended, as `end`; what it has left running goes on."""
+        status = self.process.wait()
+        self.leave()
+        return status
+
+    def leave(self) -> None:
+        """Nobody listens to it any more; what it does then is its own. Its locks last until it has ended."""
+        self.close_input()
+        self._close_outputs()
+
     def end(self) -> int:
         """Ends the whole group, however far it is, and waits for the program. Its status, negative for a signal, as subprocess has it."""
-        if not self._has_ended():
+        if not self.has_ended():
             self._signal(signal.SIGTERM)
             deadline = time.monotonic() + TERMINATE_SECONDS
-            while not self._has_ended() and time.monotonic() < deadline:
+            while not self.has_ended() and time.monotonic() < deadline:
                 time.sleep(0.02)
         # Before it is waited for: until then its number cannot be another process's or group's.
         self._signal(signal.SIGKILL)
         status = self.process.wait()
-        self._close_input()
+        self.close_input()
+        self._close_outputs()
+        return status
+
+    def _close_outputs(self) -> None:
         for output in (self.process.stdout, self.process.stderr):
             if output is not None:
                 output.close()
-        return status
 
-    def _has_ended(self) -> bool:
+    def has_ended(self) -> bool:
         """Without taking it from the kernel's table."""
         return os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 

@@ -11,12 +11,14 @@ from typing import Any, Dict
 import worker.attributes  # noqa: F401
 import worker.changes  # noqa: F401
 import worker.children  # noqa: F401
+import worker.conversations  # noqa: F401
 import worker.copying  # noqa: F401
 import worker.directories  # noqa: F401
 import worker.files  # noqa: F401
 import worker.holders  # noqa: F401
 import worker.locks  # noqa: F401
 import worker.monitors  # noqa: F401
+import worker.scripts  # noqa: F401
 import worker.switches  # noqa: F401
 from worker.errors import Failure
 from worker.processes import boot_id
@@ -65,7 +67,7 @@ class Main:
         self.outlet.close(1)
 
     def _prepare(self) -> None:
-        os.umask(0o077)
+        self.state.umask = os.umask(0o077)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._ask_to_end)
         for number in (signal.SIGHUP, signal.SIGPIPE):
@@ -86,6 +88,8 @@ class Main:
                 raise Failure("bad-request", "a line must be an object")
             if "cancel" in message:
                 self.requests.cancel(message["cancel"])
+            elif "to" in message:
+                self.requests.give(message["to"], message.get("input"))
             elif "op" in message:
                 self.requests.begin(message)
         except (ValueError, TypeError, Failure) as reason:

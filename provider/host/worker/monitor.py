@@ -1,28 +1,26 @@
 """One QEMU's monitor: commands with ids of this run, replies by id, events as they come."""
 
+import errno
 import json
 import os
 import select
 import socket
+import stat
 import struct
 import threading
 import time
 from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
-from worker.errors import Details, Failure
+from worker.errors import Details, Failure, system_failure
+from worker.messages import Message, Messages
 from worker.places import DIRECTORY_FLAGS
 from worker.processes import is_alive, start_time
-
-#: A reply lists every block node of a guest.
-REPLY_BYTES_AT_MOST = 64 * 1024 * 1024
 
 #: sun_path, unix(7)
 SOCKET_PATH_BYTES_AT_MOST = 107
 
 #: How often a command that waits asks whether it was cancelled.
 TICK_SECONDS = 0.1
-
-Message = Dict[str, Any]
 
 
 class Peer(NamedTuple):
@@ -32,36 +30,6 @@ class Peer(NamedTuple):
     start_time: Optional[int]
 
 
-class Lines:
-    """Whole messages of a stream."""
-
-    def __init__(self, stream: socket.socket) -> None:
-        self.stream = stream
-        self.partial = bytearray()
-        self.is_over = False
-
-    def read(self, wait_seconds: float) -> List[Message]:
-        """What has come within that time; sets `is_over` at the end, which says nothing about the process behind it."""
-        ready, _, _ = select.select([self.stream], [], [], max(0.0, wait_seconds))
-        if not ready:
-            return []
-        try:
-            piece = self.stream.recv(1 << 20)
-        except BlockingIOError:
-            return []
-        except OSError:
-            piece = b""
-        self.partial += piece
-        if not piece or len(self.partial) > REPLY_BYTES_AT_MOST:
-            self.is_over = True
-            return []
-        if b"\n" not in piece:
-            return []
-        *whole, rest = bytes(self.partial).split(b"\n")
-        self.partial = bytearray(rest)
-        return [json.loads(line.decode("utf-8", "replace")) for line in whole if line.strip()]
-
-
 class Monitor:
     """Connected and ready for commands. `start` lets the events out."""
 
@@ -69,7 +37,7 @@ class Monitor:
         self.path = path
         self.stream = connect(path, deadline_seconds)
         self.peer = peer_of(self.stream)
-        self.lines = Lines(self.stream)
+        self.messages = Messages(self.stream)
         self.run = os.urandom(8).hex()
         self.sent = 0
         #: Held while a command is written.
@@ -103,7 +71,8 @@ class Monitor:
         reply = self._reply(number, check)
         if "error" in reply:
             error = reply["error"]
-            raise Failure("qmp", error.get("desc", ""), self.path, details={"class": error.get("class"), "command": command})
+            words = error.get("desc", "")
+            raise Failure("qmp", words, self.path, details={"class": error.get("class"), "words": words, "command": command})
         return reply.get("return")
 
     def _reply(self, number: str, check: Callable[[], None]) -> Message:
@@ -125,11 +94,15 @@ class Monitor:
 
     def closed(self) -> Failure:
         """The end of the connection alone is not QEMU's: who it was, and whether it still runs, is told with it."""
-        return Failure("monitor-closed", "the monitor's connection has ended", self.path, details=self.standing())
+        return Failure("monitor-closed", "the monitor's connection has ended", self.path, details=self.ending())
 
     def standing(self) -> Details:
         pid, started = self.peer
         return {"pid": pid, "startTime": started, "isAlive": is_alive(pid, started)}
+
+    def ending(self) -> Details:
+        """How the connection ended, if it has."""
+        return dict(self.standing(), why=self.messages.over or "ended", said=self.messages.said.decode("utf-8", "replace"))
 
     def close(self) -> None:
         """Nothing is sent any more when this returns."""
@@ -168,36 +141,46 @@ class Monitor:
             pass
 
     def _greeting(self, deadline: float) -> Message:
-        """QEMU greets its first client only, and lets others wait: no greeting means that another one has the monitor."""
+        """QEMU greets its first client only, and lets others wait: no greeting means that another one has the monitor.
+
+        What is no event and no reply, which may be to a former client, is no monitor's.
+        """
         greeting = self._first(deadline, lambda message: "QMP" in message)
         self._send({"execute": "qmp_capabilities", "id": self.run})
         self._first(deadline, lambda message: message.get("id") == self.run)
         return greeting
 
     def _first(self, deadline: float, wanted: Callable[[Message], bool]) -> Message:
-        while not self.lines.is_over:
+        while not self.messages.over:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise Failure("busy", "it does not answer; another client may have it", self.path, details=self.standing())
-            for message in self.lines.read(left):
+            for message in self.messages.read(left):
                 if wanted(message):
                     return message
+                if not {"event", "return", "error", "QMP"} & set(message):
+                    raise self._no_monitor(json.dumps(message)[:60])
                 self.early.append(message)
+        if self.messages.over == "not-json":
+            raise self._no_monitor(self.messages.said.decode("utf-8", "replace"))
         raise self.closed()
+
+    def _no_monitor(self, said: str) -> Failure:
+        return Failure("no-monitor", "it is no QMP monitor", self.path, details={"said": said})
 
     def _read(self, tell: Callable[[Details], None]) -> None:
         for message in self.early:
             self._take(message, tell)
         try:
-            while not self.lines.is_over:
-                for message in self.lines.read(3600):
+            while not self.messages.over:
+                for message in self.messages.read(3600):
                     self._take(message, tell)
-        except ValueError:  # no JSON, or the descriptor was closed
+        except ValueError:  # the descriptor was closed
             pass
         with self.changed:
             self.is_closed = True
             self.changed.notify_all()
-        tell({"closed": self.standing()})
+        tell({"closed": self.ending()})
 
     def _take(self, message: Message, tell: Callable[[Details], None]) -> None:
         """A reply to a former client's command is none of ours, and neither is one that nobody waits for any more."""
@@ -208,7 +191,7 @@ class Monitor:
             return
         with self.changed:
             number = message.get("id")
-            if number in self.waiting:
+            if number in self.waiting and number not in self.replies:
                 self.replies[number] = message
                 self.changed.notify_all()
 
@@ -230,6 +213,11 @@ def connect(path: bytes, deadline_seconds: float) -> socket.socket:
     except socket.timeout:
         stream.close()
         raise Failure("busy", "it takes no connection", path) from None
+    except ConnectionRefusedError:
+        stream.close()
+        if not stat.S_ISSOCK(os.stat(path).st_mode):  # connect(2) answers alike for a socket that nobody listens on
+            raise system_failure(OSError(errno.ENOTSOCK, ""), path) from None
+        raise
     except BaseException:
         stream.close()
         raise

@@ -2,7 +2,8 @@
 
 import { z } from "zod";
 import { changes, type RequestOptions, reads } from "./operation.js";
-import type { MonitorMessage, Worker } from "./worker.js";
+import type { Worker } from "./worker.js";
+import { isFailure } from "./worker-error.js";
 
 const peer = z.object({
   /** Who made the socket: QEMU, or libvirtd where it gave QEMU one that listens. */
@@ -15,6 +16,28 @@ const peer = z.object({
 
 export type MonitorPeer = z.output<typeof peer>;
 
+const ending = peer.extend({
+  /** `ended`: its other end closed it. */
+  why: z.enum(["ended", "too-large", "not-json"]),
+  /** The beginning of what is no JSON. */
+  said: z.string(),
+});
+
+/** How a monitor's connection ended. */
+export type MonitorEnding = z.output<typeof ending>;
+
+const refused = z.object({ class: z.string(), words: z.string() });
+
+/** What QEMU said no with, or undefined if this is another error. */
+export function refusalIn(thrown: unknown): z.output<typeof refused> | undefined {
+  return isFailure(thrown, "qmp") ? refused.parse(thrown.details) : undefined;
+}
+
+/** How the connection ended that a command was waiting on, or undefined if this is another error. */
+export function endingIn(thrown: unknown): MonitorEnding | undefined {
+  return isFailure(thrown, "monitor-closed") ? ending.parse(thrown.details) : undefined;
+}
+
 const openReply = peer.extend({ monitor: z.int(), greeting: z.record(z.string(), z.unknown()) });
 const event = z.object({ event: z.string(), data: z.record(z.string(), z.unknown()).default({}) });
 
@@ -23,7 +46,7 @@ export type MonitorEvent = z.output<typeof event>;
 export interface MonitorListener {
   event(event: MonitorEvent): void;
   /** Once: the connection has ended, which does not say that QEMU has. */
-  closed(peer: MonitorPeer): void;
+  closed(ending: MonitorEnding): void;
 }
 
 const open = reads<{ path: string; greetingSeconds: number }, z.output<typeof openReply>>("monitor-open", openReply);
@@ -80,23 +103,33 @@ export class WorkerMonitor {
 
   /** Ends the connection; nothing is sent to QEMU any more when this returns. */
   async close(): Promise<void> {
-    this.#worker.unlisten(this.#opened.monitor);
+    this.#worker.held.delete(this);
+    this.#worker.monitors.remove(this.#opened.monitor);
     await this.#worker.request(close, { monitor: this.#opened.monitor });
   }
 }
 
-/**
- * Connects and waits for the greeting.
- * @param path of the Unix socket, however long
- * @throws WorkerError `busy` if nobody greets within 2 s: another client has it, or QEMU is stopped; `system` with the errno
- */
-export async function openMonitor(worker: Worker, path: string, listener: MonitorListener): Promise<WorkerMonitor> {
-  const reply = await worker.request(open, { path, greetingSeconds: 2 });
-  worker.listen(reply.monitor, (message) => heard(message, listener));
-  return new WorkerMonitor(worker, reply);
+export interface MonitorAt {
+  /** Of the Unix socket, however long. */
+  path: string;
+  /** @default 2 */
+  greetingSeconds?: number;
 }
 
-function heard(message: MonitorMessage, listener: MonitorListener): void {
-  if ("event" in message) listener.event(event.parse(message.event));
-  else listener.closed(peer.parse(message.closed));
+/**
+ * Connects and waits for the greeting.
+ * @throws WorkerError `busy` if nobody greets in time: another client has it, or QEMU is stopped; `no-monitor` with the beginning of what it
+ *   said in `details.said`; `system` with the errno
+ */
+export async function openMonitor(worker: Worker, at: MonitorAt, listener: MonitorListener): Promise<WorkerMonitor> {
+  const { path, greetingSeconds = 2 } = at;
+  const reply = await worker.request(open, { path, greetingSeconds }, { deadlineSeconds: greetingSeconds + 30 });
+  const monitor = new WorkerMonitor(worker, reply);
+  worker.held.add(monitor);
+  worker.monitors.add(reply.monitor, (message) => {
+    if ("event" in message) return listener.event(event.parse(message.event));
+    worker.held.delete(monitor);
+    listener.closed(ending.parse(message.closed));
+  });
+  return monitor;
 }

@@ -17,12 +17,14 @@ export interface RequestOptions {
   /** Cancels it. The worker's answer is awaited all the same: what was under way has ended then. */
   signal?: AbortSignal;
   /**
-   * Without an answer or progress for that long it fails with `timed-out`.
+   * Without an answer or progress for that long it fails with `timed-out`. `0`: never.
    * @default 30
    */
   deadlineSeconds?: number;
   /** What is told on the way. */
   onEvent?: (event: unknown) => void;
+  /** For operations that take input: it has been sent, and `give` gives it a piece, or, without one, the end of its input. */
+  onBegun?: (give: (piece?: Buffer) => void) => void;
 }
 
 /** For changes: locks of the worker's that must still be held, or nothing is changed (`lock-lost`). */

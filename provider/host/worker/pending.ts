@@ -49,6 +49,7 @@ export class PendingRequest {
 
   #wind(): void {
     clearTimeout(this.#timer);
+    if (this.deadlineSeconds === 0) return;
     this.#timer = setTimeout(this.#on.late, (this.deadlineSeconds + graceSeconds) * 1000);
   }
 

@@ -10,11 +10,11 @@ import { deflateSync } from "node:zlib";
  *
  * @host sh, python3
  * @for connection
- * @does looks for `python3`, then for `/usr/libexec/platform-python`, and starts the worker with it: one program for what is to be done on
- *   the host, whose text comes on standard input and is stored nowhere; no flow uses it yet
- * @changes nothing
+ * @does looks for `python3`, then for `/usr/libexec/platform-python`, and starts the worker with it: one program, whose text comes on
+ *   standard input and is stored nowhere. It runs what this page lists, each script in a shell of its own, and connects to monitors
+ * @changes nothing by itself; nobody else can use a monitor that it has, until a second after its last use
  * @as the account
- * @why locks, files and monitors are to be held by one process, and sh cannot hold them
+ * @why what one process does ends with it: no command of ours is under way once it is gone
  */
 export const startScript = `for python in python3 /usr/libexec/platform-python; do
   command -v "$python" >/dev/null 2>&1 && exec "$python" -I -S -c "$1"

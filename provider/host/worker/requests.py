@@ -3,11 +3,13 @@
 import threading
 import time
 import traceback
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from collections import deque
+from typing import Any, Callable, Deque, Dict, List, NamedTuple, Optional
 
 from worker.arguments import Arguments
 from worker.errors import Details, Failure, system_failure
 from worker.state import State
+from worker.text import from_base64
 
 
 def nothing() -> None:
@@ -26,10 +28,18 @@ class Request:
         self.is_answered = False
         self.answering = threading.Lock()
         self.undo: Callable[[], None] = nothing
+        #: What the client gave to the running operation; None is the end of it.
+        self.given: Deque[Optional[bytes]] = deque()
+        self.wake: Callable[[], None] = nothing
 
     def unless_answered(self, undo: Callable[[], None]) -> None:
         """What to do where the result comes too late to be told: a lock that nobody knows of would be held for good."""
         self.undo = undo
+
+    def give(self, piece: Optional[bytes]) -> None:
+        """For the main loop. Before the operation listens for it, it waits in `given`."""
+        self.given.append(piece)
+        self.wake()
 
     def check(self) -> None:
         """Between the parts of an operation: ends it where it was cancelled."""
@@ -133,6 +143,12 @@ class Requests:
         running: Optional[Running] = self.running.get(number)
         if running is not None:
             running.request.cancelled.set()
+
+    def give(self, number: Any, content: Any) -> None:
+        """Input for a running operation; one that has ended needs none."""
+        running: Optional[Running] = self.running.get(number)
+        if running is not None:
+            running.request.give(None if content is None else from_base64(content))
 
     def look_after(self) -> None:
         """Forgets what has ended, and answers what takes too long: it is cancelled, but a call in the kernel may go on."""

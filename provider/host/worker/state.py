@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 class State:
     def __init__(self, outlet: Outlet) -> None:
         self.outlet = outlet
+        #: The account's own, for the scripts that it runs.
+        self.umask = 0o022
         self.directories = Descriptors("directory")
         self.files = Descriptors("file")
         self.locks: "Handles[Lock]" = Handles("lock")

@@ -16,6 +16,7 @@ export const failureNames = [
   "held",
   "lock-lost",
   "monitor-closed",
+  "no-monitor",
   "no-program",
   "not-empty",
   "not-regular",

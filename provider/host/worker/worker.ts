@@ -2,6 +2,7 @@
 
 import type { Duplex } from "node:stream";
 import { BugError, messageOf, OutcomeUnknownError, UnreachableError } from "../../core/errors.js";
+import { MonitorListeners } from "./monitor-listeners.js";
 import { type Operation, type RequestOptions, understood } from "./operation.js";
 import { graceSeconds, PendingRequest } from "./pending.js";
 import { type Hello, type LaterLine, laterLine, parsed } from "./replies.js";
@@ -15,19 +16,20 @@ export interface WorkerStream {
   readonly stream: Duplex;
   /** What it said besides, for messages. */
   stderr(): string;
+  /** Why the connection that carries it broke, if that is why the stream has ended. */
+  broken?(): Error | undefined;
 }
-
-/** What a monitor says by itself. */
-export type MonitorMessage = Extract<LaterLine, { monitor: number }>;
 
 /** @see startWorker, openWorker */
 export class Worker {
   readonly #pending = new Map<number, PendingRequest>();
-  readonly #listeners = new Map<number, (message: MonitorMessage) => void>();
-  /** What monitors said that nobody listens to yet. */
-  readonly #unheard = new Map<number, MonitorMessage[]>();
+  readonly monitors = new MonitorListeners((cause) =>
+    this.#end(new BugError(`What a monitor said was not understood: ${messageOf(cause)}.`, { cause })),
+  );
   readonly #words: NodeJS.Timeout;
   readonly #enders: (() => void)[] = [];
+  /** Monitors and locks that it has for us: as long as there is one, it is not ended for being idle. */
+  readonly held = new Set<object>();
   #last = 0;
   #reason: Error | undefined;
 
@@ -42,6 +44,22 @@ export class Worker {
 
     this.#words = setInterval(() => this.#send({ word: 1 }), wordSeconds * 1000);
     this.#words.unref();
+  }
+
+  /** For messages: where it runs. */
+  get hostName(): string {
+    return this.#channel.hostName;
+  }
+
+  /** Whether it has nothing to do, and holds no monitor and no lock. */
+  get isIdle(): boolean {
+    return this.#pending.size === 0 && this.held.size === 0;
+  }
+
+  /** Calls back once, when it has ended for whatever reason. */
+  onEnd(listener: () => void): void {
+    if (this.#reason) listener();
+    else this.#enders.push(listener);
   }
 
   /** Why it has ended, or undefined while it runs. */
@@ -64,19 +82,13 @@ export class Worker {
       this.#pending.set(id, pending);
       this.#send({ id, op: operation.name, args, deadlineSeconds: pending.deadlineSeconds });
       if (options.signal?.aborted) cancel();
+      options.onBegun?.((piece) => this.#give(id, piece));
     });
     return understood(operation, result);
   }
 
-  /** What this monitor says from now on, and what it has said since it was opened. */
-  listen(monitor: number, listener: (message: MonitorMessage) => void): void {
-    this.#listeners.set(monitor, listener);
-    for (const message of this.#unheard.get(monitor) ?? []) this.#tellListener(listener, message);
-    this.#unheard.delete(monitor);
-  }
-
-  unlisten(monitor: number): void {
-    this.#listeners.set(monitor, () => {});
+  #give(id: number, piece: Buffer | undefined): void {
+    if (this.#pending.has(id)) this.#send({ to: id, input: piece?.toString("base64") ?? null });
   }
 
   /**
@@ -106,7 +118,7 @@ export class Worker {
     const line = laterLine.safeParse(parsed(text));
     if (!line.success) this.#end(new BugError(`The worker on ${this.#channel.hostName} said what no worker says.`));
     else if ("fault" in line.data) this.#end(new BugError(`The worker did not understand its client: ${line.data.fault}.`));
-    else if ("monitor" in line.data) this.#tell(line.data);
+    else if ("monitor" in line.data) this.monitors.tell(line.data);
     else this.#answer(line.data);
   }
 
@@ -114,7 +126,8 @@ export class Worker {
   over(why: "ended" | "too-long"): void {
     const said = this.#channel.stderr().trim();
     const words = why === "ended" ? `ended${said === "" ? "" : `: ${said.slice(-2000)}`}` : "said a line of more than 16 MiB";
-    this.#end(new UnreachableError(`The worker on ${this.#channel.hostName} ${words}. Run \`pulumi up\` again.`));
+    const ended = new UnreachableError(`The worker on ${this.#channel.hostName} ${words}. Run \`pulumi up\` again.`);
+    this.#end(this.#channel.broken?.() ?? ended);
   }
 
   #answer(message: Extract<LaterLine, { id: number }>): void {
@@ -140,30 +153,18 @@ export class Worker {
     }
   }
 
-  #tell(message: MonitorMessage): void {
-    const listener = this.#listeners.get(message.monitor);
-    if (listener) this.#tellListener(listener, message);
-    else this.#unheard.set(message.monitor, [...(this.#unheard.get(message.monitor) ?? []), message]);
-    if ("closed" in message) this.#listeners.delete(message.monitor);
-  }
-
-  #tellListener(listener: (message: MonitorMessage) => void, message: MonitorMessage): void {
-    try {
-      listener(message);
-    } catch (cause) {
-      this.#end(new BugError(`What a monitor said was not understood: ${messageOf(cause)}.`, { cause }));
-    }
-  }
-
   /** A worker that runs would have answered by itself. Its session ends, and so its locks do as soon as it can be reached. */
   #giveUp(id: number): void {
     const seconds = (this.#pending.get(id)?.deadlineSeconds ?? 0) + graceSeconds;
     this.#end(new UnreachableError(`The worker on ${this.#channel.hostName} said nothing for ${seconds} s. Run \`pulumi up\` again.`));
   }
 
-  #noAnswer({ operation }: PendingRequest, why: string): Error {
-    const sentence = `No answer to ${operation.name} from ${this.#channel.hostName}: ${why} Look at that host, then run \`pulumi up\` again.`;
-    return operation.changes ? new OutcomeUnknownError(sentence) : new UnreachableError(sentence);
+  #noAnswer({ operation }: PendingRequest, cause: Error): Error {
+    if (!operation.changes) return cause;
+    return new OutcomeUnknownError(
+      `Unable to tell what ${operation.name} on ${this.#channel.hostName} came to: no answer. ${cause.message}`,
+      { cause },
+    );
   }
 
   #end(reason: Error): void {
@@ -173,7 +174,7 @@ export class Worker {
     this.#channel.stream.destroy();
     const left = [...this.#pending.values()];
     this.#pending.clear();
-    for (const pending of left) pending.reject(this.#noAnswer(pending, reason.message));
+    for (const pending of left) pending.reject(this.#noAnswer(pending, reason));
     for (const ended of this.#enders.splice(0)) ended();
   }
 

@@ -1,21 +1,11 @@
-/** One QMP session: a stream to a monitor, commands out, replies matched by id. */
+/** One QMP session: commands to a monitor that the host's worker holds, and what they came to. */
 
-import type { Duplex } from "node:stream";
 import { z } from "zod";
-import { BugError, messageOf, OutcomeUnknownError, UnreachableError, UserError } from "../../core/errors.js";
-import { MessageCutter } from "./framing.js";
-import { isQuestion, type Message, readMessage, writeCommand } from "./messages.js";
+import { BugError, OutcomeUnknownError, UnreachableError, UserError } from "../../core/errors.js";
+import { endingIn, type MonitorEnding, openMonitor, refusalIn, type WorkerMonitor } from "../../host/worker/monitors.js";
+import type { Worker } from "../../host/worker/worker.js";
+import { isFailure } from "../../host/worker/worker-error.js";
 import { QmpRefusal } from "./refusal.js";
-import { done } from "./replies.js";
-
-interface Waiting {
-  command: string;
-  /** As sent, for messages. */
-  args: string;
-  resolve(reply: unknown): void;
-  reject(reason: Error): void;
-  deadline: NodeJS.Timeout;
-}
 
 /** Connected, but not greeted. */
 export class MonitorBusy extends UnreachableError {}
@@ -27,73 +17,60 @@ export interface Patience {
   answerSeconds?: number;
 }
 
+/** Where a monitor is. */
+export interface Address {
+  worker: Worker;
+  /** The socket's path. */
+  socket: string;
+  /** For messages: the socket and its host. */
+  name: string;
+}
+
 export class QmpSession {
-  readonly #cutter = new MessageCutter();
-  readonly #waiting = new Map<number, Waiting>();
   readonly #listeners = new Set<() => void>();
-  readonly #greeted = Promise.withResolvers<void>();
-  #phase: "before the greeting" | "open" | "broken" = "before the greeting";
+  readonly #name: string;
+  readonly #answerSeconds: number;
+  #monitor: WorkerMonitor | undefined;
   #reason: Error | undefined;
-  #nextId = 1;
-  #outbox = "";
 
   /**
-   * @param monitor for messages: the socket and its host
    * @throws UserError if it is no QMP monitor
    * @throws MonitorBusy if it does not greet
-   * @throws UnreachableError if the stream ends
-   *
-   * @host QMP qmp_capabilities
-   * @for monitor
-   * @does begins a session
-   * @changes nothing
-   * @as QEMU, as the user that it runs as
-   * @why QEMU answers no other command before it
+   * @throws UnreachableError if the connection ends
+   * @throws WorkerError `system` with the errno if it cannot be connected to
    */
-  static async open(stream: Duplex, monitor: string, patience: Patience = {}): Promise<QmpSession> {
-    const session = new QmpSession(stream, monitor, patience.answerSeconds ?? 30);
-    const seconds = patience.greetingSeconds ?? 2;
-    const busy = setTimeout(() => session.#end(new MonitorBusy(noGreeting(monitor, seconds))), seconds * 1000);
+  static async open({ worker, socket, name }: Address, { greetingSeconds = 2, answerSeconds = 30 }: Patience = {}): Promise<QmpSession> {
+    const session = new QmpSession(name, answerSeconds);
+    const listener = { event: () => session.#wake(), closed: (ending: MonitorEnding) => session.#lose(whyEnded(ending)) };
     try {
-      await session.#greeted.promise;
-    } finally {
-      clearTimeout(busy);
+      session.#monitor = await openMonitor(worker, { path: socket, greetingSeconds }, listener);
+    } catch (cause) {
+      throw noSession(cause, name, greetingSeconds);
     }
-    await session.call("qmp_capabilities", done);
+    worker.onEnd(() => session.#end(worker.ended ?? new UnreachableError(`Unable to talk to ${name}: its worker has ended.`)));
     return session;
   }
 
-  readonly #stream: Duplex;
-  readonly #monitor: string;
-  readonly #answerSeconds: number;
-
-  private constructor(stream: Duplex, monitor: string, answerSeconds: number) {
-    this.#stream = stream;
-    this.#monitor = monitor;
+  private constructor(name: string, answerSeconds: number) {
+    this.#name = name;
     this.#answerSeconds = answerSeconds;
-
-    stream.on("data", (chunk: Buffer) => this.#receive(chunk));
-    stream.on("error", (cause) => this.#lose(`the connection broke: ${cause.message.replace(/\.$/, "")}.`, cause));
-    stream.on("end", () => this.#lose("the monitor's end closed the connection."));
-    stream.on("close", () => this.#lose("the connection was closed."));
   }
 
   /** Whether the session still carries commands. */
   get usable(): boolean {
-    return this.#phase === "open";
+    return this.#reason === undefined;
   }
 
   /**
-   * Sends one command and checks the shape of its answer. Commands called in one turn go out in one write.
+   * Sends one command and checks the shape of its answer. Several that are sent before one is answered may reach QEMU in any order.
    * @throws QmpRefusal if QEMU says no
    * @throws OutcomeUnknownError if no answer came to a command that may have changed something, UnreachableError to a question
    */
   async call<S extends z.ZodType>(command: string, shape: S, args: object = {}): Promise<z.output<S>> {
-    const reply = await this.#send(command, JSON.stringify(args));
-    const checked = checkedBy(shape, reply);
+    const checked = checkedBy(shape, await this.#send(command, args));
     if (checked.success) return checked.data;
     const problem = checked.error instanceof z.ZodError ? z.prettifyError(checked.error).replaceAll("\n", " ") : "it nests too deep";
-    throw new BugError(`Unable to read what ${this.#monitor} answers to ${command}: ${problem}.`, { cause: checked.error });
+    throw new BugError(`Unable to read what ${this.#name} answers to ${command}: ${problem}.`, { cause: checked.error });
   }
 
   /** Calls `listener` on every event and when the session ends; answers how to stop that. */
@@ -106,63 +83,20 @@ export class QmpSession {
     this.#lose("we closed the connection.");
   }
 
-  #send(command: string, args: string): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      if (this.#reason) return reject(this.#unanswered(command, args, this.#reason));
-      const late = `no answer to ${command} came within ${this.#answerSeconds} s.`;
-      const deadline = setTimeout(() => this.#lose(late), this.#answerSeconds * 1000);
-      const id = this.#nextId++;
-      this.#waiting.set(id, { command, args, resolve, reject, deadline });
-      if (this.#outbox === "") queueMicrotask(() => this.#flush());
-      this.#outbox += writeCommand(command, args, id);
-    });
-  }
-
-  #flush(): void {
-    const outbox = this.#outbox;
-    this.#outbox = "";
-    if (this.usable) this.#stream.write(outbox);
-  }
-
-  #receive(chunk: Buffer): void {
+  async #send(command: string, args: object): Promise<unknown> {
+    const monitor = this.#monitor;
+    if (this.#reason || !monitor) throw this.#unanswered(command, args, this.#reason);
+    const options = { deadlineSeconds: this.#answerSeconds };
     try {
-      for (const text of this.#cutter.push(chunk)) this.#take(readMessage(text));
+      return await (isQuestion(command) ? monitor.query(command, args, options) : monitor.execute(command, args, options));
     } catch (cause) {
-      this.#lose(messageOf(cause), cause);
+      const refusal = refusalIn(cause);
+      if (refusal) throw new QmpRefusal(command, refusal.class, refusal.words, { monitor: this.#name, arguments: JSON.stringify(args) });
+      const ending = endingIn(cause);
+      if (ending) this.#lose(whyEnded(ending), cause);
+      else if (isFailure(cause, "timed-out")) this.#lose(`no answer to ${command} came within ${this.#answerSeconds} s.`, cause);
+      throw this.#unanswered(command, args, this.#reason ?? cause);
     }
-  }
-
-  #take(message: Message): void {
-    if (this.#phase === "broken") return;
-    if (this.#phase === "before the greeting") this.#greet(message);
-    else if (message.says === "answer") this.#waitingFor(message.id)?.resolve(message.reply);
-    else if (message.says === "refusal") this.#refuse(this.#waitingFor(message.id), message);
-    else if (message.says === "event") this.#wake();
-    else throw new Error(`it sent what no QMP monitor sends: ${"start" in message ? message.start : "a second greeting"}.`);
-  }
-
-  #greet(message: Message): void {
-    if (message.says === "greeting") {
-      this.#phase = "open";
-      this.#greeted.resolve();
-      return;
-    }
-    const start = "start" in message ? message.start : `a QMP ${message.says}`;
-    const advice = "Name the socket that QEMU was given with -qmp, or with -mon mode=control.";
-    this.#end(new UserError(`Unable to talk to ${this.#monitor}: this is no QMP monitor, it greets with ${start}. ${advice}`));
-  }
-
-  #refuse(waiting: Waiting | undefined, refusal: { qmpClass: string; words: string }): void {
-    if (!waiting) throw new Error(`it refused what we did not ask: "${refusal.words}".`);
-    const sent = { monitor: this.#monitor, arguments: waiting.args };
-    waiting.reject(new QmpRefusal(waiting.command, refusal.qmpClass, refusal.words, sent));
-  }
-
-  #waitingFor(id: number | undefined): Waiting | undefined {
-    const waiting = this.#waiting.get(id ?? 0);
-    this.#waiting.delete(id ?? 0);
-    clearTimeout(waiting?.deadline);
-    return waiting;
   }
 
   #wake(): void {
@@ -170,28 +104,27 @@ export class QmpSession {
   }
 
   #lose(what: string, cause?: unknown): void {
-    this.#end(new UnreachableError(`Unable to talk to ${this.#monitor}: ${what} Run \`pulumi up\` again.`, { cause }));
+    this.#end(new UnreachableError(`Unable to talk to ${this.#name}: ${what} Run \`pulumi up\` again.`, { cause }));
   }
 
-  /** Ends the session, once: everybody who waits learns why. */
+  /** Ends the session, once. What still waits for an answer learns it from the worker. */
   #end(reason: Error): void {
-    if (this.#phase === "broken") return;
-    this.#phase = "broken";
+    if (this.#reason) return;
     this.#reason = reason;
-    this.#greeted.reject(reason);
-    this.#stream.destroy();
-    for (const { command, args, reject, deadline } of this.#waiting.values()) {
-      clearTimeout(deadline);
-      reject(this.#unanswered(command, args, reason));
-    }
-    this.#waiting.clear();
+    this.#monitor?.close().catch(() => {}); // it has ended, or its worker has
     this.#wake();
   }
 
-  #unanswered(command: string, args: string, cause: Error): Error {
+  #unanswered(command: string, args: object, cause: unknown): Error {
     const Kind = isQuestion(command) ? UnreachableError : OutcomeUnknownError;
-    return new Kind(`Unable to tell what ${command} ${args} came to: no answer. ${cause.message}`, { cause });
+    const why = cause instanceof Error ? cause.message : "The session has ended.";
+    return new Kind(`Unable to tell what ${command} ${JSON.stringify(args)} came to: no answer. ${why}`, { cause });
   }
+}
+
+/** Whether QEMU changes nothing on this command, so that no answer leaves nothing behind. */
+function isQuestion(command: string): boolean {
+  return /^(query-|qom-get$|x-debug-query-)/.test(command);
 }
 
 /** A chain is read layer within layer, and one without end would exhaust the stack. */
@@ -203,9 +136,28 @@ function checkedBy<S extends z.ZodType>(shape: S, reply: unknown) {
   }
 }
 
-function noGreeting(monitor: string, seconds: number): string {
-  return (
-    `Unable to talk to ${monitor}: no greeting came within ${seconds} s. A monitor serves one client, so another one may hold it, ` +
-    "perhaps the dead session of a runner that vanished. Find it on the host with `ss -xp | grep <socket>` and end it, or wait until it is done."
+function whyEnded({ why, said }: MonitorEnding): string {
+  if (why === "ended") return "the monitor's end closed the connection.";
+  if (why === "too-large") return "it sent a message of more than 64 MiB, which no monitor does.";
+  return `it sent what no QMP monitor sends: ${JSON.stringify(said)}.`;
+}
+
+function noSession(cause: unknown, name: string, seconds: number): unknown {
+  const ending = endingIn(cause);
+  if (ending) return new UnreachableError(`Unable to talk to ${name}: ${whyEnded(ending)} Run \`pulumi up\` again.`, { cause });
+  if (isFailure(cause, "busy")) {
+    return new MonitorBusy(
+      `Unable to talk to ${name}: no greeting came within ${seconds} s. A monitor serves one client, so another one may hold it, ` +
+        "perhaps the dead session of a runner that vanished. Find it on the host with `ss -xp | grep <socket>` and end it, or wait until it is done.",
+      { cause },
+    );
+  }
+  if (!isFailure(cause, "no-monitor")) return cause;
+  const advice = "Name the socket that QEMU was given with -qmp, or with -mon mode=control.";
+  return new UserError(
+    `Unable to talk to ${name}: this is no QMP monitor, it greets with ${JSON.stringify(cause.details.said)}. ${advice}`,
+    {
+      cause,
+    },
   );
 }

@@ -1,9 +1,8 @@
 /** One QMP session a monitor, shared by everybody who asks about that guest. */
 
-import type { Duplex } from "node:stream";
 import type { Host } from "../../host/host.js";
 import { QmpSession } from "./client.js";
-import { whyNoGreeting, whyNoStream } from "./no-stream.js";
+import { whyNoSession } from "./no-session.js";
 
 /** Long enough that reads of one guest which follow each other share a session, short enough that others get the monitor. */
 const idleSeconds = 1;
@@ -86,24 +85,11 @@ export class Channel {
   }
 }
 
-/**
- * @host sshd's forwarding
- * @for monitor
- * @does opens a stream to the monitor's socket: forwarded by sshd; where that is forbidden, and with `sudo`, through `socat` or `nc`
- * @changes nothing by itself; nobody else can use that monitor meanwhile
- * @as the account that signs in, where sshd forwards; else the account
- * @why QMP is spoken over it; it is closed a second after its last use
- */
 async function open({ host, socket }: Way): Promise<QmpSession> {
-  let stream: Duplex;
+  const worker = await host.worker();
   try {
-    stream = await host.connectSocket(socket);
+    return await QmpSession.open({ worker, socket, name: `${socket} on ${host.name}` });
   } catch (cause) {
-    throw await whyNoStream(host, socket, cause);
-  }
-  try {
-    return await QmpSession.open(stream, `${socket} on ${host.name}`);
-  } catch (cause) {
-    throw await whyNoGreeting(host, socket, cause);
+    throw whyNoSession({ socket, hostName: host.name }, cause);
   }
 }

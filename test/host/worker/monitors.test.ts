@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { mkdir, rename } from "node:fs/promises";
 import { createServer } from "node:net";
 import path from "node:path";
-import { type MonitorEvent, type MonitorPeer, openMonitor, type WorkerMonitor } from "../../../provider/host/worker/monitors.js";
+import { type MonitorEnding, type MonitorEvent, openMonitor, type WorkerMonitor } from "../../../provider/host/worker/monitors.js";
 import type { Worker } from "../../../provider/host/worker/worker.js";
 import { until } from "../../sandbox/command.js";
 import { mourn, watchOver } from "../../sandbox/processes.js";
@@ -13,13 +13,13 @@ import { failure, localWorker, refusedWith, scratch, undoLater, withWorkers } fr
 interface Heard {
   monitor: WorkerMonitor;
   events: MonitorEvent[];
-  closed: MonitorPeer[];
+  closed: MonitorEnding[];
 }
 
 async function opened(worker: Worker, socket: string): Promise<Heard> {
-  const [events, closed]: [MonitorEvent[], MonitorPeer[]] = [[], []];
-  const listener = { event: (one: MonitorEvent) => void events.push(one), closed: (peer: MonitorPeer) => void closed.push(peer) };
-  return { monitor: await openMonitor(worker, socket, listener), events, closed };
+  const [events, closed]: [MonitorEvent[], MonitorEnding[]] = [[], []];
+  const listener = { event: (one: MonitorEvent) => void events.push(one), closed: (ending: MonitorEnding) => void closed.push(ending) };
+  return { monitor: await openMonitor(worker, { path: socket }, listener), events, closed };
 }
 
 const silent = { event: () => {}, closed: () => {} };
@@ -97,7 +97,7 @@ describe("a monitor through the worker", function () {
     const fake = await fakeMonitor(({ id }, say) => say({ error: { class: "DeviceNotFound", desc: "no such job" }, id }));
     const { monitor } = await opened(worker, fake.path);
     const { details } = await failure("qmp", monitor.execute("job-cancel"));
-    assert.deepEqual(details, { class: "DeviceNotFound", command: "job-cancel" });
+    assert.deepEqual(details, { class: "DeviceNotFound", command: "job-cancel", words: "no such job" });
   });
 
   it("that another client has is busy", async () => {
@@ -105,13 +105,13 @@ describe("a monitor through the worker", function () {
     const file = path.join(await scratch(), "qmp.sock");
     const server = createServer(() => {}).listen(file);
     undoLater(() => server.close());
-    await failure("busy", openMonitor(worker, file, silent));
+    await failure("busy", openMonitor(worker, { path: file }, silent));
     await worker.close();
   });
 
   it("that is not there is refused with its errno", async () => {
     const worker = await localWorker();
-    await refusedWith(2, openMonitor(worker, path.join(await scratch(), "none"), silent));
+    await refusedWith(2, openMonitor(worker, { path: path.join(await scratch(), "none") }, silent));
   });
 
   it("is reached by a path that is too long for an address", async () => {
@@ -136,7 +136,7 @@ describe("a monitor through the worker", function () {
       () => closed[0],
       () => "It was not told.",
     );
-    assert.deepEqual(closed, [monitor.peer]);
+    assert.deepEqual(closed, [{ ...monitor.peer, why: "ended", said: "" }]);
     await failure("monitor-closed", monitor.execute("query-status"));
   });
 
@@ -202,7 +202,7 @@ describe("a real QEMU's monitor through the worker", function () {
     assert.deepEqual([monitor.peer.pid, monitor.peer.isAlive], [qemu.pid, true]);
     const status = (await monitor.query("query-status")) as { status: string };
     assert.equal(status.status, "prelaunch");
-    await failure("busy", openMonitor(worker, socket, silent));
+    await failure("busy", openMonitor(worker, { path: socket }, silent));
     await monitor.execute("cont");
     await until(
       5,

@@ -42,7 +42,7 @@ class RealBench {
     const qemu = watchOver(spawn("qemu-system-x86_64", [...words, ...disks], { stdio: "ignore" }), "a QEMU");
     undoLater(() => mourn(qemu, "SIGKILL"));
     const worker = await localWorker();
-    const open = () => openMonitor(worker, socket, silent).catch(() => undefined);
+    const open = () => openMonitor(worker, { path: socket }, silent).catch(() => undefined);
     const monitor = await until(20, open, () => "QEMU did not begin.");
     const real = new RealBench({ folder, fake: { path: socket } }, format, monitor.peer);
     await real.mirror(monitor);
@@ -86,7 +86,7 @@ class RealBench {
 
   /** What a boot by the link finds holds all writes, those behind the switch too; QEMU is asked to write once more first, and ends then. */
   async holdsAll(worker: Worker): Promise<void> {
-    const monitor = await openMonitor(worker, this.bench.fake.path, silent);
+    const monitor = await openMonitor(worker, { path: this.bench.fake.path }, silent);
     for (const number of numbers) await this.write(monitor, number, 3);
     await monitor.execute("quit").catch(() => {});
     for (const number of numbers)
@@ -110,7 +110,7 @@ describe("a switch of a real QEMU's disks by the worker", function () {
     it(`loses no write: ${format}`, async () => {
       const real = await RealBench.start(format);
       const worker = await localWorker();
-      const monitor = await openMonitor(worker, real.bench.fake.path, silent);
+      const monitor = await openMonitor(worker, { path: real.bench.fake.path }, silent);
       const { end, why } = await runSwitch(worker, { monitor, plan: await real.plan(worker), locks: [] });
       assert.deepEqual([end, why], ["switched", null]);
       await monitor.close();
@@ -128,7 +128,7 @@ describe("a switch of a real QEMU's disks by the worker", function () {
         const plan = await real.plan(next);
         const through = ["strace", "-f", "-o", "/dev/null", "-e", `trace=${call}`, "-e", `inject=${call}:signal=KILL:when=${at}`];
         const { worker } = await localWorkerProcess({ through });
-        const monitor = await openMonitor(worker, real.bench.fake.path, silent);
+        const monitor = await openMonitor(worker, { path: real.bench.fake.path }, silent);
         await assert.rejects(runSwitch(worker, { monitor, plan, locks: [] }));
         const { end } = await recoverSwitch(next, { plan, peer: real.peer, locks: [] });
         assert.equal(end, side === "after" ? "switched" : "cancelled");

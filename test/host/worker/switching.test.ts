@@ -16,7 +16,7 @@ const dead: MonitorPeer = { pid: 4_000_000, startTime: 1, isAlive: false };
 
 async function switched(worker: Worker, bench: SwitchBench, different: Partial<SwitchPlan> = {}): Promise<SwitchResult> {
   const plan = { ...(await planOf(worker, bench)), ...different };
-  return runSwitch(worker, { monitor: await openMonitor(worker, bench.fake.path, silent), plan, locks: [] });
+  return runSwitch(worker, { monitor: await openMonitor(worker, { path: bench.fake.path }, silent), plan, locks: [] });
 }
 
 describe("a switch by the worker", function () {
@@ -148,7 +148,10 @@ time.sleep(60)`;
     const stranger = path.join(bench.folder, "src/manifest0.next");
     await rm(stranger);
     await writeFile(stranger, "target");
-    await failure("other-file", runSwitch(worker, { monitor: await openMonitor(worker, bench.fake.path, silent), plan, locks: [] }));
+    await failure(
+      "other-file",
+      runSwitch(worker, { monitor: await openMonitor(worker, { path: bench.fake.path }, silent), plan, locks: [] }),
+    );
     assert.deepEqual(bench.fake.commands, []);
     assert.deepEqual(await namesOf(bench), before);
   });
@@ -156,7 +159,7 @@ time.sleep(60)`;
   it("is carried to its end although its client ends", async () => {
     const [worker, bench] = [await localWorker(), await switchBench()];
     const plan = await planOf(worker, bench);
-    const monitor = await openMonitor(worker, bench.fake.path, silent);
+    const monitor = await openMonitor(worker, { path: bench.fake.path }, silent);
     let closed: Promise<void> | undefined;
     bench.jobs.before = ({ execute }) => {
       if (execute === "job-complete") closed ??= worker.close();

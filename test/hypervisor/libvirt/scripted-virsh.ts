@@ -8,7 +8,7 @@ const nowhere: Host = {
   name: "db-3",
   run: () => Promise.reject(new Error("no commands here")),
   open: () => Promise.reject(new Error("no conversations here")),
-  connectSocket: () => Promise.reject(new Error("no sockets here")),
+  worker: () => Promise.reject(new Error("no worker here")),
 };
 
 /** By the words with which a command begins: its answer; a text is one that is not refused. */

@@ -5,13 +5,13 @@ import { isKind } from "../../../provider/core/errors.js";
 import { MonitorBusy, type Patience, QmpSession } from "../../../provider/hypervisor/qemu/client.js";
 import { QmpRefusal } from "../../../provider/hypervisor/qemu/refusal.js";
 import { LocalHost } from "./local-host.js";
-import { greeting, ScriptedMonitor } from "./scripted-monitor.js";
+import { type Command, greeting, ScriptedMonitor } from "./scripted-monitor.js";
 
 const status = z.object({ status: z.string() });
 const anything = z.unknown();
 
 async function openTo(monitor: ScriptedMonitor, patience?: Patience): Promise<QmpSession> {
-  return QmpSession.open(await new LocalHost().connectSocket(monitor.socket), "qmp.sock on here", patience);
+  return QmpSession.open({ worker: await new LocalHost().worker(), socket: monitor.socket, name: "qmp.sock on here" }, patience);
 }
 
 describe("opening a QMP session", () => {
@@ -27,7 +27,6 @@ describe("opening a QMP session", () => {
   for (const [what, words] of Object.entries({
     "a human monitor": "QEMU 7.2.22 monitor - type 'help' for more information\r\n(qemu) \r\n",
     "another JSON service": '{"hello": 1}\n',
-    "an answer out of nowhere": '{"return": {}, "id": 3}\n',
   })) {
     it(`refuses ${what}`, async () => {
       await using monitor = await ScriptedMonitor.start(() => undefined, words);
@@ -35,17 +34,33 @@ describe("opening a QMP session", () => {
     });
   }
 
+  it("passes by what a former client is still told before the greeting", async () => {
+    const former = '{"return": {}, "id": 3}\n{"event": "STOP"}\n{"error": {"class": "GenericError", "desc": "no"}, "id": 4}\n';
+    await using monitor = await ScriptedMonitor.start(() => ({ return: { status: "running" } }), former + greeting);
+    const session = await openTo(monitor);
+    assert.deepEqual(await session.call("query-status", status), { status: "running" });
+    session.close();
+  });
+
+  it("reads what is spread over lines", async () => {
+    const pretty = (message: object) => `${JSON.stringify(message, null, 4)}\r\n`.replaceAll("\n", "\r\n");
+    const script = ({ id }: Command) => pretty({ return: { status: "running" }, id });
+    await using monitor = await ScriptedMonitor.start(script, pretty({ QMP: { version: {}, capabilities: [] } }));
+    const session = await openTo(monitor);
+    assert.deepEqual(await session.call("query-status", status), { status: "running" });
+    session.close();
+  });
+
   it("is unreachable when the stream ends first", async () => {
     await using monitor = await ScriptedMonitor.start(() => undefined, "");
-    const stream = await new LocalHost().connectSocket(monitor.socket);
-    const opening = QmpSession.open(stream, "qmp.sock on here");
-    stream.destroy();
+    const opening = openTo(monitor, { greetingSeconds: 30 });
+    await monitor.hangUp();
     await assert.rejects(opening, (error) => isKind(error, "unreachable") && !(error instanceof MonitorBusy));
   });
 
   it("bears a greeting that comes byte by byte", async () => {
-    await using monitor = await ScriptedMonitor.start(async (_, socket) => {
-      for (const byte of Buffer.from('{"return": {"status": "läuft 😀"}, "id": 2}\r\n')) {
+    await using monitor = await ScriptedMonitor.start(async ({ id }, socket) => {
+      for (const byte of Buffer.from(`{"return": {"status": "läuft 😀"}, "id": "${id}"}\r\n`)) {
         socket.write(Buffer.of(byte));
         await pause(1);
       }
@@ -59,7 +74,7 @@ describe("opening a QMP session", () => {
 
 describe("a QMP session", () => {
   it("matches answers by id, whatever their order, and passes events by", async () => {
-    const held: number[] = [];
+    const held: string[] = [];
     await using monitor = await ScriptedMonitor.start(({ id }) => {
       held.unshift(id);
       if (held.length < 3) return '{"event": "JOB_STATUS_CHANGE", "data": {}, "timestamp": {"seconds": 1, "microseconds": 2}}\r\n';
@@ -69,10 +84,7 @@ describe("a QMP session", () => {
     let events = 0;
     session.listen(() => events++);
     const answers = await Promise.all([1, 2, 3].map(() => session.call("query-status", status)));
-    assert.deepEqual(
-      answers.map((answer) => answer.status),
-      ["2", "3", "4"],
-    );
+    assert.equal(new Set(answers.map((answer) => answer.status)).size, 3);
     assert.equal(events, 2);
     session.close();
   });
@@ -137,20 +149,5 @@ describe("a QMP session", () => {
     await using monitor = await ScriptedMonitor.start(() => "oops\n");
     const session = await openTo(monitor);
     await assert.rejects(session.call("query-block", anything), (error) => isKind(error, "unreachable") && /"oops"/.test(error.message));
-  });
-
-  it("sends commands of one turn in one write", async () => {
-    await using monitor = await ScriptedMonitor.start(() => ({ return: { status: "running" } }), greeting);
-    const stream = await new LocalHost().connectSocket(monitor.socket);
-    const session = await QmpSession.open(stream, "qmp.sock on here");
-    let writes = 0;
-    const write = stream.write.bind(stream);
-    stream.write = ((chunk: string) => {
-      writes++;
-      return write(chunk);
-    }) as typeof stream.write; // an overloaded method, of which one form is used
-    await Promise.all([1, 2, 3].map(() => session.call("query-status", status)));
-    assert.equal(writes, 1);
-    session.close();
   });
 });

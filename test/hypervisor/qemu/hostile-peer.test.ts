@@ -23,7 +23,7 @@ async function pour(socket: Socket, chunk: Buffer): Promise<number> {
 }
 
 async function openTo(monitor: ScriptedMonitor, patience = {}): Promise<QmpSession> {
-  return QmpSession.open(await new LocalHost().connectSocket(monitor.socket), "qmp.sock on here", patience);
+  return QmpSession.open({ worker: await new LocalHost().worker(), socket: monitor.socket, name: "qmp.sock on here" }, patience);
 }
 
 describe("a peer of QMP", function () {
@@ -83,7 +83,7 @@ describe("a peer of QMP", function () {
     const link = '{"filename":"a","format":"qcow2","virtual-size":1,"backing-image":';
     const image = `${link.repeat(100_000)}{"filename":"a","format":"raw","virtual-size":1}${"}".repeat(100_000)}`;
     const node = `{"file":"a","node-name":"n","drv":"qcow2","ro":false,"encrypted":false,"detect_zeroes":"off","cache":{"direct":false,"no-flush":false},"image":${image}}`;
-    await using monitor = await ScriptedMonitor.start(({ id }) => `{"id":${id},"return":[${node}]}\r\n`);
+    await using monitor = await ScriptedMonitor.start(({ id }) => `{"id":"${id}","return":[${node}]}\r\n`);
     const session = await openTo(monitor);
     await assert.rejects(
       session.call("query-named-block-nodes", nodes),
@@ -94,7 +94,7 @@ describe("a peer of QMP", function () {
 
   it("that answers what was never asked, or twice, disturbs nobody", async () => {
     await using monitor = await ScriptedMonitor.start(
-      ({ id }) => `{"id":999,"return":{}}\n{"id":${id},"return":[]}\n{"id":${id},"return":[{}]}\n`,
+      ({ id }) => `{"id":999,"return":{}}\n{"id":"${id}","return":[]}\n{"id":"${id}","return":[{}]}\n`,
     );
     const session = await openTo(monitor);
     assert.deepEqual(await session.call("query-block", drives), []);

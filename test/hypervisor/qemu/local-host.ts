@@ -1,18 +1,21 @@
-/** This machine as a {@link Host}: a shell a command, plain connections to sockets. What only SSH can do wrong is tested elsewhere. */
+/** This machine as a {@link Host}: a shell a command, a worker without SSH. What only SSH can do wrong is tested elsewhere. */
 
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { once } from "node:events";
-import { createConnection } from "node:net";
+import { Socket } from "node:net";
 import { createInterface } from "node:readline";
-import type { Duplex } from "node:stream";
+import { Duplex } from "node:stream";
 import { text } from "node:stream/consumers";
 import { UnreachableError } from "../../../provider/core/errors.js";
 import type { Conversation, Finished, Host, RunOptions } from "../../../provider/host/host.js";
+import { startScript, workerProgram } from "../../../provider/host/worker/program.js";
+import { startWorker } from "../../../provider/host/worker/start.js";
+import type { Worker } from "../../../provider/host/worker/worker.js";
 
 export class LocalHost implements Host {
   readonly name = "here";
-  /** How many streams were opened, and how many commands were run. */
-  readonly opened = { streams: 0, commands: 0 };
+  /** How many commands were run. */
+  readonly opened = { commands: 0 };
 
   /** `nobody`: commands run as a user who may see little. Needs root. */
   constructor(
@@ -22,7 +25,7 @@ export class LocalHost implements Host {
 
   async run(script: string, args: readonly string[] = [], options: RunOptions = {}): Promise<Finished> {
     this.opened.commands++;
-    const user = this.as === "nobody" && process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {};
+    const user = identity(this.as);
     const shell = spawn("sh", ["-c", script, "sh", ...args], { env: this.environment, stdio: ["pipe", "pipe", "pipe"], ...user });
     shell.stdin.on("error", () => {}); // a script that reads nothing may have ended already
     shell.stdin.end(options.stdin ?? "");
@@ -34,12 +37,27 @@ export class LocalHost implements Host {
     return new LocalConversation(script, args, this.environment);
   }
 
-  async connectSocket(path: string): Promise<Duplex> {
-    this.opened.streams++;
-    const socket = createConnection({ path });
-    await once(socket, "connect");
-    return socket;
+  worker(): Promise<Worker> {
+    const worker = workers.get(this.as) ?? startLocally(this.as);
+    workers.set(this.as, worker);
+    return worker;
   }
+}
+
+/** They end with the process of the tests. */
+const workers = new Map<"myself" | "nobody", Promise<Worker>>();
+
+function startLocally(as: "myself" | "nobody"): Promise<Worker> {
+  const child = spawn("sh", ["-c", startScript, "sh", workerProgram().boot], { stdio: "pipe", cwd: "/", ...identity(as) });
+  child.unref();
+  for (const stream of [child.stdin, child.stdout, child.stderr]) if (stream instanceof Socket) stream.unref();
+  child.stderr.resume();
+  const stream = Duplex.from({ writable: child.stdin, readable: child.stdout });
+  return startWorker({ hostName: "here", stream, stderr: () => "" });
+}
+
+function identity(as: "myself" | "nobody"): { uid?: number; gid?: number } {
+  return as === "nobody" && process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {};
 }
 
 /** A script of this machine that is spoken to line by line. */

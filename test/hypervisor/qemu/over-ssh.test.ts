@@ -37,7 +37,7 @@ for (const [road, settings] of Object.entries(roads)) {
       await using bench = await Workbench.create();
       const started = await bench.start([]);
       const guest = openGuest((await host({ settings })).host, { qmp: started.socket });
-      const other = await QmpSession.open(await new LocalHost().connectSocket(started.socket), "another program's");
+      const other = await QmpSession.open({ worker: await new LocalHost().worker(), socket: started.socket, name: "another program's" });
       await assert.rejects(guest.look(), (error) => error instanceof MonitorBusy);
       other.close();
       await guest.look();

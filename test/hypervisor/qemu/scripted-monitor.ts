@@ -9,7 +9,8 @@ import { type MadeFolder, makeFolder } from "../../sandbox/folders.js";
 export interface Command {
   execute: string;
   arguments: Record<string, unknown>;
-  id: number;
+  /** Of the client's own making. */
+  id: string;
 }
 
 /** What is sent for one command: an object becomes a line, text and bytes go out as they are; `undefined` is silence. */
@@ -57,6 +58,12 @@ export class ScriptedMonitor implements AsyncDisposable {
       const raw = typeof answer === "string" || Buffer.isBuffer(answer);
       socket.write(raw ? answer : `${JSON.stringify({ id: command.id, ...answer })}\r\n`);
     });
+  }
+
+  /** Ends the connection of its next client, or of the one that it has. */
+  async hangUp(): Promise<void> {
+    if (this.#sockets.size === 0) await once(this.#server, "connection");
+    for (const socket of this.#sockets) socket.destroy();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
