@@ -9,8 +9,8 @@ export type Properties = Record<string, unknown>;
 export interface Run {
   /** One short line about where long work stands, shown on the resource's own line; the latest wins, at most two a second are shown. */
   progress(text: string): void;
-  /** A line that stays: on the resource, in the log. */
-  say(severity: "info" | "warning", text: string): void;
+  /** A line that stays: on the resource, in the log. `debug`: only where the user asks for such lines (`pulumi up --debug`). */
+  say(severity: "debug" | "info" | "warning", text: string): void;
   /** Fires when the engine is gone or asks us to end: start no further step (a begun switch is finished). */
   stop: AbortSignal;
   /** From the stack's secret config or the explicit Provider; never in a resource's properties. */

@@ -2,6 +2,7 @@
 
 import type { Job } from "../core/disk/job.js";
 import { UserError } from "../core/errors.js";
+import type { SwitchPlan, SwitchResult } from "../host/worker/switching.js";
 import type { CollapseOptions, MirrorOptions, TargetOptions } from "./block-steps.js";
 import type { Blocker, ChainsView, GuestProcess, GuestView } from "./guest-view.js";
 import type { ManagedGuest } from "./managed-guest.js";
@@ -31,8 +32,8 @@ export interface Guest {
   /** As {@link look}, without the jobs: four questions to a guest, three once its UUID is known. */
   lookAtChains(): Promise<ChainsView>;
 
-  /** Does `work` with the monitor kept ours meanwhile, however long it asks nothing: nobody else may come in between, as in the switch. */
-  keepOpen<T>(work: () => Promise<T>): Promise<T>;
+  /** From jobs that are ready to the end, by the host alone: this client and its network have no part in it. */
+  switch(plan: Omit<SwitchPlan, "socket">): Promise<SwitchResult>;
 
   /** Gives the monitor back to others: at once, or as soon as nobody uses it. The next question opens it again. */
   close(): void;
@@ -90,8 +91,6 @@ export interface Guest {
 
   startMirror(jobId: string, target: string, filter: string, options: MirrorOptions): Promise<void>;
 
-  /** @see QEMU QMP reference, job-complete: for a mirror in `ready`, the pivot; ends in `pending` (auto-finalize is off) */
-  complete(jobId: string): Promise<void>;
   finalize(jobId: string): Promise<void>;
   cancel(jobId: string): Promise<void>;
   resume(jobId: string): Promise<void>;
@@ -109,9 +108,6 @@ export interface Guest {
 
   /** Resolves when the guest's monitor said something (a wake-up, never a decision) or the time is over. */
   wakeUp(timeoutSeconds: number): Promise<void>;
-
-  /** The monitor's socket by which the switch's guard can finish alone. */
-  readonly guardSocket: string;
 
   /** The same guest for a report, on which no step rests: what it says may be some seconds old, and cost less. */
   readonly forReport?: Guest;

@@ -7,7 +7,7 @@ import { LogRequest, LogSeverity } from "@pulumi/pulumi/proto/engine_pb.js";
 import { plainLine } from "./plain-text.js";
 
 export interface Line {
-  severity: "info" | "warning";
+  severity: "debug" | "info" | "warning";
   text: string;
   urn: string;
   /** An ephemeral line shows the present and is not kept. */
@@ -38,17 +38,18 @@ function logTo(address: string): Sink {
     });
 }
 
+const severities = { debug: LogSeverity.DEBUG, info: LogSeverity.INFO, warning: LogSeverity.WARNING } as const;
+
 function requestFor(line: Line): LogRequest {
-  const severity = line.severity === "warning" ? LogSeverity.WARNING : LogSeverity.INFO;
   return new LogRequest()
-    .setSeverity(severity)
+    .setSeverity(severities[line.severity])
     .setMessage(line.text)
     .setUrn(line.urn)
     .setEphemeral(line.lasting === "ephemeral");
 }
 
 async function printLine(line: Line): Promise<void> {
-  console.error(`${line.urn.split("::").at(-1)}: ${line.text}`);
+  if (line.severity !== "debug") console.error(`${line.urn.split("::").at(-1)}: ${line.text}`);
 }
 
 const minimumGapMs = 500;
@@ -75,7 +76,7 @@ export class ResourceLog {
   }
 
   /** Writes a line that stays. */
-  say(severity: "info" | "warning", text: string): void {
+  say(severity: Line["severity"], text: string): void {
     this.#send({ severity, text, urn: this.urn, lasting: "kept" });
   }
 

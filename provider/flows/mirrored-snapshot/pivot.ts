@@ -4,10 +4,11 @@ import { jobNames, nodeNames } from "../../core/disk/names.js";
 import { BugError, isKind } from "../../core/errors.js";
 import { type SnapshotManifest, snapshotManifestText } from "../../journal/snapshot-manifest.js";
 import { manifestPaths } from "../../journal/snapshot-records.js";
-import { openEnded } from "../move/turns.js";
+import { isAlone, openEnded } from "../move/turns.js";
 import { wordsOf } from "../shared/complaint.js";
 import type { Outcome } from "../shared/outcome.js";
-import { type RecordTurn, switchDisks, type Turn } from "../shared/switch.js";
+import { switchDisks } from "../shared/switch.js";
+import type { RecordTurn, Turn } from "../shared/turn.js";
 import { checkChains } from "./chain-check.js";
 import { type CopiedChain, checkCopiedChain, checkUntouched, refused } from "./copied-chain.js";
 import { copiedNodes } from "./endings.js";
@@ -48,7 +49,8 @@ function freeCopiedName({ key }: RecordedDisk, taken: ReadonlySet<string>): stri
   for (let number = 0; ; number++) if (!taken.has(nodeNames.copied(key, number))) return nodeNames.copied(key, number);
 }
 
-function pivotTurn({ disk, key, manifest }: RecordedDisk): Turn {
+function pivotTurn(recorded: RecordedDisk): Turn {
+  const { disk, key, qdev, manifest } = recorded;
   const { file, mirror, quarantine } = manifest;
   if (!mirror.is) throw new BugError(`The mirror ${mirror.path} is ready, but what it is was never written down.`);
   const after: SnapshotManifest = { ...manifest, current: mirror.path, switched: { ...mirror.is, sizeBytes: 0, modified: "" } };
@@ -59,7 +61,8 @@ function pivotTurn({ disk, key, manifest }: RecordedDisk): Turn {
     next: openEnded(snapshotManifestText(after)),
   });
   return {
-    ...{ disk, key, jobId: jobNames.mirror(key), source: file.path, target: mirror.path },
+    ...{ disk, key, qdev, jobId: jobNames.mirror(key), node: isAlone(recorded) ? mirror.node : null },
+    ...{ source: file.path, target: mirror.path },
     records: [turn(paths.file), turn(paths.mirror)],
     stale: { active: file.path, quarantine, standIn: "none" },
   };

@@ -25,20 +25,20 @@ export async function switchTo(
   const disks = of(seen, names).map(written);
   if (to === "target") await checkLanded(site, disks);
   const { managed } = site.guest;
-  if (!managed) return switchByMonitor(to, { site, outcome }, disks);
+  if (!managed) return switchByMonitor(to, { site, seen, outcome }, disks);
   await checkSwitch(site, disks, kinds[to].way);
   await switchManaged({ site, managed, seen, outcome }, disks, to);
 }
 
 async function switchByMonitor(
   to: ManagedTurn,
-  { site, outcome }: { site: Site; outcome: Outcome },
+  { site, seen, outcome }: { site: Site; seen: Seen; outcome: Outcome },
   disks: readonly SeenDisk[],
 ): Promise<void> {
   const [first] = disks;
   if (!first) return;
   const { turnOf, link, way } = kinds[to];
-  const turns = await Promise.all(disks.map((disk) => turnOf(site, disk, manifestOf(disk))));
+  const turns = await Promise.all(disks.map((disk) => turnOf({ site, seen }, disk, manifestOf(disk))));
   const manifest = manifestOf(first);
   await checkSwitch(site, disks, way);
   await switchDisks(site, turns, linkMovesIn(manifest) === link ? linkTurn(first, manifest) : undefined, outcome);

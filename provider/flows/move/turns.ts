@@ -1,30 +1,43 @@
 /** What each switch of a move is, for each of its disks and for their link. */
 
-import { fileNames, jobNames } from "../../core/disk/names.js";
+import { fileNames, jobNames, nodeNames } from "../../core/disk/names.js";
 import { BugError } from "../../core/errors.js";
 import { statFiles } from "../../host/files.js";
 import { type Manifest, manifestText, pathOf, type Standing } from "../../journal/manifest.js";
 import { manifestPaths } from "../../journal/records.js";
-import type { SeenDisk, Site } from "../shared/site.js";
-import type { LinkTurn, Turn } from "../shared/switch.js";
+import type { Seen, SeenDisk, Site } from "../shared/site.js";
+import type { LinkTurn, Turn } from "../shared/turn.js";
+import { nodeAt } from "./steps/former-nodes.js";
+
+export interface SwitchedAt {
+  site: Site;
+  seen: Seen;
+}
 
 /** The pivot of a disk's mirror: from the former image, or from the overlay on top of it, to the target. */
-export async function pivotTurn(site: Site, disk: SeenDisk, manifest: Manifest): Promise<Turn> {
-  const { source, quarantine } = manifest;
+export async function pivotTurn(at: SwitchedAt, disk: SeenDisk, manifest: Manifest): Promise<Turn> {
+  const { source, quarantine, destination } = manifest;
   const jobId = jobNames.mirror(disk.key);
   // under an overlay the image has no writer any more, so nothing opens it again
   const standIn = manifest.overlay === undefined && disk.image.chain[0].format === "raw" ? "needed" : "none";
-  return { ...(await turnTo(site, disk, { manifest, to: "target", jobId })), stale: { active: source.active, quarantine, standIn } };
+  return {
+    ...(await turnTo(at, disk, { manifest, to: "target", jobId, node: destination.node })),
+    stale: { active: source.active, quarantine, standIn },
+  };
 }
 
 /** The end of the commit of the target down into the landed copy of the former image. */
-export function collapsedTurn(site: Site, disk: SeenDisk, manifest: Manifest): Promise<Turn> {
-  return turnTo(site, disk, { manifest: committedTo(manifest, "destination"), to: "landing", jobId: jobNames.commit(disk.key) });
+export function collapsedTurn(at: SwitchedAt, disk: SeenDisk, manifest: Manifest): Promise<Turn> {
+  return commitTurn(at, disk, { manifest: committedTo(manifest, "destination"), to: "landing" });
 }
 
 /** The end of the commit of the overlay down into the former image, on the way back. */
-export function foldedTurn(site: Site, disk: SeenDisk, manifest: Manifest): Promise<Turn> {
-  return turnTo(site, disk, { manifest: committedTo(manifest, "source"), to: "former", jobId: jobNames.commit(disk.key) });
+export function foldedTurn(at: SwitchedAt, disk: SeenDisk, manifest: Manifest): Promise<Turn> {
+  return commitTurn(at, disk, { manifest: committedTo(manifest, "source"), to: "former" });
+}
+
+function commitTurn(at: SwitchedAt, disk: SeenDisk, ending: Pick<Ending, "manifest" | "to">): Promise<Turn> {
+  return turnTo(at, disk, { ...ending, jobId: jobNames.commit(disk.key), node: nodeAt(at.seen, disk, 1) });
 }
 
 /** The manifest after the switch, but for `current`. */
@@ -38,9 +51,12 @@ interface Ending {
   manifest: Manifest;
   to: Standing;
   jobId: string;
+  /** The node that the job lets take the guest's writes. */
+  node: string;
 }
 
-async function turnTo(site: Site, { disk, key, manifest: now }: SeenDisk, { manifest, to, jobId }: Ending): Promise<Turn> {
+async function turnTo({ site }: SwitchedAt, seen: SeenDisk, { manifest, to, jobId, node }: Ending): Promise<Turn> {
+  const { disk, key, qdev, manifest: now } = seen;
   const target = pathOf(manifest, to);
   const [file] = await statFiles(site.host, [target], "follow");
   if (!file || !now) throw new BugError(`The switch of ${disk} goes to ${target}, which is not there.`);
@@ -48,7 +64,15 @@ async function turnTo(site: Site, { disk, key, manifest: now }: SeenDisk, { mani
   const next = openEnded(manifestText({ ...manifest, current: target, switched }));
   const paths = manifestPaths(manifest, key);
   const record = (path: string) => ({ path, now: manifestText(now), next });
-  return { disk, key, jobId, source: now.current, target, records: [record(paths.source), record(paths.destination)] };
+  return {
+    ...{ disk, key, qdev, jobId, node: isAlone(seen) ? node : null, source: now.current, target },
+    records: [record(paths.source), record(paths.destination)],
+  };
+}
+
+/** Whether nothing of the guest's own, as a filter that limits its speed, is between the device and its image. */
+export function isAlone({ image, key }: Pick<SeenDisk, "image" | "key">): boolean {
+  return [image.activeNode, nodeNames.filter(key)].includes(image.rootNode);
 }
 
 /** A manifest up to the size and time in its last property. */

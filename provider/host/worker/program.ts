@@ -11,8 +11,11 @@ import { deflateSync } from "node:zlib";
  * @host sh, python3
  * @for connection
  * @does looks for `python3`, then for `/usr/libexec/platform-python`, and starts the worker with it: one program, whose text comes on
- *   standard input and is stored nowhere. It runs what this page lists, each script in a shell of its own, and connects to monitors
- * @changes nothing by itself; nobody else can use a monitor that it has, until a second after its last use
+ *   standard input and is stored nowhere. It runs what this page lists, each script in a shell of its own, and connects to monitors. On
+ *   QEMU it carries out the switch: `job-complete`, QEMU's own image lock on every image that a disk leaves, the last lines of manifests,
+ *   renames and syncs, `job-finalize`; where it is called off, all back and `job-cancel`
+ * @changes in a switch: manifests, `link`, the name of the former image, which image takes the guest's writes. Nobody else can use a
+ *   monitor that it has, until a second after its last use
  * @as the account
  * @why what one process does ends with it: no command of ours is under way once it is gone
  */

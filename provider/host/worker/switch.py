@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Optional
 
 from worker.errors import Details, Failure
 from worker.monitor import Monitor
-from worker.switch_plan import Disk, Plan, apply, is_committed, revert
+from worker.switch_plan import Disk, Plan, apply, complete, is_committed, revert
 
 #: fcntl(2), linux/fcntl.h: locks of an open file, which end with its last descriptor.
 F_OFD_SETLK = 37
@@ -50,7 +50,8 @@ class Conversation:
         """The active node decides, never a reply: job-finalize says {} although the pivot failed where a raw image was renamed before."""
         blocks = self.ask("query-block", {}, PATIENT_SECONDS)
         nodes = {block.get("qdev"): block.get("inserted", {}).get("node-name") for block in blocks}
-        return [disk for disk in self.disks if nodes.get(disk.device) == disk.target]
+        jobs = self.jobs(PATIENT_SECONDS)
+        return [disk for disk in self.disks if has_pivoted(disk, nodes.get(disk.device), jobs.get(disk.job, {}))]
 
     def wait_for_pending(self, disks: List[Disk], seconds: float) -> None:
         deadline = monotonic() + seconds
@@ -80,6 +81,12 @@ class Conversation:
         return refused
 
 
+def has_pivoted(disk: Disk, node: Optional[str], job: Details) -> bool:
+    if disk.target is not None:
+        return node == disk.target
+    return job.get("status") == "concluded" and "error" not in job
+
+
 def hold_sources(plan: Plan) -> None:
     """From now on no QEMU can open a source. Never a target: QEMU 7.2 aborts at job-finalize of a raw one."""
     if not plan.holds_sources:
@@ -89,12 +96,17 @@ def hold_sources(plan: Plan) -> None:
             set_image_lock(disk.source, fcntl.F_RDLCK)
         except (BlockingIOError, PermissionError):
             raise Late("another process has the image of %s open for writing" % disk.device) from None
+        except OSError:
+            pass  # a file system without such locks: QEMU takes none there either
 
 
 def release_sources(plan: Plan) -> None:
     """Before any job-cancel: QEMU 7.2 aborts on a raw source that is locked."""
     for disk in plan.disks:
-        set_image_lock(disk.source, fcntl.F_UNLCK)
+        try:
+            set_image_lock(disk.source, fcntl.F_UNLCK)
+        except OSError:
+            pass  # where none could be taken
 
 
 def set_image_lock(descriptor: int, kind: int) -> None:
@@ -112,8 +124,13 @@ def begin(plan: Plan, monitor: Monitor) -> Details:
         talk.wait_for_pending(plan.disks, plan.pending_seconds)
         hold_sources(plan)
         talk.wait_for_pending(plan.disks, plan.pending_seconds)
-    except Late as late:
+        complete(plan.records)
+    except (Late, OSError) as late:
         return cancel(plan, talk, str(late))
+    except Failure as failure:
+        if failure.name == "monitor-closed":
+            raise
+        return cancel(plan, talk, str(failure))
     return dict(carry_on(plan, talk), pauseSeconds=monotonic() - started)
 
 

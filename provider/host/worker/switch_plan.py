@@ -8,16 +8,17 @@ from worker.arguments import Arguments
 from worker.changes import rename, replace
 from worker.errors import Details, Failure
 from worker.files import held
-from worker.identity import SAME, compare, identity_of
+from worker.identity import SAME, UNKNOWN, compare, identity_of
 from worker.places import Place, sync_descriptor, using
 from worker.requests import Request
+from worker.wire import write_all
 
 
 class Disk(NamedTuple):
     job: str
-    #: Its qdev, and the node that is active once its job has pivoted.
+    #: Its qdev, and the node that is active once its job has pivoted; None where another node, a filter, stays on top of that.
     device: str
-    target: str
+    target: Optional[str]
     #: The image that it leaves, held open for QEMU's image lock.
     source: int
 
@@ -39,14 +40,24 @@ class Move(NamedTuple):
     back: Optional[Back]
 
 
+class Record(NamedTuple):
+    """A text that ends where the size and time of an image belong, which are right only while all jobs are pending."""
+
+    file: int
+    shown: bytes
+    image: int
+
+
 class Plan(NamedTuple):
     socket: bytes
     disks: List[Disk]
     pending_seconds: float
     holds_sources: bool
+    #: Completed and durable before the first stage.
+    records: List[Record]
     #: Each is durable before the next one begins.
     stages: List[List[Move]]
-    #: The stage that decides: its only move done, there is no way back.
+    #: The stage that decides: all its moves done, there is no way back.
     commit: int
 
 
@@ -56,13 +67,14 @@ def read_plan(request: Request, stack: ExitStack) -> Plan:
     reader = Reader(request, stack)
     stages = arguments.values.get("stages")
     commit = arguments.whole("commit")
-    if not isinstance(stages, list) or commit >= len(stages) or len(stages[commit]) != 1:
-        raise Failure("bad-request", "the commit point is one move of its own stage")
+    if not isinstance(stages, list) or not all(stages) or commit >= len(stages):
+        raise Failure("bad-request", "each stage has a move, and one of them is the commit point")
     return Plan(
         arguments.path("socket"),
         [reader.disk(values) for values in arguments.mappings("disks")],
         arguments.seconds("pendingSeconds"),
         arguments.flag("holdSources"),
+        [reader.record(values) for values in arguments.mappings("records")],
         [[reader.move(values) for values in stage] for stage in stages],
         commit,
     )
@@ -82,7 +94,18 @@ class Reader:
         place = self.found(places, arguments.mapping("file"))
         source = place.open(os.O_RDONLY)
         self.stack.callback(os.close, source)
-        return Disk(arguments.text("job"), arguments.text("device"), arguments.text("target"), source)
+        target = arguments.text("target") if arguments.has("target") else None
+        return Disk(arguments.text("job"), arguments.text("device"), target, source)
+
+    def record(self, values: Dict[str, Any]) -> Record:
+        arguments = Arguments(values)
+        place = self.found([self.place(one) for one in arguments.mappings("places")], arguments.mapping("file"))
+        file = place.open(os.O_WRONLY | os.O_APPEND)
+        self.stack.callback(os.close, file)
+        of = self.place(arguments.mapping("image"))
+        image = of.open(os.O_RDONLY)
+        self.stack.callback(os.close, image)
+        return Record(file, place.shown, image)
 
     def move(self, values: Dict[str, Any]) -> Move:
         arguments = Arguments(values)
@@ -101,11 +124,28 @@ class Reader:
         for place in places:
             try:
                 with held(place) as descriptor:
-                    if compare(identity_of(descriptor), expected) == SAME:
+                    if is_expected(identity_of(descriptor), expected):
                         return place
             except FileNotFoundError:
                 continue
         raise Failure("other-file", "it is under none of the names that the plan gives it", places[0].shown)
+
+
+def is_expected(found: Details, expected: Details) -> bool:
+    """Nothing is removed by this. So where a file system tells neither generation nor birth, inode and device do, within one boot."""
+    verdict = compare(found, expected)
+    return verdict == SAME or (verdict == UNKNOWN and all(found[part] == expected[part] for part in ("bootId", "device", "inode")))
+
+
+def complete(records: List[Record]) -> None:
+    """As `identity` stands last in a manifest. The image is synced first: what of it cannot be written is an error here."""
+    for record in records:
+        sync_descriptor(record.image, record.shown)
+        status = os.fstat(record.image)
+        seconds, nanoseconds = divmod(status.st_mtime_ns, 1000000000)
+        text = '"sizeBytes": %d,\n    "modified": "%d.%09d"\n  }\n}\n' % (status.st_size, seconds, nanoseconds)
+        write_all(record.file, text.encode("ascii"))
+        sync_descriptor(record.file, record.shown)
 
 
 def is_under(place: Place, file: int) -> bool:
@@ -114,8 +154,7 @@ def is_under(place: Place, file: int) -> bool:
 
 
 def is_committed(plan: Plan) -> bool:
-    move = plan.stages[plan.commit][0]
-    return is_under(move.new, move.file)
+    return all(is_under(move.new, move.file) for move in plan.stages[plan.commit])
 
 
 def apply(moves: List[Move]) -> None:

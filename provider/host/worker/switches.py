@@ -61,14 +61,17 @@ def recover_by(plan: Plan, peer: Peer) -> Details:
 
 
 def reconnected(socket: bytes, peer: Peer) -> Optional[Monitor]:
-    """None: the process is gone."""
+    """None: the process is gone. Where it cannot be seen, a socket that nobody listens on says so."""
     deadline = time.monotonic() + RECONNECT_SECONDS
-    while is_alive(*peer):
+    is_hidden = peer.start_time is None
+    while is_hidden or is_alive(*peer):
         try:
             monitor = Monitor(socket, GREETING_SECONDS)
             monitor.start(lambda values: None)
             return monitor
-        except (Failure, OSError):
+        except (Failure, OSError) as reason:
+            if is_hidden and isinstance(reason, (ConnectionRefusedError, FileNotFoundError)):
+                return None
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.05)

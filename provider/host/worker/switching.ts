@@ -19,13 +19,21 @@ export interface SwitchMove {
 
 export interface SwitchDisk {
   job: string;
-  /** Its QOM path. */
+  /** As QEMU's block query names it. */
   device: string;
-  /** The node that is active after the pivot. */
-  target: string;
+  /** The node that is active after the pivot; null where a filter of the guest's stays on top of it: then the job's error decides. */
+  target: string | null;
   /** The image that it leaves, under the names that it has before and after. */
   places: Place[];
   file: Identity;
+}
+
+/** A text that ends open: the size and time of an image, as they are while all jobs are pending, complete it. */
+export interface SwitchRecord {
+  /** Where it may lie. */
+  places: Place[];
+  file: Identity;
+  image: Place;
 }
 
 export interface SwitchPlan {
@@ -36,9 +44,11 @@ export interface SwitchPlan {
   pendingSeconds: number;
   /** Whether QEMU's own image lock is taken on every source. `false` only for guests whose images are not locked. */
   holdSources: boolean;
-  /** Each is durable before the next one begins. */
+  /** Completed before the first stage. */
+  records: SwitchRecord[];
+  /** Each has a move, and is durable before the next one begins. */
   stages: SwitchMove[][];
-  /** The stage with the one move that decides. */
+  /** The stage that decides: with its moves done there is no way back. */
   commit: number;
 }
 

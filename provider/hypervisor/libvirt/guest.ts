@@ -43,7 +43,6 @@ function diskOfJob({ uuid, disks }: DomainXml, jobId: string): DiskXml | undefin
  */
 class LibvirtGuest implements Guest {
   readonly name: string;
-  readonly guardSocket = "";
   readonly managed: ManagedGuest;
   #reaching: Promise<Virsh> | undefined;
 
@@ -78,10 +77,6 @@ class LibvirtGuest implements Guest {
 
   async jobs(): Promise<readonly Job[]> {
     return (await this.look()).jobs;
-  }
-
-  keepOpen<T>(work: () => Promise<T>): Promise<T> {
-    return work();
   }
 
   /** Nobody waits for it: libvirt serves many. */
@@ -163,8 +158,8 @@ class LibvirtGuest implements Guest {
   startCommit = notLibvirts;
   startPull = notLibvirts;
   startMirror = notLibvirts;
-  complete = notLibvirts;
   finalize = notLibvirts;
+  switch = notLibvirts;
   resume = notLibvirts;
   dismiss = notLibvirts;
 

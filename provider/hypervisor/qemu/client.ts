@@ -3,6 +3,7 @@
 import { z } from "zod";
 import { BugError, OutcomeUnknownError, UnreachableError, UserError } from "../../core/errors.js";
 import { endingIn, type MonitorEnding, openMonitor, refusalIn, type WorkerMonitor } from "../../host/worker/monitors.js";
+import { runSwitch, type SwitchPlan, type SwitchResult } from "../../host/worker/switching.js";
 import type { Worker } from "../../host/worker/worker.js";
 import { isFailure } from "../../host/worker/worker-error.js";
 import { QmpRefusal } from "./refusal.js";
@@ -28,6 +29,7 @@ export interface Address {
 
 export class QmpSession {
   readonly #listeners = new Set<() => void>();
+  readonly #worker: Worker;
   readonly #name: string;
   readonly #answerSeconds: number;
   #monitor: WorkerMonitor | undefined;
@@ -40,7 +42,7 @@ export class QmpSession {
    * @throws WorkerError `system` with the errno if it cannot be connected to
    */
   static async open({ worker, socket, name }: Address, { greetingSeconds = 2, answerSeconds = 30 }: Patience = {}): Promise<QmpSession> {
-    const session = new QmpSession(name, answerSeconds);
+    const session = new QmpSession(worker, name, answerSeconds);
     const listener = { event: () => session.#wake(), closed: (ending: MonitorEnding) => session.#lose(whyEnded(ending)) };
     try {
       session.#monitor = await openMonitor(worker, { path: socket, greetingSeconds }, listener);
@@ -51,7 +53,8 @@ export class QmpSession {
     return session;
   }
 
-  private constructor(name: string, answerSeconds: number) {
+  private constructor(worker: Worker, name: string, answerSeconds: number) {
+    this.#worker = worker;
     this.#name = name;
     this.#answerSeconds = answerSeconds;
   }
@@ -71,6 +74,16 @@ export class QmpSession {
     if (checked.success) return checked.data;
     const problem = checked.error instanceof z.ZodError ? z.prettifyError(checked.error).replaceAll("\n", " ") : "it nests too deep";
     throw new BugError(`Unable to read what ${this.#name} answers to ${command}: ${problem}.`, { cause: checked.error });
+  }
+
+  /**
+   * From jobs that are ready to the end, by the worker alone. It survives the end of this session.
+   * @throws OutcomeUnknownError if no answer came: the worker carries it through all the same
+   */
+  async switch(plan: SwitchPlan): Promise<SwitchResult> {
+    const monitor = this.#monitor;
+    if (this.#reason || !monitor) throw this.#unanswered("switch", {}, this.#reason);
+    return runSwitch(this.#worker, { monitor, plan, locks: [] });
   }
 
   /** Calls `listener` on every event and when the session ends; answers how to stop that. */

@@ -4,6 +4,7 @@ import type { z } from "zod";
 import type { Job } from "../../core/disk/job.js";
 import { UserError } from "../../core/errors.js";
 import type { Host } from "../../host/host.js";
+import type { SwitchPlan, SwitchResult } from "../../host/worker/switching.js";
 import type { CollapseOptions, MirrorOptions, TargetOptions } from "../block-steps.js";
 import type { Blocker, ChainsView, Guest, GuestProcess, GuestView, ImageView } from "../hypervisor.js";
 import { blockersOf } from "./blockers.js";
@@ -53,15 +54,14 @@ export function openGuest(host: Host, address: { qmp: string }): Guest {
  * @does starts a job that copies or flattens, limits its speed, lets a stopped one go on
  * @changes the job's target: the new image, the image below an overlay, or the image above a base
  * @why the copying of what the guest writes to is QEMU's work
- * @host QMP job-complete, QMP job-finalize, QMP job-cancel, QMP job-dismiss
+ * @host QMP job-finalize, QMP job-cancel, QMP job-dismiss
  * @for switching
- * @does ends a job: the guest goes over to its target, or stays
+ * @does ends a job that a cut run has left, or one that is called off: the guest goes over to its target, or stays
  * @changes which image takes the guest's writes
- * @why the switch itself; an undone move ends its jobs
+ * @why an undone move ends its jobs; the switch itself is the worker's
  */
 class QemuGuest implements Guest {
   readonly name: string;
-  readonly guardSocket: string;
   readonly #monitor: Monitor;
 
   readonly #way: Way;
@@ -70,7 +70,6 @@ class QemuGuest implements Guest {
     this.#way = way;
 
     this.name = way.socket;
-    this.guardSocket = way.socket;
     this.#monitor = new Monitor(way);
   }
 
@@ -86,8 +85,8 @@ class QemuGuest implements Guest {
     return (await this.#monitor.listen()).use(this.#way, lookAtJobs);
   }
 
-  keepOpen<T>(work: () => Promise<T>): Promise<T> {
-    return this.#monitor.use(work);
+  switch(plan: Omit<SwitchPlan, "socket">): Promise<SwitchResult> {
+    return this.#monitor.use((session) => session.switch({ ...plan, socket: this.#way.socket }));
   }
 
   close(): void {
@@ -174,10 +173,6 @@ class QemuGuest implements Guest {
 
   async startPull(job: string, filter: string, options: CollapseOptions): Promise<void> {
     await this.#do("block-stream", pullArguments({ job, filter }, options));
-  }
-
-  complete(jobId: string): Promise<void> {
-    return this.#do("job-complete", { id: jobId });
   }
 
   finalize(jobId: string): Promise<void> {

@@ -1,21 +1,22 @@
 /** What each switch of a move is for its disks, and that right before it everything is still there. */
 
 import assert from "node:assert/strict";
-import { existsSync, readlinkSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { fileNames, jobNames, standInNames } from "../../../provider/core/disk/names.js";
-import { isKind, UserError } from "../../../provider/core/errors.js";
+import { fileNames, jobNames, nodeNames } from "../../../provider/core/disk/names.js";
+import { isKind } from "../../../provider/core/errors.js";
 import { checkLanded } from "../../../provider/flows/move/landed.js";
 import { removeTarget, startMirror } from "../../../provider/flows/move/steps/mirroring.js";
 import { collapsedTurn, committedTo, foldedTurn, linkMovesIn, linkTurn, openEnded, pivotTurn } from "../../../provider/flows/move/turns.js";
-import { switchDisks, type Turn } from "../../../provider/flows/shared/switch.js";
-import type { Guest } from "../../../provider/hypervisor/hypervisor.js";
 import { type Manifest, manifestText } from "../../../provider/journal/manifest.js";
-import { writeRecords } from "../../../provider/journal/records.js";
-import { type Answers, emptyView } from "./noting-guest.js";
-import { aJob, key, MoveScene, overlayName } from "./scene.js";
+import { emptyView } from "./noting-guest.js";
+import { key, MoveScene, overlayName } from "./scene.js";
 
 const record = fileNames.manifest(key);
+
+function at(scene: MoveScene) {
+  return { site: scene.site().site, seen: { view: emptyView, disks: [] } };
+}
 
 async function ready(scene: MoveScene, more: Partial<Manifest> = {}): Promise<Manifest> {
   await scene.copied("path2/base.raw");
@@ -27,12 +28,12 @@ describe("the switch of a disk", () => {
   it("to the target is the end of its mirror, and takes the former image its name", async () => {
     await using scene = await MoveScene.open();
     const manifest = await ready(scene);
-    const { site } = scene.site();
-    const turn = await pivotTurn(site, scene.written(manifest), manifest);
+    const turn = await pivotTurn(at(scene), scene.written(manifest), manifest);
     assert.deepEqual(
       { ...turn, records: turn.records.map(({ path }) => path) },
       {
-        ...{ disk: "vda", key, jobId: jobNames.mirror(key), source: manifest.current, target: manifest.destination.target },
+        ...{ disk: "vda", qdev: "vda", key, jobId: jobNames.mirror(key), node: manifest.destination.node },
+        ...{ source: manifest.current, target: manifest.destination.target },
         records: ["path1", "path2"].map((side) => scene.at(`${side}/${record}`)),
         stale: { active: manifest.source.active, quarantine: manifest.quarantine, standIn: "none" },
       },
@@ -42,7 +43,7 @@ describe("the switch of a disk", () => {
   it("says what the manifests say, and what they shall say up to the target's size", async () => {
     await using scene = await MoveScene.open();
     const manifest = await ready(scene);
-    const [one, other] = (await pivotTurn(scene.site().site, scene.written(manifest), manifest)).records;
+    const [one, other] = (await pivotTurn(at(scene), scene.written(manifest), manifest)).records;
     for (const turn of [one, other]) {
       assert.equal(turn.now, manifestText(manifest));
       const whole = JSON.parse(`${turn.next}"sizeBytes": 1, "modified": "2"}}`);
@@ -55,16 +56,25 @@ describe("the switch of a disk", () => {
     await using scene = await MoveScene.open();
     const raw = { image: scene.image([["path1/disk.qcow2", "raw"]]) };
     const manifest = await ready(scene);
-    assert.equal((await pivotTurn(scene.site().site, scene.written(manifest, raw), manifest)).stale?.standIn, "needed");
+    assert.equal((await pivotTurn(at(scene), scene.written(manifest, raw), manifest)).stale?.standIn, "needed");
     await scene.write(`path2/${overlayName}`);
     const frozen = await scene.frozen("commit");
-    assert.equal((await pivotTurn(scene.site().site, scene.written(frozen, raw), frozen)).stale?.standIn, "none");
+    assert.equal((await pivotTurn(at(scene), scene.written(frozen, raw), frozen)).stale?.standIn, "none");
   });
 
   it("to an image that is not there is a fault of ours", async () => {
     await using scene = await MoveScene.open();
     const manifest = await scene.manifest();
-    await assert.rejects(pivotTurn(scene.site().site, scene.written(manifest), manifest), (thrown) => isKind(thrown, "bug"));
+    await assert.rejects(pivotTurn(at(scene), scene.written(manifest), manifest), (thrown) => isKind(thrown, "bug"));
+  });
+
+  it("is told by the job where a filter of the guest's own stays on top of the image", async () => {
+    await using scene = await MoveScene.open();
+    const manifest = await ready(scene);
+    const mirrored = { image: { ...scene.image(), rootNode: nodeNames.filter(key) } };
+    const limited = { image: { ...scene.image(), rootNode: "throttle0" } };
+    assert.equal((await pivotTurn(at(scene), scene.written(manifest, mirrored), manifest)).node, manifest.destination.node);
+    assert.equal((await pivotTurn(at(scene), scene.written(manifest, limited), manifest)).node, null);
   });
 
   for (const [what, turnOf, file, committed] of [
@@ -75,8 +85,17 @@ describe("the switch of a disk", () => {
       await using scene = await MoveScene.open();
       await scene.write("path2/disk.qcow2");
       const manifest = await scene.frozen("commit");
-      const { jobId, target, stale, records } = await turnOf(scene.site().site, scene.written(manifest), manifest);
-      assert.deepEqual([jobId, target, stale], [jobNames.commit(key), scene.at(file), undefined]);
+      const image = scene.image([
+        ["path1/top.qcow2", "qcow2"],
+        [file, "qcow2"],
+      ]);
+      const seen = { view: { ...emptyView, nodes: [{ name: "below", driver: "qcow2", file: scene.at(file) }] }, disks: [] };
+      const { jobId, node, target, stale, records } = await turnOf(
+        { site: scene.site().site, seen },
+        scene.written(manifest, { image }),
+        manifest,
+      );
+      assert.deepEqual([jobId, node, target, stale], [jobNames.commit(key), "below", scene.at(file), undefined]);
       const next = JSON.parse(`${records[0].next}"sizeBytes": 1, "modified": "2"}}`);
       assert.deepEqual([next.current, next.overlay.committed], [scene.at(file), committed]);
       assert.equal(JSON.parse(records[0].now).overlay.committed, undefined);
@@ -174,96 +193,6 @@ describe("right before the pivot", () => {
       landed((scene) => scene.write("path2/base.raw", "other"), adopted),
       refused("base.raw"),
     ));
-});
-
-describe("the switch", () => {
-  const job = (status: string) => ({ ...aJob, status });
-
-  async function switched(
-    scene: MoveScene,
-    { link = false, raw = false, answers = {} as Answers<Guest>, spoil = async (_: Manifest) => {} } = {},
-  ) {
-    const manifest = await ready(scene, link ? { link: { path: scene.at("link"), before: scene.at("path1") } } : {});
-    if (link) await (await import("node:fs/promises")).symlink(scene.at("path1"), scene.at("link"));
-    await writeRecords(scene.host, key, manifest);
-    const { site, asked } = scene.site({ guardSocket: scene.at("none.sock"), jobs: () => [job("pending")], ...answers });
-    const image = scene.image([["path1/disk.qcow2", raw ? "raw" : "qcow2"]]);
-    const turn: Turn = await pivotTurn(site, scene.written(manifest, { image }), manifest);
-    await spoil(manifest);
-    const ended = await switchDisks(site, [turn], link ? linkTurn(scene.disk(), manifest) : undefined, scene.outcome).then(
-      () => undefined,
-      (thrown: unknown) => thrown,
-    );
-    const current = JSON.parse(await readFile(scene.at(`path1/${record}`), "utf8")).current.slice(scene.folder.length + 1);
-    return { ended, asked: asked.filter((line) => !line.startsWith("keepOpen")), current };
-  }
-
-  it("completes the job, writes it down while it is pending, and then finalizes it", async () => {
-    await using scene = await MoveScene.open();
-    const currents: string[] = [];
-    const note = (what: string) => async () => {
-      currents.push(`${what} ${JSON.parse(await readFile(scene.at(`path2/${record}`), "utf8")).current.slice(scene.folder.length + 1)}`);
-    };
-    const { ended, asked, current } = await switched(scene, {
-      link: true,
-      answers: { complete: note("complete"), finalize: note("finalize") },
-    });
-    assert.equal(ended, undefined);
-    assert.deepEqual(asked, [`complete "${jobNames.mirror(key)}"`, "wakeUp 0.02", "jobs", `finalize "${jobNames.mirror(key)}"`]);
-    assert.deepEqual(currents, ["complete path1/disk.qcow2", "finalize path2/disk.qcow2"]);
-    assert.equal(current, "path2/disk.qcow2");
-    assert.equal(readlinkSync(scene.at("link")), scene.at("path2"));
-    assert(existsSync(scene.quarantine) && !existsSync(scene.at("path1/disk.qcow2")));
-    assert(scene.outcome.tell("vda")?.pauseMs !== undefined);
-  });
-
-  it("waits until the job is pending", async () => {
-    await using scene = await MoveScene.open();
-    const states = ["ready", "waiting", "pending"];
-    const { ended, asked } = await switched(scene, { answers: { jobs: () => [job(states.shift() ?? "pending")] } });
-    assert.equal(ended, undefined);
-    assert.equal(asked.filter((line) => line === "jobs").length, 3);
-  });
-
-  it("puts a stand-in at a raw image's old name", async () => {
-    await using scene = await MoveScene.open();
-    await switched(scene, { raw: true });
-    const { empty } = standInNames(scene.quarantine);
-    assert.equal(readlinkSync(scene.at("path1/disk.qcow2")), empty.slice(scene.at("path1").length + 1));
-    assert.equal(await readFile(scene.at("path1/disk.qcow2"), "utf8"), "");
-  });
-
-  it("is called off where the job ends by itself, with nothing changed", async () => {
-    for (const jobs of [[], [{ ...job("concluded"), error: "No space left" }]]) {
-      await using scene = await MoveScene.open();
-      const { ended, asked, current } = await switched(scene, { answers: { jobs: () => jobs } });
-      assert(isKind(ended, "user"));
-      assert.match(ended.message, jobs.length === 0 ? /ended by itself: it is gone/ : /ended by itself: .* is concluded \(No space left\)/);
-      assert.match(ended.message, /The guest goes on writing to .*path1\/disk\.qcow2, which is current/);
-      assert.deepEqual(asked.slice(-1), [`cancel "${jobNames.mirror(key)}"`]);
-      assert.equal(current, "path1/disk.qcow2");
-      assert(existsSync(scene.at("path1/disk.qcow2")));
-    }
-  });
-
-  it("is called off where it cannot be written down, and all is set back", async () => {
-    await using scene = await MoveScene.open();
-    const { ended, asked, current } = await switched(scene, {
-      spoil: () => scene.write(scene.quarantine.slice(scene.folder.length + 1), "somebody's"),
-    });
-    assert(isKind(ended, "user"));
-    assert.match(ended.message, /the switch could not be written down \(failed .*it is taken/);
-    assert(!asked.some((line) => line.startsWith("finalize")));
-    assert.deepEqual([current, asked.at(-1)], ["path1/disk.qcow2", `cancel "${jobNames.mirror(key)}"`]);
-  });
-
-  it("is not called off, nor set back, where the end of the wait cannot be sent once it is written down", async () => {
-    await using scene = await MoveScene.open();
-    const { ended, asked, current } = await switched(scene, { answers: { finalize: () => Promise.reject(new UserError("lost")) } });
-    assert.match(String(ended), /lost/);
-    assert.equal(current, "path2/disk.qcow2");
-    assert(!asked.some((line) => line.startsWith("cancel")));
-  });
 });
 
 describe("a mirror that begins", () => {

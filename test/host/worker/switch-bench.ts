@@ -20,6 +20,8 @@ interface Job {
 /** Jobs as QEMU 7.2 has them: ready, by job-complete pending, by job-finalize or job-cancel concluded. */
 export class FakeJobs {
   readonly jobs = new Map<string, Job>([0, 1].map((number) => [`job${number}`, { status: "ready", active: "source" }]));
+  /** What every job that concludes has failed with. */
+  error: string | undefined;
   /** Called before each command; answers itself where it returns "answered". */
   before: (command: Command, say: Say) => "answered" | "go on" = () => "go on";
 
@@ -27,11 +29,15 @@ export class FakeJobs {
     if (this.before(command, say) === "answered") return;
     const { id, execute } = command;
     const job = this.jobs.get(String(command.arguments.id));
-    if (execute === "query-jobs") say({ return: [...this.jobs].map(([name, { status }]) => ({ id: name, status })), id });
+    if (execute === "query-jobs") say({ return: [...this.jobs].map(([name, { status }]) => this.told(name, status)), id });
     else if (execute === "query-block") say({ return: this.blocks(), id });
     else if (job === undefined || !this.change(job, execute))
       say({ error: { class: "GenericError", desc: `${execute} in ${job?.status}` }, id });
     else say({ return: {}, id });
+  }
+
+  private told(id: string, status: string): object {
+    return status === "concluded" && this.error !== undefined ? { id, status, error: this.error } : { id, status };
   }
 
   /** The disks' images, each once. */
@@ -118,6 +124,13 @@ export async function planOf(worker: Worker, { folder, fake }: SwitchBench): Pro
     ),
     pendingSeconds: 5,
     holdSources: true,
+    records: await Promise.all(
+      manifests.map(async (name) => ({
+        places: [at(`${name}.next`), at(name)],
+        file: await fileOf(`${name}.next`),
+        image: at(`dst/disk${name.slice(-1)}`),
+      })),
+    ),
     stages: [
       await Promise.all(manifests.map(replacing)),
       [await replacing("vm")],
@@ -131,7 +144,8 @@ export async function namesOf({ folder }: SwitchBench): Promise<Names> {
   const manifests = ["src", "dst"].flatMap((side) => [0, 1].map((number) => path.join(folder, side, `manifest${number}`)));
   const current = await Promise.all(manifests.map((file) => readFile(file, "utf8")));
   const bootable = (await readdir(path.join(folder, "src"))).filter((name) => /^disk\d$/.test(name));
-  return { link: await readlink(path.join(folder, "vm")), manifests: [...new Set(current)], bootable: bootable.sort() };
+  const said = current.map((text) => text.split('"')[0] ?? "");
+  return { link: await readlink(path.join(folder, "vm")), manifests: [...new Set(said)], bootable: bootable.sort() };
 }
 
 export const before: Names = { link: "src", manifests: ["source"], bootable: ["disk0", "disk1"] };

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { isKind } from "../../../provider/core/errors.js";
@@ -35,6 +35,74 @@ describe("a switch by the worker", function () {
     assert.deepEqual(seen, ["job-complete", "job-complete", "job-finalize", "job-finalize"]);
     await isOnOneSide(bench, "after the switch");
     assert.deepEqual(await namesOf(bench), after);
+  });
+
+  it("writes the size and time of each target, as it is in pending, into its manifests", async () => {
+    const [worker, bench] = [await localWorker(), await switchBench()];
+    bench.jobs.before = ({ execute }) => {
+      if (execute === "job-complete") writeFileSync(path.join(bench.folder, "dst/disk1"), "written until then");
+      return "go on";
+    };
+    assert.equal((await switched(worker, bench)).end, "switched");
+    for (const side of ["src", "dst"])
+      for (const number of [0, 1]) {
+        const { size, mtimeNs } = statSync(path.join(bench.folder, `dst/disk${number}`), { bigint: true });
+        const modified = `${mtimeNs / 1_000_000_000n}.${String(mtimeNs % 1_000_000_000n).padStart(9, "0")}`;
+        const text = `target"sizeBytes": ${size},\n    "modified": "${modified}"\n  }\n}\n`;
+        assert.equal(await readFile(path.join(bench.folder, `${side}/manifest${number}`), "utf8"), text);
+      }
+  });
+
+  it("without a link is decided by its last stage: a name that is taken sets all back", async () => {
+    const [worker, bench] = [await localWorker(), await switchBench()];
+    const { stages } = await planOf(worker, bench);
+    await writeFile(path.join(bench.folder, "src/disk1.former"), "somebody's");
+    const withoutLink = stages.filter((_, index) => index !== 1);
+    const { end, why } = await switched(worker, bench, { stages: withoutLink, commit: 1 });
+    assert.equal(end, "cancelled");
+    assert.match(why ?? "", /File exists/);
+    assert.deepEqual(await namesOf(bench), before);
+    await isOnOneSide(bench, "after the cancel");
+  });
+
+  it("with a link is decided by that: a name that is taken afterwards is only said", async () => {
+    const [worker, bench] = [await localWorker(), await switchBench()];
+    await writeFile(path.join(bench.folder, "src/disk1.former"), "somebody's");
+    const { end, why } = await switched(worker, bench);
+    assert.equal(end, "switched");
+    assert.match(why ?? "", /File exists/);
+    assert.deepEqual(await namesOf(bench), { ...after, bootable: ["disk1"] });
+  });
+
+  it("is cancelled where a manifest cannot be completed", async () => {
+    const [worker, bench] = [await localWorker(), await switchBench()];
+    const plan = await planOf(worker, bench);
+    const monitor = await openMonitor(worker, { path: bench.fake.path }, silent);
+    bench.jobs.before = ({ execute }) => {
+      if (execute === "query-jobs") rmSync(path.join(bench.folder, "dst/manifest1.next"), { force: true });
+      return "go on";
+    };
+    const { end } = await runSwitch(worker, { monitor, plan, locks: [] });
+    assert.equal(end, "cancelled");
+    assert.deepEqual(await namesOf(bench), before);
+  });
+
+  it("refuses a plan with an empty stage", async () => {
+    const [worker, bench] = [await localWorker(), await switchBench()];
+    await failure("bad-request", switched(worker, bench, { stages: [[]], commit: 0 }));
+  });
+
+  it("of a disk under a filter of the guest's own is done when its job has concluded without an error", async () => {
+    for (const [error, end] of [
+      [undefined, "switched"],
+      ["No space left on device", "astray"],
+    ] as const) {
+      const [worker, bench] = [await localWorker(), await switchBench()];
+      const { disks } = await planOf(worker, bench);
+      bench.jobs.error = error;
+      const under = disks.map((disk) => ({ ...disk, target: null }));
+      assert.equal((await switched(worker, bench, { disks: under })).end, end);
+    }
   });
 
   it("holds QEMU's image lock on every source while names change and jobs are finalized, and on no target", async () => {

@@ -1,10 +1,15 @@
 /** The steps of a mirror, as a move takes them. */
 
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import type { JobStatus } from "../../../provider/core/disk/job.js";
+import { fileStatus } from "../../../provider/host/worker/files.js";
+import type { SwitchResult } from "../../../provider/host/worker/switching.js";
 import type { Guest, GuestView, ImageView } from "../../../provider/hypervisor/hypervisor.js";
 import { run, until } from "../../sandbox/command.js";
 import type { Workbench } from "./bare-guest.js";
+import { LocalHost } from "./local-host.js";
 
 export const job = "lm-00000000-mirror";
 export const target = "lm-00000000-tgt";
@@ -51,11 +56,28 @@ export async function startMirror(guest: Guest, bench: Workbench): Promise<Image
   return image;
 }
 
-export async function pivot(guest: Guest): Promise<void> {
+/**
+ * Of a mirror that is ready, by the host's worker; one file of the test's own gets another name with it.
+ * @param node that is active afterwards; null where a filter stays on top of it
+ */
+export async function switchMirror(guest: Guest, bench: Workbench, node: string | null = target): Promise<SwitchResult> {
   await reaches(guest, "ready");
-  await guest.complete(job);
-  await reaches(guest, "pending");
-  await guest.finalize(job);
+  const worker = await new LocalHost().worker();
+  const at = (name: string) => ({ path: bench.at(name) });
+  const fileOf = async (name: string) => (await fileStatus(worker, at(name))).identity;
+  await writeFile(bench.at("before"), "");
+  const device = (await guest.look()).disks[0]?.qdev ?? "";
+  return guest.switch({
+    disks: [{ job, device, target: node, places: [at("a/top.qcow2")], file: await fileOf("a/top.qcow2") }],
+    ...{ pendingSeconds: 30, holdSources: true, records: [], commit: 0 },
+    stages: [[{ from: at("before"), to: at("after"), file: await fileOf("before"), back: null }]],
+  });
+}
+
+export async function pivot(guest: Guest, bench: Workbench, node: string | null = target): Promise<void> {
+  const { end, why } = await switchMirror(guest, bench, node);
+  assert.deepEqual([end, why], ["switched", null]);
+  assert(existsSync(bench.at("after")));
   await reaches(guest, "concluded");
   await guest.dismiss(job);
 }

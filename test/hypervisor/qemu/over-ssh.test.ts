@@ -25,7 +25,7 @@ for (const [road, settings] of Object.entries(roads)) {
       const started = await bench.start(["-drive", `file=${bench.at("a/top.qcow2")},format=qcow2,if=virtio`]);
       const guest = openGuest((await host({ settings })).host, { qmp: started.socket });
       await startMirror(guest, bench);
-      await pivot(guest);
+      await pivot(guest, bench);
       assert.equal(activeImage(await guest.look()).activeNode, target);
       assert.equal((await guest.process())?.pid, started.pid);
       guest.close();

@@ -1,6 +1,7 @@
 /** Nodes that a move leaves behind: those of the chain that the guest stood on, by the names that they have in the QEMU that runs now. */
 
 import { isOurName } from "../../../core/disk/names.js";
+import { BugError } from "../../../core/errors.js";
 import type { GuestView, ImageView } from "../../../hypervisor/hypervisor.js";
 import type { Manifest } from "../../../journal/manifest.js";
 import type { Seen, SeenDisk } from "../../shared/site.js";
@@ -30,4 +31,12 @@ export function withStrangeTop({ view }: Seen, { image }: SeenDisk, manifest: Ma
 export function closable({ view }: Seen, { image }: SeenDisk, { formerNodes }: Manifest): string[] {
   const live = namedNodes(view, image);
   return formerNodes.filter((name) => !live.includes(name));
+}
+
+/** The format node of a layer of the live chain, whatever its name. */
+export function nodeAt({ view }: Seen, { image, disk }: SeenDisk, index: number): string {
+  const layer = image.chain[index];
+  const node = view.nodes.find(({ driver, file }) => driver === layer?.format && file === layer.path);
+  if (!node) throw new BugError(`The chain of ${disk} has no node for its layer ${index}, ${layer?.path}.`);
+  return node.name;
 }

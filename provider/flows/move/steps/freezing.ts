@@ -10,7 +10,7 @@ import type { Manifest, MovedLayer } from "../../../journal/manifest.js";
 import { writeRecords } from "../../../journal/records.js";
 import { complaint, wordsOf } from "../../shared/complaint.js";
 import type { Seen, SeenDisk, Site } from "../../shared/site.js";
-import { withStrangeTop } from "./former-nodes.js";
+import { nodeAt, withStrangeTop } from "./former-nodes.js";
 import { imageLike, removeTarget } from "./mirroring.js";
 
 export interface Written extends SeenDisk {
@@ -135,12 +135,4 @@ export async function fold(site: Site, seen: Seen, disk: Written): Promise<void>
 async function recordStrangeTop(site: Site, seen: Seen, disk: Written): Promise<void> {
   const manifest = withStrangeTop(seen, disk, disk.manifest);
   if (manifest) await writeRecords(site.host, disk.key, manifest);
-}
-
-/** The format node of a layer of the live chain, whatever its name. */
-function nodeAt({ view }: Seen, { image, disk }: SeenDisk, index: number): string {
-  const layer = image.chain[index];
-  const node = view.nodes.find(({ driver, file }) => driver === layer?.format && file === layer.path);
-  if (!node) throw new BugError(`The chain of ${disk} has no node for its layer ${index}, ${layer?.path}.`);
-  return node.name;
 }

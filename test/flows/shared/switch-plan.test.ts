@@ -1,0 +1,102 @@
+/** What a switch is made of, in which order, and which of its moves decides. */
+
+import assert from "node:assert/strict";
+import { isKind } from "../../../provider/core/errors.js";
+import { type Identities, namesIn, planWords, switchPlan } from "../../../provider/flows/shared/switch-plan.js";
+import type { LinkTurn, Turn } from "../../../provider/flows/shared/turn.js";
+import type { Identity } from "../../../provider/host/worker/identity.js";
+import type { SwitchMove } from "../../../provider/host/worker/switching.js";
+
+const turn = (disk: string, more: Partial<Turn> = {}): Turn => ({
+  ...{ disk, key: `${disk}0000`, qdev: `/${disk}`, jobId: `job-${disk}`, node: `node-${disk}` },
+  ...{ source: `/a/${disk}.qcow2`, target: `/b/${disk}.qcow2` },
+  records: [
+    { path: `/a/${disk}.json`, now: "now", next: "next" },
+    { path: `/b/${disk}.json`, now: "now", next: "next" },
+  ],
+  stale: { active: `/a/${disk}.qcow2`, quarantine: `/a/${disk}.former`, standIn: "none" },
+  ...more,
+});
+
+const link: LinkTurn = {
+  path: "/vm",
+  next: { path: "/vm.next", leadsTo: "/b" },
+  back: { path: "/vm.back", leadsTo: "/a" },
+};
+
+/** Every name is a file of its own, known by that name. */
+function seen(turns: readonly Turn[], through?: LinkTurn): Identities {
+  const identity = (path: string): Identity => ({
+    ...{ handle: path, inode: "1", birthNs: null, device: "1", bootId: "boot" },
+    fileSystem: { kind: "ext4", source: null, uuid: "u", fsid: null },
+  });
+  return new Map(namesIn(turns, through).map((path) => [path, identity(path)]));
+}
+
+const planned = (turns: readonly Turn[], through?: LinkTurn) => switchPlan(turns, through, seen(turns, through));
+
+const words = (moves: readonly SwitchMove[] | undefined) =>
+  moves?.map(({ from, to }) => [from, to].map((place) => ("path" in place ? place.path : "")).join(" > "));
+
+describe("the plan of a switch", () => {
+  it("renames manifests, then the link, then stale images; the link decides", () => {
+    const { stages, commit } = planned([turn("a"), turn("b")], link);
+    assert.deepEqual(stages.map(words), [
+      ["/a/a.json.next > /a/a.json", "/b/a.json.next > /b/a.json", "/a/b.json.next > /a/b.json", "/b/b.json.next > /b/b.json"],
+      ["/vm.next > /vm"],
+      ["/a/a.qcow2 > /a/a.former", "/a/b.qcow2 > /a/b.former"],
+    ]);
+    assert.equal(commit, 1);
+  });
+
+  it("without a link is decided by the last stage, whichever that is", () => {
+    assert.equal(planned([turn("a")]).commit, 1);
+    const { stale: _, ...nothingStale } = turn("a");
+    const { stages, commit } = planned([nothingStale]);
+    assert.deepEqual([stages.length, commit], [1, 0]);
+  });
+
+  it("with a link and nothing stale is still decided by the link", () => {
+    const { stale: _, ...nothingStale } = turn("a");
+    const { stages, commit } = planned([nothingStale], link);
+    assert.deepEqual([words(stages[commit]), stages.length], [["/vm.next > /vm"], 2]);
+  });
+
+  it("can put back what each replacing move replaces, and needs a free name for the others", () => {
+    const { stages } = planned([turn("a")], link);
+    const backs = stages.flat().map(({ back }) => back && "path" in back.place && [back.place.path, back.file.handle]);
+    assert.deepEqual(backs, [["/a/a.json.back", "/a/a.json.back"], ["/b/a.json.back", "/b/a.json.back"], ["/vm.back", "/vm.back"], null]);
+  });
+
+  it("puts a stand-in at a raw image's old name after the image has left it", () => {
+    const raw = turn("a", { stale: { active: "/a/a.raw", quarantine: "/a/a.former", standIn: "needed" }, source: "/a/a.raw" });
+    assert.deepEqual(words(planned([raw]).stages[1]), ["/a/a.raw > /a/a.former", "/a/a.former.link > /a/a.raw"]);
+  });
+
+  it("locks the image that each disk leaves, under either of its names, and no target", () => {
+    const frozen = turn("b", { source: "/a/b.overlay" });
+    const places = planned([turn("a"), frozen]).disks.map((disk) => disk.places);
+    assert.deepEqual(places, [[{ path: "/a/a.qcow2" }, { path: "/a/a.former" }], [{ path: "/a/b.overlay" }]]);
+  });
+
+  it("completes every manifest with the image that its disk goes to", () => {
+    const records = planned([turn("a")]).records.map(({ places, file, image }) => [places, file.handle, image]);
+    assert.deepEqual(
+      records,
+      ["/a/a.json", "/b/a.json"].map((path) => [[{ path: `${path}.next` }, { path }], `${path}.next`, { path: "/b/a.qcow2" }]),
+    );
+  });
+
+  it("with a name that nobody has looked at is a fault of ours", () => {
+    assert.throws(
+      () => switchPlan([turn("a")], undefined, new Map()),
+      (thrown) => isKind(thrown, "bug"),
+    );
+  });
+
+  it("reads as what will be done, in its order, with the rename that decides", () => {
+    const said = planWords(planned([turn("a")], link));
+    assert.match(said, /^complete job-a and wait.*; lock \/a\/a\.qcow2 .*; write size and time of \/b\/a\.qcow2 into \/a\/a\.json\.next; /);
+    assert.match(said, /; decides: rename \/vm\.next to \/vm; rename \/a\/a\.qcow2 to \/a\/a\.former; finalize job-a/);
+  });
+});
