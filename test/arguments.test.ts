@@ -33,6 +33,7 @@ describe("the arguments of a StorageMigration", () => {
       afterwards: "quarantine",
       loses: [],
       stallSeconds: 600,
+      switchSeconds: 30,
       onDrift: "correct",
     });
   });
@@ -106,6 +107,7 @@ describe("the arguments of a StorageMigration", () => {
       { ...good, strategy: "snapshot", restartDuringMove: "from-manifest", collapse: "none", link: "/vm/web" },
       /collapse "none" goes without `link`: a boot by the old name would silently find the frozen image below the overlay that stays/,
     ],
+    ["a switch in no time", { ...good, switchSeconds: 0 }, /switchSeconds is a whole number of seconds, 1 to 600/],
     ["a stall of a moment", { ...good, stallSeconds: 1 }, /stallSeconds is a whole number of seconds, 10 or more/],
     ["another onDrift", { ...good, onDrift: "ignore" }, /onDrift is "correct" or "report"/],
     ["another verify", { ...good, verify: "yes" }, /verify is "none" or "full"/],

@@ -43,7 +43,7 @@ const resources: Record<string, { lifecycle: Lifecycle; good: Properties; kinds:
     kinds: {
       ...{ host: "object", domain: "object", disks: "disks", destination: "path", strategy: "word", collapse: "word" },
       ...{ restartDuringMove: "word", keepBase: "path", maxBytesPerSecond: "count", copyMode: "word", verify: "word" },
-      ...{ afterwards: "word", link: "path", loses: "words", stallSeconds: "count", onDrift: "word" },
+      ...{ afterwards: "word", link: "path", loses: "words", stallSeconds: "count", switchSeconds: "count", onDrift: "word" },
     },
   },
   MirroredSnapshot: {

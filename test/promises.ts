@@ -106,7 +106,9 @@ export const rules: readonly { rule: string; proofs: readonly Proof[] }[] = [
   },
   {
     rule: "deleting over several disks fails only after it has recorded which did pivot",
-    proofs: [several("records that all pivoted before the guest is let go, so that a run that fails there is finished by the next")],
+    proofs: [
+      several("records that all pivoted before the guest is let go, so that a run whose worker is killed there is finished by the next"),
+    ],
   },
   { rule: "save is refused while a mirrored snapshot is current", proofs: [mirrored("refuse memory")] },
   { rule: "no-metadata is refused while a mirrored snapshot is current", proofs: [mirrored("refuse noMetadata")] },
@@ -146,9 +148,7 @@ export const argumentsProved: Readonly<Record<string, Readonly<Record<string, re
     ],
     knownHostsFile: [host("host-key", "the host key is found in known_hosts, in plain and in lists")],
     jump: [host("jump", "a host behind a jump host is reached, and both host keys are checked")],
-    privilege: [
-      host("sudo", "a host with privilege sudo runs commands and conversations through sudo, and reaches sockets without a forwarding"),
-    ],
+    privilege: [host("sudo", "a host with privilege sudo runs commands and conversations through sudo")],
   },
   domain: {
     qmp: [["storage-migration/reach.test.ts", "a move whose guest cannot be reached says that there is no socket"]],
@@ -193,7 +193,7 @@ export const argumentsProved: Readonly<Record<string, Readonly<Record<string, re
       migration("refuse a disk twice in a sentence that names the argument"),
       migration("refuse no disks at all in a sentence that names the argument"),
       together("both stay at the source when the job of one ends by itself in the switch"),
-      together("both stay at the source when the job of one does not come to its end in time"),
+      together("both stay at the source when the job of one does not come to its end in switchSeconds"),
       together("by an overlay both stay on the overlays at the source when the job of one ends by itself, and are moved by the next run"),
     ],
     destination: [moving("StorageMigration of a guest started with -blockdev", "moves the disk when destination changes")],
@@ -251,6 +251,7 @@ export const argumentsProved: Readonly<Record<string, Readonly<Record<string, re
       pace("is given up after stallSeconds when the copy stands still, and goes on with the next run"),
       pace("is given up after stallSeconds when the mirror stands still, and the next run lets it go on"),
     ],
+    switchSeconds: [together("both stay at the source when the job of one does not come to its end in switchSeconds")],
     onDrift: [
       drifted("is only reported with onDrift report: the inputs stay, `drift` says it, a warning is given, and there is no difference"),
       drifted("is shown as another destination with onDrift correct, without a warning"),

@@ -69,7 +69,7 @@ async function readManifest(host: Host, key: DiskKey, directory: string, togethe
   try {
     return parseManifest(text, path);
   } catch (unreadable) {
-    // a power cut in the switch can take the tail of what was being written; then it had not happened yet (hypervisor/qemu/guard-script.ts)
+    // a power cut in the switch can take the tail of what was being written; then it had not happened yet
     const before = await readSmallFile(host, `${path}.back`);
     if (before === undefined) throw unreadable;
     return parseManifest(before, `${path}.back`);

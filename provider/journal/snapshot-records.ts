@@ -51,7 +51,7 @@ async function readManifest(host: Host, path: string): Promise<SnapshotManifest 
   try {
     return parseSnapshotManifest(text, path);
   } catch (unreadable) {
-    // a power cut in the switch can take the tail of what was being written; then it had not happened yet (guard-script.ts)
+    // a power cut in the switch can take the tail of what was being written; then it had not happened yet
     const before = await readSmallFile(host, `${path}.back`);
     if (before === undefined) throw unreadable;
     return parseSnapshotManifest(before, `${path}.back`);

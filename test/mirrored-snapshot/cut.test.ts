@@ -79,11 +79,11 @@ describe("a mirrored snapshot whose provider is killed", function () {
     await stack.cut("up", "pivot", "job-complete");
     assert.equal(await stack.activeImage(), stage.at("path1/old.migrate"));
     await stack.cut("up", "pivot", "job-finalize");
-    // the guard on the host lets the guest go on where `current` is written
+    // the host's worker goes on without its client
     await until(
       30,
       async () => (await stack.activeImage()) === stage.at("path2/new.qcow2") || undefined,
-      () => "The guard did not pivot.",
+      () => "The worker did not pivot.",
     );
     await stack.must("up", "pivot");
     assert.deepEqual((await readdir(stage.at("path2"))).sort(), ["common.qcow2", "new.qcow2", "old.qcow2"]);

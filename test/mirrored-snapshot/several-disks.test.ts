@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { open, readdir } from "node:fs/promises";
 import type { Properties } from "../../provider/core/lifecycle.js";
+import { connectHost } from "../../provider/host/connection.js";
+import { hostArgs } from "../../provider/host/target.js";
 import { QmpProxy } from "../sandbox/qmp-proxy.js";
 import { onOwnStage, Recorder, type Stage } from "../storage-migration/stage.js";
 import { copyLayers, endSnapshot, makeSnapshot, refused, snapshotArguments, statesOf } from "./scene.js";
@@ -24,6 +26,17 @@ describe("a mirrored snapshot of several disks", function () {
     await stage().guest.waitForRecords(20);
     for (const disk of disks) await copyLayers(stage(), disk);
     return outputs;
+  }
+
+  async function isPivoted(): Promise<void> {
+    assert.deepEqual(await images(), at("path2", "new.qcow2"));
+    assert.deepEqual(
+      (await readdir(stage().at("path2"))).filter((name) => name.startsWith("lm-")),
+      [],
+    );
+    await stage().guest.waitForRecords(20);
+    await stage().guest.stop();
+    for (const [index, disk] of disks.entries()) await stage().holdsAll(at("path2", "new.qcow2")[index] ?? "", disk);
   }
 
   it("is taken of none when one of them is refused", async () => {
@@ -78,24 +91,33 @@ describe("a mirrored snapshot of several disks", function () {
     assert.deepEqual(await images(), at("path1", "old.migrate"));
   });
 
-  it("records that all pivoted before the guest is let go, so that a run that fails there is finished by the next", async () => {
+  it("records that all pivoted before the guest is let go, so that a run whose worker is killed there is finished by the next", async () => {
+    const outputs = await copied();
+    const { pid } = (await (await connectHost(hostArgs.parse(stage().sandbox.host), {})).worker()).hello;
+    proxy.before("job-finalize", () => {
+      proxy.before("job-finalize", () => {
+        process.kill(pid, "SIGKILL");
+        return "cut";
+      });
+      return "forward";
+    });
+    await assert.rejects(endSnapshot(outputs, "pivot"));
+    assert.equal((await images())[0], at("path2", "new.qcow2")[0]);
+    const teller = new Recorder();
+    await endSnapshot(outputs, "pivot", teller);
+    assert.equal(teller.said.filter((line) => line.includes("a boot must use that")).length, 2);
+    await isPivoted();
+  });
+
+  it("pivots all, by a new connection, where the monitor's breaks when one has pivoted", async () => {
     const outputs = await copied();
     proxy.before("job-finalize", () => {
       proxy.before("job-finalize", () => "cut");
       return "forward";
     });
-    await assert.rejects(endSnapshot(outputs, "pivot"));
-    await stage().guest.waitForRecords(10); // the guard on the host lets the other one go
-    assert.deepEqual(await images(), at("path2", "new.qcow2"));
     const teller = new Recorder();
     await endSnapshot(outputs, "pivot", teller);
     assert.equal(teller.said.filter((line) => line.includes("a boot must use that")).length, 2);
-    assert.deepEqual(
-      (await readdir(stage().at("path2"))).filter((name) => name.startsWith("lm-")),
-      [],
-    );
-    await stage().guest.waitForRecords(20);
-    await stage().guest.stop();
-    for (const [index, disk] of disks.entries()) await stage().holdsAll(at("path2", "new.qcow2")[index] ?? "", disk);
+    await isPivoted();
   });
 });

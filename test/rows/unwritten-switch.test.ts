@@ -7,6 +7,8 @@ import assert from "node:assert/strict";
 import { readdir, readFile, readlink, rename, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { Unfinished } from "../../provider/core/lifecycle.js";
+import { connectHost } from "../../provider/host/connection.js";
+import { hostArgs } from "../../provider/host/target.js";
 import { storageMigration } from "../../provider/resources/storage-migration/lifecycle.js";
 import { run } from "../sandbox/command.js";
 import { oneLayer, rawImage } from "../sandbox/disks.js";
@@ -60,7 +62,7 @@ class Scene implements AsyncDisposable {
     return stopped.outputs;
   }
 
-  /** As the host's guard writes it: the target is what it is in `pending`. */
+  /** As the switch writes it: the target is what it is in `pending`. */
   async writeDown(disk: keyof typeof images, sides: readonly ("path1" | "path2")[]): Promise<void> {
     for (const side of sides) {
       for (const name of (await readdir(this.stage.at(side))).filter((file) => file.endsWith(".manifest.json"))) {
@@ -110,24 +112,23 @@ describe("a switch that was cut while its jobs were pending", function () {
     const { stage } = scene;
     const socket = stage.at("proxy.sock");
     const settings = { ...scene.settings, domain: { qmp: socket } };
-    const first = await QmpProxy.listen(socket, stage.guest.qmpSocket);
-    const cutWithGuard = async () => {
+    await using proxy = await QmpProxy.listen(socket, stage.guest.qmpSocket);
+    const { pid } = (await (await connectHost(hostArgs.parse(stage.sandbox.host), {})).worker()).hello;
+    const killWorker = async () => {
       for (const { id } of (await stage.operator.execute("query-jobs")) as Job[]) await stage.operator.waitForJob(id, "pending");
-      void first.close(); // the guard on the host cannot reach the monitor either
+      process.kill(pid, "SIGKILL");
       return "cut" as const;
     };
-    first.before("job-complete", () => {
-      first.before("query-block-jobs", cutWithGuard);
+    proxy.before("job-complete", () => {
+      proxy.before("query-jobs", killWorker);
       return "forward";
     });
     await assert.rejects(stage.moves(settings), Unfinished);
-    await first.close().catch(() => undefined);
     const jobs = (await stage.operator.execute("query-jobs")) as Job[];
     assert.deepEqual(
       jobs.map(({ status }) => status),
       ["pending", "pending"],
     );
-    await using _proxy = await QmpProxy.listen(socket, stage.guest.qmpSocket);
     const moves = await stage.moves(settings);
     assert.deepEqual(scene.ends(), ["BLOCK_JOB_CANCELLED", "BLOCK_JOB_CANCELLED"]);
     assert.deepEqual(

@@ -66,12 +66,14 @@ describe("two disks that move in one operation", function () {
     assert.deepEqual(await active(), before);
   });
 
-  it("both stay at the source when the job of one does not come to its end in time", async () => {
+  it("both stay at the source when the job of one does not come to its end in switchSeconds", async () => {
     const before = await active();
     beforeSecondComplete(async (id) => {
       await stage().operator.execute("job-pause", { id });
     });
-    await fails(/not all jobs came to an end within 5 s: .*lm-\w+-mirror is (paused|standby).*The guest goes on writing to .*current/);
+    await fails(/not all jobs were pending within 3 s: lm-\w+-mirror is (paused|standby).*The guest goes on writing to .*current/, {
+      switchSeconds: 3,
+    });
     assert.deepEqual(await active(), before);
   });
 

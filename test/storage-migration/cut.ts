@@ -6,7 +6,7 @@ import type { QmpProxy } from "../sandbox/qmp-proxy.js";
 
 /**
  * Moves until QEMU would be told this command, where the connection is cut instead. A run that ends before is followed by another, as the user
- * would do it: a switch that a busy machine does not end within 5 s is called off (flows/shared/switch.ts, the guard).
+ * would do it.
  * @returns how the run ended that was cut
  */
 export async function cutAt(command: string, proxy: QmpProxy, move: () => Promise<unknown>): Promise<Unfinished> {

@@ -6,6 +6,7 @@ import { absolutePath } from "../../core/disk/paths.js";
 const speedError = "maxBytesPerSecond is a whole number of bytes, 0 (no limit) or more";
 const losesError = 'loses is a list of "bitmaps", "internal-snapshots" and "snapshot-metadata"';
 const stallError = "stallSeconds is a whole number of seconds, 10 or more";
+const switchError = "switchSeconds is a whole number of seconds, 1 to 600";
 
 export const moveOptions = z.strictObject({
   /**
@@ -91,6 +92,13 @@ export const moveOptions = z.strictObject({
    * @throws UserError if it is less than 10, or not whole
    */
   stallSeconds: z.int({ error: stallError }).min(10, stallError).default(600),
+  /**
+   * On plain QMP: seconds within which all jobs must hold still in the switch, while guest I/O waits at the end of it; else the switch is
+   * called off, and the guest goes on at the source. What comes afterwards has no deadline: a slow storage is waited for.
+   * @default 30
+   * @throws UserError if it is less than 1 or more than 600, or not whole
+   */
+  switchSeconds: z.int({ error: switchError }).min(1, switchError).max(600, switchError).default(30),
 });
 
 export type MoveOptions = z.output<typeof moveOptions>;

@@ -6,14 +6,17 @@ import type { Identity } from "../../host/worker/identity.js";
 import type { SwitchDisk, SwitchMove, SwitchPlan, SwitchRecord } from "../../host/worker/switching.js";
 import type { LinkTurn, RecordTurn, Turn } from "./turn.js";
 
-/** `job-complete` to `pending` may take this long. Before that nothing is changed, after it a slow disk is waited for. */
-const pendingSeconds = 30;
+/** All that switches together. */
+export interface Switched {
+  turns: readonly Turn[];
+  link: LinkTurn | undefined;
+}
 
 /** What lies under the names of a switch right before it. */
 export type Identities = ReadonlyMap<string, Identity>;
 
 /** Every name whose file has a part in the switch. */
-export function namesIn(turns: readonly Turn[], link: LinkTurn | undefined): string[] {
+export function namesIn({ turns, link }: Switched): string[] {
   const records = turns.flatMap((turn) => turn.records).flatMap(({ path }) => [nextOf(path), backOf(path)]);
   const images = turns.flatMap(({ source, stale }) => [source, ...(stale ? [stale.active] : []), ...standInOf(stale)]);
   return [...new Set([...records, ...images, ...(link ? [link.next.path, link.back.path] : [])])];
@@ -37,7 +40,7 @@ export function backOf(manifest: string): string {
  * point, and a name that cannot be given afterwards is only said. Without a link the last stage is the commit point: what cannot be
  * renamed sets all back.
  */
-export function switchPlan(turns: readonly Turn[], link: LinkTurn | undefined, identities: Identities): Omit<SwitchPlan, "socket"> {
+export function switchPlan({ turns, link }: Switched, identities: Identities, pendingSeconds: number): Omit<SwitchPlan, "socket"> {
   const file = (path: string): Identity => {
     const identity = identities.get(path);
     if (!identity) throw new BugError(`A switch was planned, and nobody looked at ${path}.`);

@@ -19,7 +19,8 @@ import type { LinkTurn, Stale, Turn } from "./turn.js";
 
 export async function switchDisks(site: Site, turns: readonly Turn[], link: LinkTurn | undefined, outcome: Outcome): Promise<void> {
   await prepare(site, turns, link);
-  const plan = switchPlan(turns, link, await identitiesOf(site, namesIn(turns, link)));
+  const switched = { turns, link };
+  const plan = switchPlan(switched, await identitiesOf(site, namesIn(switched)), site.options.switchSeconds);
   site.run.say("debug", `${site.guest.name} on ${site.host.name}: the switch will ${planWords(plan)}.`);
   const result = await site.guest.switch(plan);
   for (const { disk } of turns) if (result.pauseSeconds !== undefined) outcome.paused(disk, result.pauseSeconds * 1000);

@@ -61,10 +61,13 @@ class Conversation:
             states = [jobs.get(disk.job, {}).get("status") for disk in disks]
             if all(state == "pending" for state in states):
                 return
-            if any(state in (None, "concluded", "aborting", "null") for state in states):
-                raise Late("a job has ended by itself")
+            for disk, state in zip(disks, states):
+                if state in (None, "concluded", "aborting", "null"):
+                    error = jobs.get(disk.job, {}).get("error")
+                    raise Late("the job %s ended by itself%s" % (disk.job, "" if error is None else ": %s" % error))
             if monotonic() > deadline:
-                raise Late("not all jobs were pending within %g s" % seconds)
+                told = ["%s is %s" % (disk.job, state) for disk, state in zip(disks, states) if state != "pending"]
+                raise Late("not all jobs were pending within %g s: %s" % (seconds, ", ".join(told)))
             self.monitor.wait(pause)
             pause = min(pause * 2, 0.05)
 

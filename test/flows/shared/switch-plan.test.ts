@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { isKind } from "../../../provider/core/errors.js";
-import { type Identities, namesIn, planWords, switchPlan } from "../../../provider/flows/shared/switch-plan.js";
+import { type Identities, namesIn, planWords, type Switched, switchPlan } from "../../../provider/flows/shared/switch-plan.js";
 import type { LinkTurn, Turn } from "../../../provider/flows/shared/turn.js";
 import type { Identity } from "../../../provider/host/worker/identity.js";
 import type { SwitchMove } from "../../../provider/host/worker/switching.js";
@@ -25,15 +25,15 @@ const link: LinkTurn = {
 };
 
 /** Every name is a file of its own, known by that name. */
-function seen(turns: readonly Turn[], through?: LinkTurn): Identities {
+function seen(switched: Switched): Identities {
   const identity = (path: string): Identity => ({
     ...{ handle: path, inode: "1", birthNs: null, device: "1", bootId: "boot" },
     fileSystem: { kind: "ext4", source: null, uuid: "u", fsid: null },
   });
-  return new Map(namesIn(turns, through).map((path) => [path, identity(path)]));
+  return new Map(namesIn(switched).map((path) => [path, identity(path)]));
 }
 
-const planned = (turns: readonly Turn[], through?: LinkTurn) => switchPlan(turns, through, seen(turns, through));
+const planned = (turns: readonly Turn[], through?: LinkTurn) => switchPlan({ turns, link: through }, seen({ turns, link: through }), 30);
 
 const words = (moves: readonly SwitchMove[] | undefined) =>
   moves?.map(({ from, to }) => [from, to].map((place) => ("path" in place ? place.path : "")).join(" > "));
@@ -47,6 +47,10 @@ describe("the plan of a switch", () => {
       ["/a/a.qcow2 > /a/a.former", "/a/b.qcow2 > /a/b.former"],
     ]);
     assert.equal(commit, 1);
+  });
+
+  it("waits for its jobs as long as it is told", () => {
+    assert.equal(planned([turn("a")]).pendingSeconds, 30);
   });
 
   it("without a link is decided by the last stage, whichever that is", () => {
@@ -89,7 +93,7 @@ describe("the plan of a switch", () => {
 
   it("with a name that nobody has looked at is a fault of ours", () => {
     assert.throws(
-      () => switchPlan([turn("a")], undefined, new Map()),
+      () => switchPlan({ turns: [turn("a")], link: undefined }, new Map(), 30),
       (thrown) => isKind(thrown, "bug"),
     );
   });

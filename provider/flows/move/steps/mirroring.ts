@@ -120,7 +120,7 @@ function waiting(site: Site, disk: SeenDisk, why: string, advice: string): Error
 
 /**
  * Takes the ended job away.
- * @param end `called-off`: by this run, or before it, by a guard whose run was cut. QEMU tells that as an error too (7.2)
+ * @param end `called-off`: by this run, or before it, by a worker whose run was cut. QEMU tells that as an error too (7.2)
  * @throws UserError with the error that it `failed` with: the next run starts another job
  */
 export async function dismissJob(site: Site, disk: SeenDisk, job: Job, end: "failed" | "called-off"): Promise<void> {
