@@ -20,7 +20,7 @@ at the end of \`PATH\`.
 
 **As whom.** "The account" below is the one that signs in; with \`privilege: "sudo"\` it is root, or the user whom the sudo rule names.
 
-**What it needs.** A shell, the programs below, and to read, write and search the directories of the active images, the destination and the
+**What it needs.** A shell, python3, the programs below, and to read, write and search the directories of the active images, the destination and the
 directory of \`link\` (of a mirrored snapshot those of its \`file\` and \`mirror\`); to write to the monitor's socket, or to use \`virsh\`. With \`sudo\` one line, here for root; for another user see
 [SECURITY.md](../SECURITY.md), which has all four ways:
 
@@ -32,7 +32,7 @@ deploy ALL=(root) NOPASSWD: /usr/bin/sh
 libvirt's configuration only the place of a moved disk, in the domain's own definition. No guest is started, stopped or reset; through libvirt it is suspended for
 the moment of a switch, and resumed. No directory is removed except our own temporary ones. Files are written in the directories above, in
 \`$TMPDIR\` (\`/tmp\`), and for switches on libvirt one lock file for each guest in \`/run\` or \`~/.pulumi-livedisk\`, which stays. When the
-client is gone, nothing keeps running except the command that is at work right then, until its end, and a switch's script, guard or watchdog, until the guest runs again (at most a day).
+client is gone, nothing keeps running except the command that is at work right then, until its end, a switch, and on libvirt its script and watchdog, until the guest runs again (at most a day).
 `;
 
 /** @param listed as {@link hostCommands} finds it */
