@@ -50,7 +50,7 @@ describe(title, function () {
 
   // a real engine reads four at a time for each of its machine's CPUs
   for (const atATime of [8, guests * disksEach])
-    it(`are read over one connection, with 4 QMP commands a guest and 5 round trips a guest to one shell, ${atATime} at a time`, async () => {
+    it(`are read over one connection, with 4 QMP commands a guest and 5 round trips a guest to one worker, ${atATime} at a time`, async () => {
       commands();
       await log.forget();
       await fewAtATime(

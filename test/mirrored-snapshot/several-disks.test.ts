@@ -1,8 +1,6 @@
 import assert from "node:assert/strict";
 import { open, readdir } from "node:fs/promises";
 import type { Properties } from "../../provider/core/lifecycle.js";
-import { connectHost } from "../../provider/host/connection.js";
-import { hostArgs } from "../../provider/host/target.js";
 import { QmpProxy } from "../sandbox/qmp-proxy.js";
 import { onOwnStage, Recorder, type Stage } from "../storage-migration/stage.js";
 import { copyLayers, endSnapshot, makeSnapshot, refused, snapshotArguments, statesOf } from "./scene.js";
@@ -93,11 +91,10 @@ describe("a mirrored snapshot of several disks", function () {
 
   it("records that all pivoted before the guest is let go, so that a run whose worker is killed there is finished by the next", async () => {
     const outputs = await copied();
-    const { pid } = (await (await connectHost(hostArgs.parse(stage().sandbox.host), {})).worker()).hello;
     proxy.before("job-finalize", () => {
-      proxy.before("job-finalize", () => {
-        process.kill(pid, "SIGKILL");
-        return "cut";
+      proxy.before("job-finalize", async () => {
+        for (const pid of await stage().sandbox.sshd.servedPids()) process.kill(pid, "SIGKILL");
+        return "cut" as const;
       });
       return "forward";
     });

@@ -7,8 +7,6 @@ import assert from "node:assert/strict";
 import { readdir, readFile, readlink, rename, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { Unfinished } from "../../provider/core/lifecycle.js";
-import { connectHost } from "../../provider/host/connection.js";
-import { hostArgs } from "../../provider/host/target.js";
 import { storageMigration } from "../../provider/resources/storage-migration/lifecycle.js";
 import { run } from "../sandbox/command.js";
 import { oneLayer, rawImage } from "../sandbox/disks.js";
@@ -113,14 +111,13 @@ describe("a switch that was cut while its jobs were pending", function () {
     const socket = stage.at("proxy.sock");
     const settings = { ...scene.settings, domain: { qmp: socket } };
     await using proxy = await QmpProxy.listen(socket, stage.guest.qmpSocket);
-    const { pid } = (await (await connectHost(hostArgs.parse(stage.sandbox.host), {})).worker()).hello;
-    const killWorker = async () => {
+    const killServed = async () => {
       for (const { id } of (await stage.operator.execute("query-jobs")) as Job[]) await stage.operator.waitForJob(id, "pending");
-      process.kill(pid, "SIGKILL");
+      for (const pid of await stage.sandbox.sshd.servedPids()) process.kill(pid, "SIGKILL");
       return "cut" as const;
     };
     proxy.before("job-complete", () => {
-      proxy.before("query-jobs", killWorker);
+      for (const question of ["query-jobs", "query-block-jobs"]) proxy.before(question, killServed);
       return "forward";
     });
     await assert.rejects(stage.moves(settings), Unfinished);

@@ -6,7 +6,7 @@
 import { spawn } from "node:child_process";
 import net from "node:net";
 import readline from "node:readline";
-import { CommandCutter, type CutCommand } from "./host-command.js";
+import { CommandCutter, type CutCommand, type Passed } from "./host-command.js";
 import type { Question } from "./host-proxy.js";
 
 /** A line to a script that answers nothing counts as carried out by then. */
@@ -51,21 +51,37 @@ function ask(question: Question): Promise<string> {
   });
 }
 
-/** After a line that was lost nothing more arrives, as on any stream. */
+/** In another's place nothing is passed on any more; a request that is lost is one of many. */
 let lost = false;
 
-async function pass({ bytes, answer, ...command }: CutCommand): Promise<void> {
+async function pass(cut: CutCommand | Passed): Promise<void> {
   if (lost) return;
+  if (cut.form === "passed") return void shell.stdin.write(cut.bytes);
+  const { bytes, answer, ...command } = cut;
   const verdict = await ask({ ask: "before", command });
-  lost = verdict === "drop" || verdict === "cut";
+  if (verdict === "drop") return;
+  lost = verdict === "cut";
   if (lost) return;
   if (verdict === "forward") return void shell.stdin.write(bytes);
   withheld = [];
   shell.stdin.write(bytes);
   await answered(answer);
-  if (verdict === "garble") withheld = withheld.map(({ channel, piece }) => ({ channel, piece: Buffer.alloc(piece.length, "?") }));
-  else if ((await ask({ ask: "answered", command })) !== "release") return;
-  for (const { channel, piece } of withheld) process[channel].write(piece);
+  const garble = (line: string) => `${"?".repeat(line.length - 1)}\n`;
+  if (verdict === "garble") release((line) => (answer?.test(line) ? garble(line) : line));
+  else if ((await ask({ ask: "answered", command })) === "release") release((line) => line);
+  else release((line) => (answer?.test(line) ? "" : line));
+}
+
+/** What was withheld, a line each, as it is made; what is no whole line yet goes on as it is. */
+function release(made: (line: string) => string): void {
+  for (const channel of ["stdout", "stderr"] as const) {
+    const pieces = (withheld ?? []).filter((one) => one.channel === channel).map(({ piece }) => piece);
+    const lines =
+      Buffer.concat(pieces)
+        .toString("latin1")
+        .match(/[^\n]*\n|[^\n]+$/g) ?? [];
+    process[channel].write(Buffer.from(lines.map(made).join(""), "latin1"));
+  }
   withheld = undefined;
 }
 

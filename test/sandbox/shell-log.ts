@@ -1,4 +1,4 @@
-/** What the provider's shell on the host is given, written down on its way: counts round trips from outside. */
+/** What the provider's worker on the host is given, written down on its way: counts round trips from outside. */
 
 import { readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
@@ -22,12 +22,12 @@ export class ShellLog {
     await writeFile(this.file, "");
   }
 
-  /** Sessions begun, and commands given to a shell that stays open: each ends in a token that is printed after it. */
+  /** Sessions begun, and what the worker is asked to do on the host; what goes to monitors is counted there. */
   async count(): Promise<{ sessions: number; runs: number }> {
-    const text = await readFile(this.file, "utf8");
+    const text = await readFile(this.file, "latin1");
     return {
       sessions: text.match(/^session$/gm)?.length ?? 0,
-      runs: text.match(/; printf '\\n%s %s\\n' [0-9a-f]{32} \$\?;/g)?.length ?? 0,
+      runs: text.match(/"op":"(?!monitor-)/g)?.length ?? 0,
     };
   }
 

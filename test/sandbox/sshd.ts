@@ -43,6 +43,8 @@ export interface Sshd {
   pid: number;
   /** The sshd processes that serve connections, not what they run. */
   sessionPids(): Promise<number[]>;
+  /** What it runs for its connections: all of ours on the host. */
+  servedPids(): Promise<number[]>;
   /** How many there are: sshd has one or two processes for each. */
   connections(): Promise<number>;
   /** Ends the server, its connections and what they run. */
@@ -77,6 +79,7 @@ export async function startSshd(options: SshdOptions): Promise<Sshd> {
     logFile,
     pid,
     sessionPids: async () => (await descendants(pid)).filter((process) => process.command.startsWith("sshd")).map((process) => process.pid),
+    servedPids: async () => (await descendants(pid)).filter((process) => !process.command.startsWith("sshd")).map((process) => process.pid),
     connections: async () => (await descendants(pid)).filter((process) => process.parent === pid).length,
     stop: () => stop(server),
   };

@@ -21,6 +21,16 @@ def start_time(pid: int) -> Optional[int]:
     return None if fields[0] in (b"Z", b"X") else int(fields[19])
 
 
+def is_qemu(pid: int) -> bool:
+    """By its name, which every account may read: qemu-system-x86, qemu-kvm, kvm."""
+    try:
+        with open("/proc/%d/comm" % pid, "rb") as file:
+            name = file.read()
+    except OSError:
+        return False
+    return b"qemu" in name or b"kvm" in name
+
+
 def is_alive(pid: int, started: Optional[int]) -> bool:
     """Whether the process with this pid is still the one that started then."""
     return started is not None and start_time(pid) == started

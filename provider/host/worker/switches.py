@@ -6,7 +6,7 @@ from typing import Callable, Optional
 
 from worker.errors import Details, Failure
 from worker.monitor import Monitor, Peer
-from worker.processes import is_alive
+from worker.processes import is_alive, is_qemu
 from worker.requests import Request, operation
 from worker.switch import begin, recover
 from worker.switch_plan import Plan, read_plan
@@ -23,7 +23,7 @@ def run(request: Request) -> Details:
     monitor = request.state.monitors.get(request.arguments.whole("monitor"))
     with ExitStack() as stack:
         plan = read_plan(request, stack)
-        done = carry_through(plan, monitor.peer, lambda: begin(plan, monitor))
+        done = carry_through(plan, qemu_behind(monitor), lambda: begin(plan, monitor))
     return done
 
 
@@ -36,6 +36,12 @@ def run_recover(request: Request) -> Details:
         plan = read_plan(request, stack)
         done = carry_through(plan, peer, lambda: recover_by(plan, peer))
     return done
+
+
+def qemu_behind(monitor: Monitor) -> Peer:
+    """Who made the socket may be a program in between, as socat: then QEMU's own process is not known."""
+    pid, started = monitor.peer
+    return Peer(pid, started if is_qemu(pid) else None)
 
 
 def carry_through(plan: Plan, peer: Peer, first: Callable[[], Details]) -> Details:
@@ -60,8 +66,15 @@ def recover_by(plan: Plan, peer: Peer) -> Details:
         monitor.close()
 
 
+def has_nobody(reason: Exception) -> bool:
+    """A QEMU that is stopped, or has another client, takes the connection and keeps it."""
+    if isinstance(reason, Failure):
+        return reason.name == "monitor-closed"
+    return isinstance(reason, (ConnectionRefusedError, FileNotFoundError))
+
+
 def reconnected(socket: bytes, peer: Peer) -> Optional[Monitor]:
-    """None: the process is gone. Where it cannot be seen, a socket that nobody listens on says so."""
+    """None: the process is gone. Where it cannot be seen, a socket that nobody answers on says so."""
     deadline = time.monotonic() + RECONNECT_SECONDS
     is_hidden = peer.start_time is None
     while is_hidden or is_alive(*peer):
@@ -70,7 +83,7 @@ def reconnected(socket: bytes, peer: Peer) -> Optional[Monitor]:
             monitor.start(lambda values: None)
             return monitor
         except (Failure, OSError) as reason:
-            if is_hidden and isinstance(reason, (ConnectionRefusedError, FileNotFoundError)):
+            if is_hidden and has_nobody(reason):
                 return None
             if time.monotonic() > deadline:
                 raise
