@@ -3,6 +3,7 @@
 import { UnreachableError } from "../core/errors.js";
 import { ScriptConversation } from "./conversation.js";
 import type { Conversation, Credentials, Finished, Host, RunOptions } from "./host.js";
+import { OneWorker } from "./one-worker.js";
 import { openWorker } from "./open-worker.js";
 import { awake, type Connected, poolKey } from "./pool.js";
 import { type HostArgs, hostName } from "./target.js";
@@ -39,6 +40,7 @@ class PooledHost implements Host {
   readonly #privilege: HostArgs["privilege"];
   readonly #user: string;
   readonly #connected: () => Promise<Connected>;
+  readonly #one = new OneWorker(() => this.#open());
 
   constructor(target: HostArgs, connected: () => Promise<Connected>) {
     this.#privilege = target.privilege;
@@ -49,6 +51,7 @@ class PooledHost implements Host {
   }
 
   async run(script: string, args: readonly string[] = [], options: RunOptions = {}): Promise<Finished> {
+    await this.worker(); // first: where it has ended in the middle of a run, no connection is made either
     const { running } = await this.#connected();
     return running.one(async () => runScript(await this.worker(), { script, args }, options));
   }
@@ -57,7 +60,15 @@ class PooledHost implements Host {
     return new ScriptConversation(await this.worker(), { script, args });
   }
 
-  async worker(): Promise<Worker> {
+  worker(): Promise<Worker> {
+    return this.#one.now();
+  }
+
+  withOneWorker<T>(work: (worker: Worker) => Promise<T>): Promise<T> {
+    return this.#one.during(work);
+  }
+
+  async #open(): Promise<Worker> {
     const { connection, sessions, workers } = await this.#connected();
     return workers.of(this.#privilege, () => openWorker({ connection, sessions, user: this.#user, privilege: this.#privilege }));
   }

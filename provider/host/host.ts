@@ -26,6 +26,12 @@ export interface Host {
    * @throws UnreachableError if the host does not answer
    */
   worker(): Promise<Worker>;
+
+  /**
+   * Does `work`, which holds locks, on one worker: until it is over this very worker does everything here, for whoever asks, or it fails with
+   * the reason why the worker has ended. So a run whose locks went with its worker changes nothing any more.
+   */
+  withOneWorker<T>(work: (worker: Worker) => Promise<T>): Promise<T>;
 }
 
 /** A script that runs on the host while we write lines to it and read lines from it. */

@@ -18,5 +18,6 @@ export function remembering(host: Host): Host {
     },
     open: (script, args) => host.open(script, args),
     worker: () => host.worker(),
+    withOneWorker: (work) => host.withOneWorker(work),
   };
 }

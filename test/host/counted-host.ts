@@ -14,7 +14,13 @@ export async function counted(): Promise<{ there: Host; folder: string; trips():
     return real.run(...all);
   };
   return {
-    there: { name: real.name, run, open: real.open, worker: real.worker },
+    there: {
+      name: real.name,
+      run,
+      open: (...all) => real.open(...all),
+      worker: () => real.worker(),
+      withOneWorker: (work) => real.withOneWorker(work),
+    },
     folder: await scratch(),
     trips: () => trips,
   };

@@ -29,6 +29,7 @@ async function watched(...programs: readonly string[]) {
     run: (script, args, options) => local.run(`PATH=${quote(bin)}:$PATH\n${script}`, args, options),
     open: (script, args) => local.open(script, args),
     worker: () => local.worker(),
+    withOneWorker: (work) => local.withOneWorker(work),
   };
   const place = path.join(folder, "place");
   mkdirSync(place);

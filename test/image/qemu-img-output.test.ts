@@ -13,7 +13,7 @@ import { makeFolder } from "../sandbox/folders.js";
 /** A host whose qemu-img says this. */
 function saying(stdout: string, exitStatus = 0, stderr = ""): Host {
   const silent = () => Promise.reject(new Error("not in this test"));
-  return { name: "db-3", run: async () => ({ exitStatus, stdout, stderr }), open: silent, worker: silent };
+  return { name: "db-3", run: async () => ({ exitStatus, stdout, stderr }), open: silent, worker: silent, withOneWorker: silent };
 }
 
 const reply = {

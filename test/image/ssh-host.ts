@@ -21,6 +21,7 @@ export const host: Host = {
   run: (script, args, options) => current().host.run(script, args, options),
   open: (script, args) => current().host.open(script, args),
   worker: () => current().host.worker(),
+  withOneWorker: (work) => current().host.withOneWorker(work),
 };
 
 /** For a process of its own that shall reach the same host. */

@@ -91,7 +91,7 @@ function commandOf({ id, op = "", args }: Said): HostCommand & Pick<CutCommand, 
   return op === "script-run" ? { form: "run", text, answer } : { form: "operation", text: op, answer };
 }
 
-/** What scripts hold that change something on the host. A lock's heartbeat (`touch -c`) comes at any time, as questions do. */
+/** What scripts hold that change something on the host. */
 const changing =
   /\b(mv|rm|ln|mktemp|touch(?! -c)|chmod|chown|cp|truncate|mkdir|setfattr)\b|qemu-img (create|rebase|amend)|(^|[^0-9&])>>?[^&/ ]|>"\$|\bdd\b.*\bof=/m;
 

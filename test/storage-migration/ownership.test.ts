@@ -68,14 +68,14 @@ describe("a move while another run holds the lock", function () {
   const stage = onOwnStage();
   const lockName = async () => (await readdir(stage().at("path1"))).find((name) => name.endsWith(".lock"));
 
-  /** A lock as another run would have left it. */
+  /** A lock as a run of 0.1.0 would have left it. */
   async function lockOf(holder: object, ageSeconds = 0): Promise<string> {
     const probe = stage().moves({ destination: stage().at("path1") }); // settled: shows the lock's name and nothing else
     let name: string | undefined;
     while (name === undefined) name = await lockName();
     await probe;
     const file = stage().at("path1", name.replace(/\.lock\..*/, ".lock"));
-    await writeFile(file, `${JSON.stringify({ ...newHolder(), run: "0123456789abcdef", ...holder })}\n`);
+    await writeFile(file, `${JSON.stringify({ ...newHolder(), run: "0123456789abcdef", ...holder })}\n`, { mode: 0o600 });
     const then = Date.now() / 1000 - ageSeconds;
     await utimes(file, then, then);
     return file;
@@ -100,7 +100,7 @@ describe("a move while another run holds the lock", function () {
     assert.equal(await lockName(), undefined);
   });
 
-  it("takes over from a stranger after a minute of silence", async () => {
+  it("takes over from a stranger of 0.1.0 after a minute of silence", async () => {
     await lockOf({ machine: "another boot", name: "runner-7" }, 58);
     const run = new Recorder();
     assert.equal((await stage().moves({ destination: stage().at("path1") }, run)).vda?.phase, "settled");
@@ -109,7 +109,7 @@ describe("a move while another run holds the lock", function () {
 
   it("is refused for a lock that is none", async () => {
     const file = await lockOf({});
-    await writeFile(file, "hello\n");
+    await writeFile(file, "hello\n", { mode: 0o600 });
     assert.match(
       await stage().refuses({}),
       /Unable to read the lock .*\.lock on .*: it is not as we write it\. If no run is under way, remove it/,

@@ -18,6 +18,9 @@ are quoted arguments, and no text from a user, a guest or a host is part of a sc
 they are JSON strings. \`LC_ALL\` is \`C\`, and the \`sbin\` directories are
 at the end of \`PATH\`.
 
+**What the worker does by itself,** without a program: it connects to monitors, and it takes the locks of a move: a file \`lm-<key>.lock\` beside each
+manifest, mode 0600, made, locked with flock(2), written with who holds it, and removed at the end together with the disk's last manifest.
+
 **As whom.** "The account" below is the one that signs in; with \`privilege: "sudo"\` it is root, or the user whom the sudo rule names.
 
 **What it needs.** A shell, python3, the programs below, and to read, write and search the directories of the active images, the destination and the

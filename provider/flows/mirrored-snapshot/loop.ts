@@ -3,7 +3,7 @@
 import type { Job } from "../../core/disk/job.js";
 import { jobNames } from "../../core/disk/names.js";
 import { BugError, impossible, UserError } from "../../core/errors.js";
-import { Locks } from "../../journal/lock.js";
+import { type Locks, withLocks } from "../../journal/lock.js";
 import { writeSnapshotRecords } from "../../journal/snapshot-records.js";
 import { Watch } from "../../reconciler/watch.js";
 import { endSharedLook } from "../move/look/shared-look.js";
@@ -24,12 +24,12 @@ import { startMirror, takeSnapshot } from "./taking.js";
 /** Brings the snapshot to what `goal` says, with its places locked. */
 export async function settleSnapshot(site: SnapshotSite, goal: Goal, outcome: Outcome): Promise<Seen> {
   endSharedLook(site.host);
-  const locks = new Locks(site.host);
   try {
-    for (const disk of (await find(site)).found) await lockPlaces(site, locks, disk);
-    return await new Settling(site, goal, outcome).run();
+    return await withLocks(site.host, async (locks) => {
+      for (const disk of (await find(site)).found) await lockPlaces(site, locks, disk);
+      return await new Settling(site, goal, { outcome, locks }).run();
+    });
   } finally {
-    await locks.release();
     endSharedLook(site.host);
   }
 }
@@ -54,11 +54,13 @@ class Settling {
   readonly #site: SnapshotSite;
   readonly #goal: Goal;
   readonly #outcome: Outcome;
+  readonly #locks: Locks;
 
-  constructor(site: SnapshotSite, goal: Goal, outcome: Outcome) {
+  constructor(site: SnapshotSite, goal: Goal, { outcome, locks }: { outcome: Outcome; locks: Locks }) {
     this.#site = site;
     this.#goal = goal;
     this.#outcome = outcome;
+    this.#locks = locks;
 
     this.#watch = new Watch(site.options.stallSeconds);
   }
@@ -71,6 +73,7 @@ class Settling {
       if (this.#site.run.stop.aborted && !releasing.has(step.step)) throw this.#stopped(seen);
       this.#watch.see(step, seen);
       for (const { disk, seen: now } of seen.disks) if (now.phase === "mirroring" || now.phase === "ready") this.#mirrored.add(disk);
+      await this.#locks.check();
       await this.#take(step, seen);
     }
   }

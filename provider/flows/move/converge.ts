@@ -35,22 +35,45 @@ export class HalfWay extends Error {
 /** @throws HalfWay if something was begun and a manifest lies on the host afterwards, or if that cannot be seen */
 export async function converge(site: Site, disks: readonly string[], goal: Goal): Promise<Converged> {
   await claimAll(site, disks);
-  return withPlacesLocked(site, disks, (places) => underLock(site, places, goal));
+  try {
+    return await withPlacesLocked(site, disks, (places) => underLock(site, places, goal));
+  } catch (thrown) {
+    throw thrown instanceof CutOff ? await asFound(site, thrown) : thrown;
+  }
+}
+
+/** The worker that held the locks has ended: from here on another one may look, and command nothing. */
+class CutOff extends Error {
+  constructor(
+    override readonly cause: Error,
+    readonly places: HeldPlaces,
+    readonly outcome: Outcome,
+  ) {
+    super(cause.message, { cause });
+  }
 }
 
 async function underLock(site: Site, places: HeldPlaces, goal: Goal): Promise<Converged> {
-  const { disks } = places;
   const outcome = new Outcome();
   try {
     return { seen: await moveDisks(site, places, goal, outcome), outcome };
   } catch (thrown) {
-    const cause = thrown instanceof Error ? thrown : new Error(messageOf(thrown));
-    const seen = await observe(site, disks).catch(() => undefined);
-    // a guest that ended in the middle cannot be asked, but what is written down says where it must boot from
-    const recorded = await recordedAt(site, places).catch(() => undefined);
-    if (recorded?.length === 0) throw cause;
-    throw new HalfWay(recorded ? withCurrent(cause, seen, recorded) : withoutCurrent(cause), seen, recorded ?? [], outcome);
+    const ended = new CutOff(thrown instanceof Error ? thrown : new Error(messageOf(thrown)), places, outcome);
+    const isCutOff = await site.host.worker().then(
+      () => false,
+      () => true,
+    );
+    throw isCutOff ? ended : await asFound(site, ended);
   }
+}
+
+/** Why a move has ended, with what is on the host by then. */
+async function asFound(site: Site, { cause, places, outcome }: CutOff): Promise<Error> {
+  const seen = await observe(site, places.disks).catch(() => undefined);
+  // a guest that ended in the middle cannot be asked, but what is written down says where it must boot from
+  const recorded = await recordedAt(site, places).catch(() => undefined);
+  if (recorded?.length === 0) return cause;
+  return new HalfWay(recorded ? withCurrent(cause, seen, recorded) : withoutCurrent(cause), seen, recorded ?? [], outcome);
 }
 
 async function recordedAt(site: Site, { all }: HeldPlaces): Promise<Manifest[]> {

@@ -1,7 +1,7 @@
 /** The places of a move, held by one run at a time. */
 
 import type { Run } from "../../core/lifecycle.js";
-import { Locks } from "../../journal/lock.js";
+import { type Locks, withLocks } from "../../journal/lock.js";
 import type { Site } from "../shared/site.js";
 import { type DiskPlaces, observeNames } from "./look/observe.js";
 import { endSharedLook } from "./look/shared-look.js";
@@ -16,15 +16,15 @@ import { awaitSwitch } from "./managed/switch.js";
  */
 export async function withPlacesLocked<T>(site: Site, disks: readonly string[], work: (places: HeldPlaces) => Promise<T>): Promise<T> {
   endSharedLook(site.host);
-  const locks = new Locks(site.host);
   try {
-    const places = new HeldPlaces(site.run, locks, await observeNames(site, disks));
-    await places.take();
-    await awaitSwitch(site, places.all);
-    await letGoSuspended(site, disks);
-    return await work(places);
+    return await withLocks(site.host, async (locks) => {
+      const places = new HeldPlaces(site.run, locks, await observeNames(site, disks));
+      await places.take();
+      await awaitSwitch(site, places.all);
+      await letGoSuspended(site, disks);
+      return await work(places);
+    });
   } finally {
-    await locks.release();
     endSharedLook(site.host); // one that was begun meanwhile may have seen a disk half-way
   }
 }
@@ -53,6 +53,11 @@ export class HeldPlaces {
     for (const { key, disk, directories } of places) {
       await this.#locks.takeAll(directories, key, { said: (text) => this.#run.progress(`${disk} ${text}`), stop: this.#run.stop });
     }
+  }
+
+  /** Before each step. @throws UserError if somebody removed a lock: another run may have begun */
+  check(): Promise<void> {
+    return this.#locks.check();
   }
 
   /** Removes the last manifest of a disk with which all is done, and its locks with it. */

@@ -103,6 +103,7 @@ class Move {
 
   async #take(step: Exclude<Step, { step: "done" }>, seen: Seen): Promise<void> {
     const site = this.#site;
+    await this.#places.check();
     if ((await this.#chains.before(step, seen, this.#aim)) === "undone") return;
     if (step.step === "start-mirror" || step.step === "collapse" || step.step === "fold") {
       this.#checkAlone(seen, one(seen, step.disk));

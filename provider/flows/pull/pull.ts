@@ -10,7 +10,7 @@ import { impossible } from "../../core/errors.js";
 import { realPath } from "../../host/files.js";
 import { imageInfo } from "../../image/qemu-img.js";
 import { Watch } from "../../reconciler/watch.js";
-import { withPlacesLocked } from "../move/locked.js";
+import { type HeldPlaces, withPlacesLocked } from "../move/locked.js";
 import { namedNodes } from "../move/steps/former-nodes.js";
 import { checkOthers } from "../move/steps/others.js";
 import { pace } from "../shared/progress.js";
@@ -29,10 +29,10 @@ export async function isPulling(site: Site, disk: string): Promise<boolean> {
 export async function settleBase(site: Site, disk: string, base: string | undefined): Promise<void> {
   const first = await look(site, disk, base);
   if (first.seen.phase === "settled") return;
-  await withPlacesLocked(site, [disk], () => pullUntilDone(site, disk, base));
+  await withPlacesLocked(site, [disk], (places) => pullUntilDone(site, places, { disk, base }));
 }
 
-async function pullUntilDone(site: Site, disk: string, base: string | undefined): Promise<void> {
+async function pullUntilDone(site: Site, places: HeldPlaces, { disk, base }: Omit<Pulling, "looked">): Promise<void> {
   const watch = new Watch(site.options.stallSeconds);
   const told = pace(`${disk} pulling`);
   const continued = new Set<string>();
@@ -43,6 +43,7 @@ async function pullUntilDone(site: Site, disk: string, base: string | undefined)
     if (step.step === "done") return closeLeftOpen(site, looked, pulled ?? []);
     if (site.run.stop.aborted) throw refusal(site, disk)("it was asked to stop, and the pull goes on in QEMU", "Run `pulumi up` again.");
     watch.see(step, { disks: [{ disk, seen: looked.seen }] });
+    await places.check();
     if (step.step === "wait") site.run.progress(told(step.job.currentProgress, step.job.totalProgress));
     if (step.step === "continue" && continued.has(step.job.id)) throw stalled(site, disk, looked);
     if (step.step === "continue") continued.add(step.job.id);

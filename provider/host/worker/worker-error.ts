@@ -46,6 +46,8 @@ export type WorkerFailure = z.output<typeof failureReply>;
 export class WorkerError extends Error {
   override readonly name = "WorkerError";
   readonly failure: FailureName;
+  /** What went wrong, in words for people: without the operation and the path. */
+  readonly words: string;
   /** The system's number, where it refused. */
   readonly errno: number | null;
   readonly path: string | null;
@@ -54,15 +56,20 @@ export class WorkerError extends Error {
   constructor(operation: string, { name, errno, path, message, details }: WorkerFailure) {
     super(`${operation}: ${message}${path === null ? "" : ` (${path})`}`);
     this.failure = name;
+    this.words = message;
     this.errno = errno;
     this.path = path;
     this.details = details;
   }
 }
 
+export function isWorkerError(thrown: unknown): thrown is WorkerError {
+  return thrown instanceof Error && thrown.name === "WorkerError" && "failure" in thrown;
+}
+
 /** Whether `thrown` is such a failure, for a caller that has something to do about it. */
 export function isFailure(thrown: unknown, name: FailureName): thrown is WorkerError {
-  return thrown instanceof Error && thrown.name === "WorkerError" && "failure" in thrown && thrown.failure === name;
+  return isWorkerError(thrown) && thrown.failure === name;
 }
 
 /** Whether the system refused with this number, as `os.constants.errno.ENOENT`. */

@@ -115,7 +115,10 @@ async function withGraph(session: QmpSession, asked: Replies): Promise<Replies> 
   }
 }
 
-/** One answer to all who ask before the asking begins; a later question waits for the next answer, so that no answer is older than its question. */
+/**
+ * One answer to all who ask before the asking begins; a later question waits for the next answer, so that no answer is older than its question.
+ * A run whose worker has ended asks nothing, by another one's session neither.
+ */
 function together<T>(ask: (way: Way) => Promise<T>): (way: Way) => Promise<T> {
   let current: Promise<unknown> = Promise.resolve();
   let next: Promise<T> | undefined;
@@ -125,7 +128,8 @@ function together<T>(ask: (way: Way) => Promise<T>): (way: Way) => Promise<T> {
     next = undefined;
     return ask(way);
   };
-  return (way) => {
+  return async (way) => {
+    await way.host.worker();
     if (!next) {
       next = begin(current, way);
       current = next;

@@ -1,6 +1,7 @@
 /** One QMP session a monitor, shared by everybody who asks about that guest. */
 
 import type { Host } from "../../host/host.js";
+import type { Worker } from "../../host/worker/worker.js";
 import { QmpSession } from "./client.js";
 import { whyNoSession } from "./no-session.js";
 
@@ -13,33 +14,43 @@ export interface Way {
   socket: string;
 }
 
-/** The session with one monitor: opened on demand, closed when nobody has used it for a while, opened again after it broke. */
+/** A session, and who uses it. */
+interface Shared {
+  opening: Promise<QmpSession>;
+  users: number;
+  idle: NodeJS.Timeout | undefined;
+  whenFree: "keep a while" | "close";
+}
+
+/**
+ * The session with one monitor: opened on demand, closed when nobody has used it for a while, opened again after it broke.
+ *
+ * A session is its worker's. Who uses another worker has another one: a run whose worker has ended must not command through another run's.
+ */
 export class Channel {
-  #session: Promise<QmpSession> | undefined;
-  #users = 0;
-  #idle: NodeJS.Timeout | undefined;
-  #whenFree: "keep a while" | "close" = "keep a while";
+  readonly #sessions = new Map<Worker, Shared>();
   #heard = 0;
 
   /** Whether there is a session, or one is being opened. */
   get isOpen(): boolean {
-    return this.#session !== undefined;
+    return this.#sessions.size > 0;
   }
 
   /**
-   * Does `work` on the session, which stays open as long. Where there is none, it is opened by this way.
+   * Does `work` on the session of the worker that the way's host has now, which stays open as long. Where there is none, it is opened by this way.
    * @throws GuestNotRunning if there is no such guest
-   * @throws UnreachableError if the monitor is busy with another client, or does not answer
+   * @throws UnreachableError if the monitor is busy with another client, or does not answer, or if the worker of a run that is at work has ended
    */
   async use<T>(way: Way, work: (session: QmpSession) => Promise<T>): Promise<T> {
-    clearTimeout(this.#idle);
-    this.#users++;
+    const worker = await way.host.worker();
+    const shared = this.#sessions.get(worker) ?? this.#open(worker, way);
+    clearTimeout(shared.idle);
+    shared.users++;
     try {
-      this.#session ??= this.#connect(way);
-      return await work(await this.#session);
+      return await work(await shared.opening);
     } finally {
-      this.#users--;
-      if (this.#users === 0) this.#rest();
+      shared.users--;
+      this.#rest(worker, shared);
     }
   }
 
@@ -50,43 +61,48 @@ export class Channel {
 
   /** Gives the monitor back: at once, or as soon as the last one who uses it is done. */
   close(): void {
-    this.#whenFree = "close";
-    if (this.#users === 0) this.#rest();
+    for (const [worker, shared] of this.#sessions) {
+      shared.whenFree = "close";
+      this.#rest(worker, shared);
+    }
   }
 
-  #rest(): void {
-    clearTimeout(this.#idle);
-    if (this.#whenFree === "close") this.#drop();
-    else this.#idle = setTimeout(() => this.#drop(), idleSeconds * 1000);
+  #rest(worker: Worker, shared: Shared): void {
+    if (shared.users > 0) return;
+    clearTimeout(shared.idle);
+    if (shared.whenFree === "close") this.#drop(worker, shared);
+    else shared.idle = setTimeout(() => this.#drop(worker, shared), idleSeconds * 1000);
   }
 
-  #drop(): void {
-    const session = this.#session;
-    this.#session = undefined;
-    this.#whenFree = "keep a while";
-    session?.then(
+  #drop(worker: Worker, shared: Shared): void {
+    this.#forget(worker, shared);
+    shared.opening.then(
       (open) => open.close(),
       () => {},
     );
   }
 
-  #connect(way: Way): Promise<QmpSession> {
-    const opening = open(way);
-    const forget = () => {
-      if (this.#session === opening) this.#session = undefined;
-    };
-    opening.then((session) => {
+  #forget(worker: Worker, shared: Shared): void {
+    if (this.#sessions.get(worker) === shared) this.#sessions.delete(worker);
+  }
+
+  /** A monitor serves one client: the sessions of other workers are given back. */
+  #open(worker: Worker, way: Way): Shared {
+    this.close();
+    const shared: Shared = { opening: open(worker, way), users: 0, idle: undefined, whenFree: "keep a while" };
+    this.#sessions.set(worker, shared);
+    const forget = () => this.#forget(worker, shared);
+    shared.opening.then((session) => {
       session.listen(() => {
         this.#heard++;
         if (!session.usable) forget();
       });
     }, forget);
-    return opening;
+    return shared;
   }
 }
 
-async function open({ host, socket }: Way): Promise<QmpSession> {
-  const worker = await host.worker();
+async function open(worker: Worker, { host, socket }: Way): Promise<QmpSession> {
   try {
     return await QmpSession.open({ worker, socket, name: `${socket} on ${host.name}` });
   } catch (cause) {

@@ -9,6 +9,7 @@ const nowhere: Host = {
   run: () => Promise.reject(new Error("no commands here")),
   open: () => Promise.reject(new Error("no conversations here")),
   worker: () => Promise.reject(new Error("no worker here")),
+  withOneWorker: () => Promise.reject(new Error("no worker here")),
 };
 
 /** By the words with which a command begins: its answer; a text is one that is not refused. */

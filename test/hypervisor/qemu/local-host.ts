@@ -8,6 +8,7 @@ import { Duplex } from "node:stream";
 import { text } from "node:stream/consumers";
 import { UnreachableError } from "../../../provider/core/errors.js";
 import type { Conversation, Finished, Host, RunOptions } from "../../../provider/host/host.js";
+import { OneWorker } from "../../../provider/host/one-worker.js";
 import { startScript, workerProgram } from "../../../provider/host/worker/program.js";
 import { startWorker } from "../../../provider/host/worker/start.js";
 import type { Worker } from "../../../provider/host/worker/worker.js";
@@ -16,6 +17,7 @@ export class LocalHost implements Host {
   readonly name = "here";
   /** How many commands were run. */
   readonly opened = { commands: 0 };
+  private readonly one = new OneWorker(() => localWorkerAs(this.as));
 
   /** `nobody`: commands run as a user who may see little. Needs root. */
   constructor(
@@ -38,14 +40,23 @@ export class LocalHost implements Host {
   }
 
   worker(): Promise<Worker> {
-    const worker = workers.get(this.as) ?? startLocally(this.as);
-    workers.set(this.as, worker);
-    return worker;
+    return this.one.now();
+  }
+
+  withOneWorker<T>(work: (worker: Worker) => Promise<T>): Promise<T> {
+    return this.one.during(work);
   }
 }
 
 /** They end with the process of the tests. */
 const workers = new Map<"myself" | "nobody", Promise<Worker>>();
+
+/** The one of all hosts that are this machine. */
+export function localWorkerAs(as: "myself" | "nobody"): Promise<Worker> {
+  const worker = workers.get(as) ?? startLocally(as);
+  workers.set(as, worker);
+  return worker;
+}
 
 function startLocally(as: "myself" | "nobody"): Promise<Worker> {
   const child = spawn("sh", ["-c", startScript, "sh", workerProgram().boot], { stdio: "pipe", cwd: "/", ...identity(as) });

@@ -17,9 +17,9 @@ class Granted(Folder):
             return lock_file(place, descriptor)
 
         with mock.patch.object(locks, "lock_file", side_effect=first):
-            descriptor = locks.take(self.place(b"lock"))
-        assert descriptor is not None
+            descriptor, is_granted = locks.take(self.place(b"lock"))
         self.addCleanup(os.close, descriptor)
+        self.assertTrue(is_granted)
         return descriptor
 
     def is_under_its_name(self, descriptor: int) -> bool:

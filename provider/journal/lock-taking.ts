@@ -1,0 +1,95 @@
+/** Taking one lock: who is waited for, and what of runs of 0.1.0 counts. */
+
+import { pause } from "../core/async/pause.js";
+import { acquireLock, saidByHolder, type WorkerLock } from "../host/worker/locks.js";
+import type { Worker } from "../host/worker/worker.js";
+import { isFailure } from "../host/worker/worker-error.js";
+import { FormerLockWatch, removeOthers } from "./former-lock.js";
+import { type Holder, holderIs } from "./holder.js";
+import { heldElsewhere, notOurs } from "./lock-refusals.js";
+import { lockText, readLockText } from "./lock-text.js";
+
+/** How to wait for a lock: what is said meanwhile, and when to give up. */
+export interface Waiting {
+  said: (text: string) => void;
+  stop: AbortSignal;
+}
+
+export interface Taken {
+  worker: Worker;
+  path: string;
+  /** Who takes it. */
+  holder: Holder;
+  /** How long another holder is waited for whose run is not known to be alive. */
+  patienceSeconds: number;
+}
+
+/**
+ * The lock, once its file says who holds it.
+ * @throws UserError if another run is alive, or the file is none of ours
+ * @throws WorkerError if it cannot be locked or written
+ */
+export async function takeLock(taken: Taken, wait: Waiting): Promise<WorkerLock> {
+  const former = new FormerLockWatch();
+  for (;;) {
+    const lock = await granted(taken, wait);
+    try {
+      if (await isFree(taken, { lock, former, wait })) {
+        await lock.write(lockText(taken.holder));
+        await removeOthers(taken.worker, taken.path, lock.before);
+        return lock;
+      }
+    } catch (thrown) {
+      await giveBack(lock);
+      if (isFailure(thrown, "lock-lost")) continue; // a run of 0.1.0 has put its own file there meanwhile
+      throw thrown;
+    }
+    await lock.release();
+    await pause(1, wait.stop);
+  }
+}
+
+/** Waits for who holds the file: the worker of a run that has ended may still be there, or a program that it began. */
+async function granted({ worker, path, patienceSeconds }: Taken, wait: Waiting): Promise<WorkerLock> {
+  const deadline = performance.now() + 1000 * patienceSeconds;
+  let holder: Holder | undefined;
+  for (let waitSeconds = 0; ; waitSeconds = 1) {
+    try {
+      return await acquireLock(worker, { path }, waitSeconds === 0 ? { waitSeconds } : { waitSeconds, signal: wait.stop });
+    } catch (thrown) {
+      const said = saidByHolder(thrown);
+      if (said === undefined && !isFailure(thrown, "cancelled")) throw thrown;
+      if (said !== undefined) holder = readLockText(said.text).holder;
+    }
+    const isOver = wait.stop.aborted || performance.now() > deadline;
+    const isAlive = holder !== undefined && holderIs(holder) === "alive";
+    if (isOver || isAlive) throw heldElsewhere({ path, hostName: worker.hostName }, holder);
+    wait.said(`waits for the lock of ${holder === undefined ? "another run" : `a run on ${holder.name}`}`);
+  }
+}
+
+interface Granted {
+  lock: WorkerLock;
+  former: FormerLockWatch;
+  wait: Waiting;
+}
+
+/** Whether no run of 0.1.0 has it, which holds no flock. `false`: look again. @throws UserError if one has, or the file is none of ours */
+async function isFree({ worker, path }: Taken, { lock, former, wait }: Granted): Promise<boolean> {
+  const { text, ageSeconds } = lock.before;
+  const found = readLockText(text);
+  const at = { path, hostName: worker.hostName };
+  if (found.by === "somebody") throw notOurs(at);
+  if (found.by === "ours") return true;
+  const state = former.look(found.holder, ageSeconds);
+  if (state === "gone") return true;
+  if (state === "beats" || wait.stop.aborted) throw heldElsewhere(at, found.holder);
+  wait.said(`waits for the lock of a run on ${found.holder.name} that has been silent for ${ageSeconds} s`);
+  return false;
+}
+
+/** A file that was made for nothing goes again. */
+async function giveBack(lock: WorkerLock): Promise<void> {
+  const givenBack = lock.before.text === "" ? lock.releaseAndRemove() : lock.release();
+  await givenBack.catch(() => {}); // it is another one's by now, or the worker has ended: what is thrown says more
+}
