@@ -54,7 +54,7 @@ function whatIsThere(cause: WorkerError): string | undefined {
 /** The file is no longer under its name. */
 export function lost(paths: readonly string[], hostName: string): UserError {
   return new UserError(
-    `Somebody removed ${paths.join(", ")} on ${hostName}, the lock of this run: another run may have begun there. ` +
-      "Nothing more was done. Let no other run be under way, then run `pulumi up` again.",
+    `Unable to go on with a move on ${hostName}: somebody removed ${paths.join(", ")}, the lock of this run, and another run may have begun there. ` +
+      "Nothing more was done. See that no other run is under way, then run `pulumi up` again.",
   );
 }

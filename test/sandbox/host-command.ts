@@ -93,7 +93,7 @@ function commandOf({ id, op = "", args }: Said): HostCommand & Pick<CutCommand, 
 
 /** What scripts hold that change something on the host. */
 const changing =
-  /\b(mv|rm|ln|mktemp|touch(?! -c)|chmod|chown|cp|truncate|mkdir|setfattr)\b|qemu-img (create|rebase|amend)|(^|[^0-9&])>>?[^&/ ]|>"\$|\bdd\b.*\bof=/m;
+  /\b(mv|rm|ln|mktemp|touch|chmod|chown|cp|truncate|mkdir|setfattr)\b|qemu-img (create|rebase|amend)|(^|[^0-9&])>>?[^&/ ]|>"\$|\bdd\b.*\bof=/m;
 
 /** Operations of the worker that change something on the host. */
 const changingOperation =

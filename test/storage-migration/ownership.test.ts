@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { readdirSync, rmSync } from "node:fs";
 import { mkdir, readdir, readFile, utimes, writeFile } from "node:fs/promises";
 import { fileNames } from "../../provider/core/disk/names.js";
 import { Unfinished } from "../../provider/core/lifecycle.js";
@@ -123,6 +124,27 @@ describe("a move while another run holds the lock", function () {
     const message = await refusal(storageMigration, stage().arguments);
     assert.match(message, /another run holds the lock/);
     assert.equal((await moving).vda?.phase, "settled");
+    await stage().guest.waitForRecords(5);
+  });
+
+  it("whose lock somebody removed in the middle takes no further step, says so, and goes on in the next run", async () => {
+    const slow = { maxBytesPerSecond: 20_000_000 };
+    const removing = new (class extends Recorder {
+      override progress(text: string): void {
+        super.progress(text);
+        if (!text.includes("mirroring")) return;
+        for (const name of readdirSync(stage().at("path1"))) if (name.endsWith(".lock")) rmSync(stage().at("path1", name));
+      }
+    })();
+    const moving = created(storageMigration, { ...stage().arguments, ...slow }, removing);
+    const thrown: unknown = await moving.catch((reason: unknown) => reason);
+    assert(thrown instanceof Unfinished, String(thrown));
+    assert.match(
+      thrown.message,
+      /somebody removed .*path1\/lm-.*\.lock, the lock of this run, and another run may have begun there\. Nothing more was done/,
+    );
+    assert.equal(await stage().operator.activeImage("vda"), stage().at("path1", "old.qcow2"));
+    assert.equal((await stage().moves({ maxBytesPerSecond: 0 })).vda?.phase, "settled");
     await stage().guest.waitForRecords(5);
   });
 

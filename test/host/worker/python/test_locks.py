@@ -1,9 +1,15 @@
+import errno
+import fcntl
 import os
 from unittest import mock
 
-from support import Folder
+from support import Folder, request_of
 from worker import locks
+from worker.arguments import Arguments
+from worker.errors import Failure
 from worker.places import Place
+from worker.requests import Request
+from worker.text import to_base64, to_text
 
 
 class Granted(Folder):
@@ -35,3 +41,30 @@ class Granted(Folder):
             os.close(os.open(self.path(b"lock"), os.O_CREAT | os.O_WRONLY, 0o600))
 
         self.assertTrue(self.is_under_its_name(self.take_after(mock.Mock(side_effect=replace))))
+
+
+class Written(Folder):
+    """Who holds the lock is written while nobody works under the lock of its directory."""
+
+    def acquired(self) -> Request:
+        request = request_of({"place": {"path": to_text(self.path(b"lock"))}, "waitSeconds": 0, "make": True})
+        number = locks.acquire(request)["lock"]
+        self.addCleanup(request.state.end)
+        request.arguments = Arguments({"lock": number, "content": to_base64(b"text"), "waitSeconds": 0})
+        return request
+
+    def test_somebody_who_works_there_is_not_written_over(self) -> None:
+        request = self.acquired()
+        fcntl.flock(self.directory, fcntl.LOCK_EX)
+        with self.assertRaises(Failure) as raised:
+            locks.write(request)
+        self.assertEqual((raised.exception.name, self.read(b"lock")), ("held", b""))
+        fcntl.flock(self.directory, fcntl.LOCK_UN)
+        locks.write(request)
+        self.assertEqual(self.read(b"lock"), b"text")
+
+    def test_a_file_system_that_locks_no_directories_is_written_to_all_the_same(self) -> None:
+        request = self.acquired()
+        with mock.patch.object(fcntl, "flock", side_effect=OSError(errno.EBADF, "as NFS")):
+            locks.write(request)
+        self.assertEqual(self.read(b"lock"), b"text")
