@@ -1,0 +1,396 @@
+/** The life of a mirrored snapshot on the model of a guest: made, ended by a pivot or an abort, cut and gone on with. */
+
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { isKind, UnreachableError, UserError } from "../../../provider/core/errors.js";
+import { Unfinished } from "../../../provider/core/lifecycle.js";
+import { end, make, snapshotLeftOnHost } from "../../../provider/flows/mirrored-snapshot/conduct.js";
+import type { SnapshotSite } from "../../../provider/flows/mirrored-snapshot/site.js";
+import type { Guest } from "../../../provider/hypervisor/hypervisor.js";
+import { keyOf, type ModelScene, modelScene } from "../model-scene.js";
+import type { Answers } from "../move/noting-guest.js";
+
+let here: ModelScene;
+
+function siteOf(answers: Answers<Guest> = {}, options: Record<string, unknown> = {}): SnapshotSite {
+  const [vda, vdb] = [
+    { disk: "vda", file: here.scene.at("path1/file"), mirror: here.scene.at("path2/mirror"), driver: "qcow2" },
+    { disk: "vdb", file: here.scene.at("path1/file-b"), mirror: here.scene.at("path2/mirror-b"), driver: "qcow2" },
+  ];
+  return { ...here.site(answers, options), disks: here.disks.includes("vdb") ? [vda, vdb] : [vda], reuseExternal: false };
+}
+
+const names = (...paths: string[]) => paths.map((each) => here.scene.at(each));
+const before = ["base.raw", "disk.qcow2"];
+const frozen = () => names("path1/file", "path1/disk.qcow2", "path1/base.raw");
+const pivoted = () => names("path2/mirror", "path2/disk.qcow2", "path2/base.raw");
+const refused = (pattern: RegExp) => (thrown: unknown) => isKind(thrown, "user") && pattern.test(thrown.message);
+const unfinished = (pattern: RegExp) => (thrown: unknown) => thrown instanceof Unfinished && pattern.test(thrown.message);
+const manifest = async (side = "path1") => JSON.parse(await readFile(here.scene.at(`${side}/lm-${keyOf("vda")}.manifest.json`), "utf8"));
+
+/** The method does what it does, or nothing, and its answer is lost with the connection: once. */
+function cutIn(method: keyof Guest, when: "before" | "after"): Answers<Guest> {
+  const known = here.model.answers()[method] as (...args: unknown[]) => unknown;
+  let isCut = false;
+  return {
+    [method]: (...args: unknown[]) => {
+      if (isCut) return known(...args);
+      isCut = true;
+      if (when === "after") known(...args);
+      throw new UnreachableError("the connection was lost");
+    },
+  };
+}
+
+async function withCopies(): Promise<void> {
+  await make(siteOf(), {});
+  await here.copy("disk.qcow2", "base.raw");
+}
+
+describe("a mirrored snapshot", () => {
+  beforeEach(async () => {
+    here = await modelScene();
+  });
+  afterEach(() => here.scene[Symbol.asyncDispose]());
+
+  it("is made: the guest writes to file, which is mirrored, and both sides say so", async () => {
+    const { id, outputs } = await make(siteOf(), { given: 1 });
+    assert.deepEqual([id, outputs.given, outputs.running, outputs.domainId], ["domain/vda", 1, true, "domain"]);
+    assert.deepEqual(here.model.chain("vda"), frozen());
+    assert.deepEqual(
+      here.model.jobs.map((job) => job.status),
+      ["ready"],
+    );
+    for (const side of ["path1", "path2"]) assert.equal((await manifest(side)).current, here.scene.at("path1/file"));
+    assert.match(here.scene.told.join("\n"), /From now on a boot of web must use .*path1\/file for vda/);
+    assert.equal((outputs.states as Record<string, { state: string }>).vda?.state, "ready");
+  });
+
+  it("that is there already is left as it is", async () => {
+    await make(siteOf(), {});
+    const done = here.model.done.length;
+    assert.equal((await make(siteOf(), {}, "given")).id, "given");
+    assert.equal(here.model.done.length, done);
+  });
+
+  it("mirrors what the overlay holds, at the speed and in the way that is asked for, onto the layer below it", async () => {
+    const asked: unknown[] = [];
+    const { openTarget, startMirror } = here.model.answers() as Record<string, (...args: unknown[]) => unknown>;
+    const noted =
+      (work: typeof openTarget) =>
+      (...args: unknown[]) => {
+        asked.push(args);
+        return work?.(...args);
+      };
+    await make(
+      siteOf({ openTarget: noted(openTarget), startMirror: noted(startMirror) }, { maxBytesPerSecond: 7, copyMode: "write-blocking" }),
+      {},
+    );
+    const snap = `lm-${keyOf("vda")}-snap-0`;
+    assert.deepEqual(
+      asked.map((args) => (args as unknown[]).at(-1)),
+      [
+        {
+          ...{ path: here.scene.at("path2/mirror"), format: "qcow2", backing: "disk-node", detectZeroes: "off" },
+          cache: { direct: false, noFlush: false },
+        },
+        { source: snap, sync: "top", copyMode: "write-blocking", maxBytesPerSecond: 7 },
+      ],
+    );
+  });
+
+  it("of two disks is taken of both at once", async () => {
+    await here.plug("vdb");
+    const { id } = await make(siteOf(), {});
+    assert.equal(id, "domain/vda,vdb");
+    assert.deepEqual(
+      here.model.done.filter((line) => line.startsWith("freeze")),
+      ["freeze disk-node, vdb-node"],
+    );
+    assert.deepEqual(here.model.chain("vdb"), names("path1/file-b", "path1/vdb.qcow2", "path1/base.raw"));
+  });
+
+  it("whose freeze QEMU refuses leaves nothing behind", async () => {
+    const freeze = () => Promise.reject(new UserError("op blocked"));
+    await assert.rejects(make(siteOf({ freeze }), {}), refused(/Unable to take a mirrored snapshot of vda.*op blocked/));
+    assert.deepEqual([await here.files("path1"), await here.files("path2")], [before, []]);
+    assert.deepEqual([here.model.chain("vda"), here.model.named], [names("path1/disk.qcow2", "path1/base.raw"), ["disk-node"]]);
+  });
+
+  for (const method of ["probe", "openOverlay"] as const)
+    it(`whose files QEMU cannot open (${method}) leaves nothing behind`, async () => {
+      const refuse = () => Promise.reject(new UserError("Permission denied"));
+      await assert.rejects(make(siteOf({ [method]: refuse }), {}), refused(/its QEMU cannot open the files \(Permission denied\)/));
+      assert.deepEqual([await here.files("path1"), await here.files("path2")], [before, []]);
+    });
+
+  for (const [method, when, current] of [
+    ["openOverlay", "before", "disk.qcow2"],
+    ["freeze", "before", "file"],
+    ["freeze", "after", "file"],
+    ["openTarget", "after", "file"],
+    ["startMirror", "before", "file"],
+    ["startMirror", "after", "file"],
+  ] as const)
+    it(`whose connection is lost ${when} ${method} is remembered, with where a boot must go, and made by the next run`, async () => {
+      const told = new RegExp(`the connection was lost.* current: vda at .*path1/${current}\\.$`);
+      await assert.rejects(make(siteOf(cutIn(method, when)), {}), unfinished(told));
+      assert.notDeepEqual(await here.files("path1"), before);
+      await make(siteOf(), {});
+      assert.deepEqual([here.model.chain("vda"), here.model.jobs.map(({ status }) => status)], [frozen(), ["ready"]]);
+    });
+
+  it("that was refused before anything was begun is not remembered", async () => {
+    await here.scene.write("path2/mirror");
+    await assert.rejects(make(siteOf(), {}), (thrown) => isKind(thrown, "user") && !(thrown instanceof Unfinished));
+    // in an update the resource is there already
+    await assert.rejects(make(siteOf(), {}, "domain/vda"), unfinished(/path2\/mirror is there already, and not ours/));
+  });
+
+  it("goes on once after its mirror's storage was full, and says so the second time", async () => {
+    const { wakeUp } = here.model.answers() as { wakeUp: () => void };
+    let full = 2;
+    const stalling = () => {
+      wakeUp();
+      for (const job of here.model.jobs) if (full-- > 0) Object.assign(job, { status: "paused", ioStatus: "nospace" });
+    };
+    await assert.rejects(make(siteOf({ wakeUp: stalling }), {}), unfinished(/the storage of .*path2\/mirror has no space left/));
+    assert.deepEqual(here.model.done.filter((line) => line.startsWith("resume")).length, 1);
+    await make(siteOf(), {});
+    assert.equal(here.model.jobs[0]?.status, "ready");
+  });
+
+  it("tells the error with which its mirror ended under the run's eyes", async () => {
+    const { wakeUp } = here.model.answers() as { wakeUp: () => void };
+    let left = 1;
+    const failing = () => {
+      wakeUp();
+      for (const job of here.model.jobs) if (left-- > 0) Object.assign(job, { status: "concluded", error: "Input/output error" });
+    };
+    await assert.rejects(make(siteOf({ wakeUp: failing }), {}), unfinished(/its mirror ended with: Input\/output error/));
+    assert.deepEqual(here.model.jobs, []);
+  });
+
+  it("starts its mirror again where that ended with an error before the run", async () => {
+    await make(siteOf(), {});
+    Object.assign(here.model.jobs[0] ?? {}, { status: "concluded", error: "Input/output error" });
+    await make(siteOf(), {});
+    assert.equal(here.model.jobs[0]?.status, "ready");
+  });
+
+  it("begins no step once the run is asked to stop, and says where the guest is", async () => {
+    const site = siteOf();
+    const run = { ...site.run, stop: AbortSignal.abort() };
+    await assert.rejects(make({ ...site, run }, {}), refused(/Stopped as asked.*vda on .*path1\/disk\.qcow2/));
+    assert.deepEqual(here.model.done, []);
+  });
+
+  it("is no other resource's in the same process", async () => {
+    const site = siteOf();
+    const run = { ...site.run, urn: "urn::snapshot::other" };
+    await assert.rejects(make({ ...site, run }, {}), refused(/the same disk of the same guest/));
+    await assert.rejects(end({ ...site, run }, "abort"), refused(/the same disk of the same guest/));
+  });
+
+  it("is another resource's once it has ended", async () => {
+    await make(siteOf(), {});
+    await end(siteOf(), "abort");
+    const site = siteOf();
+    const run = { ...site.run, urn: "urn::snapshot::next" };
+    await end({ ...site, run }, "abort");
+  });
+
+  it("gives its locks back, also where it was refused", async () => {
+    await here.scene.write("path2/mirror");
+    await assert.rejects(make(siteOf(), {}));
+    await here.scene.take("path2/mirror");
+    await make(siteOf(), {});
+    for (const side of ["path1", "path2"]) assert(!(await here.files(side)).some((name) => name.includes("lock")));
+  });
+
+  it("of a guest that does not run is told, with where to start it, and of nobody else's guest or files", async () => {
+    await make(siteOf(), {});
+    const site = siteOf();
+    await assert.rejects(
+      snapshotLeftOnHost(site, "domain"),
+      refused(/its guest does not run, and .* tells of a snapshot that is not ended.*current: .*path1\/file\. Start the guest/),
+    );
+    await snapshotLeftOnHost(site, "other");
+    await snapshotLeftOnHost({ ...site, disks: site.disks.map((disk) => ({ ...disk, file: here.scene.at("path1/other") })) }, "domain");
+  });
+});
+
+describe("the abort of a mirrored snapshot", () => {
+  beforeEach(async () => {
+    here = await modelScene();
+  });
+  afterEach(() => here.scene[Symbol.asyncDispose]());
+
+  it("leaves the guest on file, and nothing else of the snapshot", async () => {
+    await make(siteOf(), {});
+    await end(siteOf(), "abort");
+    assert.deepEqual(here.model.chain("vda"), frozen());
+    assert.deepEqual([await here.files("path1"), await here.files("path2")], [[...before, "file"], []]);
+    assert.deepEqual(here.model.jobs, []);
+    assert.match(here.scene.told.join("\n"), /vda of web stays on .*path1\/file: a boot must use that/);
+  });
+
+  it("with the mirror still at work, or lost with its QEMU, does the same", async () => {
+    await make(siteOf(), {});
+    Object.assign(here.model.jobs[0] ?? {}, { status: "running" });
+    await end(siteOf(), "abort");
+    assert.deepEqual(await here.files("path1"), [...before, "file"]);
+    await here.scene.take("path1/file");
+    here.model.restart({ vda: here.scene.at("path1/disk.qcow2") });
+    await make(siteOf(), {});
+    here.model.restart({ vda: here.scene.at("path1/file") });
+    await end(siteOf(), "abort");
+    assert.deepEqual([await here.files("path1"), await here.files("path2")], [[...before, "file"], []]);
+  });
+
+  it("takes one back that was written down and not taken", async () => {
+    await assert.rejects(make(siteOf(cutIn("freeze", "before")), {}));
+    await end(siteOf(), "abort");
+    assert.deepEqual([await here.files("path1"), await here.files("path2")], [before, []]);
+  });
+
+  it("of a snapshot that is not there does nothing", async () => {
+    await end(siteOf(), "abort");
+    assert.deepEqual(here.model.done, []);
+  });
+});
+
+describe("the pivot of a mirrored snapshot", () => {
+  beforeEach(async () => {
+    here = await modelScene();
+  });
+  afterEach(() => here.scene[Symbol.asyncDispose]());
+
+  it("puts the guest on the mirror, which stands on the copies, and gives the overlay another name", async () => {
+    await withCopies();
+    await end(siteOf(), "pivot");
+    assert.deepEqual(here.model.chain("vda"), pivoted());
+    const [base, disk, quarantined, ...more] = await here.files("path1");
+    assert.deepEqual([base, disk, more], [...before, []]);
+    assert.match(quarantined ?? "", /^file\.lm-/);
+    assert.deepEqual(await here.files("path2"), [...before, "mirror"]);
+    assert.deepEqual(here.model.jobs, []);
+    assert.deepEqual(here.model.named, [`lm-${keyOf("vda")}-tgt-a`, `lm-${keyOf("vda")}-copied-0`]);
+    assert.match(here.scene.told.join("\n"), /vda pivoted; its I\/O waited for [\d.]+ ms/);
+  });
+
+  it("of a snapshot that has pivoted does nothing", async () => {
+    await withCopies();
+    await end(siteOf(), "pivot");
+    const done = here.model.done.length;
+    await end(siteOf(), "pivot");
+    assert.equal(here.model.done.length, done);
+  });
+
+  it("closes copies that an earlier run left open, which may be others now", async () => {
+    await withCopies();
+    const openLayer = here.model.answers().openLayer as (...args: unknown[]) => unknown;
+    const lost = (...args: unknown[]) => {
+      openLayer(...args);
+      throw new UnreachableError("lost");
+    };
+    await assert.rejects(end(siteOf({ openLayer: lost }), "pivot"), /lost/);
+    await end(siteOf(), "pivot");
+    assert.deepEqual(here.model.chain("vda"), pivoted());
+    assert(here.model.done.includes(`close lm-${keyOf("vda")}-copied-0`));
+  });
+
+  for (const [what, spoil, why] of [
+    [
+      "has no copy",
+      () => here.scene.take("path2/disk.qcow2"),
+      /there is no .*path2\/disk\.qcow2, where a copy of .*path1\/disk\.qcow2 must be/,
+    ],
+    [
+      "has a copy that differs",
+      () => here.scene.write("path2/base.raw", "other".padEnd(2 ** 20)),
+      /the copy .*path2\/disk\.qcow2 differs from .*path1\/disk\.qcow2/,
+    ],
+    ["has no mirror any more", () => here.scene.move("path2/mirror", "path2/away"), /path2\/mirror is not the file any more/],
+    [
+      "has another file for the mirror",
+      async () => {
+        await here.scene.move("path2/mirror", "path2/away");
+        await here.scene.write("path2/mirror");
+      },
+      /path2\/mirror is not the file any more/,
+    ],
+  ] as const)
+    it(`of a snapshot that ${what} is refused, and the snapshot lasts`, async () => {
+      await withCopies();
+      await spoil();
+      await assert.rejects(end(siteOf(), "pivot"), refused(why));
+      assert.deepEqual([here.model.chain("vda"), here.model.jobs[0]?.status], [frozen(), "ready"]);
+      assert(!here.model.done.some((line) => line.startsWith("complete")));
+    });
+
+  it("is refused where QEMU cannot open the copies, and the snapshot lasts", async () => {
+    await withCopies();
+    const openLayer = () => Promise.reject(new UserError("Permission denied"));
+    await assert.rejects(
+      end(siteOf({ openLayer }), "pivot"),
+      refused(/cannot let .*mirror stand on .*path2\/disk\.qcow2 \(Permission denied\)/),
+    );
+    assert.deepEqual(here.model.chain("vda"), frozen());
+  });
+
+  it("is refused where somebody writes to a copy after it was compared", async () => {
+    await withCopies();
+    const reopenOn = here.model.answers().reopenOn as (...args: unknown[]) => unknown;
+    const writing = async (...args: unknown[]) => {
+      await here.scene.write("path2/base.raw", "late".padEnd(2 ** 20));
+      return reopenOn(...args);
+    };
+    await assert.rejects(end(siteOf({ reopenOn: writing }), "pivot"), refused(/somebody writes to .*path2\/base\.raw/));
+    assert.deepEqual(here.model.chain("vda"), frozen());
+  });
+
+  it("is refused where the mirror was lost with its QEMU, until it is mirrored again", async () => {
+    await withCopies();
+    here.model.restart({ vda: here.scene.at("path1/file") });
+    await assert.rejects(end(siteOf(), "pivot"), refused(/its mirror is lost: QEMU was started again since/));
+    await make(siteOf(), {});
+    await end(siteOf(), "pivot");
+    assert.deepEqual(here.model.chain("vda"), pivoted());
+  });
+
+  it("leaves the base to both chains where it is kept", async () => {
+    await make(siteOf({}, { keepBase: here.scene.at("path1/base.raw") }), {});
+    await here.copy("disk.qcow2");
+    const { execFileSync } = await import("node:child_process");
+    execFileSync("qemu-img", ["rebase", "-q", "-u", "-b", "../path1/base.raw", "-F", "raw", here.scene.at("path2/disk.qcow2")]);
+    await end(siteOf({}, { keepBase: here.scene.at("path1/base.raw") }), "pivot");
+    assert.deepEqual(here.model.chain("vda"), names("path2/mirror", "path2/disk.qcow2", "path1/base.raw"));
+  });
+
+  it("is refused where the copies lead back into the source's directory", async () => {
+    await make(siteOf(), {});
+    await here.copy("disk.qcow2");
+    const { execFileSync } = await import("node:child_process");
+    execFileSync("qemu-img", ["rebase", "-q", "-u", "-b", "../path1/base.raw", "-F", "raw", here.scene.at("path2/disk.qcow2")]);
+    await assert.rejects(
+      end(siteOf(), "pivot"),
+      refused(/the mirror's chain leads back into the source's directory, to .*path1\/base\.raw/),
+    );
+  });
+
+  it("that lost its connection before finalize is let go by the next run, or set back", async () => {
+    await withCopies();
+    await assert.rejects(end(siteOf(cutIn("finalize", "before")), "pivot"), /the connection was lost/);
+    await end(siteOf(), "pivot");
+    assert.deepEqual(here.model.chain("vda"), pivoted());
+  });
+
+  it("is called off before complete by a lost connection, and done by the next run", async () => {
+    await withCopies();
+    await assert.rejects(end(siteOf(cutIn("complete", "before")), "pivot"), /the connection was lost/);
+    assert.deepEqual(here.model.chain("vda"), frozen());
+    await end(siteOf(), "pivot");
+    assert.deepEqual(here.model.chain("vda"), pivoted());
+  });
+});
