@@ -7,6 +7,7 @@ import { Unfinished } from "../../../provider/core/lifecycle.js";
 import { end, make, snapshotLeftOnHost } from "../../../provider/flows/mirrored-snapshot/conduct.js";
 import type { SnapshotSite } from "../../../provider/flows/mirrored-snapshot/site.js";
 import type { Guest } from "../../../provider/hypervisor/hypervisor.js";
+import { lostAt } from "../lost-connection.js";
 import { keyOf, type ModelScene, modelScene } from "../model-scene.js";
 import type { Answers } from "../move/noting-guest.js";
 
@@ -27,20 +28,6 @@ const pivoted = () => names("path2/mirror", "path2/disk.qcow2", "path2/base.raw"
 const refused = (pattern: RegExp) => (thrown: unknown) => isKind(thrown, "user") && pattern.test(thrown.message);
 const unfinished = (pattern: RegExp) => (thrown: unknown) => thrown instanceof Unfinished && pattern.test(thrown.message);
 const manifest = async (side = "path1") => JSON.parse(await readFile(here.scene.at(`${side}/lm-${keyOf("vda")}.manifest.json`), "utf8"));
-
-/** The method does what it does, or nothing, and its answer is lost with the connection: once. */
-function cutIn(method: keyof Guest, when: "before" | "after"): Answers<Guest> {
-  const known = here.model.answers()[method] as (...args: unknown[]) => unknown;
-  let isCut = false;
-  return {
-    [method]: (...args: unknown[]) => {
-      if (isCut) return known(...args);
-      isCut = true;
-      if (when === "after") known(...args);
-      throw new UnreachableError("the connection was lost");
-    },
-  };
-}
 
 async function withCopies(): Promise<void> {
   await make(siteOf(), {});
@@ -134,7 +121,7 @@ describe("a mirrored snapshot", () => {
   ] as const)
     it(`whose connection is lost ${when} ${method} is remembered, with where a boot must go, and made by the next run`, async () => {
       const told = new RegExp(`the connection was lost.* current: vda at .*path1/${current}\\.$`);
-      await assert.rejects(make(siteOf(cutIn(method, when)), {}), unfinished(told));
+      await assert.rejects(make(siteOf(lostAt(here.model, method, when)), {}), unfinished(told));
       assert.notDeepEqual(await here.files("path1"), before);
       await make(siteOf(), {});
       assert.deepEqual([here.model.chain("vda"), here.model.jobs.map(({ status }) => status)], [frozen(), ["ready"]]);
@@ -249,7 +236,7 @@ describe("the abort of a mirrored snapshot", () => {
   });
 
   it("takes one back that was written down and not taken", async () => {
-    await assert.rejects(make(siteOf(cutIn("freeze", "before")), {}));
+    await assert.rejects(make(siteOf(lostAt(here.model, "freeze", "before")), {}));
     await end(siteOf(), "abort");
     assert.deepEqual([await here.files("path1"), await here.files("path2")], [before, []]);
   });
@@ -381,14 +368,14 @@ describe("the pivot of a mirrored snapshot", () => {
 
   it("that lost its connection before finalize is let go by the next run, or set back", async () => {
     await withCopies();
-    await assert.rejects(end(siteOf(cutIn("finalize", "before")), "pivot"), /the connection was lost/);
+    await assert.rejects(end(siteOf(lostAt(here.model, "finalize", "before")), "pivot"), /the connection was lost/);
     await end(siteOf(), "pivot");
     assert.deepEqual(here.model.chain("vda"), pivoted());
   });
 
   it("is called off before complete by a lost connection, and done by the next run", async () => {
     await withCopies();
-    await assert.rejects(end(siteOf(cutIn("complete", "before")), "pivot"), /the connection was lost/);
+    await assert.rejects(end(siteOf(lostAt(here.model, "complete", "before")), "pivot"), /the connection was lost/);
     assert.deepEqual(here.model.chain("vda"), frozen());
     await end(siteOf(), "pivot");
     assert.deepEqual(here.model.chain("vda"), pivoted());
