@@ -86,6 +86,25 @@ export class ModelGuest {
     return this.#layers(this.#root(qdev)).map((node) => node.path);
   }
 
+  /** The node of the file with this end has a name of its own, as on a command line of `-blockdev`. */
+  call(file: string, name: string): void {
+    const found = [...this.#nodes.values()].find((node) => node.path.endsWith(file));
+    assert(found);
+    this.#nodes.delete(found.name);
+    found.name = name;
+    this.#nodes.set(name, found);
+  }
+
+  /** As libvirt does it: begun and over. */
+  pullTo(qdev: string, file: string): void {
+    const top = this.#root(qdev);
+    this.#pull(
+      top,
+      this.#layers(top).find((node) => node.path === file),
+      undefined,
+    );
+  }
+
   /** Names of the nodes that somebody gave one. */
   get named(): string[] {
     return [...this.#nodes.keys()].filter((name) => !name.startsWith("#"));
@@ -135,7 +154,11 @@ export class ModelGuest {
         job.end();
         if (job.isDismissed) this.#forget(id);
       }),
-      cancel: change("cancel", (id: string) => Object.assign(this.#job(id), { status: "concluded" })),
+      cancel: change("cancel", (id: string) => {
+        const job = this.#job(id);
+        job.status = "concluded";
+        if (job.isDismissed) this.#forget(id);
+      }),
       resume: change("resume", (id: string) => Object.assign(this.#job(id), { status: "running", ioStatus: "ok" })),
       dismiss: change("dismiss", (id: string) => {
         assert.equal(this.#job(id).status, "concluded");
