@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type LogLine, serveEngineLog } from "../engine/engine-log.js";
 import { InitFailed } from "../engine/init-failure.js";
 import { ProviderProcess } from "../engine/provider-process.js";
+import { until } from "../sandbox/command.js";
 import { providerText } from "./samples.js";
 
 const urn = "urn:pulumi:s::p::pulumi-nodejs:dynamic/livedisk:DomainDisk::web";
@@ -85,6 +87,14 @@ describe("the adapter in the SDK's real provider process", function () {
 
   it("prints what the user can mend as one line, without a stack", async () => {
     await assert.rejects(provider.delete(urn, "d1", bagFor("numericCode")));
+    await until(
+      10,
+      () => printed[0],
+      () => "Nothing is printed.",
+    );
+    const closed = once(provider.child, "close"); // a stack would come behind the line
+    provider.child.stdin.end();
+    await closed;
     assert.deepEqual(printed, ["pulumi-livedisk: Unable to end the move of vda: the disk is full. Free space."]);
   });
 
@@ -127,6 +137,8 @@ describe("the adapter in the SDK's real provider process", function () {
 
   it("shows progress on the resource's own line, at most twice a second, the last one always", async () => {
     await create("talkative");
+    const said = () => lines.find(({ message }) => message === "copied 1000") && lines.find(({ severity }) => severity === "warning");
+    await until(10, said, () => `The last lines have not come: ${JSON.stringify(lines.at(-1))}.`);
     const progress = lines.filter((line) => line.ephemeral);
     assert.ok(progress.length >= 2 && progress.length <= 5, `${progress.length} lines`);
     assert.deepEqual(progress.at(-1), { severity: "info", message: "copied 1000", urn, ephemeral: true });
@@ -147,7 +159,11 @@ describe("the adapter in the SDK's real provider process", function () {
     it(`asks open work to stop on ${end}, answers it, and ends`, async () => {
       const mark = join(folder, "mark");
       const answer = create("untilStopped", { mark }).catch((thrown) => thrown);
-      while (lines.length === 0) await new Promise(setImmediate);
+      await until(
+        10,
+        () => lines[0],
+        () => "The work has not begun.",
+      );
       if (end.startsWith("SIG")) process.kill(provider.pid, end);
       else provider.child.stdin.end();
       assert.ok((await answer) instanceof InitFailed);
