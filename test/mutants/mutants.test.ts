@@ -57,6 +57,12 @@ const samples: { fact: string; kind: Kind; text: string; made: string[] }[] = [
     text: "async function f() { await write(); g(); const a = b; }",
     made: ["async function f() { g(); await write(); const a = b; }"],
   },
+  {
+    fact: "two names that are gone through change places where each is done after the other",
+    kind: "steps",
+    text: 'for (const a of ["b", "c"]) write(a);',
+    made: ['for (const a of ["c", "b"]) write(a);'],
+  },
   { fact: "two neighbours in a list of names change places", kind: "steps", text: 'h(["a", "b", ...c]);', made: ['h(["b", "a", ...c]);'] },
 ];
 
@@ -65,6 +71,7 @@ const nothing: Record<string, string> = {
   "what is said": "async function f() { throw new UserError(a === b ? c : d); await run.say(!a); }",
   "a text's parts": "h(`$" + "{a === b} $" + "{!c}`);",
   "lists without an order": 'const a = new Set(["b", "c"]); const d = ["e", "f"]; h(d.includes("e"));',
+  "names under which listeners are kept": 'for (const name of ["b", "c"] as const) { process.once(name, () => h(name)); }',
   "two checks side by side": "async function f() { checkA(); checkB(); }",
 };
 
@@ -107,6 +114,22 @@ describe("a mutant", () => {
       swapped.join("\n"),
     );
   });
+
+  for (const [one, other, count] of [
+    ["left=$((left - 6))", "shift 6", 0],
+    ["words=none", 'mkdir "$room"', 0],
+    ["left=$((left - 6))", 'echo "$left"', 1],
+    ["first=$1", "shift", 1],
+    ["words=none", "answer", 1],
+    ["left=$(($# - 6))", "shift 6", 1],
+    ["status=$?", "sync", 1],
+    ['words="ended"', "return 1", 1],
+    ["next=$left", "left=$((left - 6))", 1],
+  ] as const)
+    it(`of a program for hosts has \`${one}\` and \`${other}\` in ${count === 0 ? "no other" : "each other's"} place`, () => {
+      const text = `const script = \`\nset -u\n  ${one}\n  ${other}\ntrue\n\`;`;
+      assert.equal(made(text, "steps", programEdits).filter((each) => each.includes(`${other} ${one}`)).length, count);
+    });
 
   it("that the program's interpreter does not read is known", () => {
     const at = program.indexOf("done");

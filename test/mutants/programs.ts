@@ -89,13 +89,21 @@ function swapOf(first: Line, second: Line | undefined): Edit[] {
   return [{ kind: "steps", start: first.start, end: second.end, text: `${second.text}\n${first.text}` }];
 }
 
-/** A variable is set, of which the neighbour knows nothing. */
+/** What runs none of the program's own functions. */
+const plain =
+  /^\s*(\w+=([^`$]|\$\(\(|\$\{?\w)*$|(shift|export|unset|set|mkdir|rmdir|rm|mv|cat|printf|echo|sync|command|read|sleep|my)\b|\[ |\$)/;
+
+/** A variable is set, of which the neighbour knows nothing, from a word or a sum that the neighbour does not change. */
 function isUnordered(...pair: [string, string]): boolean {
   const isApart = (one: string, other: string) => {
-    const name = /^\s*(\w+)=\S*$/.exec(one)?.[1];
-    return name !== undefined && !new RegExp(`\\b${name}\\b`).test(other);
+    const [, name, value = ""] = /^\s*(\w+)=(\S*|\$\(\([\w\s+*/-]*\)\))$/.exec(one) ?? [];
+    if (name === undefined || /\$\(?[\d@*#?!]|`|\$\([^(]/.test(value)) return false; // parameters, a status, what a command says
+    if (!plain.test(other)) return false; // a function of the program's may read it
+    const read = value.match(/[A-Za-z_]\w*/g) ?? [];
+    return [name, ...(value.includes("$") ? read : [])].every((word) => !new RegExp(`\\b${word}\\b`).test(other));
   };
-  return isApart(pair[0], pair[1]) || isApart(pair[1], pair[0]);
+  const [first, second] = pair;
+  return !/^\s*(return|exit|exec|break|continue)\b/.test(second) && (isApart(first, second) || isApart(second, first));
 }
 
 function indent(text: string): number {

@@ -1,7 +1,7 @@
 /** What is no place for a mutant: types, and texts that only people read. */
 
 import ts from "typescript";
-import { calleeName } from "./edit.js";
+import { calleeName, callOf } from "./edit.js";
 
 const speaking = /^(complaint|progress|say|said|told|log|describe|meta|[A-Za-z]*Error|CommandFailed|QmpRefusal|[a-z]*[cC]omplaint|toJSON)$/;
 
@@ -25,8 +25,18 @@ export function isUnordered(array: ts.ArrayLiteralExpression): boolean {
   if (ts.isCallExpression(parent) && /^(all|race|any|allSettled|enum|union|discriminatedUnion|literal)$/.test(calleeName(parent)))
     return true;
   if (ts.isPropertyAccessExpression(parent) || ts.isParenthesizedExpression(parent)) return true;
-  if (ts.isForOfStatement(parent)) return false;
+  if (ts.isForOfStatement(parent)) return registers(parent);
   return ts.isVariableDeclaration(parent) && isOnlyAsked(parent);
+}
+
+/** Each element is only a key under which something is kept: a listener of its own, or an entry. */
+function registers({ statement, initializer }: ts.ForOfStatement): boolean {
+  const inner = ts.isBlock(statement) && statement.statements.length === 1 ? statement.statements[0] : statement;
+  const call = inner && callOf(inner);
+  if (!call || !ts.isVariableDeclarationList(initializer)) return false;
+  const [element] = initializer.declarations;
+  const isKept = /^(on|once|off|addListener|removeListener|addEventListener|removeEventListener)$/.test(calleeName(call));
+  return isKept && call.arguments[0]?.getText() === element?.name.getText();
 }
 
 /** A list of which the file only asks what is in it. */
