@@ -127,6 +127,7 @@ export class ModelGuest {
       layerNodes: (top: string) => this.#layers(this.#node(top)).map(({ name }) => name),
       wakeUp: () => this.#goOn(),
       probe: change("probe", (_: string, file: string) => void statSync(file)),
+      hold: change("hold", (node: string, file: string, format: string) => this.#open(node, file, format)),
       openTarget: change("openTarget", (node: string, { path: file, format, backing }: TargetOptions) => {
         this.#open(node, file, format, backing);
       }),

@@ -118,6 +118,32 @@ describe("a move", () => {
     assert.match(here.scene.told.join("\n"), /vda comparing .*path2\/base\.raw/);
   });
 
+  describe("to where its base is already", () => {
+    const refusedWith = (pattern: RegExp) => (thrown: unknown) => refused(pattern)(thrown) && !(thrown instanceof HalfWay);
+    const onlyTheBase = async () => assert.deepEqual([await here.files("path2"), here.model.named], [["base.raw"], ["disk-node"]]);
+    beforeEach(() => here.copy("base.raw"));
+
+    it("takes that where it holds the same, copies nothing, and leaves no node of the comparison", async () => {
+      const base = await here.scene.which("path2/base.raw");
+      const { outcome } = await move();
+      await isThere();
+      assert.deepEqual([await here.scene.which("path2/base.raw"), outcome.tell("vda")?.copiedBytes], [base, 0]);
+      assert.deepEqual(here.model.named, [`lm-${keyOf("vda")}-tgt-a`]);
+    });
+
+    it("is refused where it holds something else", async () => {
+      await here.scene.write("path2/base.raw", "other".padEnd(2 ** 20));
+      await assert.rejects(move(), refusedWith(/path2\/base\.raw already exists with other content than .*path1\/base\.raw/));
+      await onlyTheBase();
+    });
+
+    it("is refused where QEMU cannot open it", async () => {
+      const hold = () => Promise.reject(new UserError("Permission denied"));
+      await assert.rejects(move({ hold }), refusedWith(/path2\/base\.raw already exists, and QEMU cannot open it \(Permission denied\)/));
+      await onlyTheBase();
+    });
+  });
+
   it("that is refused before the first byte leaves nothing, and is not remembered", async () => {
     await here.scene.write("path2/disk.qcow2");
     await assert.rejects(
