@@ -235,6 +235,13 @@ describe("the abort of a mirrored snapshot", () => {
     assert.deepEqual([await here.files("path1"), await here.files("path2")], [[...before, "file"], []]);
   });
 
+  it("closes the copies that a cut pivot has opened, once the mirror does not stand on them any more", async () => {
+    await withCopies();
+    await assert.rejects(end(siteOf(lostAt(here.model, "reopenOn", "after")), "pivot"), /the connection was lost/);
+    await end(siteOf(), "abort");
+    assert.deepEqual(here.model.named, ["disk-node", `lm-${keyOf("vda")}-snap-0`]);
+  });
+
   it("takes one back that was written down and not taken", async () => {
     await assert.rejects(make(siteOf(lostAt(here.model, "freeze", "before")), {}));
     await end(siteOf(), "abort");

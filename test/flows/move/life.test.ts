@@ -1,13 +1,15 @@
 /** The life of a move on the model of a guest: begun, switched and tidied; undone; cut and gone on with. */
 
 import assert from "node:assert/strict";
-import { existsSync, readlinkSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { closeSync, existsSync, openSync, readlinkSync } from "node:fs";
 import { mkdir, readFile, symlink } from "node:fs/promises";
 import { isKind, UserError } from "../../../provider/core/errors.js";
 import { type Converged, converge, HalfWay, release } from "../../../provider/flows/move/converge.js";
 import type { Goal } from "../../../provider/flows/move/plan.js";
 import type { Site } from "../../../provider/flows/shared/site.js";
 import type { Guest } from "../../../provider/hypervisor/hypervisor.js";
+import { mourn, watchOver } from "../../sandbox/processes.js";
 import { lostAt } from "../lost-connection.js";
 import { keyOf, type ModelScene, modelScene } from "../model-scene.js";
 import type { Answers } from "./noting-guest.js";
@@ -151,6 +153,21 @@ describe("a move", () => {
       (thrown) => refused(/path2\/disk\.qcow2 already exists and is not ours/)(thrown) && !(thrown instanceof HalfWay),
     );
     assert.deepEqual([await here.files("path1"), here.model.done], [before, []]);
+  });
+
+  it("of an image that more than one has open is refused before the first byte", async () => {
+    const image = openSync(here.scene.at("path1/disk.qcow2"), "r+");
+    const writers = [0, 1].map(() => watchOver(spawn("sleep", ["60"], { stdio: ["ignore", image, "ignore"] }), "a writer"));
+    closeSync(image);
+    try {
+      await assert.rejects(
+        move(),
+        (thrown) => refused(/path1\/disk\.qcow2 is open more than once \(sleep/)(thrown) && !(thrown instanceof HalfWay),
+      );
+      assert.deepEqual([await here.files("path1"), here.model.done], [before, []]);
+    } finally {
+      for (const writer of writers) await mourn(writer, "SIGKILL");
+    }
   });
 
   it("that QEMU may not write at leaves nothing, and is not remembered", async () => {
