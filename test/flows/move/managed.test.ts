@@ -10,6 +10,7 @@ import { settleDefinition, startManagedCopy } from "../../../provider/flows/move
 import { checkManaged } from "../../../provider/flows/move/managed/preflight.js";
 import { letGoSuspended, suspendedNow, tellSuspended } from "../../../provider/flows/move/managed/suspended.js";
 import { awaitSwitch, switchManaged } from "../../../provider/flows/move/managed/switch.js";
+import { switchTo } from "../../../provider/flows/move/switching.js";
 import type { SeenDisk, Site } from "../../../provider/flows/shared/site.js";
 import type { Guest, GuestView, ManagedGuest } from "../../../provider/hypervisor/hypervisor.js";
 import type { Manifest } from "../../../provider/journal/manifest.js";
@@ -277,6 +278,16 @@ describe("of a guest that libvirt manages", () => {
         ...["vda", path1, path2, scene.at("path1/disk.qcow2"), scene.quarantine, scene.at("path2/disk.qcow2")],
         ...[`update-device --config 'domain' '${path1}.xml'`, "'vda'"],
       ]);
+    });
+
+    it("is not begun where the guest is on its way elsewhere", async () => {
+      await scene.write("path2/disk.qcow2");
+      const disk = scene.written(await scene.manifest({ layers: [] }));
+      const { site } = siteOf({}, { blockers: () => [{ concerns: "guest", why: "it migrates", advice: "Wait." }] });
+      const host = Object.assign(Object.create(scene.host), { open: assert.fail });
+      const to = { site: { ...site, host }, seen: { view: emptyView, disks: [disk] }, outcome: scene.outcome };
+      await assert.rejects(switchTo("target", to, ["vda"]), refused(/Unable to go on with the move of vda.*it migrates/));
+      assert(!existsSync(scene.at(`path1/${record}.next`)));
     });
 
     it("of a domain that is not defined defines nothing", async () => {
