@@ -333,6 +333,13 @@ describe("the pivot of a mirrored snapshot", () => {
     assert.deepEqual(here.model.chain("vda"), frozen());
   });
 
+  it("is refused where the guest is on its way elsewhere, and the snapshot lasts", async () => {
+    await withCopies();
+    const blockers = () => [{ concerns: "guest", why: "it migrates", advice: "Wait." }];
+    await assert.rejects(end(siteOf({ blockers }), "pivot"), refused(/Unable to pivot the mirrored snapshot of vda.*it migrates/));
+    assert.deepEqual([here.model.chain("vda"), here.model.jobs[0]?.status], [frozen(), "ready"]);
+  });
+
   it("is refused where somebody writes to a copy after it was compared", async () => {
     await withCopies();
     const reopenOn = here.model.answers().reopenOn as (...args: unknown[]) => unknown;
