@@ -6,12 +6,19 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { readFileSync, statSync } from "node:fs";
+import { appendFileSync, readFileSync, renameSync, statSync } from "node:fs";
 import path from "node:path";
 import type { Job, JobStatus } from "../../provider/core/disk/job.js";
-import { UserError } from "../../provider/core/errors.js";
+import { UnreachableError, UserError } from "../../provider/core/errors.js";
+import type { Place } from "../../provider/host/worker/place.js";
+import type { SwitchPlan, SwitchResult } from "../../provider/host/worker/switching.js";
 import type { CollapseOptions, MirrorOptions, TargetOptions } from "../../provider/hypervisor/block-steps.js";
 import type { DiskView, Guest, GuestView, NodeView } from "../../provider/hypervisor/hypervisor.js";
+
+function pathOf(place: Place | undefined): string {
+  assert(place && "path" in place);
+  return place.path;
+}
 
 interface Node {
   name: string;
@@ -61,6 +68,8 @@ export function makeQcow2(file: string, backing?: { name: string; format: string
 }
 
 export class ModelGuest {
+  /** Once, in the next switch. */
+  workerDies: "never" | "before finalize" = "never";
   /** The commands that change something, in their order. */
   readonly done: string[] = [];
   jobs: ModelJob[] = [];
@@ -149,7 +158,7 @@ export class ModelGuest {
       startPull: change("startPull", (id: string, _: string, { top, base, backingName }: CollapseOptions) => {
         this.#begin(id, "stream", () => this.#pull(this.#node(top), base === undefined ? undefined : this.#node(base), backingName));
       }),
-      complete: change("complete", (id: string) => this.#turn(id, "ready", "waiting")),
+      switch: (plan: Omit<SwitchPlan, "socket">) => this.#switch(plan),
       finalize: change("finalize", (id: string) => {
         const job = this.#turn(id, "pending", "concluded");
         job.end();
@@ -168,6 +177,28 @@ export class ModelGuest {
       setSpeed: change("setSpeed", (id: string) => void this.#job(id)),
       closeNodes: (names: readonly string[]) => names.flatMap((name) => this.#close(name)),
     };
+  }
+
+  /** As the host's worker carries it out where nothing goes wrong, or dies before the last command. */
+  #switch({ disks, records, stages }: Omit<SwitchPlan, "socket">): SwitchResult {
+    const each = (command: string, from: JobStatus, to: JobStatus) =>
+      disks.map(({ job }) => {
+        this.done.push(`${command} ${job}`);
+        return this.#turn(job, from, to);
+      });
+    each("complete", "ready", "pending");
+    for (const { places, image } of records) {
+      const { size, mtimeNs } = statSync(pathOf(image), { bigint: true });
+      const modified = `${mtimeNs / 1_000_000_000n}.${String(mtimeNs % 1_000_000_000n).padStart(9, "0")}`;
+      appendFileSync(pathOf(places[0]), `"sizeBytes": ${size},\n    "modified": "${modified}"\n  }\n}\n`);
+    }
+    for (const { from, to } of stages.flat()) renameSync(pathOf(from), pathOf(to));
+    if (this.workerDies === "before finalize") {
+      this.workerDies = "never";
+      throw new UnreachableError("the connection was lost");
+    }
+    for (const job of each("finalize", "pending", "concluded")) job.end();
+    return { end: "switched", why: null, astray: [], pauseSeconds: 0.01 };
   }
 
   #view(): GuestView {

@@ -47,7 +47,7 @@ export async function modelScene(): Promise<ModelScene> {
   await plug("vda", "disk");
   return {
     ...{ scene, model, disks, plug },
-    site: (answers = {}, options = {}) => scene.site({ guardSocket: scene.at("none.sock"), ...model.answers(), ...answers }, options).site,
+    site: (answers = {}, options = {}) => scene.site({ ...model.answers(), ...answers }, options).site,
     copy: async (...names) => {
       for (const name of names) await copyFile(scene.at(`path1/${name}`), scene.at(`path2/${name}`));
     },

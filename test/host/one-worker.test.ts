@@ -106,14 +106,14 @@ describe("a run whose worker was killed in the middle", function () {
       await killed(worker);
       await withLocks(second, async (others) => {
         await others.take(folder, key, wait());
-        await later.keepOpen(async () => {
-          assert.equal((await later.look()).status, "running");
-          const heard = monitor.heard.length;
-          const acts = [struck.cancel("job"), struck.look(), struck.jobs(), first.run('touch "$1"', [path.join(folder, "planted")])];
-          acts.push(writeOnHost(worker, { path: path.join(folder, "new") }, { content: Buffer.from("x"), mode: 0o600 }));
-          for (const { status } of await Promise.allSettled(acts)) assert.equal(status, "rejected");
-          assert.equal(monitor.heard.length, heard);
-        });
+        assert.equal((await later.look()).status, "running");
+        const kept = later.wakeUp(3); // its session is open as long
+        const heard = monitor.heard.length;
+        const acts = [struck.cancel("job"), struck.look(), struck.jobs(), first.run('touch "$1"', [path.join(folder, "planted")])];
+        acts.push(writeOnHost(worker, { path: path.join(folder, "new") }, { content: Buffer.from("x"), mode: 0o600 }));
+        for (const { status } of await Promise.allSettled(acts)) assert.equal(status, "rejected");
+        assert.equal(monitor.heard.length, heard);
+        await kept;
         await assert.rejects(locks.check(), hasNone);
         await others.check();
         assert.deepEqual(await readdir(folder), [`lm-${key}.lock`]);

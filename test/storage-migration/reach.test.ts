@@ -9,7 +9,7 @@ import { closeAllHosts } from "../../provider/host/connection.js";
 import { ScriptedMonitor } from "../hypervisor/qemu/scripted-monitor.js";
 import { run } from "../sandbox/command.js";
 import { Operator } from "../sandbox/operator.js";
-import { onStage } from "./stage.js";
+import { onStage, Recorder } from "./stage.js";
 
 async function closedPort(): Promise<number> {
   const server = net.createServer();
@@ -17,6 +17,14 @@ async function closedPort(): Promise<number> {
   const { port } = server.address() as net.AddressInfo;
   await new Promise((resolve) => server.close(resolve));
   return port;
+}
+
+/** A run that is asked to stop as soon as it says that it waits. */
+class StoppedWhenItWaits extends Recorder {
+  override progress(text: string): void {
+    super.progress(text);
+    if (text.startsWith("waits ")) this.ask();
+  }
 }
 
 describe("a move whose guest cannot be reached", function () {
@@ -77,8 +85,10 @@ describe("a move whose guest cannot be reached", function () {
 
   it("says that another client has the monitor, and how to find it", async () => {
     await using other = await Operator.connect(stage().guest.qmpSocket);
-    const message = await stage().refuses({});
+    const run = new StoppedWhenItWaits();
+    const message = await stage().refuses({}, { run });
     assert.match(message, /no greeting came within 2 s.*another one may hold it.*ss -xp/);
+    assert(run.lines.some((line) => line.includes("waits for the monitor of")));
     assert.deepEqual(await other.execute("query-status").then(Boolean), true);
   });
 

@@ -9,6 +9,7 @@ import { parseSnapshotManifest } from "../../journal/snapshot-manifest.js";
 import { isSnapshotText } from "../../journal/snapshot-mark.js";
 import { claim, disclaim } from "../../reconciler/claims.js";
 import { Outcome } from "../shared/outcome.js";
+import { whenMonitorIsFree } from "../shared/patience.js";
 import { settleSnapshot } from "./loop.js";
 import { find, observe } from "./observe.js";
 import { outputsOf } from "./report.js";
@@ -16,7 +17,7 @@ import type { Seen, SnapshotSite } from "./site.js";
 
 /** The snapshot is there afterwards, and mirrored. @throws Unfinished if something of it was begun */
 export async function make(site: SnapshotSite, inputs: Properties, id?: string): Promise<{ id: string; outputs: Properties }> {
-  const { view, found } = await find(site);
+  const { view, found } = await whenMonitorIsFree(site, () => find(site));
   for (const { disk, qdev } of found) claim(view.domainId, qdev, site.run.urn, disk);
   const name = id ?? `${view.domainId}/${found.map(({ qdev }) => qdev).join(",")}`;
   try {
@@ -40,7 +41,7 @@ function withCurrent(thrown: unknown, seen: Seen | undefined): Error {
 
 /** The snapshot has ended as asked afterwards; with one that is not there nothing is done. */
 export async function end(site: SnapshotSite, ending: "pivot" | "abort"): Promise<void> {
-  const { view, found } = await find(site);
+  const { view, found } = await whenMonitorIsFree(site, () => find(site));
   for (const { disk, qdev } of found) claim(view.domainId, qdev, site.run.urn, disk);
   const outcome = new Outcome();
   await settleSnapshot(site, ending, outcome);

@@ -7,6 +7,7 @@ import type { Manifest } from "../../journal/manifest.js";
 import { readRecords } from "../../journal/records.js";
 import { claim, disclaim } from "../../reconciler/claims.js";
 import { Outcome } from "../shared/outcome.js";
+import { whenMonitorIsFree } from "../shared/patience.js";
 import type { Seen, Site } from "../shared/site.js";
 import { type HeldPlaces, withPlacesLocked } from "./locked.js";
 import { observe } from "./look/observe.js";
@@ -34,7 +35,7 @@ export class HalfWay extends Error {
 
 /** @throws HalfWay if something was begun and a manifest lies on the host afterwards, or if that cannot be seen */
 export async function converge(site: Site, disks: readonly string[], goal: Goal): Promise<Converged> {
-  await claimAll(site, disks);
+  await whenMonitorIsFree(site, () => claimAll(site, disks));
   try {
     return await withPlacesLocked(site, disks, (places) => underLock(site, places, goal));
   } catch (thrown) {

@@ -13,6 +13,7 @@ import { Watch } from "../../reconciler/watch.js";
 import { type HeldPlaces, withPlacesLocked } from "../move/locked.js";
 import { namedNodes } from "../move/steps/former-nodes.js";
 import { checkOthers } from "../move/steps/others.js";
+import { whenMonitorIsFree } from "../shared/patience.js";
 import { pace } from "../shared/progress.js";
 import type { Site } from "../shared/site.js";
 import { startManagedPull } from "./managed-pull.js";
@@ -27,7 +28,7 @@ export async function isPulling(site: Site, disk: string): Promise<boolean> {
 
 /** Brings `base` right below the active image; without one, ends a pull that was begun. */
 export async function settleBase(site: Site, disk: string, base: string | undefined): Promise<void> {
-  const first = await look(site, disk, base);
+  const first = await whenMonitorIsFree(site, () => look(site, disk, base));
   if (first.seen.phase === "settled") return;
   await withPlacesLocked(site, [disk], (places) => pullUntilDone(site, places, { disk, base }));
 }

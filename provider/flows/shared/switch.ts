@@ -11,6 +11,7 @@ import { createExclusively, takeOver, writeFileAtomically } from "../../host/fil
 import { makeSymlink } from "../../host/links.js";
 import { fileStatus } from "../../host/worker/files.js";
 import type { SwitchResult } from "../../host/worker/switching.js";
+import { WorkerError } from "../../host/worker/worker-error.js";
 import { complaint } from "./complaint.js";
 import type { Outcome } from "./outcome.js";
 import type { Site } from "./site.js";
@@ -22,7 +23,7 @@ export async function switchDisks(site: Site, turns: readonly Turn[], link: Link
   const switched = { turns, link };
   const plan = switchPlan(switched, await identitiesOf(site, namesIn(switched)), site.options.switchSeconds);
   site.run.say("debug", `${site.guest.name} on ${site.host.name}: the switch will ${planWords(plan)}.`);
-  const result = await site.guest.switch(plan);
+  const result = await site.guest.switch(plan).catch((thrown: unknown) => Promise.reject(notBegun(site, turns, thrown)));
   for (const { disk } of turns) if (result.pauseSeconds !== undefined) outcome.paused(disk, result.pauseSeconds * 1000);
   if (result.end !== "switched") throw notSwitched(site, turns, result);
   if (result.why !== null) site.run.say("warning", `${site.guest.name} on ${site.host.name}: the switch is done, but ${result.why}.`);
@@ -52,6 +53,14 @@ async function identitiesOf({ host }: Site, names: readonly string[]): Promise<I
   return new Map(names.map((name, index) => [name, (found[index] as (typeof found)[number]).identity]));
 }
 
+/** What the worker refuses before it changes anything, as a sentence. */
+function notBegun(site: Site, turns: readonly Turn[], thrown: unknown): unknown {
+  if (!(thrown instanceof WorkerError) || thrown.failure === "bug") return thrown;
+  const disk = turns.map((turn) => turn.disk).join(", ");
+  const left = `Nothing was switched: the guest goes on writing to ${turns.map(({ source }) => source).join(", ")}.`;
+  return complaint(site, { verb: "switch", disk, why: thrown.message, left, advice: "Run `pulumi up` again.", cause: thrown });
+}
+
 /** A switch that did not come to its end, and where each disk is now. */
 function notSwitched(site: Site, turns: readonly Turn[], { end, why, astray }: SwitchResult): Error {
   const refuse = (of: readonly Turn[], said: string, left: string) =>
@@ -61,6 +70,12 @@ function notSwitched(site: Site, turns: readonly Turn[], { end, why, astray }: S
   switch (end) {
     case "cancelled":
       return refuse(turns, reason, `The guest goes on writing to ${at(turns, "source")}, which is current.`);
+    case "cancelled-half-way":
+      return refuse(
+        turns,
+        reason,
+        `The guest goes on writing to ${at(turns, "source")}, but not all names and manifests could be set back.`,
+      );
     case "reverted-without-qemu":
       return refuse(turns, "its QEMU ended in the middle", `A boot finds ${at(turns, "source")}, which is current.`);
     case "finished-without-qemu":

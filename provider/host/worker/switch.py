@@ -19,20 +19,21 @@ F_OFD_SETLK = 37
 #: QEMU (block/file-posix.c, raw_apply_lock_bytes): byte 200 + n locked for reading means "I do not share permission n". 1 is WRITE.
 IMAGE_LOCK_BYTE = 201
 
-#: After the commit point a slow disk is waited for.
-PATIENT_SECONDS = 600.0
+#: Once all jobs are pending, nothing is given up: a QEMU that is stopped, or waits for its disk, is waited for as long as it lives.
+PATIENT_SECONDS = float("inf")
 
 
 class Late(Exception):
-    """Before the commit point: it is given up, and nothing has changed for the guest."""
+    """Before the commit point: the switch is given up."""
 
 
 class Conversation:
     """What the switch says to one QEMU."""
 
-    def __init__(self, monitor: Monitor, disks: List[Disk]) -> None:
+    def __init__(self, monitor: Monitor, plan: Plan) -> None:
         self.monitor = monitor
-        self.disks = disks
+        self.disks = plan.disks
+        self.were_pending = plan.were_pending
 
     def ask(self, command: str, arguments: Details, seconds: float) -> Any:
         deadline = monotonic() + seconds
@@ -51,7 +52,13 @@ class Conversation:
         blocks = self.ask("query-block", {}, PATIENT_SECONDS)
         nodes = {block.get("qdev"): block.get("inserted", {}).get("node-name") for block in blocks}
         jobs = self.jobs(PATIENT_SECONDS)
-        return [disk for disk in self.disks if has_pivoted(disk, nodes.get(disk.device), jobs.get(disk.job, {}))]
+        return [disk for disk in self.disks if self._has_pivoted(disk, nodes.get(disk.device), jobs.get(disk.job, {}))]
+
+    def _has_pivoted(self, disk: Disk, node: Optional[str], job: Details) -> bool:
+        if disk.target is not None:
+            return node == disk.target
+        # under a filter of the guest's; a job that was cancelled in `ready` may end without an error too
+        return disk.job in self.were_pending and job.get("status") == "concluded" and "error" not in job
 
     def wait_for_pending(self, disks: List[Disk], seconds: float) -> None:
         deadline = monotonic() + seconds
@@ -60,6 +67,7 @@ class Conversation:
             jobs = self.jobs(max(0.1, deadline - monotonic()))
             states = [jobs.get(disk.job, {}).get("status") for disk in disks]
             if all(state == "pending" for state in states):
+                self.were_pending.update(disk.job for disk in disks)
                 return
             for disk, state in zip(disks, states):
                 if state in (None, "concluded", "aborting", "null"):
@@ -82,12 +90,6 @@ class Conversation:
                     raise
                 refused.append(failure.message)
         return refused
-
-
-def has_pivoted(disk: Disk, node: Optional[str], job: Details) -> bool:
-    if disk.target is not None:
-        return node == disk.target
-    return job.get("status") == "concluded" and "error" not in job
 
 
 def hold_sources(plan: Plan) -> None:
@@ -118,7 +120,7 @@ def set_image_lock(descriptor: int, kind: int) -> None:
 
 def begin(plan: Plan, monitor: Monitor) -> Details:
     """From jobs that are ready to the end."""
-    talk = Conversation(monitor, plan.disks)
+    talk = Conversation(monitor, plan)
     started = monotonic()
     try:
         refused = talk.each("job-complete", plan.disks, plan.pending_seconds)
@@ -128,31 +130,35 @@ def begin(plan: Plan, monitor: Monitor) -> Details:
         hold_sources(plan)
         talk.wait_for_pending(plan.disks, plan.pending_seconds)
         complete(plan.records)
-    except (Late, OSError) as late:
-        return cancel(plan, talk, str(late))
-    except Failure as failure:
-        if failure.name == "monitor-closed":
+    except Exception as reason:  # whatever it is: jobs that are pending keep the guest's I/O waiting
+        if is_end_of_monitor(reason):
             raise
-        return cancel(plan, talk, str(failure))
+        return cancel(plan, talk, str(reason))
     return dict(carry_on(plan, talk), pauseSeconds=monotonic() - started)
 
 
 def carry_on(plan: Plan, talk: Conversation) -> Details:
-    """All jobs are pending. Where a name cannot be changed, the commit point decides."""
+    """All jobs are pending. What decides must be durable before any job is finalized; a name that fails later is only said."""
     trouble: Optional[str] = None
+    done = 0
     try:
         for stage in plan.stages:
             apply(stage)
-    except (OSError, Failure) as reason:
+            done += 1
+    except Exception as reason:
         trouble = str(reason)
-        if not is_committed(plan):
+        if done <= plan.commit:
             return cancel(plan, talk, trouble)
     return finalize(plan, talk, trouble)
 
 
+def is_end_of_monitor(reason: Exception) -> bool:
+    return isinstance(reason, Failure) and reason.name == "monitor-closed"
+
+
 def finalize(plan: Plan, talk: Conversation, trouble: Optional[str]) -> Details:
-    left = [disk for disk in plan.disks if disk not in talk.pivoted()]
-    refused = talk.each("job-finalize", left, PATIENT_SECONDS)
+    before = talk.pivoted()
+    refused = talk.each("job-finalize", [disk for disk in plan.disks if disk not in before], PATIENT_SECONDS)
     pivoted = talk.pivoted()
     astray = [disk.job for disk in plan.disks if disk not in pivoted]
     release_sources(plan)
@@ -160,24 +166,27 @@ def finalize(plan: Plan, talk: Conversation, trouble: Optional[str]) -> Details:
 
 
 def cancel(plan: Plan, talk: Conversation, why: str) -> Details:
-    """Only while no disk has pivoted: then there is no way back."""
+    """Only while no disk has pivoted; afterwards there is no way back."""
     if talk.pivoted():
         return carry_on_where_some_pivoted(plan, talk, why)
+    how = "cancelled"
     try:
         for stage in reversed(plan.stages):
             revert(stage)
     except (OSError, Failure) as reason:
-        if is_committed(plan):
-            return finalize(plan, talk, str(reason))
         why = "%s; %s" % (why, reason)
+        if is_committed(plan):
+            return finalize(plan, talk, why)
+        how = "cancelled-half-way"
     release_sources(plan)
     talk.each("job-cancel", plan.disks, PATIENT_SECONDS)
-    return end("cancelled", why, [])
+    return end(how, why, [])
 
 
 def carry_on_where_some_pivoted(plan: Plan, talk: Conversation, why: str) -> Details:
     """By a job-finalize of somebody before us."""
     try:
+        complete(plan.records)
         for stage in plan.stages:
             apply(stage)
     except (OSError, Failure) as reason:
@@ -189,7 +198,7 @@ def recover(plan: Plan, monitor: Optional[Monitor]) -> Details:
     """After a death in the middle. `monitor` is None where QEMU's process is gone: then the names alone are put right."""
     if monitor is None:
         return recover_names(plan)
-    talk = Conversation(monitor, plan.disks)
+    talk = Conversation(monitor, plan)
     if not is_committed(plan) and not talk.pivoted():
         return cancel(plan, talk, "it was cut before its commit point")
     try:

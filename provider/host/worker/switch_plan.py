@@ -46,6 +46,8 @@ class Record(NamedTuple):
     file: int
     shown: bytes
     image: int
+    #: As long as it ends open.
+    open_bytes: int
 
 
 class Plan(NamedTuple):
@@ -59,6 +61,8 @@ class Plan(NamedTuple):
     stages: List[List[Move]]
     #: The stage that decides: all its moves done, there is no way back.
     commit: int
+    #: Jobs that were seen in `pending`: one that has ended without is not one that has pivoted.
+    were_pending: Set[str]
 
 
 def read_plan(request: Request, stack: ExitStack) -> Plan:
@@ -77,6 +81,7 @@ def read_plan(request: Request, stack: ExitStack) -> Plan:
         [reader.record(values) for values in arguments.mappings("records")],
         [[reader.move(values) for values in stage] for stage in stages],
         commit,
+        set(),
     )
 
 
@@ -105,7 +110,7 @@ class Reader:
         of = self.place(arguments.mapping("image"))
         image = of.open(os.O_RDONLY)
         self.stack.callback(os.close, image)
-        return Record(file, place.shown, image)
+        return Record(file, place.shown, image, os.fstat(file).st_size)
 
     def move(self, values: Dict[str, Any]) -> Move:
         arguments = Arguments(values)
@@ -138,8 +143,10 @@ def is_expected(found: Details, expected: Details) -> bool:
 
 
 def complete(records: List[Record]) -> None:
-    """As `identity` stands last in a manifest. The image is synced first: what of it cannot be written is an error here."""
+    """Each once, as `identity` stands last in a manifest. The image is synced first: what of it cannot be written is an error here."""
     for record in records:
+        if os.fstat(record.file).st_size != record.open_bytes:
+            continue
         sync_descriptor(record.image, record.shown)
         status = os.fstat(record.image)
         seconds, nanoseconds = divmod(status.st_mtime_ns, 1000000000)

@@ -13,8 +13,8 @@ from worker.switch_plan import Plan, read_plan
 
 GREETING_SECONDS = 2.0
 
-#: For a QEMU that lives and does not answer. Its guest's I/O waits meanwhile, so giving up helps nobody.
-RECONNECT_SECONDS = 600.0
+#: Between two tries, for a QEMU that lives and does not answer, or has another client. Its guest's I/O waits meanwhile, so nobody gives up.
+PAUSE_SECONDS_AT_MOST = 1.0
 
 
 @operation("switch-run", changes=True)
@@ -75,17 +75,18 @@ def has_nobody(reason: Exception) -> bool:
 
 def reconnected(socket: bytes, peer: Peer) -> Optional[Monitor]:
     """None: the process is gone. Where it cannot be seen, a socket that nobody answers on says so."""
-    deadline = time.monotonic() + RECONNECT_SECONDS
+    pause = 0.05
     is_hidden = peer.start_time is None
     while is_hidden or is_alive(*peer):
         try:
             monitor = Monitor(socket, GREETING_SECONDS)
             monitor.start(lambda values: None)
-            return monitor
-        except (Failure, OSError) as reason:
+            if is_hidden or monitor.peer == peer:
+                return monitor
+            monitor.close()  # another QEMU's, which has taken the place of the one that ended
+        except (Failure, OSError, RuntimeError) as reason:
             if is_hidden and has_nobody(reason):
                 return None
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
+        time.sleep(pause)
+        pause = min(2 * pause, PAUSE_SECONDS_AT_MOST)
     return None

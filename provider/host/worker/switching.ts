@@ -54,10 +54,11 @@ export interface SwitchPlan {
 
 const result = z.object({
   /**
-   * `switched`: all disks have their targets. `cancelled`: none has, and the jobs are cancelled. `astray`: the disks of these jobs did not
-   * pivot although the switch is decided. The other two: QEMU is gone, and the names are those after, or before.
+   * `switched`: all disks have their targets. `cancelled`: none has, and the jobs are cancelled; `cancelled-half-way`: but not all names could
+   * be given back. `astray`: the disks of these jobs did not pivot although the switch is decided. The other two: QEMU is gone, and the
+   * names are those after, or before.
    */
-  end: z.enum(["switched", "cancelled", "astray", "finished-without-qemu", "reverted-without-qemu"]),
+  end: z.enum(["switched", "cancelled", "cancelled-half-way", "astray", "finished-without-qemu", "reverted-without-qemu"]),
   why: z.string().nullable(),
   /** Jobs. */
   astray: z.array(z.string()),

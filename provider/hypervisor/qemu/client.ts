@@ -83,7 +83,11 @@ export class QmpSession {
   async switch(plan: SwitchPlan): Promise<SwitchResult> {
     const monitor = this.#monitor;
     if (this.#reason || !monitor) throw this.#unanswered("switch", {}, this.#reason);
-    return runSwitch(this.#worker, { monitor, plan, locks: [] });
+    try {
+      return await runSwitch(this.#worker, { monitor, plan, locks: [] });
+    } catch (cause) {
+      throw isFailure(cause, "timed-out") ? this.#unanswered("switch", {}, cause) : cause;
+    }
   }
 
   /** Calls `listener` on every event and when the session ends; answers how to stop that. */

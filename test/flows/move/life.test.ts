@@ -264,7 +264,7 @@ describe("a move that was cut", () => {
     ["openTarget", "after"],
     ["startMirror", "before"],
     ["startMirror", "after"],
-    ["finalize", "before"],
+    ["switch", "before"],
   ] as const) {
     it(`${when} ${method} by a mirror is gone on with by the next run`, async () => {
       await assert.rejects(move(lostAt(here.model, method, when)), halfWay(/the connection was lost/));
@@ -273,10 +273,17 @@ describe("a move that was cut", () => {
     });
   }
 
+  it("before finalize by a mirror is let go by the next run", async () => {
+    here.model.workerDies = "before finalize";
+    await assert.rejects(move(), halfWay(/the connection was lost/));
+    await move();
+    await isThere();
+  });
+
   for (const [method, when] of [
     ["openTarget", "after"],
     ["startMirror", "after"],
-    ["complete", "before"],
+    ["switch", "before"],
   ] as const)
     it(`${when} ${method} by a mirror is undone by a delete`, async () => {
       await assert.rejects(move(lostAt(here.model, method, when)), halfWay(/the connection was lost/));
