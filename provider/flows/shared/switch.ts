@@ -1,8 +1,8 @@
 /**
  * The switch: the one step that changes which image a boot must find, for all disks of the move together (decisions/0003).
  *
- * Only in `pending` have both sides been drained, flushed and made identical on disk. Before `current` is written the source
- * is right, after it the destination; in between, both.
+ * Only in `pending` have both sides been drained, flushed and made identical on disk. Until the rename
+ * that decides (switch-plan.ts) the source is right, after it the destination; in `pending`, both.
  */
 
 import { standInNames } from "../../core/disk/names.js";

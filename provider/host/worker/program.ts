@@ -17,7 +17,7 @@ import { deflateSync } from "node:zlib";
  * @changes in a switch: manifests, `link`, the name of the former image, which image takes the guest's writes. Nobody else can use a
  *   monitor that it has, until a second after its last use
  * @as the account
- * @why what one process does ends with it: no command of ours is under way once it is gone
+ * @why what a run has open on the host, its locks and monitors, ends with one process
  */
 export const startScript = `for python in python3 /usr/libexec/platform-python; do
   command -v "$python" >/dev/null 2>&1 && exec "$python" -I -S -c "$1"
