@@ -42,8 +42,3 @@ export function firstLineText(token: string, script: string, args: readonly stri
   const text = Buffer.from(`${surroundings}\n${scriptText(script, args)}`).toString("base64");
   return `printf '%s\\n' ${token}; printf '%s\\n' ${token} >&2; text=$(printf %s ${text} | base64 -d) || exit; eval "$text"\n`;
 }
-
-/** One path for socat's address syntax, where `,` `:` `!!` and quotes part and nest words. @see socat(1), ADDRESS SPECIFICATIONS */
-export function socatWord(path: string): string {
-  return path.replace(/[,:!"'\\()[\]{}]/g, "\\$&");
-}

@@ -65,11 +65,6 @@ export class ScriptSession {
     return this.#words;
   }
 
-  /** Undefined while it runs, and where sshd did not say. A script killed by a signal: 128 and the signal's number, as in a shell. */
-  get exitStatus(): number | undefined {
-    return this.#status;
-  }
-
   get isOver(): boolean {
     return this.#isEnded;
   }

@@ -2,7 +2,7 @@
 
 import type { Job } from "../core/disk/job.js";
 import { UserError } from "../core/errors.js";
-import type { SwitchPlan, SwitchResult } from "../host/worker/switching.js";
+import type { PlannedSwitch, SwitchResult } from "../host/worker/switching.js";
 import type { CollapseOptions, MirrorOptions, TargetOptions } from "./block-steps.js";
 import type { Blocker, ChainsView, GuestProcess, GuestView } from "./guest-view.js";
 import type { ManagedGuest } from "./managed-guest.js";
@@ -33,7 +33,7 @@ export interface Guest {
   lookAtChains(): Promise<ChainsView>;
 
   /** From jobs that are ready to the end, by the host alone: this client and its network have no part in it. */
-  switch(plan: Omit<SwitchPlan, "socket">): Promise<SwitchResult>;
+  switch(plan: PlannedSwitch): Promise<SwitchResult>;
 
   /** Gives the monitor back to others: at once, or as soon as nobody uses it. The next question opens it again. */
   close(): void;

@@ -1,6 +1,6 @@
 /** The manifests on the host: read from both sides, written to both sides, the source's first. */
 
-import { type DiskKey, fileNames } from "../core/disk/names.js";
+import { backOf, type DiskKey, fileNames } from "../core/disk/names.js";
 import { directoryOf, within } from "../core/disk/paths.js";
 import { UserError } from "../core/errors.js";
 import { readSmallFile, removeFile, writeFileAtomically } from "../host/files.js";
@@ -70,9 +70,9 @@ async function readManifest(host: Host, key: DiskKey, directory: string, togethe
     return parseManifest(text, path);
   } catch (unreadable) {
     // a power cut in the switch can take the tail of what was being written; then it had not happened yet
-    const before = await readSmallFile(host, `${path}.back`);
+    const before = await readSmallFile(host, backOf(path));
     if (before === undefined) throw unreadable;
-    return parseManifest(before, `${path}.back`);
+    return parseManifest(before, backOf(path));
   }
 }
 

@@ -1,6 +1,6 @@
 /** The manifests of a mirrored snapshot on the host: read from both sides, written to both, the one beside `file` first. */
 
-import { type DiskKey, fileNames } from "../core/disk/names.js";
+import { backOf, type DiskKey, fileNames, nextOf } from "../core/disk/names.js";
 import { directoryOf, within } from "../core/disk/paths.js";
 import { UserError } from "../core/errors.js";
 import { readSmallFile, removeFiles, writeFileAtomically } from "../host/files.js";
@@ -52,9 +52,9 @@ async function readManifest(host: Host, path: string): Promise<SnapshotManifest 
     return parseSnapshotManifest(text, path);
   } catch (unreadable) {
     // a power cut in the switch can take the tail of what was being written; then it had not happened yet
-    const before = await readSmallFile(host, `${path}.back`);
+    const before = await readSmallFile(host, backOf(path));
     if (before === undefined) throw unreadable;
-    return parseSnapshotManifest(before, `${path}.back`);
+    return parseSnapshotManifest(before, backOf(path));
   }
 }
 
@@ -74,5 +74,5 @@ export async function removeSnapshotRecords(
 ): Promise<void> {
   const paths = manifestPaths(manifest, key);
   const ordered = active === "file" ? [paths.mirror, paths.file] : [paths.file, paths.mirror];
-  await removeFiles(host, [...ordered.flatMap((each) => [`${each}.next`, `${each}.back`]), ...ordered]);
+  await removeFiles(host, [...ordered.flatMap((each) => [nextOf(each), backOf(each)]), ...ordered]);
 }

@@ -11,7 +11,7 @@ import path from "node:path";
 import type { Job, JobStatus } from "../../provider/core/disk/job.js";
 import { UnreachableError, UserError } from "../../provider/core/errors.js";
 import type { Place } from "../../provider/host/worker/place.js";
-import type { SwitchPlan, SwitchResult } from "../../provider/host/worker/switching.js";
+import type { PlannedSwitch, SwitchResult } from "../../provider/host/worker/switching.js";
 import type { CollapseOptions, MirrorOptions, TargetOptions } from "../../provider/hypervisor/block-steps.js";
 import type { DiskView, Guest, GuestView, NodeView } from "../../provider/hypervisor/hypervisor.js";
 
@@ -158,7 +158,7 @@ export class ModelGuest {
       startPull: change("startPull", (id: string, _: string, { top, base, backingName }: CollapseOptions) => {
         this.#begin(id, "stream", () => this.#pull(this.#node(top), base === undefined ? undefined : this.#node(base), backingName));
       }),
-      switch: (plan: Omit<SwitchPlan, "socket">) => this.#switch(plan),
+      switch: (plan: PlannedSwitch) => this.#switch(plan),
       finalize: change("finalize", (id: string) => {
         const job = this.#turn(id, "pending", "concluded");
         job.end();
@@ -180,7 +180,7 @@ export class ModelGuest {
   }
 
   /** As the host's worker carries it out where nothing goes wrong, or dies before the last command. */
-  #switch({ disks, records, stages }: Omit<SwitchPlan, "socket">): SwitchResult {
+  #switch({ disks, records, stages }: PlannedSwitch): SwitchResult {
     const each = (command: string, from: JobStatus, to: JobStatus) =>
       disks.map(({ job }) => {
         this.done.push(`${command} ${job}`);

@@ -8,7 +8,7 @@ import { saysMissing, unable } from "../../provider/host/complaints.js";
 import type { Attempt } from "../../provider/host/credentials.js";
 import type { Finished, Host } from "../../provider/host/host.js";
 import { machineOf } from "../../provider/host/machine.js";
-import { firstLineText, quote, scriptText, socatWord } from "../../provider/host/quoting.js";
+import { firstLineText, quote, scriptText } from "../../provider/host/quoting.js";
 import { type Attempted, connectionRefused } from "../../provider/host/refusals.js";
 import { remembering } from "../../provider/host/remembering.js";
 
@@ -56,8 +56,6 @@ describe("a word for the host's shell", () => {
     const { status, stdout } = sh(`${firstLineText("token", "echo ran", [])}echo went on`, "/nowhere");
     assert.deepEqual([status === 0, stdout], [false, "token\n"]);
   });
-
-  it("is one path of socat's, with its own signs escaped", () => assert.equal(socatWord("/a,b:c!d(e)"), "/a\\,b\\:c\\!d\\(e\\)"));
 });
 
 describe("what a host's programs say", () => {

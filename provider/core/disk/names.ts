@@ -60,6 +60,15 @@ export const fileNames = {
   sidecar: (layerName: string) => `${layerName}.lm-layer`,
 };
 
+/** Beside a manifest while a switch is prepared and under way: what it shall say, and what it says now. */
+export function nextOf(manifest: string): string {
+  return `${manifest}.next`;
+}
+
+export function backOf(manifest: string): string {
+  return `${manifest}.back`;
+}
+
 /** The name under which a stale active image stays behind; the time without colons, so that names sort. */
 export function quarantineName(name: string, key: DiskKey, at: Date): string {
   const utc = at.toISOString().replace(/[-:]/g, "").replace(/\.\d+/, "");

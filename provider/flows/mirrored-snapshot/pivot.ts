@@ -4,11 +4,10 @@ import { jobNames, nodeNames } from "../../core/disk/names.js";
 import { BugError, isKind } from "../../core/errors.js";
 import { type SnapshotManifest, snapshotManifestText } from "../../journal/snapshot-manifest.js";
 import { manifestPaths } from "../../journal/snapshot-records.js";
-import { isAlone, openEnded } from "../move/turns.js";
 import { wordsOf } from "../shared/complaint.js";
 import type { Outcome } from "../shared/outcome.js";
 import { switchDisks } from "../shared/switch.js";
-import type { RecordTurn, Turn } from "../shared/turn.js";
+import { isAlone, recordTurns, type Turn } from "../shared/turn.js";
 import { checkChains } from "./chain-check.js";
 import { type CopiedChain, checkCopiedChain, checkUntouched, refused } from "./copied-chain.js";
 import { copiedNodes } from "./endings.js";
@@ -55,15 +54,11 @@ function pivotTurn(recorded: RecordedDisk): Turn {
   if (!mirror.is) throw new BugError(`The mirror ${mirror.path} is ready, but what it is was never written down.`);
   const after: SnapshotManifest = { ...manifest, current: mirror.path, switched: { ...mirror.is, sizeBytes: 0, modified: "" } };
   const paths = manifestPaths(manifest, key);
-  const turn = (path: string): RecordTurn => ({
-    path,
-    now: snapshotManifestText(manifest),
-    next: openEnded(snapshotManifestText(after)),
-  });
+  const texts = { now: snapshotManifestText(manifest), after: snapshotManifestText(after) };
   return {
     ...{ disk, key, qdev, jobId: jobNames.mirror(key), node: isAlone(recorded) ? mirror.node : null },
     ...{ source: file.path, target: mirror.path },
-    records: [turn(paths.file), turn(paths.mirror)],
+    records: recordTurns([paths.file, paths.mirror], texts),
     stale: { active: file.path, quarantine, standIn: "none" },
   };
 }

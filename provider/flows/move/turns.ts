@@ -1,12 +1,12 @@
 /** What each switch of a move is, for each of its disks and for their link. */
 
-import { fileNames, jobNames, nodeNames } from "../../core/disk/names.js";
+import { fileNames, jobNames } from "../../core/disk/names.js";
 import { BugError } from "../../core/errors.js";
 import { statFiles } from "../../host/files.js";
 import { type Manifest, manifestText, pathOf, type Standing } from "../../journal/manifest.js";
 import { manifestPaths } from "../../journal/records.js";
 import type { Seen, SeenDisk, Site } from "../shared/site.js";
-import type { LinkTurn, Turn } from "../shared/turn.js";
+import { isAlone, type LinkTurn, recordTurns, type Turn } from "../shared/turn.js";
 import { nodeAt } from "./steps/former-nodes.js";
 
 export interface SwitchedAt {
@@ -61,23 +61,12 @@ async function turnTo({ site }: SwitchedAt, seen: SeenDisk, { manifest, to, jobI
   const [file] = await statFiles(site.host, [target], "follow");
   if (!file || !now) throw new BugError(`The switch of ${disk} goes to ${target}, which is not there.`);
   const switched = { dev: file.dev, ino: file.ino, sizeBytes: 0, modified: "" };
-  const next = openEnded(manifestText({ ...manifest, current: target, switched }));
-  const paths = manifestPaths(manifest, key);
-  const record = (path: string) => ({ path, now: manifestText(now), next });
+  const { source, destination } = manifestPaths(manifest, key);
+  const texts = { now: manifestText(now), after: manifestText({ ...manifest, current: target, switched }) };
   return {
     ...{ disk, key, qdev, jobId, node: isAlone(seen) ? node : null, source: now.current, target },
-    records: [record(paths.source), record(paths.destination)],
+    records: recordTurns([source, destination], texts),
   };
-}
-
-/** Whether nothing of the guest's own, as a filter that limits its speed, is between the device and its image. */
-export function isAlone({ image, key }: Pick<SeenDisk, "image" | "key">): boolean {
-  return [image.activeNode, nodeNames.filter(key)].includes(image.rootNode);
-}
-
-/** A manifest up to the size and time in its last property. */
-export function openEnded(text: string): string {
-  return text.slice(0, text.lastIndexOf('"sizeBytes"'));
 }
 
 /** All disks of a move are behind the same link, so the first one's manifest names it. */

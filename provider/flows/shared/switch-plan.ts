@@ -1,9 +1,9 @@
 /** What a switch is for the host's worker: a plan, as data. Pure. */
 
-import { standInNames } from "../../core/disk/names.js";
+import { backOf, nextOf, standInNames } from "../../core/disk/names.js";
 import { BugError } from "../../core/errors.js";
 import type { Identity } from "../../host/worker/identity.js";
-import type { SwitchDisk, SwitchMove, SwitchPlan, SwitchRecord } from "../../host/worker/switching.js";
+import type { PlannedSwitch, SwitchDisk, SwitchMove, SwitchRecord } from "../../host/worker/switching.js";
 import type { LinkTurn, RecordTurn, Turn } from "./turn.js";
 
 /** All that switches together. */
@@ -26,21 +26,12 @@ function standInOf(stale: Turn["stale"]): string[] {
   return stale?.standIn === "needed" ? [standInNames(stale.quarantine).link] : [];
 }
 
-/** What a manifest shall say, and what it says now, beside it. */
-export function nextOf(manifest: string): string {
-  return `${manifest}.next`;
-}
-
-export function backOf(manifest: string): string {
-  return `${manifest}.back`;
-}
-
 /**
  * The manifests first, then the link, then the names of images that go stale. A link is what a boot goes by, so its one rename is the commit
  * point, and a name that cannot be given afterwards is only said. Without a link the last stage is the commit point: what cannot be
  * renamed sets all back.
  */
-export function switchPlan({ turns, link }: Switched, identities: Identities, pendingSeconds: number): Omit<SwitchPlan, "socket"> {
+export function switchPlan({ turns, link }: Switched, identities: Identities, pendingSeconds: number): PlannedSwitch {
   const file = (path: string): Identity => {
     const identity = identities.get(path);
     if (!identity) throw new BugError(`A switch was planned, and nobody looked at ${path}.`);
@@ -83,7 +74,7 @@ function recordOf({ path }: RecordTurn, image: string, file: (path: string) => I
 }
 
 /** For the log, when it is asked for: what will be done on the host, in its order. */
-export function planWords({ disks, records, stages, commit }: Omit<SwitchPlan, "socket">): string {
+export function planWords({ disks, records, stages, commit }: PlannedSwitch): string {
   const name = (place: SwitchMove["to"]) => ("path" in place ? place.path : place.name);
   const moves = stages.flatMap((stage, index) =>
     stage.map(({ from, to }) => `${index === commit ? "decides: " : ""}rename ${name(from)} to ${name(to)}`),

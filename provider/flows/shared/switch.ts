@@ -5,7 +5,7 @@
  * that decides (switch-plan.ts) the source is right, after it the destination; in `pending`, both.
  */
 
-import { standInNames } from "../../core/disk/names.js";
+import { backOf, nextOf, standInNames } from "../../core/disk/names.js";
 import { baseName } from "../../core/disk/paths.js";
 import { createExclusively, takeOver, writeFileAtomically } from "../../host/files.js";
 import { makeSymlink } from "../../host/links.js";
@@ -15,7 +15,7 @@ import { WorkerError } from "../../host/worker/worker-error.js";
 import { complaint } from "./complaint.js";
 import type { Outcome } from "./outcome.js";
 import type { Site } from "./site.js";
-import { backOf, type Identities, namesIn, nextOf, planWords, switchPlan } from "./switch-plan.js";
+import { type Identities, namesIn, planWords, switchPlan } from "./switch-plan.js";
 import type { LinkTurn, Stale, Turn } from "./turn.js";
 
 export async function switchDisks(site: Site, turns: readonly Turn[], link: LinkTurn | undefined, outcome: Outcome): Promise<void> {
@@ -49,8 +49,7 @@ async function makeStandIn({ host }: Site, { active, quarantine }: Stale): Promi
 
 async function identitiesOf({ host }: Site, names: readonly string[]): Promise<Identities> {
   const worker = await host.worker();
-  const found = await Promise.all(names.map((path) => fileStatus(worker, { path })));
-  return new Map(names.map((name, index) => [name, (found[index] as (typeof found)[number]).identity]));
+  return new Map(await Promise.all(names.map(async (path) => [path, (await fileStatus(worker, { path })).identity] as const)));
 }
 
 /** What the worker refuses before it changes anything, as a sentence. */

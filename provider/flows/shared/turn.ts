@@ -1,6 +1,7 @@
 /** What a switch is made of: one turn for each disk, and one for their link. */
 
-import type { DiskKey } from "../../core/disk/names.js";
+import { type DiskKey, nodeNames } from "../../core/disk/names.js";
+import type { ImageView } from "../../hypervisor/hypervisor.js";
 
 /** One disk's part in a switch: whatever job it is that ends, a mirror's pivot or a commit's. */
 export interface Turn {
@@ -47,4 +48,20 @@ export interface LinkTurn {
   /** Beside the link: it as it shall be, and as it was. */
   next: { path: string; leadsTo: string };
   back: { path: string; leadsTo: string };
+}
+
+/** Of both manifests of a disk, which say the same. @param after as it shall be said, but for the size and time in the last property */
+export function recordTurns([one, other]: readonly [string, string], { now, after }: { now: string; after: string }): Turn["records"] {
+  const record = (path: string): RecordTurn => ({ path, now, next: openEnded(after) });
+  return [record(one), record(other)];
+}
+
+/** A manifest up to the size and time in its last property. */
+export function openEnded(text: string): string {
+  return text.slice(0, text.lastIndexOf('"sizeBytes"'));
+}
+
+/** Whether nothing of the guest's own, as a filter that limits its speed, is between the device and its image. */
+export function isAlone({ image, key }: { image: ImageView; key: DiskKey }): boolean {
+  return [image.activeNode, nodeNames.filter(key)].includes(image.rootNode);
 }

@@ -30,8 +30,7 @@ class Lock:
 
     def is_held(self) -> bool:
         """Whether the file under the name is still the locked one: else another run may hold the lock of a new file."""
-        found = self.place.status_or_none()
-        return found is not None and same_file(found, os.fstat(self.descriptor))
+        return self.place.is_name_of(self.descriptor)
 
     def require(self) -> None:
         if not self.is_held():
@@ -53,10 +52,6 @@ class Lock:
     def close(self) -> None:
         os.close(self.descriptor)
         os.close(self.place.directory)
-
-
-def same_file(one: os.stat_result, two: os.stat_result) -> bool:
-    return (one.st_dev, one.st_ino) == (two.st_dev, two.st_ino)
 
 
 @operation("lock-acquire", changes=True)
@@ -92,8 +87,7 @@ def take(place: Place, make: bool = True) -> Tuple[int, bool]:
         try:
             if not lock_file(place, descriptor):
                 return descriptor, False
-            found = place.status_or_none()
-            if found is not None and same_file(found, os.fstat(descriptor)):
+            if place.is_name_of(descriptor):
                 return descriptor, True
         except BaseException:
             os.close(descriptor)

@@ -48,7 +48,7 @@ class Monitor:
         self.is_closed = False
         self.early: List[Message] = []
         try:
-            self.greeting = self._greeting(time.monotonic() + deadline_seconds)
+            self._begin(time.monotonic() + deadline_seconds)
         except BaseException:
             self.stream.close()
             raise
@@ -140,15 +140,14 @@ class Monitor:
         except OSError:
             pass
 
-    def _greeting(self, deadline: float) -> Message:
+    def _begin(self, deadline: float) -> None:
         """QEMU greets its first client only, and lets others wait: no greeting means that another one has the monitor.
 
         What is no event and no reply, which may be to a former client, is no monitor's.
         """
-        greeting = self._first(deadline, lambda message: "QMP" in message)
+        self._first(deadline, lambda message: "QMP" in message)
         self._send({"execute": "qmp_capabilities", "id": self.run})
         self._first(deadline, lambda message: message.get("id") == self.run)
-        return greeting
 
     def _first(self, deadline: float, wanted: Callable[[Message], bool]) -> Message:
         while not self.messages.over:

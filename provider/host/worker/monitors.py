@@ -13,7 +13,7 @@ def open_monitor(request: Request) -> Details:
     number = state.monitors.add(monitor)
     request.unless_answered(lambda: state.monitors.take(number).close())
     monitor.start(lambda values: state.outlet.send(dict(values, monitor=number)))
-    return dict(monitor.standing(), monitor=number, greeting=monitor.greeting)
+    return dict(monitor.standing(), monitor=number)
 
 
 @operation("monitor-execute")

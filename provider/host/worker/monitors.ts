@@ -38,7 +38,7 @@ export function endingIn(thrown: unknown): MonitorEnding | undefined {
   return isFailure(thrown, "monitor-closed") ? ending.parse(thrown.details) : undefined;
 }
 
-const openReply = peer.extend({ monitor: z.int(), greeting: z.record(z.string(), z.unknown()) });
+const openReply = peer.extend({ monitor: z.int() });
 const event = z.object({ event: z.string(), data: z.record(z.string(), z.unknown()).default({}) });
 
 export type MonitorEvent = z.output<typeof event>;
@@ -80,11 +80,6 @@ export class WorkerMonitor {
   get peer(): MonitorPeer {
     const { pid, startTime, isAlive } = this.#opened;
     return { pid, startTime, isAlive };
-  }
-
-  /** As QEMU said it. */
-  get greeting(): Record<string, unknown> {
-    return this.#opened.greeting;
   }
 
   /**

@@ -33,6 +33,11 @@ class Place:
         except FileNotFoundError:
             return None
 
+    def is_name_of(self, descriptor: int) -> bool:
+        """Whether the file that is open has this name now."""
+        found = self.status_or_none()
+        return found is not None and os.path.samestat(found, os.fstat(descriptor))
+
 
 @contextmanager
 def using_place(request: Request, key: str = "place") -> Iterator[Place]:

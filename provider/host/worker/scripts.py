@@ -19,13 +19,14 @@ def shell_words(request: Request) -> List[bytes]:
 
 
 def patience(request: Request) -> Callable[[], None]:
-    """Raises when the request has been cancelled for as long as a script is waited for."""
-    since: List[float] = []
+    """Raises so long after the request was cancelled."""
+    deadline = float("inf")
 
     def check() -> None:
+        nonlocal deadline
         if request.cancelled.is_set():
-            since.append(time.monotonic())
-            if since[-1] - since[0] > GRACE_SECONDS:
+            deadline = min(deadline, time.monotonic() + GRACE_SECONDS)
+            if time.monotonic() > deadline:
                 raise Failure("cancelled", "the request was cancelled")
 
     return check

@@ -155,21 +155,16 @@ def complete(records: List[Record]) -> None:
         sync_descriptor(record.file, record.shown)
 
 
-def is_under(place: Place, file: int) -> bool:
-    found, expected = place.status_or_none(), os.fstat(file)
-    return found is not None and (found.st_dev, found.st_ino) == (expected.st_dev, expected.st_ino)
-
-
 def is_committed(plan: Plan) -> bool:
-    return all(is_under(move.new, move.file) for move in plan.stages[plan.commit])
+    return all(move.new.is_name_of(move.file) for move in plan.stages[plan.commit])
 
 
 def apply(moves: List[Move]) -> None:
     """Does what is not yet done, and makes all of it durable."""
     for move in moves:
-        if is_under(move.new, move.file):
+        if move.new.is_name_of(move.file):
             continue
-        if not is_under(move.old, move.file):
+        if not move.old.is_name_of(move.file):
             raise Failure("other-file", "it is no longer under its name", move.old.shown)
         (rename if move.back is None else replace)(move.old, move.new)
     sync(moves)
@@ -178,11 +173,11 @@ def apply(moves: List[Move]) -> None:
 def revert(moves: List[Move]) -> None:
     """Undoes what is done, the last one first, and makes that durable."""
     for move in reversed(moves):
-        if not is_under(move.new, move.file):
+        if not move.new.is_name_of(move.file):
             continue
         if move.back is None:
             rename(move.new, move.old)
-        elif is_under(move.back.place, move.back.file):
+        elif move.back.place.is_name_of(move.back.file):
             replace(move.back.place, move.new)
         else:
             raise Failure("other-file", "what would be put back is no longer under its name", move.back.place.shown)

@@ -52,6 +52,9 @@ export interface SwitchPlan {
   commit: number;
 }
 
+/** Without the way to a QEMU, which is that guest's to know. */
+export type PlannedSwitch = Omit<SwitchPlan, "socket">;
+
 const result = z.object({
   /**
    * `switched`: all disks have their targets. `cancelled`: none has, and the jobs are cancelled; `cancelled-half-way`: but not all names could

@@ -72,7 +72,7 @@ export function isFailure(thrown: unknown, name: FailureName): thrown is WorkerE
   return isWorkerError(thrown) && thrown.failure === name;
 }
 
-/** Whether the system refused with this number, as `os.constants.errno.ENOENT`. */
+/** Whether the system refused with this number, one of {@link hostErrno}. */
 export function isErrno(thrown: unknown, errno: number): thrown is WorkerError {
   return isFailure(thrown, "system") && thrown.errno === errno;
 }

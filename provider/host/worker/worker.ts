@@ -27,7 +27,7 @@ export class Worker {
     this.#end(new BugError(`What a monitor said was not understood: ${messageOf(cause)}.`, { cause })),
   );
   readonly #words: NodeJS.Timeout;
-  readonly #enders: (() => void)[] = [];
+  readonly #enders = new Set<() => void>();
   /** Monitors and locks that it has for us: as long as there is one, it is not ended for being idle. */
   readonly held = new Set<object>();
   #last = 0;
@@ -56,10 +56,11 @@ export class Worker {
     return this.#pending.size === 0 && this.held.size === 0;
   }
 
-  /** Calls back once, when it has ended for whatever reason. */
-  onEnd(listener: () => void): void {
+  /** Calls back once, when it has ended for whatever reason; answers how to stop that. */
+  onEnd(listener: () => void): () => void {
     if (this.#reason) listener();
-    else this.#enders.push(listener);
+    else this.#enders.add(listener);
+    return () => void this.#enders.delete(listener);
   }
 
   /** Why it has ended, or undefined while it runs. */
@@ -106,7 +107,7 @@ export class Worker {
         );
         if (this.#reason) reject(this.#reason);
       }, waitSeconds * 1000);
-      this.#enders.push(() => {
+      this.onEnd(() => {
         clearTimeout(late);
         resolve();
       });
@@ -175,7 +176,8 @@ export class Worker {
     const left = [...this.#pending.values()];
     this.#pending.clear();
     for (const pending of left) pending.reject(this.#noAnswer(pending, reason));
-    for (const ended of this.#enders.splice(0)) ended();
+    for (const ended of this.#enders) ended();
+    this.#enders.clear();
   }
 
   #send(message: object): void {

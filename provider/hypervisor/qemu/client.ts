@@ -34,6 +34,7 @@ export class QmpSession {
   readonly #answerSeconds: number;
   #monitor: WorkerMonitor | undefined;
   #reason: Error | undefined;
+  #unheed = () => {};
 
   /**
    * @throws UserError if it is no QMP monitor
@@ -49,7 +50,9 @@ export class QmpSession {
     } catch (cause) {
       throw noSession(cause, name, greetingSeconds);
     }
-    worker.onEnd(() => session.#end(worker.ended ?? new UnreachableError(`Unable to talk to ${name}: its worker has ended.`)));
+    session.#unheed = worker.onEnd(() => {
+      if (worker.ended) session.#end(worker.ended);
+    });
     return session;
   }
 
@@ -128,6 +131,7 @@ export class QmpSession {
   #end(reason: Error): void {
     if (this.#reason) return;
     this.#reason = reason;
+    this.#unheed();
     this.#monitor?.close().catch(() => {}); // it has ended, or its worker has
     this.#wake();
   }

@@ -4,7 +4,7 @@ import type { z } from "zod";
 import type { Job } from "../../core/disk/job.js";
 import { UserError } from "../../core/errors.js";
 import type { Host } from "../../host/host.js";
-import type { SwitchPlan, SwitchResult } from "../../host/worker/switching.js";
+import type { PlannedSwitch, SwitchResult } from "../../host/worker/switching.js";
 import type { CollapseOptions, MirrorOptions, TargetOptions } from "../block-steps.js";
 import type { Blocker, ChainsView, Guest, GuestProcess, GuestView, ImageView } from "../hypervisor.js";
 import { blockersOf } from "./blockers.js";
@@ -85,7 +85,7 @@ class QemuGuest implements Guest {
     return (await this.#monitor.listen()).use(this.#way, lookAtJobs);
   }
 
-  switch(plan: Omit<SwitchPlan, "socket">): Promise<SwitchResult> {
+  switch(plan: PlannedSwitch): Promise<SwitchResult> {
     return this.#monitor.use((session) => session.switch({ ...plan, socket: this.#way.socket }));
   }
 

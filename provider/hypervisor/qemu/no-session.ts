@@ -1,11 +1,11 @@
 /** Why a monitor's socket could not be connected to: the errno decides, no error text is read. */
 
-import { constants } from "node:os";
 import { UnreachableError, UserError } from "../../core/errors.js";
+import { hostErrno } from "../../host/worker/errno.js";
 import { isFailure } from "../../host/worker/worker-error.js";
 import { GuestNotRunning } from "../hypervisor.js";
 
-const { ENOENT, ENOTDIR, EACCES, EPERM, ECONNREFUSED, ENOTSOCK } = constants.errno;
+const { ENOENT, ENOTDIR, EACCES, EPERM, ECONNREFUSED, ENOTSOCK } = hostErrno;
 
 /** The error to throw in the place of `cause`. @param place the socket and its host */
 export function whyNoSession(place: { socket: string; hostName: string }, cause: unknown): unknown {

@@ -7,7 +7,8 @@ import { fileNames, jobNames, nodeNames } from "../../../provider/core/disk/name
 import { isKind } from "../../../provider/core/errors.js";
 import { checkLanded } from "../../../provider/flows/move/landed.js";
 import { removeTarget, startMirror } from "../../../provider/flows/move/steps/mirroring.js";
-import { collapsedTurn, committedTo, foldedTurn, linkMovesIn, linkTurn, openEnded, pivotTurn } from "../../../provider/flows/move/turns.js";
+import { collapsedTurn, committedTo, foldedTurn, linkMovesIn, linkTurn, pivotTurn } from "../../../provider/flows/move/turns.js";
+import { openEnded } from "../../../provider/flows/shared/turn.js";
 import { type Manifest, manifestText } from "../../../provider/journal/manifest.js";
 import { emptyView } from "./noting-guest.js";
 import { key, MoveScene, overlayName } from "./scene.js";

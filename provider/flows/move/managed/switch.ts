@@ -1,6 +1,6 @@
 /** The switches of a guest that libvirt manages: suspend, write `current` down, pivot, look at the definition, resume (decisions/0003). */
 
-import { type DiskKey, fileNames } from "../../../core/disk/names.js";
+import { backOf, type DiskKey, fileNames, nextOf } from "../../../core/disk/names.js";
 import { within } from "../../../core/disk/paths.js";
 import { writeFileAtomically } from "../../../host/files.js";
 import type { ImageFile, ManagedGuest } from "../../../hypervisor/hypervisor.js";
@@ -92,8 +92,8 @@ async function prepare(
   const { key, qdev, image, manifest } = disk;
   const paths = manifestPaths(manifest, key);
   for (const record of Object.values(paths)) {
-    await writeFileAtomically(host, `${record}.back`, manifestText(manifest));
-    await writeFileAtomically(host, `${record}.next`, manifestText(next));
+    await writeFileAtomically(host, backOf(record), manifestText(manifest));
+    await writeFileAtomically(host, nextOf(record), manifestText(next));
   }
   await writeFileAtomically(host, turnPath(paths.source), "");
   const definition = image.definedAt === undefined ? undefined : await managed.definitionAt(qdev, to);

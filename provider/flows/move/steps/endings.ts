@@ -1,7 +1,7 @@
 /** The ends of a move: tidied after the switch, undone before it, set back where what is written down of a switch is not where the guest is. */
 
 import { isFile } from "../../../core/disk/chain.js";
-import { fileNames, nodeNames, standInNames } from "../../../core/disk/names.js";
+import { backOf, fileNames, nextOf, nodeNames, standInNames } from "../../../core/disk/names.js";
 import { baseName, within } from "../../../core/disk/paths.js";
 import { removeFile, removeFiles, renameWithoutReplacing, statFiles } from "../../../host/files.js";
 import { makeSymlink, readLink, replaceLink } from "../../../host/links.js";
@@ -153,7 +153,7 @@ async function pointLink(
 async function removeScaffold(site: Site, disk: SeenDisk, manifest: Manifest): Promise<void> {
   await site.guest.closeNodes([nodeNames.probe(disk.key), ...manifest.layers.map((_, index) => nodeNames.held(disk.key, index + 1))]);
   const { source, destination } = manifestPaths(manifest, disk.key);
-  const small = [...[source, destination].flatMap((path) => [`${path}.next`, `${path}.back`]), definitionPath(source), turnPath(source)];
+  const small = [...[source, destination].flatMap((path) => [nextOf(path), backOf(path)]), definitionPath(source), turnPath(source)];
   const links = manifest.link ? [fileNames.linkNext(manifest.link.path, disk.key), fileNames.linkBack(manifest.link.path, disk.key)] : [];
   const { directory } = manifest.destination;
   const made = [fileNames.probe(disk.key), fileNames.newborn(disk.key)].map((name) => within(directory, name));

@@ -29,7 +29,7 @@ class Granted(Folder):
         return descriptor
 
     def is_under_its_name(self, descriptor: int) -> bool:
-        return locks.same_file(os.stat(self.path(b"lock")), os.fstat(descriptor))
+        return os.path.samestat(os.stat(self.path(b"lock")), os.fstat(descriptor))
 
     def test_a_file_that_was_removed_before_the_grant_is_not_the_lock(self) -> None:
         deed = mock.Mock(side_effect=lambda: os.unlink(self.path(b"lock")))
