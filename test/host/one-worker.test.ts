@@ -14,7 +14,7 @@ import { GuestNotRunning } from "../../provider/hypervisor/hypervisor.js";
 import { openGuest } from "../../provider/hypervisor/qemu/guest.js";
 import { newHolder } from "../../provider/journal/holder.js";
 import { Locks, withLocks } from "../../provider/journal/lock.js";
-import { ScriptedMonitor } from "../hypervisor/qemu/scripted-monitor.js";
+import { emptyGuest, ScriptedMonitor } from "../hypervisor/qemu/scripted-monitor.js";
 import { key, wait } from "../journal/lock-scene.js";
 import { until } from "../sandbox/command.js";
 import { killQuietly, mourn, watchOver } from "../sandbox/processes.js";
@@ -34,14 +34,6 @@ async function killed(worker: Worker): Promise<void> {
 }
 
 const hasNone = (thrown: unknown) => isKind(thrown, "unreachable") && /The worker on here ended/.test(thrown.message);
-
-const view: Record<string, unknown> = {
-  "query-status": { status: "running" },
-  "query-uuid": { UUID: "5a9e7c6e-0000-4000-8000-000000000001" },
-  "query-block": [],
-  "query-named-block-nodes": [],
-  "query-block-jobs": [],
-};
 
 describe("a host while a run holds locks there", function () {
   withWorkers(this);
@@ -94,7 +86,7 @@ describe("a run whose worker was killed in the middle", function () {
   withWorkers(this);
 
   it("cannot do anything more, and not command through the session of another run; that one can", async () => {
-    await using monitor = await ScriptedMonitor.start(({ execute }) => ({ return: view[execute] ?? {} }));
+    await using monitor = await ScriptedMonitor.start(({ execute }) => ({ return: emptyGuest[execute] ?? {} }));
     const folder = await scratch();
     const [first, second] = [ownHost(), ownHost()];
     const [struck, later] = [first, second].map((host) => openGuest(host, { qmp: monitor.socket }));
@@ -126,7 +118,7 @@ describe("a run whose worker was killed in the middle", function () {
   });
 
   it("has a session of its own by its own worker, where another worker has one that nobody uses", async () => {
-    await using monitor = await ScriptedMonitor.start(({ execute }) => ({ return: view[execute] ?? {} }));
+    await using monitor = await ScriptedMonitor.start(({ execute }) => ({ return: emptyGuest[execute] ?? {} }));
     for (const host of [ownHost(), ownHost()]) {
       await host.withOneWorker(async (worker) => {
         assert.equal((await openGuest(host, { qmp: monitor.socket }).look()).status, "running");

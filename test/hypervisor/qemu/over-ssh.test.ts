@@ -11,8 +11,8 @@ import { LocalHost } from "./local-host.js";
 import { activeImage, pivot, startMirror, target, twoPlaces } from "./mirror-steps.js";
 
 const roads: Record<string, Record<string, string>> = {
-  "a forwarded socket": {},
-  "socat, where sshd forbids forwarding": { AllowStreamLocalForwarding: "no" },
+  "an sshd as it comes": {},
+  "an sshd that forbids forwarding": { AllowStreamLocalForwarding: "no" },
 };
 
 for (const [road, settings] of Object.entries(roads)) {

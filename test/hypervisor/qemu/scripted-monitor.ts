@@ -19,6 +19,15 @@ export type Script = (command: Command, socket: Socket) => Answer | Promise<Answ
 
 export const greeting = '{"QMP": {"version": {"qemu": {"micro": 0, "minor": 2, "major": 7}, "package": ""}, "capabilities": ["oob"]}}\r\n';
 
+/** What a guest without disks and jobs answers to the questions of a look. */
+export const emptyGuest: Readonly<Record<string, unknown>> = {
+  "query-status": { status: "running" },
+  "query-uuid": { UUID: "5a9e7c6e-0000-4000-8000-000000000001" },
+  "query-block": [],
+  "query-named-block-nodes": [],
+  "query-block-jobs": [],
+};
+
 export class ScriptedMonitor implements AsyncDisposable {
   /** Every command's name, in the order in which they came. */
   readonly heard: string[] = [];

@@ -8,7 +8,7 @@ import { openGuest } from "../../../provider/hypervisor/qemu/guest.js";
 import { until } from "../../sandbox/command.js";
 import { type BareGuest, Workbench } from "./bare-guest.js";
 import { LocalHost } from "./local-host.js";
-import { ScriptedMonitor } from "./scripted-monitor.js";
+import { emptyGuest, ScriptedMonitor } from "./scripted-monitor.js";
 
 /** Whether another program gets the monitor. */
 async function isFree(started: BareGuest): Promise<boolean> {
@@ -97,16 +97,8 @@ describe("the way to a monitor", () => {
 });
 
 describe("looks that come together", () => {
-  const view: Record<string, unknown> = {
-    "query-status": { status: "running" },
-    "query-uuid": { UUID: "5a9e7c6e-0000-4000-8000-000000000001" },
-    "query-block": [],
-    "query-named-block-nodes": [],
-    "query-block-jobs": [],
-  };
-
   it("are answered by one, and cost five questions, later ones four; chains alone three", async () => {
-    await using monitor = await ScriptedMonitor.start(({ execute }) => ({ return: view[execute] }));
+    await using monitor = await ScriptedMonitor.start(({ execute }) => ({ return: emptyGuest[execute] }));
     const guests = [1, 2, 3].map(() => openGuest(new LocalHost(), { qmp: monitor.socket }));
     const cost = async (ask: () => Promise<unknown>) => {
       const before = monitor.heard.length;
@@ -126,7 +118,7 @@ describe("looks that come together", () => {
     let status = "running";
     let release = () => {};
     await using monitor = await ScriptedMonitor.start(async ({ execute }) => {
-      if (execute !== "query-status") return { return: view[execute] };
+      if (execute !== "query-status") return { return: emptyGuest[execute] };
       const answer = { return: { status } };
       if (status === "running")
         await new Promise<void>((resolve) => {
@@ -152,7 +144,7 @@ describe("looks that come together", () => {
     let answers = 0;
     await using monitor = await ScriptedMonitor.start(({ execute }, socket) => {
       if (answers++ === 0) return void socket.destroy();
-      return { return: view[execute] };
+      return { return: emptyGuest[execute] };
     });
     const guest = openGuest(new LocalHost(), { qmp: monitor.socket });
     const ends = await Promise.allSettled([guest.look(), guest.look()]);
