@@ -7,7 +7,7 @@ import { manifestPaths } from "../../journal/snapshot-records.js";
 import { wordsOf } from "../shared/complaint.js";
 import type { Outcome } from "../shared/outcome.js";
 import { switchDisks } from "../shared/switch.js";
-import { isAlone, recordTurns, type Turn } from "../shared/turn.js";
+import { recordTurns, type Turn } from "../shared/turn.js";
 import { checkChains } from "./chain-check.js";
 import { type CopiedChain, checkCopiedChain, checkUntouched, refused } from "./copied-chain.js";
 import { copiedNodes } from "./endings.js";
@@ -48,15 +48,14 @@ function freeCopiedName({ key }: RecordedDisk, taken: ReadonlySet<string>): stri
   for (let number = 0; ; number++) if (!taken.has(nodeNames.copied(key, number))) return nodeNames.copied(key, number);
 }
 
-function pivotTurn(recorded: RecordedDisk): Turn {
-  const { disk, key, qdev, manifest } = recorded;
+function pivotTurn({ disk, key, qdev, manifest }: RecordedDisk): Turn {
   const { file, mirror, quarantine } = manifest;
   if (!mirror.is) throw new BugError(`The mirror ${mirror.path} is ready, but what it is was never written down.`);
   const after: SnapshotManifest = { ...manifest, current: mirror.path, switched: { ...mirror.is, sizeBytes: 0, modified: "" } };
   const paths = manifestPaths(manifest, key);
   const texts = { now: snapshotManifestText(manifest), after: snapshotManifestText(after) };
   return {
-    ...{ disk, key, qdev, jobId: jobNames.mirror(key), node: isAlone(recorded) ? mirror.node : null },
+    ...{ disk, key, qdev, jobId: jobNames.mirror(key), node: mirror.node },
     ...{ source: file.path, target: mirror.path },
     records: recordTurns([paths.file, paths.mirror], texts),
     stale: { active: file.path, quarantine, standIn: "none" },

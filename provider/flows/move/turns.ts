@@ -6,7 +6,7 @@ import { statFiles } from "../../host/files.js";
 import { type Manifest, manifestText, pathOf, type Standing } from "../../journal/manifest.js";
 import { manifestPaths } from "../../journal/records.js";
 import type { Seen, SeenDisk, Site } from "../shared/site.js";
-import { isAlone, type LinkTurn, recordTurns, type Turn } from "../shared/turn.js";
+import { type LinkTurn, recordTurns, type Turn } from "../shared/turn.js";
 import { nodeAt } from "./steps/former-nodes.js";
 
 export interface SwitchedAt {
@@ -64,7 +64,7 @@ async function turnTo({ site }: SwitchedAt, seen: SeenDisk, { manifest, to, jobI
   const { source, destination } = manifestPaths(manifest, key);
   const texts = { now: manifestText(now), after: manifestText({ ...manifest, current: target, switched }) };
   return {
-    ...{ disk, key, qdev, jobId, node: isAlone(seen) ? node : null, source: now.current, target },
+    ...{ disk, key, qdev, jobId, node, source: now.current, target },
     records: recordTurns([source, destination], texts),
   };
 }

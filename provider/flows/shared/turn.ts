@@ -1,7 +1,6 @@
 /** What a switch is made of: one turn for each disk, and one for their link. */
 
-import { type DiskKey, nodeNames } from "../../core/disk/names.js";
-import type { ImageView } from "../../hypervisor/hypervisor.js";
+import type { DiskKey } from "../../core/disk/names.js";
 
 /** One disk's part in a switch: whatever job it is that ends, a mirror's pivot or a commit's. */
 export interface Turn {
@@ -11,8 +10,8 @@ export interface Turn {
   qdev: string;
   /** The job that is ready. */
   jobId: string;
-  /** The node that is active when the job has pivoted; null where a filter of the guest's stays on top of it. */
-  node: string | null;
+  /** The node that is active when the job has pivoted: the first one below filters. */
+  node: string;
   /**
    * The manifests of the disk: what each says now, and what it shall say. The latter ends open, right before `"sizeBytes"` of the
    * identity in its last property: the switch fills in what `target` is in `pending`.
@@ -59,9 +58,4 @@ export function recordTurns([one, other]: readonly [string, string], { now, afte
 /** A manifest up to the size and time in its last property. */
 export function openEnded(text: string): string {
   return text.slice(0, text.lastIndexOf('"sizeBytes"'));
-}
-
-/** Whether nothing of the guest's own, as a filter that limits its speed, is between the device and its image. */
-export function isAlone({ image, key }: { image: ImageView; key: DiskKey }): boolean {
-  return [image.activeNode, nodeNames.filter(key)].includes(image.rootNode);
 }

@@ -82,6 +82,12 @@ class Arguments:
             raise wrong(key, "a list of words")
         return [encoded(key, word) for word in value]
 
+    def texts(self, key: str) -> List[str]:
+        value = self.values.get(key)
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            raise wrong(key, "a list of texts")
+        return value
+
     def numbers(self, key: str) -> List[int]:
         value = self.values.get(key) or []
         if not isinstance(value, list) or not all(isinstance(one, int) for one in value):

@@ -7,7 +7,7 @@ import fcntl
 import os
 import struct
 from time import monotonic
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 from worker.errors import Details, Failure
 from worker.monitor import Monitor
@@ -33,7 +33,7 @@ class Conversation:
     def __init__(self, monitor: Monitor, plan: Plan) -> None:
         self.monitor = monitor
         self.disks = plan.disks
-        self.were_pending = plan.were_pending
+        self.filters = plan.filters
 
     def ask(self, command: str, arguments: Details, seconds: float) -> Any:
         deadline = monotonic() + seconds
@@ -51,14 +51,24 @@ class Conversation:
         """The active node decides, never a reply: job-finalize says {} although the pivot failed where a raw image was renamed before."""
         blocks = self.ask("query-block", {}, PATIENT_SECONDS)
         nodes = {block.get("qdev"): block.get("inserted", {}).get("node-name") for block in blocks}
-        jobs = self.jobs(PATIENT_SECONDS)
-        return [disk for disk in self.disks if self._has_pivoted(disk, nodes.get(disk.device), jobs.get(disk.job, {}))]
+        if all(nodes.get(disk.device) == disk.target for disk in self.disks):
+            return self.disks
+        below = self._below_filters()
+        return [disk for disk in self.disks if below(nodes.get(disk.device)) == disk.target]
 
-    def _has_pivoted(self, disk: Disk, node: Optional[str], job: Details) -> bool:
-        if disk.target is not None:
-            return node == disk.target
-        # under a filter of the guest's; a job that was cancelled in `ready` may end without an error too
-        return disk.job in self.were_pending and job.get("status") == "concluded" and "error" not in job
+    def _below_filters(self) -> Callable[[Optional[str]], Optional[str]]:
+        """From a node to the first one below it that is no filter, as a throttle of the guest's own or the job's own node is one."""
+        drivers = {node["node-name"]: node["drv"] for node in self.ask("query-named-block-nodes", {"flat": True}, PATIENT_SECONDS)}
+        graph = self.ask("x-debug-query-block-graph", {}, PATIENT_SECONDS)
+        names = {node["id"]: node["name"] for node in graph["nodes"]}
+        children = {names[edge["parent"]]: names[edge["child"]] for edge in graph["edges"] if edge["name"] in ("file", "backing")}
+
+        def below(node: Optional[str]) -> Optional[str]:
+            while node is not None and drivers.get(node) in self.filters:
+                node = children.get(node)
+            return node
+
+        return below
 
     def wait_for_pending(self, disks: List[Disk], seconds: float) -> None:
         deadline = monotonic() + seconds
@@ -67,7 +77,6 @@ class Conversation:
             jobs = self.jobs(max(0.1, deadline - monotonic()))
             states = [jobs.get(disk.job, {}).get("status") for disk in disks]
             if all(state == "pending" for state in states):
-                self.were_pending.update(disk.job for disk in disks)
                 return
             for disk, state in zip(disks, states):
                 if state in (None, "concluded", "aborting", "null"):
@@ -157,8 +166,9 @@ def is_end_of_monitor(reason: Exception) -> bool:
 
 
 def finalize(plan: Plan, talk: Conversation, trouble: Optional[str]) -> Details:
-    before = talk.pivoted()
-    refused = talk.each("job-finalize", [disk for disk in plan.disks if disk not in before], PATIENT_SECONDS)
+    jobs = talk.jobs(PATIENT_SECONDS)
+    pending = [disk for disk in plan.disks if jobs.get(disk.job, {}).get("status") == "pending"]
+    refused = talk.each("job-finalize", pending, PATIENT_SECONDS)
     pivoted = talk.pivoted()
     astray = [disk.job for disk in plan.disks if disk not in pivoted]
     release_sources(plan)

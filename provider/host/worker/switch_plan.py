@@ -16,9 +16,9 @@ from worker.wire import write_all
 
 class Disk(NamedTuple):
     job: str
-    #: Its qdev, and the node that is active once its job has pivoted; None where another node, a filter, stays on top of that.
+    #: Its qdev, and the node that is active once its job has pivoted: the first one below the guest's own filters.
     device: str
-    target: Optional[str]
+    target: str
     #: The image that it leaves, held open for QEMU's image lock.
     source: int
 
@@ -61,8 +61,8 @@ class Plan(NamedTuple):
     stages: List[List[Move]]
     #: The stage that decides: all its moves done, there is no way back.
     commit: int
-    #: Jobs that were seen in `pending`: one that has ended without is not one that has pivoted.
-    were_pending: Set[str]
+    #: Drivers of nodes that pass on what lies below them.
+    filters: List[str]
 
 
 def read_plan(request: Request, stack: ExitStack) -> Plan:
@@ -81,7 +81,7 @@ def read_plan(request: Request, stack: ExitStack) -> Plan:
         [reader.record(values) for values in arguments.mappings("records")],
         [[reader.move(values) for values in stage] for stage in stages],
         commit,
-        set(),
+        arguments.texts("filters"),
     )
 
 
@@ -99,8 +99,7 @@ class Reader:
         place = self.found(places, arguments.mapping("file"))
         source = place.open(os.O_RDONLY)
         self.stack.callback(os.close, source)
-        target = arguments.text("target") if arguments.has("target") else None
-        return Disk(arguments.text("job"), arguments.text("device"), target, source)
+        return Disk(arguments.text("job"), arguments.text("device"), arguments.text("target"), source)
 
     def record(self, values: Dict[str, Any]) -> Record:
         arguments = Arguments(values)

@@ -21,8 +21,8 @@ export interface SwitchDisk {
   job: string;
   /** As QEMU's block query names it. */
   device: string;
-  /** The node that is active after the pivot; null where a filter of the guest's stays on top of it: then the job's error decides. */
-  target: string | null;
+  /** The node that is active after the pivot: the first one below filters. */
+  target: string;
   /** The image that it leaves, under the names that it has before and after. */
   places: Place[];
   file: Identity;
@@ -50,10 +50,12 @@ export interface SwitchPlan {
   stages: SwitchMove[][];
   /** The stage that decides: with its moves done there is no way back. */
   commit: number;
+  /** Drivers of nodes that pass on what lies below them. */
+  filters: readonly string[];
 }
 
-/** Without the way to a QEMU, which is that guest's to know. */
-export type PlannedSwitch = Omit<SwitchPlan, "socket">;
+/** Without what is QEMU's own. */
+export type PlannedSwitch = Omit<SwitchPlan, "socket" | "filters">;
 
 const result = z.object({
   /**

@@ -6,7 +6,7 @@ import type { DriveReply, GraphReply, ImageReply, NodeReply } from "./replies.js
  * Drivers that pass on what lies below. Drivers with one child that is the guest's data, and no format of their own.
  * @see QEMU's BlockDriver.is_filter, 7.2 to 10.2; `mirror_top` and `commit_top` are the jobs' own
  */
-const filters = new Set([
+export const filters: readonly string[] = [
   "throttle",
   "copy-on-read",
   "compress",
@@ -18,10 +18,10 @@ const filters = new Set([
   "blkdebug",
   "blkreplay",
   "blklogwrites",
-]);
+];
 
 export function isFilter(driver: string): boolean {
-  return filters.has(driver);
+  return filters.includes(driver);
 }
 
 /** The images of a chain from the active one down; filters are no layers. */

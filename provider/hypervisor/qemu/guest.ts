@@ -7,6 +7,7 @@ import type { Host } from "../../host/host.js";
 import type { PlannedSwitch, SwitchResult } from "../../host/worker/switching.js";
 import type { CollapseOptions, MirrorOptions, TargetOptions } from "../block-steps.js";
 import type { Blocker, ChainsView, Guest, GuestProcess, GuestView, ImageView } from "../hypervisor.js";
+import { filters } from "./active-node.js";
 import { blockersOf } from "./blockers.js";
 import { qomPath, serialOf, typeOf } from "./devices.js";
 import { missingFeatures } from "./features.js";
@@ -86,7 +87,7 @@ class QemuGuest implements Guest {
   }
 
   switch(plan: PlannedSwitch): Promise<SwitchResult> {
-    return this.#monitor.use((session) => session.switch({ ...plan, socket: this.#way.socket }));
+    return this.#monitor.use((session) => session.switch({ ...plan, socket: this.#way.socket, filters }));
   }
 
   close(): void {

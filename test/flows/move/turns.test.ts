@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { fileNames, jobNames, nodeNames } from "../../../provider/core/disk/names.js";
+import { fileNames, jobNames } from "../../../provider/core/disk/names.js";
 import { isKind } from "../../../provider/core/errors.js";
 import { checkLanded } from "../../../provider/flows/move/landed.js";
 import { removeTarget, startMirror } from "../../../provider/flows/move/steps/mirroring.js";
@@ -67,15 +67,6 @@ describe("the switch of a disk", () => {
     await using scene = await MoveScene.open();
     const manifest = await scene.manifest();
     await assert.rejects(pivotTurn(at(scene), scene.written(manifest), manifest), (thrown) => isKind(thrown, "bug"));
-  });
-
-  it("is told by the job where a filter of the guest's own stays on top of the image", async () => {
-    await using scene = await MoveScene.open();
-    const manifest = await ready(scene);
-    const mirrored = { image: { ...scene.image(), rootNode: nodeNames.filter(key) } };
-    const limited = { image: { ...scene.image(), rootNode: "throttle0" } };
-    assert.equal((await pivotTurn(at(scene), scene.written(manifest, mirrored), manifest)).node, manifest.destination.node);
-    assert.equal((await pivotTurn(at(scene), scene.written(manifest, limited), manifest)).node, null);
   });
 
   for (const [what, turnOf, file, committed] of [

@@ -6,6 +6,7 @@ import path from "node:path";
 import { fileStatus } from "../../../provider/host/worker/files.js";
 import type { SwitchMove, SwitchPlan } from "../../../provider/host/worker/switching.js";
 import type { Worker } from "../../../provider/host/worker/worker.js";
+import { filters } from "../../../provider/hypervisor/qemu/active-node.js";
 import { type Command, type FakeMonitor, fakeMonitor } from "./fake-monitor.js";
 import { scratch } from "./harness.js";
 
@@ -20,8 +21,8 @@ interface Job {
 /** Jobs as QEMU 7.2 has them: ready, by job-complete pending, by job-finalize or job-cancel concluded. */
 export class FakeJobs {
   readonly jobs = new Map<string, Job>([0, 1].map((number) => [`job${number}`, { status: "ready", active: "source" }]));
-  /** What every job that concludes has failed with. */
-  error: string | undefined;
+  /** Drivers of nodes of the guest's own, between each device and what the job changes. */
+  above: string[] = [];
   /** Called before each command; answers itself where it returns "answered". */
   before: (command: Command, say: Say) => "answered" | "go on" = () => "go on";
 
@@ -29,15 +30,13 @@ export class FakeJobs {
     if (this.before(command, say) === "answered") return;
     const { id, execute } = command;
     const job = this.jobs.get(String(command.arguments.id));
-    if (execute === "query-jobs") say({ return: [...this.jobs].map(([name, { status }]) => this.told(name, status)), id });
+    if (execute === "query-jobs") say({ return: [...this.jobs].map(([name, { status }]) => ({ id: name, status })), id });
     else if (execute === "query-block") say({ return: this.blocks(), id });
+    else if (execute === "query-named-block-nodes") say({ return: this.chains().flat(), id });
+    else if (execute === "x-debug-query-block-graph") say({ return: this.graph(), id });
     else if (job === undefined || !this.change(job, execute))
       say({ error: { class: "GenericError", desc: `${execute} in ${job?.status}` }, id });
     else say({ return: {}, id });
-  }
-
-  private told(id: string, status: string): object {
-    return status === "concluded" && this.error !== undefined ? { id, status, error: this.error } : { id, status };
   }
 
   /** The disks' images, each once. */
@@ -54,10 +53,25 @@ export class FakeJobs {
   }
 
   private blocks(): object[] {
-    return [...this.jobs.values()].map(({ active }, number) => ({
-      qdev: `/disk${number}`,
-      inserted: { "node-name": `${active}${number}` },
-    }));
+    return this.chains().map(([root], number) => ({ qdev: `/disk${number}`, inserted: root }));
+  }
+
+  /** Of each disk: the guest's own nodes, the job's until it is concluded, the active image. */
+  private chains(): { "node-name": string; drv: string }[][] {
+    return [...this.jobs.values()].map(({ active, status }, number) => [
+      ...this.above.map((drv) => ({ "node-name": `${drv}${number}`, drv })),
+      ...(status === "concluded" ? [] : [{ "node-name": `job-node${number}`, drv: "mirror_top" }]),
+      { "node-name": `${active}${number}`, drv: "qcow2" },
+    ]);
+  }
+
+  private graph(): object {
+    const nodes = this.chains().flat();
+    const idOf = (name: string | undefined) => nodes.findIndex((node) => node["node-name"] === name);
+    const edges = this.chains().flatMap((chain) =>
+      chain.slice(1).map((node, index) => ({ parent: idOf(chain[index]?.["node-name"]), child: idOf(node["node-name"]), name: "file" })),
+    );
+    return { nodes: nodes.map((node, id) => ({ id, name: node["node-name"], type: "block-driver" })), edges };
   }
 }
 
@@ -137,6 +151,7 @@ export async function planOf(worker: Worker, { folder, fake }: SwitchBench): Pro
       await Promise.all(["src/disk0", "src/disk1"].map(retiring)),
     ],
     commit: 1,
+    filters,
   };
 }
 

@@ -92,17 +92,27 @@ describe("a switch by the worker", function () {
     await failure("bad-request", switched(worker, bench, { stages: [[]], commit: 0 }));
   });
 
-  it("of a disk under a filter of the guest's own is done when its job has concluded without an error", async () => {
-    for (const [error, end] of [
-      [undefined, "switched"],
-      ["No space left on device", "astray"],
-    ] as const) {
+  it("of disks under filters of the guest's own is told by the node below them", async () => {
+    for (const last of ["go on", "answered"] as const) {
       const [worker, bench] = [await localWorker(), await switchBench()];
-      const { disks } = await planOf(worker, bench);
-      bench.jobs.error = error;
-      const under = disks.map((disk) => ({ ...disk, target: null }));
-      assert.equal((await switched(worker, bench, { disks: under })).end, end);
+      bench.jobs.above = ["throttle", "copy-on-read"];
+      bench.jobs.before = ({ execute, id, arguments: { id: job } }, say) => {
+        if (last === "go on" || execute !== "job-finalize" || job !== "job1") return "go on";
+        Object.assign(bench.jobs.jobs.get("job1") ?? {}, { status: "concluded" });
+        say({ return: {}, id });
+        return last;
+      };
+      const { end, astray } = await switched(worker, bench);
+      assert.deepEqual([end, astray], last === "go on" ? ["switched", []] : ["astray", ["job1"]]);
     }
+  });
+
+  it("is not done where a job has been cancelled in ready, which may end without an error", async () => {
+    const [worker, bench] = [await localWorker(), await switchBench()];
+    bench.jobs.above = ["throttle"];
+    for (const job of bench.jobs.jobs.values()) job.status = "concluded";
+    assert.equal((await switched(worker, bench)).end, "cancelled");
+    assert.deepEqual(await namesOf(bench), before);
   });
 
   it("holds QEMU's image lock on every source while names change and jobs are finalized, and on no target", async () => {

@@ -56,11 +56,8 @@ export async function startMirror(guest: Guest, bench: Workbench): Promise<Image
   return image;
 }
 
-/**
- * Of a mirror that is ready, by the host's worker; one file of the test's own gets another name with it.
- * @param node that is active afterwards; null where a filter stays on top of it
- */
-export async function switchMirror(guest: Guest, bench: Workbench, node: string | null = target): Promise<SwitchResult> {
+/** Of a mirror that is ready, by the host's worker; one file of the test's own gets another name with it. */
+export async function switchMirror(guest: Guest, bench: Workbench): Promise<SwitchResult> {
   await reaches(guest, "ready");
   const worker = await new LocalHost().worker();
   const at = (name: string) => ({ path: bench.at(name) });
@@ -68,14 +65,14 @@ export async function switchMirror(guest: Guest, bench: Workbench, node: string 
   await writeFile(bench.at("before"), "");
   const device = (await guest.look()).disks[0]?.qdev ?? "";
   return guest.switch({
-    disks: [{ job, device, target: node, places: [at("a/top.qcow2")], file: await fileOf("a/top.qcow2") }],
+    disks: [{ job, device, target, places: [at("a/top.qcow2")], file: await fileOf("a/top.qcow2") }],
     ...{ pendingSeconds: 30, holdSources: true, records: [], commit: 0 },
     stages: [[{ from: at("before"), to: at("after"), file: await fileOf("before"), back: null }]],
   });
 }
 
-export async function pivot(guest: Guest, bench: Workbench, node: string | null = target): Promise<void> {
-  const { end, why } = await switchMirror(guest, bench, node);
+export async function pivot(guest: Guest, bench: Workbench): Promise<void> {
+  const { end, why } = await switchMirror(guest, bench);
   assert.deepEqual([end, why], ["switched", null]);
   assert(existsSync(bench.at("after")));
   await reaches(guest, "concluded");

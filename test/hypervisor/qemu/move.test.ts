@@ -66,7 +66,7 @@ describe("a whole mirror", () => {
     await startMirror(started.guest, bench);
     await reaches(started.guest, "ready");
     assert.equal(activeImage(await started.guest.look()).activeNode, "top");
-    await pivot(started.guest, bench, null);
+    await pivot(started.guest, bench);
     const after = activeImage(await started.guest.look());
     assert.deepEqual([after.rootNode, after.activeNode], ["thr", target]);
     assert.deepEqual(await started.guest.closeNodes(["top", "top-file"]), []);
