@@ -32,6 +32,12 @@ export interface Guest {
   /** As {@link look}, without the jobs: four questions to a guest, three once its UUID is known. */
   lookAtChains(): Promise<ChainsView>;
 
+  /**
+   * Waits until it can be asked: a monitor serves one client. Without a wait where several are served.
+   * @throws UnreachableError if another client is not done in so many seconds, or `stop` fires
+   */
+  awaitTurn(seconds: number, stop: AbortSignal): Promise<void>;
+
   /** From jobs that are ready to the end, by the host alone: this client and its network have no part in it. */
   switch(plan: PlannedSwitch): Promise<SwitchResult>;
 

@@ -76,9 +76,9 @@ function notSwitched(site: Site, turns: readonly Turn[], { end, why, astray }: S
         `The guest goes on writing to ${at(turns, "source")}, but not all names and manifests could be set back.`,
       );
     case "reverted-without-qemu":
-      return refuse(turns, "its QEMU ended in the middle", `A boot finds ${at(turns, "source")}, which is current.`);
+      return refuse(turns, "its QEMU ended in the middle", `A boot finds ${at(turns, "source")}.`);
     case "finished-without-qemu":
-      return refuse(turns, "its QEMU ended in the middle", `A boot finds ${at(turns, "target")}, which is current.`);
+      return refuse(turns, "its QEMU ended in the middle", `A boot finds ${at(turns, "target")}.`);
     default: {
       const stayed = turns.filter(({ jobId }) => astray.includes(jobId));
       return refuse(stayed, `its QEMU did not go over (${reason})`, `The guest goes on writing to ${at(stayed, "source")}.`);

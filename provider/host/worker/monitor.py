@@ -33,9 +33,11 @@ class Peer(NamedTuple):
 class Monitor:
     """Connected and ready for commands. `start` lets the events out."""
 
-    def __init__(self, path: bytes, deadline_seconds: float) -> None:
+    def __init__(self, path: bytes, deadline_seconds: float, check: Callable[[], None] = lambda: None) -> None:
+        """`check` is called while a greeting is waited for, and ends the waiting by raising."""
+        deadline = time.monotonic() + deadline_seconds
         self.path = path
-        self.stream = connect(path, deadline_seconds)
+        self.stream = connect(path, deadline)
         self.peer = peer_of(self.stream)
         self.messages = Messages(self.stream)
         self.run = os.urandom(8).hex()
@@ -48,7 +50,7 @@ class Monitor:
         self.is_closed = False
         self.early: List[Message] = []
         try:
-            self._begin(time.monotonic() + deadline_seconds)
+            self._begin(deadline, check)
         except BaseException:
             self.stream.close()
             raise
@@ -140,21 +142,22 @@ class Monitor:
         except OSError:
             pass
 
-    def _begin(self, deadline: float) -> None:
+    def _begin(self, deadline: float, check: Callable[[], None]) -> None:
         """QEMU greets its first client only, and lets others wait: no greeting means that another one has the monitor.
 
         What is no event and no reply, which may be to a former client, is no monitor's.
         """
-        self._first(deadline, lambda message: "QMP" in message)
+        self._first(deadline, check, lambda message: "QMP" in message)
         self._send({"execute": "qmp_capabilities", "id": self.run})
-        self._first(deadline, lambda message: message.get("id") == self.run)
+        self._first(deadline, check, lambda message: message.get("id") == self.run)
 
-    def _first(self, deadline: float, wanted: Callable[[Message], bool]) -> Message:
+    def _first(self, deadline: float, check: Callable[[], None], wanted: Callable[[Message], bool]) -> Message:
         while not self.messages.over:
+            check()
             left = deadline - time.monotonic()
             if left <= 0:
                 raise Failure("busy", "it does not answer; another client may have it", self.path, details=self.standing())
-            for message in self.messages.read(left):
+            for message in self.messages.read(min(left, TICK_SECONDS)):
                 if wanted(message):
                     return message
                 if not {"event", "return", "error", "QMP"} & set(message):
@@ -195,8 +198,11 @@ class Monitor:
                 self.changed.notify_all()
 
 
-def connect(path: bytes, deadline_seconds: float) -> socket.socket:
-    """A path that is too long for an address is reached through its open directory."""
+def connect(path: bytes, deadline: float) -> socket.socket:
+    """A path that is too long for an address is reached through its open directory.
+
+    EAGAIN: others wait already for who has it, as many as it lets wait (unix(7)).
+    """
     stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     directory: Optional[int] = None
     try:
@@ -205,13 +211,15 @@ def connect(path: bytes, deadline_seconds: float) -> socket.socket:
             above, _, name = path.rpartition(b"/")
             directory = os.open(above, DIRECTORY_FLAGS)
             address = b"/proc/self/fd/%d/%s" % (directory, name)
-        stream.settimeout(deadline_seconds)
-        stream.connect(address)
         stream.setblocking(False)
-        return stream
-    except socket.timeout:
-        stream.close()
-        raise Failure("busy", "it takes no connection", path) from None
+        while True:
+            try:
+                stream.connect(address)
+                return stream
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise Failure("busy", "it takes no connection", path) from None
+                time.sleep(TICK_SECONDS)
     except ConnectionRefusedError:
         stream.close()
         if not stat.S_ISSOCK(os.stat(path).st_mode):  # connect(2) answers alike for a socket that nobody listens on

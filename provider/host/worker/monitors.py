@@ -9,7 +9,7 @@ from worker.requests import Request, operation
 def open_monitor(request: Request) -> Details:
     """Tells who is behind it, and from then on its events. `busy` where nobody greets within `greetingSeconds`."""
     state = request.state
-    monitor = Monitor(request.arguments.path("path"), request.arguments.seconds("greetingSeconds"))
+    monitor = Monitor(request.arguments.path("path"), request.arguments.seconds("greetingSeconds"), request.check)
     number = state.monitors.add(monitor)
     request.unless_answered(lambda: state.monitors.take(number).close())
     monitor.start(lambda values: state.outlet.send(dict(values, monitor=number)))

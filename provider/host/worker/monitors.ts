@@ -109,6 +109,8 @@ export interface MonitorAt {
   path: string;
   /** @default 2 */
   greetingSeconds?: number;
+  /** Ends the waiting for the greeting, with `cancelled`. */
+  signal?: AbortSignal | undefined;
 }
 
 /**
@@ -117,8 +119,8 @@ export interface MonitorAt {
  *   said in `details.said`; `system` with the errno
  */
 export async function openMonitor(worker: Worker, at: MonitorAt, listener: MonitorListener): Promise<WorkerMonitor> {
-  const { path, greetingSeconds = 2 } = at;
-  const reply = await worker.request(open, { path, greetingSeconds }, { deadlineSeconds: greetingSeconds + 30 });
+  const { path, greetingSeconds = 2, signal } = at;
+  const reply = await worker.request(open, { path, greetingSeconds }, { deadlineSeconds: greetingSeconds + 30, ...(signal && { signal }) });
   const monitor = new WorkerMonitor(worker, reply);
   worker.held.add(monitor);
   worker.monitors.add(reply.monitor, (message) => {

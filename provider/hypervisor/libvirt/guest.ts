@@ -80,6 +80,8 @@ class LibvirtGuest implements Guest {
   }
 
   /** Nobody waits for it: libvirt serves many. */
+  async awaitTurn(): Promise<void> {}
+
   close(): void {}
 
   async missingFeatures(): Promise<readonly string[]> {

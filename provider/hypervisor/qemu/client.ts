@@ -16,6 +16,8 @@ export interface Patience {
   greetingSeconds?: number;
   /** @default 30 */
   answerSeconds?: number;
+  /** Ends the waiting for the greeting. */
+  stop?: AbortSignal;
 }
 
 /** Where a monitor is. */
@@ -42,11 +44,14 @@ export class QmpSession {
    * @throws UnreachableError if the connection ends
    * @throws WorkerError `system` with the errno if it cannot be connected to
    */
-  static async open({ worker, socket, name }: Address, { greetingSeconds = 2, answerSeconds = 30 }: Patience = {}): Promise<QmpSession> {
+  static async open(
+    { worker, socket, name }: Address,
+    { greetingSeconds = 2, answerSeconds = 30, stop }: Patience = {},
+  ): Promise<QmpSession> {
     const session = new QmpSession(worker, name, answerSeconds);
     const listener = { event: () => session.#wake(), closed: (ending: MonitorEnding) => session.#lose(whyEnded(ending)) };
     try {
-      session.#monitor = await openMonitor(worker, { path: socket, greetingSeconds }, listener);
+      session.#monitor = await openMonitor(worker, { path: socket, greetingSeconds, signal: stop }, listener);
     } catch (cause) {
       throw noSession(cause, name, greetingSeconds);
     }
@@ -166,7 +171,7 @@ function whyEnded({ why, said }: MonitorEnding): string {
 function noSession(cause: unknown, name: string, seconds: number): unknown {
   const ending = endingIn(cause);
   if (ending) return new UnreachableError(`Unable to talk to ${name}: ${whyEnded(ending)} Run \`pulumi up\` again.`, { cause });
-  if (isFailure(cause, "busy")) {
+  if (isFailure(cause, "busy") || isFailure(cause, "cancelled")) {
     return new MonitorBusy(
       `Unable to talk to ${name}: no greeting came within ${seconds} s. A monitor serves one client, so another one may hold it, ` +
         "perhaps the dead session of a runner that vanished. Find it on the host with `ss -xp | grep <socket>` and end it, or wait until it is done.",

@@ -90,6 +90,10 @@ class QemuGuest implements Guest {
     return this.#monitor.use((session) => session.switch({ ...plan, socket: this.#way.socket, filters }));
   }
 
+  awaitTurn(seconds: number, stop: AbortSignal): Promise<void> {
+    return this.#monitor.awaitTurn(seconds, stop);
+  }
+
   close(): void {
     this.#monitor.close();
   }

@@ -36,6 +36,11 @@ export class Monitor {
     await this.ask(command, done, args);
   }
 
+  /** Opens the session, and waits for so long for another client to be done. @throws MonitorBusy if it is not, or `stop` fires */
+  async awaitTurn(seconds: number, stop: AbortSignal): Promise<void> {
+    await (await this.reach()).use(this.#way, async () => {}, { greetingSeconds: seconds, stop });
+  }
+
   async use<T>(work: (session: QmpSession) => Promise<T>): Promise<T> {
     return (await this.reach()).use(this.#way, work);
   }

@@ -2,7 +2,7 @@
 
 import type { Host } from "../../host/host.js";
 import type { Worker } from "../../host/worker/worker.js";
-import { QmpSession } from "./client.js";
+import { type Patience, QmpSession } from "./client.js";
 import { whyNoSession } from "./no-session.js";
 
 /** Long enough that reads of one guest which follow each other share a session, short enough that others get the monitor. */
@@ -41,9 +41,9 @@ export class Channel {
    * @throws GuestNotRunning if there is no such guest
    * @throws UnreachableError if the monitor is busy with another client, or does not answer, or if the worker of a run that is at work has ended
    */
-  async use<T>(way: Way, work: (session: QmpSession) => Promise<T>): Promise<T> {
+  async use<T>(way: Way, work: (session: QmpSession) => Promise<T>, patience: Patience = {}): Promise<T> {
     const worker = await way.host.worker();
-    const shared = this.#sessions.get(worker) ?? this.#open(worker, way);
+    const shared = this.#sessions.get(worker) ?? this.#open(worker, way, patience);
     clearTimeout(shared.idle);
     shared.users++;
     try {
@@ -87,9 +87,9 @@ export class Channel {
   }
 
   /** A monitor serves one client: the sessions of other workers are given back. */
-  #open(worker: Worker, way: Way): Shared {
+  #open(worker: Worker, way: Way, patience: Patience): Shared {
     this.close();
-    const shared: Shared = { opening: open(worker, way), users: 0, idle: undefined, whenFree: "keep a while" };
+    const shared: Shared = { opening: open(worker, way, patience), users: 0, idle: undefined, whenFree: "keep a while" };
     this.#sessions.set(worker, shared);
     const forget = () => this.#forget(worker, shared);
     shared.opening.then((session) => {
@@ -102,9 +102,9 @@ export class Channel {
   }
 }
 
-async function open(worker: Worker, { host, socket }: Way): Promise<QmpSession> {
+async function open(worker: Worker, { host, socket }: Way, patience: Patience): Promise<QmpSession> {
   try {
-    return await QmpSession.open({ worker, socket, name: `${socket} on ${host.name}` });
+    return await QmpSession.open({ worker, socket, name: `${socket} on ${host.name}` }, patience);
   } catch (cause) {
     throw whyNoSession({ socket, hostName: host.name }, cause);
   }
