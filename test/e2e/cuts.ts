@@ -75,7 +75,7 @@ const pending: CutPlace = {
       await until(60, job, () => "The mirror did not become pending.");
       return cut(strike)();
     };
-    stage.proxy.before("job-complete", () => forwardThen(() => stage.proxy.before("query-block-jobs", waitThenStrike)));
+    stage.proxy.before("job-complete", () => forwardThen(() => stage.proxy.before("query-jobs", waitThenStrike)));
   },
 };
 

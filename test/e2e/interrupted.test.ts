@@ -62,13 +62,15 @@ describe("a run that does not come to its end", function () {
     await using stage = await openStage("silent", { kind: "StorageMigration", through: "link", monitor: "proxied" });
     await stage.must("up", "path1");
     let pid = 0;
-    stage.proxy.before("job-finalize", async () => {
+    let silence: Promise<void> | undefined;
+    stage.proxy.before("job-complete", () => {
       process.kill(pid, "SIGSTOP"); // as a machine that hangs: its connection stays, and says nothing
-      await assertWritesOn(stage).finally(() => process.kill(pid, "SIGKILL"));
-      return "cut" as const;
+      silence = assertWritesOn(stage).finally(() => process.kill(pid, "SIGKILL"));
+      return "forward";
     });
     const ended = await stage.run("up", "path2", { onProviderStarted: (started) => (pid = started) });
-    assert.ok(!ended.ok, ended.output);
+    assert.ok(!ended.ok && silence, ended.output);
+    await silence;
     await stage.must("up", "path2");
     await assertSettledAt(stage, "path2", ["path1"]);
     await assertNothingLost(stage, stage.at("path2", "old.qcow2"));

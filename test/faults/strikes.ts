@@ -10,10 +10,10 @@ export async function strike(fault: Fault, arena: Arena, command: Passing): Prom
   switch (fault) {
     case "provider-killed":
       for (const pid of providers) signal(pid, "SIGKILL");
-      return "lost";
+      return whenClientIsGone(command);
     case "ssh-cut":
       for (const pid of await stage.sandbox.sshd.sessionPids()) signal(pid, "SIGKILL");
-      return "lost";
+      return whenClientIsGone(command);
     case "qmp-cut":
       stage.proxy.cutAll();
       return command.road === "qmp" ? "cut" : "goes on";
@@ -24,6 +24,11 @@ export async function strike(fault: Fault, arena: Arena, command: Passing): Prom
       await stage.guest.kill();
       return command.road === "qmp" ? "cut" : "goes on";
   }
+}
+
+/** What goes to QEMU was sent by the host's worker, which lives until it sees the end of its input. */
+function whenClientIsGone({ road }: Passing): "goes on" | "lost" {
+  return road === "qmp" ? "goes on" : "lost";
 }
 
 function signal(pid: number, name: NodeJS.Signals): void {

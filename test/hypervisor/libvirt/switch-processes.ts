@@ -32,7 +32,9 @@ function switchProcesses(stage: LibvirtStage): number[] {
   const all = processes();
   const [lock] = all.filter(({ name, words }) => name === "flock" && words.some((word) => word.startsWith(stage.sandbox.folder)));
   let top = lock;
-  for (let next = top; next && next.name !== "sshd"; next = all.find(({ pid }) => pid === next?.parent)) top = next;
+  // the worker is who signed in; a script that has outlived it has the first process above it
+  const isAbove = ({ pid, name }: Process) => pid === 1 || /^(sshd|python3?[.\d]*)$/.test(name);
+  for (let next = top; next && !isAbove(next); next = all.find(({ pid }) => pid === next?.parent)) top = next;
   if (!top) return [];
   const found = [top.pid];
   for (const pid of found) found.push(...all.filter(({ parent }) => parent === pid).map((child) => child.pid));
