@@ -93,8 +93,8 @@ export const moveOptions = z.strictObject({
    */
   stallSeconds: z.int({ error: stallError }).min(10, stallError).default(600),
   /**
-   * On plain QMP: seconds within which all jobs must hold still in the switch, while guest I/O waits at the end of it; else the switch is
-   * called off, and the guest goes on at the source. What comes afterwards has no deadline: a slow storage is waited for.
+   * On plain QMP: how many seconds the switch waits for all jobs to be `pending`, where guest I/O waits. After that it is cancelled, and the
+   * guest goes on at the source. What comes afterwards has no deadline: a slow storage is waited for.
    * @default 30
    * @throws UserError if it is less than 1 or more than 600, or not whole
    */
