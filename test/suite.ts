@@ -6,6 +6,7 @@ import path from "node:path";
 import Mocha from "mocha";
 import type { Result } from "./known-broken.js";
 import { whyTwice } from "./second-turn/leave.js";
+import { Slowest } from "./slowest.js";
 
 /** For what hangs. Two busy cores carry two guests at a time; a test that takes longer says so. */
 const perTestMs = 180_000;
@@ -67,7 +68,13 @@ export function runSuite(files: readonly string[], { only, reporter }: SuiteOpti
     else results.push({ title, ...end, ...first });
   };
   return new Promise((resolve) => {
-    const runner = mocha.run(() => resolve(results));
+    const slowest = new Slowest();
+    const runner = mocha.run(() => {
+      const line = reporter === "spec" ? slowest.line(__dirname) : undefined;
+      if (line !== undefined) console.log(line);
+      resolve(results);
+    });
+    slowest.listen(runner);
     runner.on("pass", (test) => ended(test, { state: "passed" }));
     runner.on("pending", (test) => ended(test, { state: "skipped" }));
     runner.on("fail", (test, reason: { message?: string }) =>
