@@ -2,7 +2,10 @@
 
 export interface DiskOutcome {
   copiedBytes: number;
-  /** From the first job-complete sent to the last job-finalize answered; absent where another run, or the host alone, ended the switch. */
+  /**
+   * How long guest I/O can have waited: from the first job-complete until the active nodes were looked at, on libvirt from suspend to
+   * resume. Absent where another run, or the host alone, ended the switch.
+   */
   pauseMs?: number;
   seconds: number;
   /** Files and nodes that stay behind, and why. */

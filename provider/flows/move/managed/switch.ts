@@ -20,7 +20,7 @@ type Switching = SeenDisk & { manifest: Manifest };
 /** Where a switch goes: a copy's pivot to the `target`, a commit's to the `landing`, or on the way back to the `former` image. */
 export type ManagedTurn = Exclude<Standing, "overlay">;
 
-/** Longer than the script may take by itself: its own watchdog, and a pivot that libvirt is busy with. */
+/** So long the run waits. The script goes on by itself, for a day if libvirtd is not there. */
 const answerSeconds = 120;
 
 export interface ManagedSwitch {

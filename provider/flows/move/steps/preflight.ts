@@ -111,7 +111,7 @@ export async function checkActiveFile(site: Site, disk: Pick<SeenDisk, "disk" | 
   throw refuse(`${named} is not the file that QEMU has open`);
 }
 
-/** ext4, xfs and most others: NAME_MAX. What a move adds to a name is at most 43 bytes long (the sidecar's and its partial copy's names). */
+/** ext4, xfs and most others: NAME_MAX. What a move adds to a name is at most 43 bytes long (the sidecar's and its partial copy's names); 12 are a reserve. */
 const nameBytesAtMost = 255 - 55;
 
 /** The switch renames the active image: the name must be the file's own, and leave room for what is added to it. */
