@@ -1,11 +1,15 @@
 /** How images are opened and jobs are started: what a step on a block graph is given. */
 
+import type { LayerFile } from "../core/disk/chain-options.js";
+
 /** What a target is opened with. */
 export interface TargetOptions {
   path: string;
   format: string;
-  /** The node below it. Default: the chain that the image's own header names. */
+  /** The node below it. Default: `below`. */
   backing?: string;
+  /** What it stands on, top first, each opened by this name and format. Default: the chain that the headers name, from its own down. */
+  below?: readonly LayerFile[];
   cache: { direct: boolean; noFlush: boolean };
   detectZeroes: "off" | "on" | "unmap";
 }

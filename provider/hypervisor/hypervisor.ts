@@ -1,5 +1,6 @@
 /** What we ask of a hypervisor about one guest. qemu/ answers over QMP, libvirt/ over virsh. */
 
+import type { LayerFile } from "../core/disk/chain-options.js";
 import type { Job } from "../core/disk/job.js";
 import { UserError } from "../core/errors.js";
 import type { PlannedSwitch, SwitchResult } from "../host/worker/switching.js";
@@ -68,7 +69,7 @@ export interface Guest {
    */
   hold(node: string, path: string, format: string): Promise<void>;
 
-  /** Opens the target with the chain its own header names (never `backing: null`: decisions/0002). */
+  /** Opens the target with its chain (never `backing: null`: decisions/0002). */
   openTarget(node: string, options: TargetOptions): Promise<void>;
 
   /**
@@ -79,6 +80,9 @@ export interface Guest {
 
   /** Opens a copied layer with its chain, read-only until a commit makes it the active image. */
   openLayer(node: string, options: TargetOptions): Promise<void>;
+
+  /** The files of a node and of all below it, top first, as they are open; filters are none. */
+  openedChain(node: string): Promise<readonly LayerFile[]>;
 
   /** Lets an open target stand on another node; a mirror onto it goes on. `options` are those that it was opened with. @see QEMU QMP reference, blockdev-reopen */
   reopenOn(node: string, options: TargetOptions & { backing: string }): Promise<void>;

@@ -1,5 +1,6 @@
 /** Whether two images hold the same for a guest. */
 
+import { type ChainFiles, chainName } from "../core/disk/chain-options.js";
 import { UserError } from "../core/errors.js";
 import type { Conversation, Host } from "../host/host.js";
 import { expectSuccess, lastWords } from "./last-words.js";
@@ -32,7 +33,7 @@ export LC_ALL=C
 command -v qemu-img >/dev/null || { echo ended 127; exit; }
 words=$(mktemp) || exit
 trap 'rm -f "$words"' EXIT
-qemu-img compare -U -T "$5" -f "$3" -F "$4" -- "$1" "$2" >"$words" 2>&1 </dev/null &
+qemu-img compare -U -T "$3" -- "$1" "$2" >"$words" 2>&1 </dev/null &
 compare=$! pause=0.02
 while kill -0 "$compare" 2>/dev/null; do
   echo "at $(cat /proc/$compare/io /proc/$compare/stat 2>/dev/null | cksum)"
@@ -44,21 +45,23 @@ wait "$compare"
 printf 'ended %s %s\\n' $? "$(tr '\\n' ' ' <"$words")"`;
 
 /**
- * Compares what a guest would read, chains included; images of different virtual size differ.
+ * Compares what a guest would read from the tops of two chains; images of different virtual size differ. Both are opened layer by layer as
+ * they are given: a guest can write a header into a raw image, and a header can name any file of the host.
  * @throws UserError with qemu-img's last line if they could not be compared, or when stopped
  */
 export async function compareImages(
   host: Host,
-  a: { path: string; format: string },
-  b: { path: string; format: string },
+  a: ChainFiles,
+  b: ChainFiles,
   reading: Reading = "cached",
   { stop, stallSeconds = 600 }: CompareWatch = {},
 ): Promise<"same" | { differs: string }> {
-  const unable = `Unable to compare ${a.path} with ${b.path}`;
+  const [{ path: one }, { path: other }] = [a[0], b[0]];
+  const unable = `Unable to compare ${one} with ${other}`;
   // qemu-img takes images for equal when the longer one ends in zeros
   const [sizeA, sizeB] = [await virtualBytes(host, a), await virtualBytes(host, b)];
-  if (sizeA !== sizeB) return { differs: `${a.path} has ${sizeA} bytes and ${b.path} has ${sizeB}` };
-  const shell = await host.open(compareScript, [a.path, b.path, a.format, b.format, reading === "cached" ? "writeback" : "none"]);
+  if (sizeA !== sizeB) return { differs: `${one} has ${sizeA} bytes and ${other} has ${sizeB}` };
+  const shell = await host.open(compareScript, [chainName(a), chainName(b), reading === "cached" ? "writeback" : "none"]);
   try {
     const { exitStatus, words } = await watch(shell, stallSeconds, stop, `${unable} on ${host.name}`);
     if (exitStatus === 1) return { differs: lastWords(words) };
@@ -69,7 +72,7 @@ export async function compareImages(
   }
 }
 
-async function virtualBytes(host: Host, { path, format }: { path: string; format: string }): Promise<number> {
+async function virtualBytes(host: Host, [{ path, format }]: ChainFiles): Promise<number> {
   return (await imageInfo(host, path, format)).virtualBytes;
 }
 

@@ -52,19 +52,18 @@ export type HeaderReply = z.output<typeof headerReply>;
 
 /**
  * Reads the header of one image, also while a guest has it open; its backing file need not be there.
- * @throws UserError with qemu-img's last line
+ * @param format never guessed: what a guest wrote into a raw image must not pass for a header
+ * @throws UserError with qemu-img's last line, as where the image has another format
  *
  * @host qemu-img
  * @for reading
- * @does `info -U`: reads the header of an image, by its format where that is known
+ * @does `info -U`: reads the header of an image, by a format that is given
  * @changes nothing
  * @as the account
  * @why format, size and backing name
  */
-export async function imageInfo(host: Host, path: string, format?: string): Promise<ImageHeader> {
-  const script =
-    'if [ -n "$2" ]; then set -- "$1" -f "$2"; else set -- "$1"; fi; path=$1; shift; qemu-img info -U --output=json "$@" "$path"';
-  const finished = await host.run(script, [path, format ?? ""]);
+export async function imageInfo(host: Host, path: string, format: string): Promise<ImageHeader> {
+  const finished = await host.run('qemu-img info -U --output=json -f "$2" "$1"', [path, format]);
   expectSuccess(host, finished, `Unable to read the image header of ${path}`);
   const parsed = headerReply.safeParse(parseJson(finished.stdout));
   if (!parsed.success) {

@@ -8,6 +8,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { appendFileSync, readFileSync, renameSync, statSync } from "node:fs";
 import path from "node:path";
+import type { LayerFile } from "../../provider/core/disk/chain-options.js";
 import type { Job, JobStatus } from "../../provider/core/disk/job.js";
 import { UnreachableError, UserError } from "../../provider/core/errors.js";
 import type { Place } from "../../provider/host/worker/place.js";
@@ -137,11 +138,12 @@ export class ModelGuest {
       wakeUp: () => this.#goOn(),
       probe: change("probe", (_: string, file: string) => void statSync(file)),
       hold: change("hold", (node: string, file: string, format: string) => this.#open(node, file, format)),
-      openTarget: change("openTarget", (node: string, { path: file, format, backing }: TargetOptions) => {
-        this.#open(node, file, format, backing);
+      openTarget: change("openTarget", (node: string, { path: file, format, backing, below }: TargetOptions) => {
+        this.#open(node, file, format, backing ?? below);
       }),
       openOverlay: change("openOverlay", (node: string, { path: file, format }: TargetOptions) => this.#open(node, file, format, null)),
-      openLayer: change("openLayer", (node: string, { path: file, format }: TargetOptions) => this.#open(node, file, format)),
+      openLayer: change("openLayer", (node: string, { path: file, format, below }: TargetOptions) => this.#open(node, file, format, below)),
+      openedChain: (node: string) => this.#layers(this.#node(node)).map(({ path: file, format }) => ({ path: file, format })),
       reopenOn: change("reopenOn", (node: string, { backing }: TargetOptions) => {
         this.#node(node).backing = this.#node(String(backing));
       }),
@@ -214,7 +216,13 @@ export class ModelGuest {
   #medium(qdev: string): DiskView["medium"] {
     const top = this.#root(qdev);
     const layers = this.#layers(top).map(({ path: file, format, header: { virtualBytes, backing } }) => ({
-      ...{ path: file, format, virtualBytes, allocatedBytes: 4096, ...(backing && { backingName: backing.name }) },
+      ...{
+        path: file,
+        format,
+        virtualBytes,
+        allocatedBytes: 4096,
+        ...(backing && { backingName: backing.name, backingFormat: backing.format }),
+      },
     }));
     const [active, ...below] = layers;
     assert(active);
@@ -239,13 +247,15 @@ export class ModelGuest {
     return top.backing ? [top, ...this.#layers(top.backing)] : [top];
   }
 
-  /** @param backing null: none; absent: what the header names */
-  #open(name: string, file: string, format: string, backing?: string | null): Node {
+  /** @param backing null: none; absent: what the header names; else a node, or files that are opened by what they are said to be */
+  #open(name: string, file: string, format: string, backing?: string | readonly LayerFile[] | null): Node {
     if (this.#nodes.has(name)) throw new UserError(`Duplicate nodes with node-name='${name}'`);
     const { dev, ino } = statSync(file);
     const node: Node = { name, format, path: file, file: `${dev}:${ino}`, header: headerOf(file) };
     const below = backing === undefined && format === "qcow2" ? node.header.backing : undefined;
+    const [first, ...rest] = Array.isArray(backing) ? (backing as readonly LayerFile[]) : [];
     if (typeof backing === "string") node.backing = this.#node(backing);
+    else if (first) node.backing = this.#open(`#block${this.#unnamed++}`, first.path, first.format, rest.length === 0 ? null : rest);
     else if (below) node.backing = this.#open(`#block${this.#unnamed++}`, path.resolve(path.dirname(file), below.name), below.format);
     this.#nodes.set(name, node);
     return node;

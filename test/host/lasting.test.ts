@@ -145,7 +145,7 @@ describe("a change of a host's files", () => {
     const image = path.join(one.place, "a.qcow2");
     await createImage(one.host, { path: image, format: "qcow2", options: { cluster_size: "65536" }, virtualBytes: 1024 * 1024 });
     assert.deepEqual(one.calls(), [`sync ${image}`, `sync ${one.place}/`]);
-    assert.equal((await imageInfo(one.host, image)).virtualBytes, 1024 * 1024);
+    assert.equal((await imageInfo(one.host, image, "qcow2")).virtualBytes, 1024 * 1024);
   });
 
   it("that makes an image never writes to what is there, and leaves nothing where it fails", async () => {

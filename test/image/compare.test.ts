@@ -18,7 +18,7 @@ describe("two images", () => {
 
   const at = (name: string) => path.join(folder.path, name);
   const compare = (format = "raw", watch: CompareWatch = {}, host = new LocalHost()) =>
-    compareImages(host, { path: at("a"), format }, { path: at("b"), format }, "cached", watch);
+    compareImages(host, [{ path: at("a"), format }], [{ path: at("b"), format }], "cached", watch);
   /** A script in place of the comparison. */
   const saying = (script: string) => Object.assign(new LocalHost(), { open: async () => new LocalConversation(script, []) });
 

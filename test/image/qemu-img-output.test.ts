@@ -36,7 +36,7 @@ const reply = {
 
 async function readsOrSays(text: string): Promise<void> {
   try {
-    const header = await imageInfo(saying(text), "/path1/old.qcow2");
+    const header = await imageInfo(saying(text), "/path1/old.qcow2", "qcow2");
     assert.equal(typeof header.format, "string");
     assert(Number.isInteger(header.virtualBytes) && Number.isInteger(header.allocatedBytes));
     for (const value of Object.values(header.options)) assert.equal(typeof value, "string");
@@ -71,7 +71,7 @@ describe("what qemu-img says of an image", function () {
   it("is its last sentence if it is an error, whatever the file's name puts into it", async () => {
     await fc.assert(
       fc.asyncProperty(fc.string({ unit: fc.constantFrom("qemu-img: ", "\n", "'", "a", ".", "\t") }), async (name) => {
-        const failed = imageInfo(saying("", 1, `qemu-img: Could not open '${name}': No such file or directory\n`), "/x");
+        const failed = imageInfo(saying("", 1, `qemu-img: Could not open '${name}': No such file or directory\n`), "/x", "qcow2");
         await assert.rejects(
           failed,
           (thrown: Error) => isOurs(thrown) && !thrown.message.includes("\n") && thrown.message.includes("No such file"),

@@ -55,9 +55,9 @@ describe("a new image", () => {
     // the package attr is not everywhere; without it that part is left out
     const attribute = findProgram("setfattr") === undefined ? undefined : "here";
     if (attribute !== undefined) execFileSync("setfattr", ["-n", "user.place", "-v", attribute, like]);
-    const old = await imageInfo(host, like);
+    const old = await imageInfo(host, like, "qcow2");
     await createImage(host, { path, format: old.format, options: old.options, virtualBytes: old.virtualBytes, like });
-    const made = await imageInfo(host, path);
+    const made = await imageInfo(host, path, "qcow2");
     assert.deepEqual({ ...made, path: "", allocatedBytes: 0 }, { ...old, path: "", allocatedBytes: 0 });
     assert.deepEqual(made.options, Object.fromEntries(options.split(",").map((pair) => pair.split("="))));
     const { mode, uid, gid } = statSync(path);
@@ -72,7 +72,7 @@ describe("a new image", () => {
     execFileSync("qemu-img", ["create", "-q", "-f", "qcow2", "-o", "compat=0.10", join(source, "old"), "1M"]);
     const { options } = await imageInfo(host, join(source, "old"), "qcow2");
     await createImage(host, { path: join(destination, "new"), format: "qcow2", options, virtualBytes: MIB });
-    assert.deepEqual((await imageInfo(host, join(destination, "new"))).options, { compat: "0.10", cluster_size: "65536" });
+    assert.deepEqual((await imageInfo(host, join(destination, "new"), "qcow2")).options, { compat: "0.10", cluster_size: "65536" });
   });
 
   it("has the name, and names a backing file that is not there yet, as given", async function () {
@@ -93,7 +93,7 @@ describe("a new image", () => {
     const [path, base] = [join(destination, "x:y"), join(destination, "a:b.qcow2")];
     execFileSync("qemu-img", ["create", "-q", "-f", "qcow2", base, "1M"]);
     await createImage(host, { path, format: "qcow2", options: {}, virtualBytes: MIB, backing: { name: "a:b.qcow2", format: "qcow2" } });
-    assert.equal((await imageInfo(host, path)).backingPath, `${destination}/./a:b.qcow2`);
+    assert.equal((await imageInfo(host, path, "qcow2")).backingPath, `${destination}/./a:b.qcow2`);
     execFileSync("qemu-img", ["check", "-q", path]);
   });
 
@@ -132,7 +132,7 @@ describe("an image's header", () => {
     const guest = spawn("qemu-system-x86_64", args, { stdio: ["pipe", "pipe", "inherit"] });
     undoLater(this, () => void guest.kill());
     await once(guest.stdout, "data");
-    const header = await imageInfo(host, path);
+    const header = await imageInfo(host, path, "qcow2");
     assert.deepEqual([header.dirtyBitmaps, header.internalSnapshots, header.backingName], [["backup0"], ["before"], "gone"]);
     assert.equal(await isImageInUse(host, path), true);
   });
@@ -140,11 +140,11 @@ describe("an image's header", () => {
   it("is refused in words when there is none, and when qemu-img is missing", async function () {
     const { source } = await scratch(this);
     await assert.rejects(
-      imageInfo(host, join(source, "none")),
+      imageInfo(host, join(source, "none"), "qcow2"),
       refusedFor(/Unable to read the image header of .* on 127\.0\.0\.1:\d+: qemu-img: Could not open .*No such file or directory\.$/),
     );
     const bare: Host = { ...host, run: (script, args, options) => host.run(`PATH=/nowhere; ${script}`, args, options) };
-    await assert.rejects(imageInfo(bare, source), refusedFor(/qemu-img is missing there\. Install the package qemu-utils/));
+    await assert.rejects(imageInfo(bare, source, "qcow2"), refusedFor(/qemu-img is missing there\. Install the package qemu-utils/));
   });
 });
 
@@ -165,30 +165,30 @@ describe("comparing images", () => {
 
   it("looks at what a guest reads, whatever the format", async function () {
     const { a, b } = await images(this);
-    assert.equal(await compareImages(host, a, b), "same");
-    assert.equal(await compareImages(host, a, b, "past-the-cache"), "same");
+    assert.equal(await compareImages(host, [a], [b]), "same");
+    assert.equal(await compareImages(host, [a], [b], "past-the-cache"), "same");
   });
 
   it("says where they differ, also in size", async function () {
     const { a, b } = await images(this);
     write(b.path, "write -P 8 5M 512", "raw");
-    const verdict = await compareImages(host, a, b, "past-the-cache");
+    const verdict = await compareImages(host, [a], [b], "past-the-cache");
     assert(verdict !== "same");
     assert.match(verdict.differs, /mismatch at offset 5242880/);
     write(b.path, "write -P 0 5M 512", "raw");
-    assert.equal(await compareImages(host, a, b), "same");
+    assert.equal(await compareImages(host, [a], [b]), "same");
     execFileSync("qemu-img", ["resize", "-q", "-f", "raw", b.path, "9M"]);
-    const longer = await compareImages(host, a, b);
+    const longer = await compareImages(host, [a], [b]);
     assert(longer !== "same", "an image of another size");
   });
 
   it("fails in words when one cannot be read, and when it is stopped", async function () {
     const { a, b } = await images(this);
     await assert.rejects(
-      compareImages(host, a, { path: `${b.path}x`, format: "raw" }),
+      compareImages(host, [a], [{ path: `${b.path}x`, format: "raw" }]),
       refusedFor(/Unable to read the image header of .*No such file or directory\.$/),
     );
-    await assert.rejects(compareImages(host, a, b, "cached", { stop: AbortSignal.abort() }), refusedFor(/stopped/));
+    await assert.rejects(compareImages(host, [a], [b], "cached", { stop: AbortSignal.abort() }), refusedFor(/stopped/));
   });
 });
 
@@ -206,6 +206,7 @@ describe("a copied layer whose backing name is rewritten", () => {
     await copyLayer(host, copyOptions(from, to, { rewriteBacking: { name: base, format: "qcow2" } }));
     assert.equal(backingOf(to), base);
     assert.equal(backingOf(from), "base,1");
-    assert.equal(await compareImages(host, { path: from, format: "qcow2" }, { path: to, format: "qcow2" }), "same");
+    const below = { path: base, format: "qcow2" };
+    assert.equal(await compareImages(host, [{ path: from, format: "qcow2" }, below], [{ path: to, format: "qcow2" }, below]), "same");
   });
 });

@@ -67,10 +67,13 @@ describe("a lower layer that lies at the destination with the same content", fun
     assert.equal(await adopted(), ino);
   });
 
-  it("whose chain leads back to itself is refused before QEMU opens it: the guest would stand still", async () => {
+  it("whose header leads back to itself is refused", async () => {
     await cp(stage().at("path1", "middle.qcow2"), path2("base.qcow2")); // its backing name is base.qcow2
     const message = await stage().refuses({});
-    assert.match(message, /base\.qcow2 already exists, and QEMU cannot open it \(.*infinite loop\)\. Nothing was touched/);
+    assert.match(
+      message,
+      /base\.qcow2 already exists, and the header of \S+base\.qcow2 names base\.qcow2 as its backing file, and has none.*Nothing was touched/,
+    );
   });
 
   it("under the active layer's name is refused after a freeze too: that one is written to in the end", async () => {

@@ -13,6 +13,8 @@ export interface Layer {
   allocatedBytes: number;
   /** The backing name in the image's own header, unresolved; absent where it has none. */
   backingName?: string;
+  /** The format that the header gives for that; absent where it gives none, and whoever opened the image by it has guessed. */
+  backingFormat?: string;
 }
 
 /** Index 0 is the active image, the last is the base. Never empty. */

@@ -2,6 +2,7 @@
 
 import { isDeepStrictEqual } from "node:util";
 import { isFile, sameFile } from "../../core/disk/chain.js";
+import type { LayerFile } from "../../core/disk/chain-options.js";
 import { directoryOf, within } from "../../core/disk/paths.js";
 import { type FileStat, realPath, statFiles } from "../../host/files.js";
 import { compareImages } from "../../image/compare.js";
@@ -10,15 +11,22 @@ import { wordsOf } from "../shared/complaint.js";
 import { type RecordedDisk, refusal, type SnapshotSite } from "./site.js";
 
 /** A copied layer, and the layer that it must be the same as. */
-interface CopiedLayer {
-  path: string;
-  format: string;
-  source: { path: string; format: string };
+interface CopiedLayer extends LayerFile {
+  source: LayerFile;
+}
+
+/** A copy with what it stands on, and what its source stands on; top first. */
+interface Compared {
+  copy: CopiedLayer;
+  copied: readonly LayerFile[];
+  own: readonly LayerFile[];
 }
 
 /** What was compared. The first of the chain is what the mirror stands on. */
 export interface CopiedChain {
-  top: { path: string; format: string };
+  top: LayerFile;
+  /** What that stands on, top first: copies, then what both chains share. */
+  below: readonly LayerFile[];
   layers: readonly CopiedLayer[];
   identities: readonly (FileStat | undefined)[];
 }
@@ -28,10 +36,13 @@ export interface CopiedChain {
  * @throws UserError if a layer is missing, differs, or leads back to the source
  */
 export async function checkCopiedChain(site: SnapshotSite, disk: RecordedDisk): Promise<CopiedChain> {
-  const layers = await copiedLayers(site, disk);
+  const sources = sourceLayers(disk);
+  const layers = await copiedLayers(site, disk, sources);
   const identities = await identitiesOf(site, layers);
-  for (const layer of layers) await compare(site, disk, layer);
-  const chain = { top: await topOf(disk), layers, identities };
+  const files = [...layers.map(({ path, format }) => ({ path, format })), ...sources.slice(layers.length)];
+  for (const [index, copy] of layers.entries())
+    await compare(site, disk, { copy, copied: files.slice(index + 1), own: sources.slice(index + 1) });
+  const chain = { top: topOf(disk), below: files.slice(1), layers, identities };
   await checkUntouched(site, disk, chain);
   return chain;
 }
@@ -58,29 +69,34 @@ function identitiesOf(site: SnapshotSite, layers: readonly CopiedLayer[]): Promi
   );
 }
 
-async function topOf({ manifest }: RecordedDisk): Promise<CopiedChain["top"]> {
+/** What the guest's image below `file` and each layer below that are. */
+function sourceLayers({ image, active }: RecordedDisk): LayerFile[] {
+  return image.chain.slice(1).map(({ path, format }) => ({ path: within(active.directory, path), format }));
+}
+
+function topOf({ manifest }: RecordedDisk): LayerFile {
   const { path, backing } = manifest.mirror;
   return { path: within(directoryOf(path), backing.name), format: backing.format };
 }
 
 /** From the mirror down, by the headers, beside the guest's own chain below `file`; down to `keepBase`, or to a layer outside the source's directory. */
-async function copiedLayers(site: SnapshotSite, disk: RecordedDisk): Promise<CopiedLayer[]> {
-  const { image, active, manifest } = disk;
+async function copiedLayers(site: SnapshotSite, disk: RecordedDisk, sources: readonly LayerFile[]): Promise<CopiedLayer[]> {
+  const { manifest } = disk;
   const refuse = refused(site, disk);
-  const sources = image.chain.slice(1).map(({ path, format }) => ({ path: within(active.directory, path), format }));
   const home = await realPath(site.host, directoryOf(manifest.former.path));
   const layers: CopiedLayer[] = [];
-  let next: { path: string; format: string } | undefined = await topOf(disk);
-  for (const source of sources) {
+  let next: LayerFile | undefined = topOf(disk);
+  for (const [index, source] of sources.entries()) {
     if (!next)
       throw refuse(
         `the copied chain ends at ${layers.at(-1)?.path ?? manifest.mirror.path}, and ${source.path} has no copy`,
         "Copy what is missing.",
       );
-    const verdict = await placeOf(site, disk, { ...next, source }, home);
+    const layer: CopiedLayer = { ...next, source };
+    const verdict = await placeOf(site, disk, layer, home);
     if (verdict === "shared") return layers;
-    layers.push({ ...next, source });
-    next = await below(site, next);
+    layers.push(layer);
+    next = await below(site, layer, { format: sources[index + 1]?.format, refuse });
   }
   if (next) throw refuse(`the copied chain goes on to ${next.path}, where the source's has ended`, "Copy the chain again.");
   return layers;
@@ -101,15 +117,26 @@ async function placeOf(site: SnapshotSite, disk: RecordedDisk, { path, source }:
   throw refuse(`the mirror's chain leads back into the source's directory, to ${path}`, advice);
 }
 
-/** What the layer's own header names, in the place that QEMU would look for it. */
-async function below(site: SnapshotSite, layer: { path: string; format: string }): Promise<{ path: string; format: string } | undefined> {
+/** What the layer's own header names, in the place that QEMU would look for it. Its format is that of its source: none is guessed. */
+async function below(
+  site: SnapshotSite,
+  layer: CopiedLayer,
+  { format: ofSource, refuse }: { format: string | undefined; refuse: Refuse },
+): Promise<LayerFile | undefined> {
   const { backingPath, backingFormat } = await imageInfo(site.host, layer.path, layer.format);
   if (backingPath === undefined) return undefined;
-  return { path: backingPath, format: backingFormat ?? (await imageInfo(site.host, backingPath)).format };
+  const format = ofSource ?? backingFormat ?? "raw"; // without a source it is refused
+  if (backingFormat !== undefined && backingFormat !== format)
+    throw refuse(
+      `the header of ${layer.path} says that ${backingPath} has the format ${backingFormat}, and its source's is ${format}`,
+      "Copy it again.",
+    );
+  return { path: backingPath, format };
 }
 
 /** Past the page cache: a fresh copy would else be compared from the host's memory. */
-async function compare(site: SnapshotSite, disk: RecordedDisk, { path, format, source }: CopiedLayer): Promise<void> {
+async function compare(site: SnapshotSite, disk: RecordedDisk, { copy, copied, own }: Compared): Promise<void> {
+  const { path, format, source } = copy;
   const refuse = refused(site, disk);
   site.run.progress(`${disk.disk} comparing ${path} with its source`);
   const watch = { stop: site.run.stop, stallSeconds: site.options.stallSeconds };
@@ -117,9 +144,11 @@ async function compare(site: SnapshotSite, disk: RecordedDisk, { path, format, s
   const unable = (cause: unknown) => {
     throw refuse(`${path} could not be compared with ${source.path} (${wordsOf(cause)})`, again, cause);
   };
-  const verdict = await compareImages(site.host, source, { path, format }, "past-the-cache", watch).catch(unable);
+  const verdict = await compareImages(site.host, [source, ...own], [{ path, format }, ...copied], "past-the-cache", watch).catch(unable);
   if (verdict !== "same") throw refuse(`the copy ${path} differs from ${source.path} (${verdict.differs})`, again);
 }
+
+type Refuse = ReturnType<typeof refused>;
 
 /** Nothing is lost by a refusal: the snapshot lasts, and the guest writes to both files. */
 export function refused(site: SnapshotSite, { disk, manifest }: RecordedDisk) {

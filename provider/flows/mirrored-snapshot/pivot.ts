@@ -5,6 +5,7 @@ import { BugError, isKind } from "../../core/errors.js";
 import { type SnapshotManifest, snapshotManifestText } from "../../journal/snapshot-manifest.js";
 import { manifestPaths } from "../../journal/snapshot-records.js";
 import { wordsOf } from "../shared/complaint.js";
+import { belowTop } from "../shared/opened-chain.js";
 import type { Outcome } from "../shared/outcome.js";
 import { switchDisks } from "../shared/switch.js";
 import { recordTurns, type Turn } from "../shared/turn.js";
@@ -26,7 +27,7 @@ export async function pivot(site: SnapshotSite, seen: Seen, disks: readonly Reco
 }
 
 /** What an earlier run left open is closed first: the copies may have been made again since. */
-async function moveOntoCopies(site: SnapshotSite, { view }: Seen, disk: RecordedDisk, { top }: CopiedChain): Promise<void> {
+async function moveOntoCopies(site: SnapshotSite, { view }: Seen, disk: RecordedDisk, { top, below }: CopiedChain): Promise<void> {
   const { mirror } = disk.manifest;
   const target = optionsOf(disk, mirror.path);
   const open = copiedNodes(view, disk.key);
@@ -34,7 +35,7 @@ async function moveOntoCopies(site: SnapshotSite, { view }: Seen, disk: Recorded
   const stay = new Set((await site.guest.closeNodes(open)).map(({ node }) => node));
   const node = freeCopiedName(disk, stay);
   try {
-    await site.guest.openLayer(node, optionsOf(disk, top.path, top.format));
+    await site.guest.openLayer(node, { ...optionsOf(disk, top.path, top.format), ...(await belowTop(site.host, [top, ...below])) });
     await site.guest.reopenOn(mirror.node, { ...target, backing: node });
   } catch (cause) {
     if (!isKind(cause, "user")) throw cause;

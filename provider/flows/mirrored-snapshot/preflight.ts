@@ -4,8 +4,9 @@ import { sameFile } from "../../core/disk/chain.js";
 import { baseName, directoryOf } from "../../core/disk/paths.js";
 import { statFiles } from "../../host/files.js";
 import type { GuestView } from "../../hypervisor/hypervisor.js";
+import { readHeaders } from "../../image/headers.js";
 import { overlayContent } from "../../image/overlay.js";
-import { type ImageHeader, imageInfo, isImageInUse } from "../../image/qemu-img.js";
+import { type ImageHeader, isImageInUse } from "../../image/qemu-img.js";
 import { checkActiveFile, checkAlone, checkFeatures } from "../move/steps/preflight.js";
 import { sameDirectory } from "../shared/places.js";
 import { refusal, type SeenDisk, type SnapshotSite } from "./site.js";
@@ -70,9 +71,11 @@ export async function checkExternal(site: SnapshotSite, disk: SeenDisk, role: "f
   if (there.kind !== "file") throw refuse(`${path} is a ${there.kind} and no file`, "Name a file.");
   if (await isImageInUse(site.host, path))
     throw refuse(`some QEMU has ${path} open for writing`, "Name a file of its own for each snapshot.");
-  const header = await imageInfo(site.host, path);
+  const [header = { why: "it was not read" }] = await readHeaders(site.host, [{ path, format: "qcow2" }]);
   const { format, virtualBytes } = disk.image.chain[0];
   const remake = `Make it again: qemu-img create -u -f qcow2 -b ${baseName(disk.active.named)} -F ${format} ${path} ${virtualBytes}.`;
+  if ("why" in header)
+    throw refuse(`${path} cannot be read as a qcow2 image (${header.why}), and only a qcow2 one stands on a backing file`, remake);
   const wrong = wrongHeader(disk, header) ?? (await wrongBacking(site, disk, header, role));
   if (wrong !== undefined) throw refuse(`${path} ${wrong}`, remake);
   if ((await overlayContent(site.host, path)) === "holds-writes")
@@ -82,7 +85,6 @@ export async function checkExternal(site: SnapshotSite, disk: SeenDisk, role: "f
 
 function wrongHeader({ image, active }: SeenDisk, header: ImageHeader): string | undefined {
   const [top] = image.chain;
-  if (header.format !== "qcow2") return `is a ${header.format} image, and only a qcow2 one stands on a backing file`;
   if (header.virtualBytes !== top.virtualBytes) return `has ${header.virtualBytes} bytes, and the disk ${top.virtualBytes}`;
   if (header.backingName === undefined) return `names no backing file, and shall stand on ${active.named}`;
   if (header.backingFormat !== top.format)

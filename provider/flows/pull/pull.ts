@@ -4,6 +4,7 @@
  */
 
 import { posix } from "node:path";
+import type { LayerFile } from "../../core/disk/chain-options.js";
 import { jobNames, nodeNames } from "../../core/disk/names.js";
 import { baseName, directoryOf, within } from "../../core/disk/paths.js";
 import { impossible } from "../../core/errors.js";
@@ -101,7 +102,7 @@ async function start(site: Site, { disk, base = "", looked }: Pulling, between: 
   await site.guest.startPull(jobNames.blockpull(key), nodeNames.filter(key), {
     top: image.activeNode,
     base: node,
-    backingName: await nameOf(site, chain[0], base),
+    backingName: await nameOf(site, { path: chain[0], format: image.chain[0].format }, base),
     maxBytesPerSecond: site.options.maxBytesPerSecond,
   });
   const [first, ...rest] = image.chain.slice(1, between.length + 1);
@@ -109,8 +110,8 @@ async function start(site: Site, { disk, base = "", looked }: Pulling, between: 
 }
 
 /** Relative names stay relative, absolute ones absolute. */
-async function nameOf(site: Site, active: string, base: string): Promise<string> {
-  const { backingName } = await imageInfo(site.host, active);
+async function nameOf(site: Site, { path: active, format }: LayerFile, base: string): Promise<string> {
+  const { backingName } = await imageInfo(site.host, active, format);
   if (backingName === undefined || backingName.startsWith("/") || backingName.startsWith("json:")) return base;
   const [from, to] = [await realPath(site.host, directoryOf(active)), await realPath(site.host, directoryOf(base))];
   return posix.relative(from, within(to, baseName(base)));

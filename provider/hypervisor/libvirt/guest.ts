@@ -154,6 +154,7 @@ class LibvirtGuest implements Guest {
   openTarget = notLibvirts;
   openOverlay = notLibvirts;
   openLayer = notLibvirts;
+  openedChain = notLibvirts;
   reopenOn = notLibvirts;
   layerNodes = notLibvirts;
   freeze = notLibvirts;

@@ -1,8 +1,9 @@
 /** One look at the domains of a host, for everybody who asks together: one round trip to virsh, however many domains. */
 
 import { setImmediate } from "node:timers/promises";
+import type { LayerFile } from "../../core/disk/chain-options.js";
 import { UnreachableError, UserError } from "../../core/errors.js";
-import { type Headers, type NamedImage, readHeaders } from "../../image/headers.js";
+import { type Header, type Headers, readChains, readHeaders } from "../../image/headers.js";
 import { DomainMissing, type GuestView } from "../hypervisor.js";
 import { type DomainXml, readDomain } from "./domain-xml.js";
 import { blockJobIn, type Progress } from "./progress.js";
@@ -162,27 +163,27 @@ function linesOf(virsh: Virsh, list: Reply | undefined): string[] {
 /** By path of the active image. What a guest runs on is read layer by layer, what none runs on as its headers name it. */
 async function headersOf({ host }: Virsh, told: readonly Told[]): Promise<ReadonlyMap<string, Headers>> {
   const found = new Map<string, Headers>();
-  const layers: NamedImage[] = [];
-  const chains: NamedImage[] = [];
+  const layers: LayerFile[] = [];
+  const chains: LayerFile[] = [];
   const disks = told.flatMap(({ live }) => live.disks);
   for (const { source, below } of disks) {
     if (source.kind !== "file") continue;
     if (below === undefined) chains.push(source);
     else layers.push(source, ...below);
   }
-  const ofLayers = await readHeaders(host, layers, "single layers");
+  const ofLayers = await readHeaders(host, layers);
   for (const { source, below } of disks) {
     if (source.kind !== "file" || below === undefined) continue;
     found.set(source.path, joined(ofLayers.splice(0, 1 + below.length)));
   }
-  const ofChains = await readHeaders(host, chains, "whole chains");
+  const ofChains = await readChains(host, chains);
   for (const [index, { path }] of chains.entries()) found.set(path, ofChains[index] ?? { why: "its header was not read" });
   return found;
 }
 
-function joined(layers: readonly Headers[]): Headers {
+function joined(layers: readonly Header[]): Headers {
   const unread = layers.find((layer) => "why" in layer);
-  return unread ?? layers.flatMap((layer) => ("why" in layer ? [] : layer));
+  return unread ?? layers.flatMap((layer) => ("why" in layer ? [] : [layer]));
 }
 
 /**

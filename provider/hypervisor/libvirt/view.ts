@@ -83,6 +83,7 @@ function layerOf({ path, format }: FileXml, headers: readonly ImageHeader[]): La
     virtualBytes: header?.virtualBytes ?? 0,
     allocatedBytes: header?.allocatedBytes ?? 0,
     ...(header?.backingName === undefined ? {} : { backingName: header.backingName }),
+    ...(header?.backingFormat === undefined ? {} : { backingFormat: header.backingFormat }),
   };
 }
 

@@ -94,12 +94,14 @@ function chainOf(images: readonly ImageReply[], nodes: readonly NodeReply[]): { 
 /** Where the storage does not tell what a file takes (bdrv_query_image_info() in block/qapi.c, 7.2), it is counted as full. */
 function layerOf(image: ImageReply, path: string): Layer {
   const backingName = image["backing-filename"];
+  const backingFormat = image["backing-filename-format"];
   return {
     path,
     format: formatOf(image),
     virtualBytes: image["virtual-size"],
     allocatedBytes: image["actual-size"] ?? image["virtual-size"],
     ...(backingName === undefined ? {} : { backingName }),
+    ...(backingFormat === undefined ? {} : { backingFormat }),
   };
 }
 

@@ -1,8 +1,8 @@
 /** One guest over QMP. Every method is one step; what has to be true before it is the caller's observation. */
 
 import type { z } from "zod";
+import type { LayerFile } from "../../core/disk/chain-options.js";
 import type { Job } from "../../core/disk/job.js";
-import { UserError } from "../../core/errors.js";
 import type { Host } from "../../host/host.js";
 import type { PlannedSwitch, SwitchResult } from "../../host/worker/switching.js";
 import type { CollapseOptions, MirrorOptions, TargetOptions } from "../block-steps.js";
@@ -11,7 +11,7 @@ import { filters } from "./active-node.js";
 import { blockersOf } from "./blockers.js";
 import { qomPath, serialOf, typeOf } from "./devices.js";
 import { missingFeatures } from "./features.js";
-import { layerNodes } from "./layer-nodes.js";
+import { chainOf, layerNodes } from "./layer-nodes.js";
 import { lookAtJobs, lookoutOf } from "./look.js";
 import { Monitor } from "./monitor.js";
 import {
@@ -20,14 +20,13 @@ import {
   layerOptions,
   mirrorArguments,
   overlayOptions,
-  probeOptions,
   pullArguments,
   reopenOptions,
   targetOptions,
 } from "./node-options.js";
 import { closeNodes } from "./open-nodes.js";
+import { probe } from "./probe.js";
 import { processOf } from "./proc.js";
-import { QmpRefusal } from "./refusal.js";
 import * as replies from "./replies.js";
 import type { Way } from "./sessions.js";
 
@@ -123,17 +122,8 @@ class QemuGuest implements Guest {
     );
   }
 
-  async probe(node: string, path: string, cache: TargetOptions["cache"]): Promise<void> {
-    await this.closeNodes([node]); // one that a run left which was killed in between
-    try {
-      await this.#do("blockdev-add", probeOptions(node, path, cache));
-    } catch (cause) {
-      if (!(cause instanceof QmpRefusal)) throw cause;
-      const advice = "Let QEMU's user write there; AppArmor, SELinux or a mount namespace of its own may forbid it too.";
-      throw new UserError(`Unable to use ${path} from the guest ${this.name}: its QEMU answers "${cause.words}". ${advice}`, { cause });
-    }
-    const [left] = await this.closeNodes([node]);
-    if (left) throw new UserError(`Unable to close the probe ${path} in the guest ${this.name}: QEMU answers "${left.why}".`);
+  probe(node: string, path: string, cache: TargetOptions["cache"]): Promise<void> {
+    return probe(this.#monitor, { guest: this.name, node, path, cache });
   }
 
   hold(node: string, path: string, format: string): Promise<void> {
@@ -154,6 +144,11 @@ class QemuGuest implements Guest {
 
   reopenOn(node: string, options: TargetOptions & { backing: string }): Promise<void> {
     return this.#do("blockdev-reopen", { options: [reopenOptions(node, options)] });
+  }
+
+  async openedChain(node: string): Promise<readonly LayerFile[]> {
+    const nodes = await this.#ask("query-named-block-nodes", replies.nodes);
+    return chainOf(node, nodes);
   }
 
   async layerNodes(top: string): Promise<readonly string[]> {

@@ -1,7 +1,19 @@
 /** The nodes of a chain by the graph itself: file names do not tell which of two nodes it is where a file is open twice. */
 
-import { isFilter } from "./active-node.js";
+import type { LayerFile } from "../../core/disk/chain-options.js";
+import { isFilter, layersOf } from "./active-node.js";
+import { formatOf } from "./creation.js";
+import { readFileName } from "./file-names.js";
 import type { GraphReply, NodeReply } from "./replies.js";
+
+/** Name and format of each layer from `top` down. What is no file of the host has QEMU's own name for it. */
+export function chainOf(top: string, nodes: readonly NodeReply[]): LayerFile[] {
+  const found = nodes.find((node) => node["node-name"] === top);
+  return (found ? layersOf(found.image) : []).map((image) => {
+    const file = readFileName(image.filename);
+    return { path: "path" in file ? file.path : image.filename, format: formatOf(image) };
+  });
+}
 
 /** Node names of the layers from `top` down; filters are no layers. */
 export function layerNodes(top: string, graph: GraphReply, nodes: readonly NodeReply[]): string[] {

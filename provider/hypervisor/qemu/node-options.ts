@@ -1,5 +1,6 @@
 /** What nodes and mirrors of ours are started with. @see QEMU QMP reference, BlockdevOptions and blockdev-mirror */
 
+import { type ChainFiles, chainOptions } from "../../core/disk/chain-options.js";
 import { type CollapseOptions, type MirrorOptions, mirrorBufferBytes, type TargetOptions } from "../block-steps.js";
 import type { ImageView } from "../hypervisor.js";
 
@@ -24,15 +25,17 @@ export function holdOptions(node: string, path: string, format: string): object 
 }
 
 /**
- * Without a `backing` key QEMU opens the chain by the header's own names, and its layers inherit the cache. `backing: null` would let a
- * mirror with copy-mode write-blocking fill clusters with zeroes (do_sync_target_write() in block/mirror.c, measured on 7.2 and 10.0).
+ * Without a `backing` key QEMU opens the chain by the header's own names; layers below inherit the cache either way. `backing: null` would let
+ * a mirror with copy-mode write-blocking fill clusters with zeroes (do_sync_target_write() in block/mirror.c, measured on 7.2 and 10.0).
  */
 export function targetOptions(node: string, options: TargetOptions): object {
+  const [next, ...rest] = options.below ?? [];
+  const below: ChainFiles | undefined = next && [next, ...rest];
   const cache = cacheOptions(options.cache);
   return {
     driver: options.format,
     "node-name": node,
-    ...(options.backing === undefined ? {} : { backing: options.backing }),
+    ...(options.backing !== undefined ? { backing: options.backing } : below && { backing: chainOptions(below) }),
     discard: "unmap",
     "detect-zeroes": options.detectZeroes,
     cache,

@@ -37,6 +37,7 @@ const image = z.object({
   "cluster-size": z.number().optional(),
   encrypted: z.boolean().optional(),
   "backing-filename": z.string().optional(),
+  "backing-filename-format": z.string().optional(),
   snapshots: z.array(named).optional(),
   "format-specific": formatSpecific.optional(),
   get "backing-image"() {

@@ -122,7 +122,7 @@ describe("files that were made for a mirrored snapshot", () => {
       await remade(role, { name: "disk.qcow2", format: "raw" });
       await refuses(given, new RegExp(`${role} names raw as the format of its backing file, and .*disk.qcow2 is qcow2`));
       await here.scene.write(role, "raw".padEnd(2 ** 20));
-      await refuses(given, new RegExp(`${role} is a raw image, and only a qcow2`));
+      await refuses(given, new RegExp(`${role} cannot be read as a qcow2 image \\(.*not in qcow2 format\\), and only a qcow2`));
       await remade(role, { name: "base.raw", format: "qcow2" });
       await refuses(given, new RegExp(`${role} names base.raw as its backing file`));
     });

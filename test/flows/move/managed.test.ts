@@ -83,7 +83,8 @@ describe("of a guest that libvirt manages", () => {
 
   describe("a copy", () => {
     it("is begun onto an empty file of ours that was written down, with the copied chain below, then what stays", async () => {
-      const manifest = await scene.manifest();
+      const root = { path: scene.at("far/root.raw"), ...(await scene.which("path1/base.raw")), format: "raw" };
+      const manifest = await scene.manifest({ chain: [...((await scene.manifest()).chain ?? []), root] });
       let recorded: unknown;
       const startCopy = async () => {
         recorded = JSON.parse(await readFile(scene.at(`path2/${record}`), "utf8")).destination.file;

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import type { LayerFile } from "../../../provider/core/disk/chain-options.js";
 import { fileNames, jobNames } from "../../../provider/core/disk/names.js";
 import { isKind } from "../../../provider/core/errors.js";
 import { checkLanded } from "../../../provider/flows/move/landed.js";
@@ -187,6 +188,14 @@ describe("right before the pivot", () => {
     ));
 });
 
+/** As QEMU tells it of a target on its copied base. */
+function opened(scene: MoveScene): LayerFile[] {
+  return [
+    { path: scene.at("path2/disk.qcow2"), format: "qcow2" },
+    { path: scene.at("path2/base.raw"), format: "raw" },
+  ];
+}
+
 describe("a mirror that begins", () => {
   it("removes what an earlier one left, records what it makes before that has its name, and mirrors the top onto it", async () => {
     await using scene = await MoveScene.open();
@@ -195,6 +204,7 @@ describe("a mirror that begins", () => {
     const states: string[] = [];
     const { site, asked } = scene.site({
       openTarget: async () => void states.push(JSON.parse(await readFile(scene.at(`path2/${record}`), "utf8")).destination.file.ino),
+      openedChain: async () => opened(scene),
     });
     const image = { ...scene.image(), creation: { format: "qcow2", options: {} } };
     await startMirror(
@@ -211,9 +221,9 @@ describe("a mirror that begins", () => {
     assert.notDeepEqual(made, former);
     assert.deepEqual(
       asked.map((line) => line.split(" ")[0]),
-      ["closeNodes", "openTarget", "startMirror"],
+      ["closeNodes", "openTarget", "openedChain", "startMirror"],
     );
-    assert.match(asked[2] ?? "", /"source":"vda-old","sync":"top"/);
+    assert.match(asked[3] ?? "", /"source":"vda-old","sync":"top"/);
     assert(!existsSync(scene.at(`path2/${fileNames.newborn(key)}`)));
   });
 
@@ -229,8 +239,10 @@ describe("a mirror that begins", () => {
   it("onto an image without a backing copies all of it", async () => {
     await using scene = await MoveScene.open();
     const { backing: _, ...destination } = (await scene.manifest()).destination;
-    const { site, asked } = scene.site();
-    await startMirror(site, { view: emptyView, disks: [] }, scene.disk(), await scene.manifest({ destination, layers: [] }));
+    const { site, asked } = scene.site({ openedChain: async () => opened(scene).slice(0, 1) });
+    const { chain = [] } = await scene.manifest();
+    const alone = await scene.manifest({ destination, layers: [], chain: chain.slice(0, 1) });
+    await startMirror(site, { view: emptyView, disks: [] }, scene.disk(), alone);
     assert.match(asked.at(-1) ?? "", /"sync":"full"/);
   });
 

@@ -73,12 +73,12 @@ async function phaseOnTarget({ site, image, records }: Evidence, { collapse, lan
   const isLanding = (path = "") => baseName(path) === baseName(landing);
   if (collapse === "commit" || image.chain.some(({ path }) => isLanding(path))) return { phase: "pivoted" };
   const { target } = records.manifest.destination;
-  const [header = { why: "it was not asked" }] = await readHeaders(site.host, [{ path: target, format: "qcow2" }], "single layers");
+  const [header = { why: "it was not asked" }] = await readHeaders(site.host, [{ path: target, format: "qcow2" }]);
   if ("why" in header) {
     const why = `the header of ${target} cannot be read (${header.why}), so it is not known whether ${landing} is needed`;
     return { phase: "contradiction", why };
   }
-  if (!isLanding(header[0]?.backingName)) return { phase: "switched" };
+  if (!isLanding(header.backingName)) return { phase: "switched" };
   const why = `the guest runs without ${landing}, which ${target} still names in its header. Stop the guest, and start it from ${target} as that header has it`;
   return { phase: "contradiction", why };
 }

@@ -1,7 +1,7 @@
 /** The mirror of a guest that libvirt manages: the same files as QMP's, made by libvirt's own copy (decisions/0002). */
 
 import { fileNames } from "../../../core/disk/names.js";
-import { directoryOf, within } from "../../../core/disk/paths.js";
+import { within } from "../../../core/disk/paths.js";
 import { BugError } from "../../../core/errors.js";
 import { renameWithoutReplacing, statFiles, writeFileAtomically } from "../../../host/files.js";
 import { type ManagedGuest, shutOff } from "../../../hypervisor/hypervisor.js";
@@ -10,6 +10,7 @@ import { writeRecords } from "../../../journal/records.js";
 import { complaint, wordsOf } from "../../shared/complaint.js";
 import type { Outcome } from "../../shared/outcome.js";
 import type { SeenDisk, Site } from "../../shared/site.js";
+import { filesBelowTarget } from "../steps/chain-files.js";
 import { removeTarget } from "../steps/mirroring.js";
 
 /** Onto an empty target, with the whole copied chain below it. A target that an ended mirror left there is replaced. */
@@ -26,12 +27,8 @@ export async function startManagedCopy(site: Site, managed: ManagedGuest, disk: 
   }
   await removeTarget(site, disk, manifest);
   await makeEmptyTarget(site, disk, manifest);
-  const { layers, destination } = manifest;
-  const moved = layers.map(({ destination: path, format }) => ({ path, format }));
-  const staying = disk.image.chain
-    .slice(1 + layers.length)
-    .map(({ path, format }) => ({ path: within(directoryOf(disk.active.named), path), format }));
-  const target = { path: destination.target, format: disk.image.creation.format, below: [...moved, ...staying] };
+  const below = filesBelowTarget({ ...disk, manifest });
+  const target = { path: manifest.destination.target, format: disk.image.creation.format, below };
   try {
     await managed.startCopy(disk.qdev, target, site.options);
   } catch (cause) {

@@ -5,12 +5,13 @@ import { identityOf } from "../../../core/disk/chain.js";
 import { nodeNames } from "../../../core/disk/names.js";
 import { messageOf } from "../../../core/errors.js";
 import { statFiles } from "../../../host/files.js";
+import { deviationIn } from "../../../image/chain-headers.js";
 import { compareImages } from "../../../image/compare.js";
-import { readHeaders } from "../../../image/headers.js";
 import type { Manifest, MovedLayer } from "../../../journal/manifest.js";
 import { writeRecords } from "../../../journal/records.js";
 import { complaint, wordsOf } from "../../shared/complaint.js";
 import type { SeenDisk, Site } from "../../shared/site.js";
+import { filesFrom } from "./chain-files.js";
 
 /**
  * The move was drafted to join another one's copy, and that one has ended meanwhile: its file stays, without anybody who stands on it.
@@ -34,10 +35,10 @@ export async function compareAdopted(site: Site, disk: SeenDisk, manifest: Manif
   const advice = `Take ${top.destination} away, or give it another name.`;
   const refuse = (why: string, cause?: unknown) =>
     complaint(site, { verb: "move", disk: disk.disk, why, ...(left !== undefined && { left }), advice, cause });
-  // before QEMU: of a chain that leads back to itself it opens layer after layer, and the guest stands still meanwhile (7.2)
-  const [headers] = await readHeaders(site.host, [{ path: top.destination, format: top.format }], "whole chains");
-  if (headers && "why" in headers)
-    throw refuse(`${top.destination} already exists, and QEMU cannot open it (${headers.why.replace(/\.$/, "")})`);
+  // what a later boot opens by its header must be the chain that was compared; a header that names no format is not ours to change
+  const deviation = await deviationIn(site.host, filesFrom({ ...disk, manifest }, top).destination);
+  if (deviation && deviation.in !== "no-format")
+    throw refuse(`${top.destination} already exists, and the header of ${deviation.layer.path} ${deviation.why}`);
   await site.guest.closeNodes([node]);
   try {
     await site.guest.hold(node, top.destination, top.format);
@@ -47,7 +48,7 @@ export async function compareAdopted(site: Site, disk: SeenDisk, manifest: Manif
   try {
     site.run.progress(`${disk.disk} comparing ${top.destination} with its source`);
     const layers = await withIdentities(site, manifest.layers, refuse);
-    const verdict = await compareLayer(site, top).catch((cause: unknown) => {
+    const verdict = await compareLayer(site, { ...disk, manifest }, top).catch((cause: unknown) => {
       throw refuse(`${top.destination} already exists, and cannot be read as ${top.source} is (${messageOf(cause)})`, cause);
     });
     if (verdict !== "same") throw refuse(`${top.destination} already exists with other content than ${top.source} (${verdict.differs})`);
@@ -59,10 +60,11 @@ export async function compareAdopted(site: Site, disk: SeenDisk, manifest: Manif
   }
 }
 
-export function compareLayer({ host, options, run }: Site, { source, destination, format }: MovedLayer) {
+export function compareLayer({ host, options, run }: Site, disk: SeenDisk & { manifest: Manifest }, layer: MovedLayer) {
   const reading = options.verify === "full" ? "past-the-cache" : "cached";
   const watch = { stop: run.stop, stallSeconds: options.stallSeconds };
-  return compareImages(host, { path: source, format }, { path: destination, format }, reading, watch);
+  const { source, destination } = filesFrom(disk, layer);
+  return compareImages(host, source, destination, reading, watch);
 }
 
 /** @throws UserError if an adopted layer is not there any more: its identity is what every later step compares it with */

@@ -57,10 +57,11 @@ async function verify(site: Site, disk: Written, layer: MovedLayer): Promise<voi
 }
 
 /** What the guest would read from the copy against what it reads from the source. */
-async function compareCopy(site: Site, { disk }: SeenDisk, layer: MovedLayer): ReturnType<typeof compareLayer> {
+async function compareCopy(site: Site, written: Written, layer: MovedLayer): ReturnType<typeof compareLayer> {
+  const { disk } = written;
   site.run.progress(`${disk} comparing ${layer.destination}, ${bytesText(layer.identity.sizeBytes)}`);
   try {
-    return await compareLayer(site, layer);
+    return await compareLayer(site, written, layer);
   } catch (cause) {
     const why = `the copy ${layer.destination} could not be compared with ${layer.source} (${messageOf(cause)})`;
     throw complaint(site, { verb: "move", disk, why, left: runsOn, advice: "Run `pulumi up` again.", cause });

@@ -77,16 +77,16 @@ function optionally<K extends string, V>(key: K, value: V | undefined): { [key i
 }
 
 function movedLayer(landing: Landing, index: number, coming: "copy" | "adopt"): MovedLayer {
-  const { place, format, identity, backingName } = at(landing.chain, index);
+  const { place, format, identity, backingName, backingFormat } = at(landing.chain, index);
   const backing = backingAtDestination(landing, index);
-  const rename = backing !== undefined && backing.name !== backingName ? backing : undefined;
+  const isRight = backing === undefined || (backing.name === backingName && backing.format === backingFormat);
   return {
     source: place,
     destination: within(landing.destination, baseName(place)),
     format,
     identity,
     coming,
-    ...optionally("rename", rename),
+    ...optionally("rename", isRight ? undefined : backing),
   };
 }
 

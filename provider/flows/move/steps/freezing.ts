@@ -95,7 +95,7 @@ export async function recordFrozen(site: Site, disk: Written): Promise<void> {
     throw new UserError(`Unable to go on with the move of ${disk.disk}: its frozen image ${manifest.source.active} is not there.`);
   const first: MovedLayer = {
     ...{ source: manifest.source.active, destination: landing, format: layer.format, identity: identityOf(frozen), coming: "copy" },
-    ...(below && below.name !== layer.backingName ? { rename: below } : {}),
+    ...(below && (below.name !== layer.backingName || below.format !== layer.backingFormat) ? { rename: below } : {}),
   };
   await writeRecords(site.host, key, { ...manifest, layers: [first, ...manifest.layers] });
 }

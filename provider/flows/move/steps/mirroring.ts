@@ -2,22 +2,26 @@
 
 import { bytesText } from "../../../core/bytes.js";
 import { isFile } from "../../../core/disk/chain.js";
+import type { ChainFiles } from "../../../core/disk/chain-options.js";
 import type { Job } from "../../../core/disk/job.js";
 import { fileNames, jobNames, nodeNames } from "../../../core/disk/names.js";
 import { within } from "../../../core/disk/paths.js";
 import { BugError } from "../../../core/errors.js";
 import { freeBytes, removeFile, renameWithoutReplacing, statFiles } from "../../../host/files.js";
+import type { TargetOptions } from "../../../hypervisor/block-steps.js";
 import { createImage } from "../../../image/qemu-img.js";
 import { frozenFormat, type Manifest } from "../../../journal/manifest.js";
 import { writeRecords } from "../../../journal/records.js";
 import { complaint } from "../../shared/complaint.js";
+import { belowTop, checkOpened } from "../../shared/opened-chain.js";
 import { pace } from "../../shared/progress.js";
 import type { Seen, SeenDisk, Site } from "../../shared/site.js";
+import { filesBelowTarget } from "./chain-files.js";
 import { namedNodes } from "./former-nodes.js";
 
 /** A fresh target with its copied chain, and the job onto it. A target that a mirror left there when QEMU ended is replaced. */
 export async function startMirror(site: Site, { view }: Seen, disk: SeenDisk, manifest: Manifest): Promise<void> {
-  const { node, target, backing } = manifest.destination;
+  const { node, backing } = manifest.destination;
   const { overlay } = manifest;
   await site.guest.closeNodes([node, ...(overlay ? [overlay.landingNode] : [])]);
   await removeTarget(site, disk, manifest);
@@ -26,17 +30,28 @@ export async function startMirror(site: Site, { view }: Seen, disk: SeenDisk, ma
   await makeTarget(site, disk, manifest);
   const { image, key } = disk;
   const like = { format: image.creation.format, cache: image.cache, detectZeroes: image.detectZeroes };
-  const below = overlay?.collapse === "commit" ? { backing: overlay.landingNode } : {};
-  // the overlay is committed into this one later, so it is a node that we know by name
-  if (overlay?.collapse === "commit")
-    await site.guest.openLayer(overlay.landingNode, { ...like, path: overlay.landing, format: frozenFormat(manifest) });
-  await site.guest.openTarget(node, { ...like, path: target, ...below });
+  await openChain(site, { ...disk, manifest }, like);
   await site.guest.startMirror(jobNames.mirror(key), node, nodeNames.filter(key), {
     source: image.activeNode,
     sync: backing ? "top" : "full",
     copyMode: site.options.copyMode,
     maxBytesPerSecond: site.options.maxBytesPerSecond,
   });
+}
+
+/** The target and all that it stands on, as the manifest has it. What an overlay is committed into later is a node that we know by name. */
+async function openChain(site: Site, disk: SeenDisk & { manifest: Manifest }, like: Omit<TargetOptions, "path">): Promise<void> {
+  const { destination, overlay, current } = disk.manifest;
+  const { node, target: path } = destination;
+  const chain: ChainFiles = [{ path, format: like.format }, ...filesBelowTarget(disk)];
+  const { below } = await belowTop(site.host, chain);
+  if (overlay?.collapse === "commit") {
+    const landing = { ...like, path: overlay.landing, format: frozenFormat(disk.manifest), ...(below && { below: below.slice(1) }) };
+    await site.guest.openLayer(overlay.landingNode, landing);
+    await site.guest.openTarget(node, { ...like, path, backing: overlay.landingNode });
+  } else await site.guest.openTarget(node, { ...like, path, ...(below && { below }) });
+  const left = `The guest runs on ${current}, as before; the copied layers are kept.`;
+  await checkOpened(site, { disk: disk.disk, node, chain, left });
 }
 
 /** A node of this move tells by its name which image it is. */

@@ -37,7 +37,7 @@ async function drafted(
   ];
   const layers = image.chain.map((layer, index) => ({
     ...layer,
-    ...(named[index]?.[2] !== undefined && { backingName: named[index][2] }),
+    ...(named[index]?.[2] !== undefined && { backingName: named[index][2], backingFormat: named[index + 1]?.[1] ?? "raw" }),
   }));
   const disk = scene.disk({ image: { ...image, chain: layers as unknown as typeof image.chain } });
   return draftMove(scene.site(answers, options).site, { ...emptyView, ...view }, disk, now);
@@ -150,6 +150,21 @@ describe("the draft of a move", () => {
       const wanted = { absolute: scene.at("path2/base.raw"), relative: "base.raw" };
       assert.deepEqual(manifest.layers[0]?.rename, becomes && { name: wanted[becomes], format: "raw" });
     });
+
+  it("gives a copied header the format of the layer below where it names none, or another", async () => {
+    await scene.write("path1/top.qcow2");
+    const rename = { name: "base.raw", format: "raw" };
+    const files = ["path1/disk.qcow2", "path1/top.qcow2"].map((name) => [name, "qcow2"] as const);
+    for (const backingFormat of [undefined, "qcow2"]) {
+      const image = scene.image([...files, ["path1/base.raw", "raw"]]);
+      const [top, middle, ...below] = image.chain;
+      assert(middle);
+      const named = { ...middle, backingName: "base.raw", ...(backingFormat !== undefined && { backingFormat }) };
+      const disk = scene.disk({ image: { ...image, chain: [{ ...top, backingName: "top.qcow2" }, named, ...below] } });
+      const { manifest } = await draftMove(scene.site().site, emptyView, disk, new Date());
+      assert.deepEqual(manifest.layers[0]?.rename, rename);
+    }
+  });
 
   it("is refused where a layer is not there, or is another file than QEMU has open", async () => {
     const process = await scene.process("path1/disk.qcow2");
