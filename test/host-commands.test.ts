@@ -12,6 +12,7 @@ const root = path.resolve(__dirname, "../..");
 const header = (programs: string, group = "reading") =>
   `/** @host ${programs}\n * @for ${group}\n * @does reads\n * @changes nothing\n * @as the account\n * @why a test */`;
 const host = 'import type { Host } from "../host/host.js";\n';
+const worker = 'import { runProgram } from "../host/worker/programs.js";\nimport type { Worker } from "../host/worker/worker.js";\n';
 
 /** Each is a file that breaks the rule in one way, with what is said of it. */
 const broken: Record<string, { text: string; said: RegExp }> = {
@@ -26,6 +27,26 @@ const broken: Record<string, { text: string; said: RegExp }> = {
   "a program that goes through a function of ours without a header": {
     text: `${host}function through(host: Host, script: string) { return host.run(script); }\nexport const look = (host: Host) => through(host, "stat /");`,
     said: /through runs something on a host and has no header/,
+  },
+  "a program that the worker runs without a header": {
+    text: `${worker}export const look = (worker: Worker) => runProgram(worker, ["stat", "/"]);`,
+    said: /runProgram runs something on a host and has no header/,
+  },
+  "a header that names another program than the worker runs": {
+    text: `${worker}${header("stat")}\nexport function look(worker: Worker) { return runProgram(worker, ["wipefs", "stat"]); }`,
+    said: /does not name wipefs, which it runs/,
+  },
+  "a program of the worker's whose name is known at run time only": {
+    text: `${worker}${header("stat")}\nexport function look(worker: Worker, name: string) { return runProgram(worker, [name, "stat"]); }`,
+    said: /what it runs is known at run time only/,
+  },
+  "the worker's way to run programs, handed on": {
+    text: `${worker}export const run = [runProgram];`,
+    said: /runProgram is handed on/,
+  },
+  "the worker's way to run programs, under another name": {
+    text: 'import { runProgram as hidden } from "../host/worker/programs.js";\nexport const run = () => hidden;',
+    said: /runProgram is handed on/,
   },
   "a command to libvirt without a header": {
     text: 'import type { Virsh } from "../hypervisor/libvirt/virsh.js";\nexport const end = (virsh: Virsh) => virsh.ask(["destroy web"]);',

@@ -104,6 +104,7 @@ function disagreements(named: readonly string[], sites: readonly Site[], texts: 
 
 /** Whether the sources tell a script as a whole, and which commands virsh gets, whose arguments are quoted. */
 function isWritten(kind: Site["kind"], text: string): boolean {
+  if (kind === "words") return !text.startsWith(unknown);
   if (kind === "virsh") return !text.split("\n").some((line) => line.startsWith(unknown));
   return kind !== "shell" || !text.includes(unknown);
 }
@@ -117,6 +118,8 @@ function startedBy({ kind, program }: Site, texts: ProgramTexts): string[] {
       return [`QMP ${text}`];
     case "virsh":
       return [...text.matchAll(/^[a-z]+(-[a-z]+)*/gm)].map(([word]) => `virsh ${word}`);
+    case "words":
+      return text.split("\n", 1).filter((name) => name !== unknown);
     case "shell": {
       const asked = [...text.matchAll(/\b(?:ask|insist) "([a-z-]+)/g)].map(([, word]) => `virsh ${word}`);
       const programs = programsIn(text);

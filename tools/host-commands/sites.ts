@@ -4,8 +4,8 @@ import path from "node:path";
 import ts from "typescript";
 import { isWrapped, type ProgramTexts } from "./program-text.js";
 
-/** What the program is written for. `sshd`: no program, sshd itself is asked for a stream. */
-type Kind = "shell" | "virsh" | "QMP" | "sshd";
+/** What the program is written for. `sshd`: no program, sshd itself is asked for a stream. `words`: a list, through no shell. */
+type Kind = "shell" | "virsh" | "QMP" | "sshd" | "words";
 
 interface Runner {
   kind: Kind;
@@ -13,7 +13,7 @@ interface Runner {
   at: number;
 }
 
-/** Where everything ends that runs on a host: `Container.method`, by file. Whatever hands its own parameter on to one of these is one too. */
+/** Where everything ends that runs on a host: `Container.method`, or a function, by file. Whatever hands its own parameter on to one of these is one too. */
 const ends: Readonly<Record<string, Readonly<Record<string, Runner>>>> = {
   "@types/ssh2/index.d.ts": {
     "Client.exec": { kind: "shell", at: 0 },
@@ -28,6 +28,7 @@ const ends: Readonly<Record<string, Readonly<Record<string, Runner>>>> = {
     "Host.run": { kind: "shell", at: 0 },
     "Host.open": { kind: "shell", at: 0 },
   },
+  "provider/host/worker/programs.ts": { runProgram: { kind: "words", at: 1 } },
   "provider/host/script-session.ts": { "ScriptSession.start": { kind: "shell", at: 1 } },
   "provider/hypervisor/libvirt/virsh-session.ts": { "VirshSession.ask": { kind: "virsh", at: 0 } },
   "provider/hypervisor/qemu/client.ts": { "QmpSession.call": { kind: "QMP", at: 0 } },
@@ -49,7 +50,7 @@ export function sitesIn(files: readonly ts.SourceFile[], checker: ts.TypeChecker
   const calls = files.flatMap((file) => all(file, ts.isCallExpression));
   const runners = new Map<ts.Node, Runner>();
   // only what has one of their names is looked at closely: types take their time
-  const names = new Set(Object.values(ends).flatMap((methods) => Object.keys(methods).map((method) => method.split(".")[1])));
+  const names = new Set(Object.values(ends).flatMap((methods) => Object.keys(methods).map((method) => method.split(".").at(-1))));
   const runnerOf = (call: ts.CallExpression): Runner | undefined => {
     if (!names.has(calledName(call.expression))) return undefined;
     const declaration = checker.getResolvedSignature(call)?.declaration;
@@ -90,7 +91,7 @@ export function sitesIn(files: readonly ts.SourceFile[], checker: ts.TypeChecker
       const meant = ts.isStringLiteralLike(key) ? properties.filter(({ name }) => name === key.text && !isCalled(access)) : properties;
       return !ts.isNumericLiteral(key) && meant.some(({ valueDeclaration }) => endAt(valueDeclaration));
     });
-  return { sites, handedOn: [...accesses, ...taken, ...computed, ...lookalikes(files, checker)] };
+  return { sites, handedOn: [...accesses, ...taken, ...computed, ...functionsIn(files, texts), ...lookalikes(files, checker)] };
 }
 
 /** Types of ours by which a host could be called, and nobody would see that it is one. */
@@ -109,6 +110,23 @@ function lookalikes(files: readonly ts.SourceFile[], checker: ts.TypeChecker): t
     .filter(({ parent }) => types.some((type) => checker.isTypeAssignableTo(type, checker.getTypeAtLocation(parent))));
 }
 
+/** Functions where everything ends, where they are a value and not called. */
+function functionsIn(files: readonly ts.SourceFile[], texts: ProgramTexts): ts.Node[] {
+  const names = new Set(Object.values(ends).flatMap((each) => Object.keys(each).filter((name) => !name.includes("."))));
+  return files
+    .flatMap((file) => all(file, ts.isIdentifier))
+    .filter((name) => names.has(name.text) && !isDeclaredOrCalled(name) && endAt(texts.declarationOf(name)));
+}
+
+/** Also where it is imported under its own name, or asked for its type. */
+function isDeclaredOrCalled(name: ts.Identifier): boolean {
+  const { parent } = name;
+  if (ts.isImportSpecifier(parent)) return parent.propertyName === undefined;
+  const called = ts.isPropertyAccessExpression(parent) ? parent : name;
+  const isCalled = ts.isCallExpression(called.parent) && called.parent.expression === called;
+  return isCalled || ts.isFunctionDeclaration(parent) || ts.isTypeQueryNode(parent);
+}
+
 function calledName(called: ts.Expression): string {
   if (ts.isPropertyAccessExpression(called)) return called.name.text;
   if (ts.isElementAccessExpression(called) && ts.isStringLiteralLike(called.argumentExpression)) return called.argumentExpression.text;
@@ -116,11 +134,12 @@ function calledName(called: ts.Expression): string {
 }
 
 function endAt(declaration: ts.Node | undefined): Runner | undefined {
-  if (!declaration || !(ts.isMethodDeclaration(declaration) || ts.isMethodSignature(declaration))) return undefined;
+  if (!declaration || !(ts.isMethodDeclaration(declaration) || ts.isMethodSignature(declaration) || ts.isFunctionDeclaration(declaration)))
+    return undefined;
   const { parent, name } = declaration;
-  const container = ts.isClassDeclaration(parent) || ts.isInterfaceDeclaration(parent) ? parent.name?.text : undefined;
+  const container = ts.isClassDeclaration(parent) || ts.isInterfaceDeclaration(parent) ? `${parent.name?.text}.` : "";
   const file = declaration.getSourceFile().fileName.split(path.sep).join("/");
-  return Object.entries(ends).find(([end]) => file.endsWith(`/${end}`))?.[1][`${container}.${name.getText()}`];
+  return Object.entries(ends).find(([end]) => file.endsWith(`/${end}`))?.[1][`${container}${name?.getText()}`];
 }
 
 /** The function whose parameter this is, if it is one; also as the only member of a list, or as what a callback returns. */
