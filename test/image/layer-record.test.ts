@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import * as fc from "fast-check";
 import { copyStart } from "../../provider/storage/directory/copy-plan.js";
 import type { FileSeen } from "../../provider/storage/directory/file-seen.js";
+import type { LayerSeen } from "../../provider/storage/directory/layer.js";
 import {
   fate,
   formatRecord,
@@ -11,7 +12,6 @@ import {
   withMover,
   withoutMover,
 } from "../../provider/storage/directory/layer-record.js";
-import type { LayerSeen } from "../../provider/storage/directory/layer-shell.js";
 
 const [A, B] = ["aaaaaaaa", "bbbbbbbb"] as const;
 const source = { dev: "1", ino: "7", sizeBytes: 99, modified: "1.5" };

@@ -1,14 +1,8 @@
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { truncateSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import fc from "fast-check";
 import { isOurs } from "../../provider/core/errors.js";
 import type { Host } from "../../provider/host/host.js";
-import { scriptText } from "../../provider/host/quoting.js";
 import { imageInfo } from "../../provider/image/qemu-img.js";
-import { mapData } from "../../provider/storage/directory/layer-script.js";
-import { makeFolder } from "../sandbox/folders.js";
 
 /** A host whose qemu-img says this. */
 function saying(stdout: string, exitStatus = 0, stderr = ""): Host {
@@ -78,64 +72,5 @@ describe("what qemu-img says of an image", function () {
         );
       }),
     );
-  });
-});
-
-describe("the map of an image's data", function () {
-  this.timeout(180_000);
-  let folder: string;
-  let remove: () => Promise<void>;
-  before(async () => {
-    ({ path: folder, remove } = await makeFolder("livedisk-map-"));
-  });
-  after(() => remove());
-
-  /** What the host's script makes of an answer of qemu-img's, in a real sh. */
-  function mapped(text: string, fileBytes: number): string[] {
-    writeFileSync(join(folder, "file"), "");
-    truncateSync(join(folder, "file"), fileBytes);
-    writeFileSync(join(folder, "answer"), text);
-    writeFileSync(join(folder, "qemu-img"), `#!/bin/sh\ncat "${join(folder, "answer")}"\n`, { mode: 0o755 });
-    const env = { ...process.env, PATH: `${folder}:${process.env.PATH}` };
-    return execFileSync("sh", ["-c", scriptText(`${mapData}\nmap_data "$1" 4096`, [join(folder, "file")])], { encoding: "utf8", env })
-      .trimEnd()
-      .split("\n");
-  }
-
-  const runs = fc.array(fc.record({ length: fc.integer({ min: 1, max: 1e6 }), data: fc.boolean() }), { maxLength: 5 });
-
-  const told = (extents: { length: number; data: boolean }[]) => {
-    let start = 0;
-    const lines = extents.map(({ length, data }) => {
-      const line = `{ "start": ${start}, "length": ${length}, "depth": 0, "present": true, "zero": ${!data}, "data": ${data}}`;
-      start += length;
-      return line;
-    });
-    return { text: `[${lines.join(",\n")}]\n`, bytes: start };
-  };
-
-  it("is where its data is, holes that are short included, if it tells of the whole file", () => {
-    fc.assert(
-      fc.property(runs, (extents) => {
-        const { text, bytes } = told(extents);
-        const lines = mapped(text, bytes);
-        assert.equal(lines.pop(), ".");
-        const covered = lines.map((line) => line.split(" ").map(Number)).reduce((sum, [, length = 0]) => sum + length, 0);
-        const data = extents.reduce((sum, { length, data }) => sum + (data ? length : 0), 0);
-        assert(covered >= data && covered <= bytes);
-      }),
-      { numRuns: 40 },
-    );
-  });
-
-  it("fails in words when it leaves out a part of the file: that would be zeros in the copy", () => {
-    fc.assert(
-      fc.property(runs, fc.integer({ min: 1, max: 1e6 }), (extents, more) => {
-        const { text, bytes } = told(extents);
-        assert.match(mapped(text, bytes + more).join("\n"), /^failed qemu-img tells of \d+ of \d+ bytes/m);
-      }),
-      { numRuns: 20 },
-    );
-    for (const answer of ["", "[]\n", "garbage\n", '{"data": true}\n']) assert.match(mapped(answer, 512).join("\n"), /^failed /);
   });
 });

@@ -1,6 +1,6 @@
 /** File systems that a test mounts, and that fill up, fail, turn read-only or vanish. Mounting wants root. */
 
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir, rm, stat } from "node:fs/promises";
 import path from "node:path";
 import { run } from "./command.js";
 import type { Sandbox } from "./sandbox.js";
@@ -111,18 +111,23 @@ export class SmallFileSystem {
   }
 }
 
-/** Whoever else writes there takes some of the room meanwhile: then it is tried again with what is left. */
+/**
+ * In two steps, the second of which is short: while room is being taken that is not there, whoever else writes finds none at all.
+ * Whoever else writes takes some of the room meanwhile: then it is tried again with what is left.
+ */
 async function fill(folder: string, leaveMiB: number): Promise<void> {
-  const size = async () => {
-    const [blocks = 0, bytes = 0] = (await run("stat", ["-f", "-c", "%a %S", folder])).trim().split(" ").map(Number);
-    return Math.floor((blocks * bytes) / 2 ** 20) - leaveMiB;
-  };
-  for (let tries = 1; ; tries++) {
-    try {
-      return void (await run("fallocate", ["-l", `${Math.max(1, await size())}M`, path.join(folder, "ballast")]));
-    } catch (full) {
-      await rm(path.join(folder, "ballast"), { force: true });
-      if (tries === 20) throw full;
+  const ballast = path.join(folder, "ballast");
+  for (const leave of [leaveMiB + 16, leaveMiB]) {
+    for (let tries = 1; ; tries++) {
+      const [blocks = 0, bytes = 0] = (await run("stat", ["-f", "-c", "%a %S", folder])).trim().split(" ").map(Number);
+      const before = await stat(ballast).catch(() => ({ size: 0 }));
+      const size = Math.floor((before.size + blocks * bytes) / 2 ** 20) - leave;
+      try {
+        await run("fallocate", ["-l", `${Math.max(1, size)}M`, ballast]);
+        break;
+      } catch (full) {
+        if (tries === 20) throw full;
+      }
     }
   }
 }

@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { type CopyStart, copyStart } from "../../provider/storage/directory/copy-plan.js";
+import type { LayerSeen } from "../../provider/storage/directory/layer.js";
 import type { CopyState, LayerRecord, Origin } from "../../provider/storage/directory/layer-record.js";
-import type { LayerSeen } from "../../provider/storage/directory/layer-shell.js";
 
 const [me, other] = ["aaaaaaaa", "bbbbbbbb"];
 const origin: Origin = { source: { dev: "1", ino: "2", sizeBytes: 3, modified: "4" }, backing: "as-in-source" };

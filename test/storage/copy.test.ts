@@ -1,17 +1,21 @@
 /** A layer's copy on this machine: whole, cut, shared, and left; on real files and by the real program. */
 
 import assert from "node:assert/strict";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { open, readFile, rename, rm, stat, symlink, truncate, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdir, open, readFile, rename, rm, stat, symlink, truncate, writeFile } from "node:fs/promises";
 import path from "node:path";
 import type { FileIdentity } from "../../provider/core/disk/chain.js";
 import { isKind } from "../../provider/core/errors.js";
 import { statFiles } from "../../provider/host/files.js";
 import { type CopyOptions, copyLayer, LeftBehind } from "../../provider/storage/directory/copy.js";
-import { LayerShell } from "../../provider/storage/directory/layer-shell.js";
+import { Layer } from "../../provider/storage/directory/layer.js";
+import { LayerPartial } from "../../provider/storage/directory/layer-partial.js";
 import { keepLayer, layerStates, leaveLayer } from "../../provider/storage/directory/sidecar.js";
 import { ShellHost } from "../host/shell-host.js";
+import { localWorker, withWorkers } from "../host/worker/harness.js";
 import { LocalHost } from "../hypervisor/qemu/local-host.js";
 import { inMemory, type MadeFolder, makeFolder } from "../sandbox/folders.js";
 
@@ -19,7 +23,8 @@ const [A, B] = ["aaaaaaaa", "bbbbbbbb"] as const;
 const isUser = (words: RegExp) => (thrown: unknown) => isKind(thrown, "user") && words.test(thrown.message);
 const KIB = 1024;
 
-describe("a layer's copy, on this machine", () => {
+describe("a layer's copy, on this machine", function () {
+  withWorkers(this);
   let made: MadeFolder;
   const host = new ShellHost();
   const at = (name: string) => path.join(made.path, name);
@@ -118,18 +123,21 @@ describe("a layer's copy, on this machine", () => {
     await same();
   });
 
-  it("goes on from where it was stopped, with what is recorded as done and no more", async () => {
+  const stopping = (more: Partial<CopyOptions> = {}) => {
     const stop = new AbortController();
-    await assert.rejects(
-      copied({ stop: stop.signal, progress: () => stop.abort() }),
-      isUser(/it was stopped after 0 bytes of \d+ MiB\. Run `pulumi up` again to go on/),
-    );
+    // a step of 100 KiB, and then the next word of how far it is
+    return copied({ stop: stop.signal, maxBytesPerSecond: () => 1024 * KIB, progress: (done) => done > 0 && stop.abort(), ...more });
+  };
+
+  it("goes on from where it was stopped, with what is recorded as done and no more", async () => {
+    await assert.rejects(stopping(), isUser(/it was stopped after \d+ KiB of 1 MiB\. Run `pulumi up` again to go on/));
     const seen = await state();
     assert(seen?.state === "partial", seen?.state);
-    assert.match(sidecar(), /^partial [0-9a-f]{16} \d+ 0$/m);
+    assert.match(sidecar(), /^partial [0-9a-f]{16} \d+ [1-9]\d*$/m);
     const partial = names().find((name) => name.startsWith("copy.lm-partial-")) ?? assert.fail(names().join());
     // all before 2 MiB is said to be there: so it is not copied again
-    await writeFile(at("copy.lm-layer"), sidecar().replace(/^(partial .*) 0$/m, `$1 ${2048 * KIB}`));
+    const doneBytes = Number(/^partial \S+ \d+ (\d+)$/m.exec(sidecar())?.[1]);
+    await writeFile(at("copy.lm-layer"), sidecar().replace(/^(partial .*) \d+$/m, `$1 ${2048 * KIB}`));
     const { ino } = await stat(at(partial));
     const done: number[] = [];
     assert.equal(await copied({ progress: (bytes) => done.push(bytes) }), "copied");
@@ -137,13 +145,24 @@ describe("a layer's copy, on this machine", () => {
     assert((done[0] ?? 0) >= 512 * KIB, `begins at ${done[0]}`);
     const [from, to] = [await readFile(source()), await readFile(copy())];
     assert(from.subarray(2048 * KIB).equals(to.subarray(2048 * KIB)));
-    // the first block was written to find out about direct I/O, with what is there anyway
-    assert(to.subarray(4096, 2048 * KIB).every((byte) => byte === 0));
+    assert(from.subarray(0, doneBytes).equals(to.subarray(0, doneBytes)));
+    assert(to.subarray(doneBytes, 2048 * KIB).every((byte) => byte === 0));
   });
 
+  it("begins anew where nothing of it is recorded as done, or its partial has lost a part", async () => {
+    for (const lost of [(text: string) => writeFile(at("copy.lm-layer"), text.replace(/^(partial .*) \d+$/m, "$1 0")), shortened]) {
+      await assert.rejects(stopping());
+      await lost(sidecar());
+      assert.equal(await copied(), "copied");
+      await same();
+      assert.deepEqual(names(), ["copy", "copy.lm-layer", "source"]);
+      await leaveLayer(host, copy(), A);
+    }
+  });
+  const shortened = () => truncate(at(names().find((name) => name.startsWith("copy.lm-partial-")) ?? assert.fail()), 1);
+
   it("begins again where its partial is another file", async () => {
-    const stop = new AbortController();
-    await assert.rejects(copied({ stop: stop.signal, progress: () => stop.abort() }));
+    await assert.rejects(stopping());
     const partial = names().find((name) => name.startsWith("copy.lm-partial-")) ?? assert.fail();
     await rename(at(partial), at("elsewhere"));
     await writeFile(at(partial), "somebody's");
@@ -153,8 +172,7 @@ describe("a layer's copy, on this machine", () => {
   });
 
   it("loses its partial with the disk that leaves it, but not somebody's file of that name", async () => {
-    const stop = new AbortController();
-    await assert.rejects(copied({ stop: stop.signal, progress: () => stop.abort() }));
+    await assert.rejects(stopping());
     const partial = names().find((name) => name.startsWith("copy.lm-partial-")) ?? assert.fail();
     const text = sidecar();
     assert.equal(await leaveLayer(host, copy(), A), "removed");
@@ -209,61 +227,131 @@ describe("a layer's copy, on this machine", () => {
   });
 
   it("is finished with the recorded size, whatever a partial grew to", async () => {
-    const stop = new AbortController();
-    await assert.rejects(copied({ stop: stop.signal, progress: () => stop.abort() }));
+    await assert.rejects(stopping());
     const partial = names().find((name) => name.startsWith("copy.lm-partial-")) ?? assert.fail();
     await truncate(at(partial), 9 * 1024 * KIB);
     await copied();
     await same();
   });
 
-  it("is worked on by one at a time: its lock is held as long as the shell is open", async () => {
-    const shellOptions = { destination: copy(), source: source(), stallSeconds: 10 };
-    const first = await LayerShell.lock(new LocalHost(), shellOptions, "make");
-    assert(first instanceof LayerShell);
-    assert.equal(await LayerShell.lock(new LocalHost(), shellOptions, "make"), "busy");
+  it("is worked on by one at a time: its lock is held as long as the layer is open", async () => {
+    const options = { destination: copy(), source: source(), stallSeconds: 10 };
+    const other = Object.assign(new LocalHost(), { worker: () => localWorker() });
+    const first = await Layer.lock(other, options, "make");
+    assert(first instanceof Layer);
+    assert.equal(await Layer.lock(host, options, "make"), "busy");
     await assert.rejects(copied({ stallSeconds: 0.1 }), isUser(/process \d+ has its lock, and the copy has not grown for 0\.1 s/));
     await first.close();
-    const second = await LayerShell.lock(new LocalHost(), shellOptions, "expect");
-    assert(second instanceof LayerShell);
+    const second = await Layer.lock(host, options, "expect");
+    assert(second instanceof Layer);
     await second.forget();
     await second.close();
-    assert.equal(await LayerShell.lock(new LocalHost(), shellOptions, "expect"), "absent");
+    assert.equal(await Layer.lock(host, options, "expect"), "absent");
   });
 
   it("still has its lock after its sidecar was replaced by a record", async () => {
-    const shellOptions = { destination: copy(), source: source(), stallSeconds: 10 };
-    const first = await LayerShell.lock(new LocalHost(), shellOptions, "make");
-    assert(first instanceof LayerShell);
-    const { sourceIdentity } = await options();
-    await first.write({
-      origin: { source: sourceIdentity, backing: "as-in-source" },
-      copy: { phase: "partial", suffix: "0123456789abcdef", doneBytes: 0 },
-      moving: [A],
-      kept: [],
-    });
-    assert.equal(await LayerShell.lock(new LocalHost(), shellOptions, "make"), "busy");
+    const options = { destination: copy(), source: source(), stallSeconds: 10 };
+    const first = await Layer.lock(host, options, "make");
+    assert(first instanceof Layer);
+    await first.write({ ...(await begun()), copy: { phase: "partial", suffix: "0123456789abcdef", doneBytes: 0 } });
+    assert.equal(await Layer.lock(host, options, "make"), "busy");
     await first.close();
   });
 
+  const begun = async () => ({
+    ...{ origin: { source: await identity("source"), backing: "as-in-source" }, moving: [A], kept: [] },
+  });
+
+  it("keeps a run of 0.1.0 out, and waits for one", async () => {
+    const flock = (held: string) => spawnSync("flock", ["-n", at("copy.lm-layer"), "echo", held], { encoding: "utf8" }).stdout;
+    let during = "not asked";
+    const progress = (done: number) => {
+      if (done > 0) during = flock("taken");
+    };
+    await copied({ progress, maxBytesPerSecond: () => 4096 * KIB });
+    assert.equal(during, "", "0.1.0 asks for the same lock");
+    const { mode } = await stat(at("copy.lm-layer"));
+    assert.equal(mode & 0o777, 0o600);
+    // as 0.1.0 made it
+    await chmod(at("copy.lm-layer"), 0o644);
+    const holder = spawn("flock", [at("copy.lm-layer"), "sh", "-c", "echo locked; read _"], { stdio: ["pipe", "pipe", "inherit"] });
+    try {
+      await once(holder.stdout, "data");
+      await assert.rejects(copied({ user: B, stallSeconds: 0.1 }), isUser(/process [\d, ]+ has its lock/));
+      const joined = copied({ user: B });
+      holder.stdin.end("\n");
+      assert.equal(await joined, "joined");
+    } finally {
+      holder.kill();
+    }
+  });
+
+  it("that 0.1.0 has begun is gone on with", async () => {
+    const { dev, ino, sizeBytes, modified } = await identity("source");
+    const partial = at("copy.lm-partial-0123456789abcdef");
+    const file = await open(partial, "wx", 0o600);
+    await file.write((await readFile(source())).subarray(0, 512 * KIB));
+    await file.truncate(sizeBytes);
+    await file.close();
+    const text = `pulumi-livedisk layer 1\nsource ${dev} ${ino} ${sizeBytes} ${modified}\nbacking as-in-source\npartial 0123456789abcdef ${(await stat(partial)).ino} ${512 * KIB}\nuser ${A}\nend\n`;
+    await writeFile(at("copy.lm-layer"), text, { mode: 0o644 });
+    const before = (await stat(partial)).ino;
+    const done: number[] = [];
+    assert.equal(await copied({ progress: (bytes) => done.push(bytes) }), "copied");
+    await same();
+    assert.deepEqual([(await stat(copy())).ino, done[0]], [before, 512 * KIB]);
+  });
+
   it("never takes a name that is taken meanwhile, and removes only the file that is meant", async () => {
-    const shell = await LayerShell.lock(new LocalHost(), { destination: copy(), source: source(), stallSeconds: 10 }, "make");
-    assert(shell instanceof LayerShell);
-    assert.equal(await shell.usePartial("0123456789abcdef"), undefined);
-    const partial = await shell.createPartial(4096);
-    assert.deepEqual(
-      [partial?.sizeBytes, partial?.allocatedBytes, (await stat(at("copy.lm-partial-0123456789abcdef"))).mode & 0o777],
-      [4096, 0, 0o600],
-    );
-    await assert.rejects(shell.createPartial(4096), /exists/);
+    const layer = await Layer.lock(host, { destination: copy(), source: source(), stallSeconds: 10 }, "make");
+    assert(layer instanceof Layer);
+    const suffix = "0123456789abcdef";
+    assert.equal(await layer.partial(suffix), undefined);
+    const partial = await layer.createPartial(suffix);
+    assert.deepEqual([partial.seen.sizeBytes, (await stat(at(`copy.lm-partial-${suffix}`))).mode & 0o777], [0, 0o600]);
+    await assert.rejects(layer.createPartial(suffix), /exists/);
     await writeFile(copy(), "somebody's");
-    await assert.rejects(shell.place());
+    const ours = await layer.partial(suffix);
+    assert(ours instanceof LayerPartial);
+    await assert.rejects(layer.place(ours), /a file that is not ours has that name already/);
     assert.equal(await readFile(copy(), "utf8"), "somebody's");
-    await shell.removeLayer("1");
-    await shell.discardPartial("1");
-    assert(existsSync(copy()) && existsSync(at("copy.lm-partial-0123456789abcdef")));
-    await shell.discardPartial(partial?.ino ?? "");
-    assert(!existsSync(at("copy.lm-partial-0123456789abcdef")));
-    await shell.close();
+    await layer.removeLayer("1");
+    await rename(at(`copy.lm-partial-${suffix}`), at("elsewhere"));
+    await writeFile(at(`copy.lm-partial-${suffix}`), "somebody's");
+    await assert.rejects(ours.remove(), { failure: "other-file" });
+    assert(existsSync(copy()) && existsSync(at(`copy.lm-partial-${suffix}`)));
+    await rename(at("elsewhere"), at(`copy.lm-partial-${suffix}`));
+    await ours.remove();
+    assert(!existsSync(at(`copy.lm-partial-${suffix}`)));
+    await layer.close();
+  });
+
+  it("is not reached through a FIFO, a link or another account's file: each is refused at once", async function () {
+    if (process.getuid?.() !== 0) this.skip(); // only root can give files away
+    const strange: [string, (file: string) => unknown, RegExp][] = [
+      ["a FIFO", (file) => execFileSync("mkfifo", ["-m", "600", file]), /it is not a regular file; move it away/],
+      ["a link to a FIFO", (file) => symlink("fifo", file), /it is not a regular file; move it away/],
+      ["a folder", (file) => mkdir(file), /it is not a regular file; move it away/],
+      ["another account's", (file) => writeFile(file, "").then(() => chown(file, 65534, 65534)), /belongs to the account 65534.* chown/],
+      ["all may write", (file) => writeFile(file, "").then(() => chmod(file, 0o666)), /others may use it.* chmod/],
+    ];
+    execFileSync("mkfifo", [at("fifo")]);
+    for (const [what, make, words] of strange) {
+      await make(at("copy.lm-layer"));
+      await assert.rejects(copied({ stallSeconds: 5 }), isUser(words), what);
+      if (what !== "all may write" && what !== "another account's") assert.equal((await state())?.state, "foreign", what);
+      await rm(at("copy.lm-layer"), { recursive: true });
+    }
+    for (const make of strange.slice(0, 3).map(([, make]) => make)) {
+      await assert.rejects(stopping());
+      const partial = names().find((name) => name.startsWith("copy.lm-partial-")) ?? assert.fail();
+      await rm(at(partial));
+      await make(at(partial));
+      assert.equal(await copied({ stallSeconds: 5 }), "copied");
+      await same();
+      assert(existsSync(at(partial)) || names().includes(partial));
+      await rm(at(partial), { recursive: true });
+      await leaveLayer(host, copy(), A);
+    }
   });
 });

@@ -19,7 +19,11 @@ they are JSON strings. \`LC_ALL\` is \`C\`, and the \`sbin\` directories are
 at the end of \`PATH\`.
 
 **What the worker does by itself,** without a program: it connects to monitors, and it takes the locks of a move: a file \`lm-<key>.lock\` beside each
-manifest, mode 0600, made, locked with flock(2), written with who holds it, and removed at the end together with the disk's last manifest.
+manifest, mode 0600, made, locked with flock(2), written with who holds it, and removed at the end together with the disk's last manifest. It copies layers:
+it locks the layer's sidecar (\`.lm-layer\`, mode 0600) with flock(2), and writes into it how far the copy is; it makes a partial file (\`.lm-partial-…\`, mode 0600) exclusively, shares
+blocks or copies the data into it, past the page cache where it can, gives it the source's owner, mode and attributes, and then the layer's name, never over another file. The
+source is only read. When the last move that stands on a layer is undone, it removes the layer or its partial, if it is the file that the sidecar records as ours and nobody is seen to have it
+open, and then the sidecar.
 
 **As whom.** "The account" below is the one that signs in; with \`privilege: "sudo"\` it is root, or the user whom the sudo rule names.
 

@@ -20,7 +20,9 @@ def copy_attributes(request: Request) -> Details:
     with from_and_to(request) as (source, target, _):
         status = os.fstat(source)
         # The owner first: chown(2) takes set-user-ID bits away, and the mode last: an ACL's mask changes the group's bits.
-        try_to(left, "owner", lambda: os.fchown(target, status.st_uid, status.st_gid))
+        if not try_to(left, "owner", lambda: os.fchown(target, status.st_uid, status.st_gid)):
+            # who may not give a file away may give it to a group of its own
+            try_to([], "group", lambda: os.fchown(target, -1, status.st_gid))
         for name in carried(source):
             try_to(left, name, lambda: os.setxattr(target, name, os.getxattr(source, name)))
         try_to(left, "mode", lambda: os.fchmod(target, stat.S_IMODE(status.st_mode)))
@@ -38,8 +40,10 @@ def carried(source: int) -> List[str]:
     return [name for name in names if name.startswith(CARRIED)]
 
 
-def try_to(left: List[Details], attribute: str, act: Callable[[], None]) -> None:
+def try_to(left: List[Details], attribute: str, act: Callable[[], None]) -> bool:
     try:
         act()
+        return True
     except OSError as error:
         left.append({"attribute": attribute, "errno": error.errno})
+        return False

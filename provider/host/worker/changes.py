@@ -47,7 +47,7 @@ def move_in(request: Request, staged: Place, place: Place) -> None:
     try:
         request.fence()
         if request.arguments.flag("replace"):
-            require_identity(place, request.arguments.optional_mapping("expected"))
+            require_identity(request, place, request.arguments.optional_mapping("expected"))
             replace(staged, place)
         else:
             rename(staged, place)
@@ -92,7 +92,7 @@ def move(request: Request) -> Details:
     """Of the expected file, in one file system. What the new name had is replaced only with `replace`."""
     arguments = request.arguments
     with using(request, "from", arguments.mapping("from")) as old, using(request, "to", arguments.mapping("to")) as new:
-        require_identity(old, arguments.optional_mapping("expected"))
+        require_identity(request, old, arguments.optional_mapping("expected"))
         if arguments.flag("replace"):
             replace(old, new)
         else:
@@ -111,10 +111,10 @@ def remove(request: Request) -> Details:
     expected = request.arguments.mapping("expected")
     hidden = request.arguments.choice("hidden", ["allow", "refuse"])
     with using_place(request) as place, using_staging(request, place) as staged:
-        require_identity(place, expected)
+        require_identity(request, place, expected)
         rename(place, staged)
         try:
-            require_identity(staged, expected)
+            require_identity(request, staged, expected)
             require_unused(staged, hidden)
         except BaseException:
             rename(staged, place)

@@ -1,5 +1,6 @@
 /** Changes of names and small files: durable when they are answered, whole or not at all, and never over what was not expected. */
 
+import type { HeldFile } from "./files.js";
 import type { Identity } from "./identity.js";
 import { type ChangeOptions, changes, nothing } from "./operation.js";
 import type { FromTo, Place } from "./place.js";
@@ -25,9 +26,12 @@ interface Replaced {
 
 const write = changes<{ place: Place; content: string; mode: number } & Replaced, object>("file-write", nothing);
 const writeLinkTo = changes<{ place: Place; target: string } & Replaced, object>("link-write", nothing);
-const move = changes<FromTo & { expected: Identity | null; replace: boolean; locks: readonly number[] }, object>("file-move", nothing);
+const move = changes<FromTo & { expected: Identity | HeldFile | null; replace: boolean; locks: readonly number[] }, object>(
+  "file-move",
+  nothing,
+);
 const remove = changes<
-  { place: Place; expected: Identity; hidden: "allow" | "refuse"; through: number | null; locks: readonly number[] },
+  { place: Place; expected: Identity | HeldFile; hidden: "allow" | "refuse"; through: number | null; locks: readonly number[] },
   object
 >("file-remove", nothing);
 
@@ -63,7 +67,7 @@ export async function writeLink(worker: Worker, place: Place, options: Linking):
 
 export interface Moving extends ChangeOptions {
   /** What must be under the old name. Default: whatever is there. */
-  expected?: Identity;
+  expected?: Identity | HeldFile;
   /** @default "refuse" */
   existing?: "refuse" | "any";
 }
@@ -76,7 +80,7 @@ export async function moveFile(worker: Worker, { from, to }: FromTo, options: Mo
 
 export interface Removing extends ChangeOptions {
   /** What must be under the name. */
-  expected: Identity;
+  expected: Identity | HeldFile;
   /** Whether processes that this account may not look into are a reason to keep the file. */
   hidden: "allow" | "refuse";
   through?: number;

@@ -8,6 +8,7 @@ import time
 from typing import Callable, Dict, List, Optional
 
 from worker.errors import Details, Failure
+from worker.locks import inheritable
 from worker.requests import Request, operation
 from worker.text import to_base64, to_text
 
@@ -26,16 +27,18 @@ class Child:
 
     def __init__(self, request: Request, words: List[bytes]) -> None:
         environment = dict(os.environ, LC_ALL="C", PATH=os.environ.get("PATH", os.defpath) + EXTRA_PATH)
-        self.process = subprocess.Popen(
-            words,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=environment,
-            start_new_session=True,
-            pass_fds=[lock.descriptor for lock in request.state.locks.all()],
-            executable=found_in(environment["PATH"], words[0]),
-        )
+        program = found_in(environment["PATH"], words[0])
+        with inheritable(request.state) as locks:
+            self.process = subprocess.Popen(
+                words,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=environment,
+                start_new_session=True,
+                pass_fds=locks,
+                executable=program,
+            )
         assert self.process.stdin and self.process.stdout and self.process.stderr
         self.stdin: Optional[int] = self.process.stdin.fileno()
         self.outputs: Dict[int, bytearray] = {self.process.stdout.fileno(): bytearray(), self.process.stderr.fileno(): bytearray()}

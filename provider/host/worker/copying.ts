@@ -1,16 +1,18 @@
 /** Copies of frozen files on the host. */
 
 import { z } from "zod";
+import type { HeldFile } from "./files.js";
 import type { Identity } from "./identity.js";
 import { type ChangeOptions, changes } from "./operation.js";
 import type { FromTo } from "./place.js";
 import type { Worker } from "./worker.js";
 
 const progress = z.object({
+  /** Of what holds data: what is copied, also by an earlier copy that this one goes on with, and all. */
+  dataBytes: z.int(),
+  dataTotalBytes: z.int(),
   /** Up to here the file is done, its holes too. */
   copiedBytes: z.int(),
-  /** Of what holds data, since this copy began. */
-  dataBytes: z.int(),
   /** Up to here it is durable: a later copy may begin there. */
   resumeBytes: z.int(),
 });
@@ -19,7 +21,7 @@ export type CopyProgress = z.output<typeof progress>;
 
 export interface ToFileOptions extends ChangeOptions {
   /** What the target must be: where others may write beside it, a name alone does not tell. Default: what is there. */
-  expected?: Identity;
+  expected?: Identity | HeldFile;
 }
 
 export interface CopyOptions extends ToFileOptions {
@@ -29,12 +31,13 @@ export interface CopyOptions extends ToFileOptions {
    */
   resumeBytes?: number;
   /**
-   * The rate, for the storage's sake; `0`: none. A reflink makes no load and knows none.
-   * @default 0
+   * The rate, for the storage's sake, asked again while it runs; `0`: none. A reflink makes no load and knows none.
+   * @default none
    */
-  bytesPerSecond?: number;
+  bytesPerSecond?: () => number;
   /** @default "try" */
   reflink?: "try" | "never";
+  /** First before the first byte, last where it ends, whatever its end is. */
   onProgress?: (progress: CopyProgress) => void;
 }
 
@@ -42,7 +45,7 @@ interface CopyArguments extends FromTo {
   resumeBytes: number;
   bytesPerSecond: number;
   reflink: "try" | "never";
-  expected: Identity | null;
+  expected: Identity | HeldFile | null;
   locks: readonly number[];
 }
 
@@ -53,7 +56,7 @@ const copied = z.object({
 });
 const copy = changes<CopyArguments, z.output<typeof copied>>("file-copy", copied);
 const left = z.object({ left: z.array(z.object({ attribute: z.string(), errno: z.int() })) });
-const attributes = changes<FromTo & { expected: Identity | null; locks: readonly number[] }, z.output<typeof left>>(
+const attributes = changes<FromTo & { expected: Identity | HeldFile | null; locks: readonly number[] }, z.output<typeof left>>(
   "file-attributes-copy",
   left,
 );
@@ -63,9 +66,24 @@ const attributes = changes<FromTo & { expected: Identity | null; locks: readonly
  * @throws WorkerError `changed` if the source was written to meanwhile; `cancelled`; `not-empty`; `other-file`; `system` with ENOSPC and the like
  */
 export function copyFile(worker: Worker, { from, to }: FromTo, options: CopyOptions = {}): Promise<z.output<typeof copied>> {
-  const { resumeBytes = 0, bytesPerSecond = 0, reflink = "try", expected = null, locks = [], onProgress = () => {} } = options;
-  const onEvent = (event: unknown) => onProgress(progress.parse(event));
-  return worker.request(copy, { from, to, resumeBytes, bytesPerSecond, reflink, expected, locks }, { ...options, onEvent });
+  const { resumeBytes = 0, bytesPerSecond = () => 0, reflink = "try", expected = null, locks = [], onProgress = () => {} } = options;
+  let rate = wholeRate(bytesPerSecond());
+  let give: (piece: Buffer) => void = () => {};
+  const onBegun = (given: typeof give) => {
+    give = given;
+  };
+  const onEvent = (event: unknown) => {
+    onProgress(progress.parse(event));
+    const now = wholeRate(bytesPerSecond());
+    if (now !== rate) give(Buffer.from(String(now)));
+    rate = now;
+  };
+  return worker.request(copy, { from, to, resumeBytes, bytesPerSecond: rate, reflink, expected, locks }, { ...options, onEvent, onBegun });
+}
+
+/** Less than one byte per second is not none. */
+function wholeRate(bytesPerSecond: number): number {
+  return Math.ceil(bytesPerSecond);
 }
 
 /**

@@ -84,3 +84,11 @@ def sync_directory(request: Request) -> Details:
     with request.state.directories.using(request.arguments.whole("directory")) as descriptor:
         sync_descriptor(descriptor, b"")
     return {}
+
+
+@operation("directory-space")
+def space(request: Request) -> Details:
+    """What an account without privileges can still write there."""
+    with request.state.directories.using(request.arguments.whole("directory")) as descriptor:
+        found = os.fstatvfs(descriptor)
+        return {"freeBytes": found.f_bavail * found.f_frsize}

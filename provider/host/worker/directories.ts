@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 import { changes, nothing, reads } from "./operation.js";
-import type { Place } from "./place.js";
+import type { NamedPlace, Place } from "./place.js";
 import type { Worker } from "./worker.js";
 
 /** What a name stands for. */
@@ -16,6 +16,7 @@ const close = reads<{ directory: number }, object>("directory-close", nothing);
 const make = changes<{ place: Place }, object>("directory-make", nothing);
 const remove = changes<{ place: Place }, object>("directory-remove", nothing);
 const sync = changes<{ directory: number }, object>("directory-sync", nothing);
+const space = reads<{ directory: number }, { freeBytes: number }>("directory-space", z.object({ freeBytes: z.int() }));
 const list = reads<{ directory: number; limit: number }, { entries: Entry[] }>(
   "directory-list",
   z.object({ entries: z.array(z.object({ name: z.string(), kind: fileKind })) }),
@@ -33,13 +34,18 @@ export class WorkerDirectory {
   }
 
   /** A name in it. */
-  place(name: string): Place {
+  place(name: string): NamedPlace {
     return { directory: this.number, name };
   }
 
   /** @throws WorkerError `too-large` if it has more names than that */
   async list(entriesAtMost: number): Promise<Entry[]> {
     return (await this.#worker.request(list, { directory: this.number, limit: entriesAtMost })).entries;
+  }
+
+  /** What an account without privileges can still write in its file system. */
+  async freeBytes(): Promise<number> {
+    return (await this.#worker.request(space, { directory: this.number })).freeBytes;
   }
 
   async sync(): Promise<void> {

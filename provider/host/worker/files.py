@@ -5,8 +5,9 @@ import stat
 from typing import Iterator, Optional, Tuple
 from contextlib import contextmanager
 
+from worker.arguments import Arguments
 from worker.errors import Details, Failure
-from worker.identity import SAME, compare, identity_of
+from worker.identity import DIFFERENT, SAME, compare, identity_of
 from worker.places import Place, using, using_place
 from worker.requests import Request, operation
 from worker.text import to_base64, to_text
@@ -58,21 +59,29 @@ def held(place: Place) -> Iterator[int]:
         os.close(descriptor)
 
 
-def require_identity(place: Place, expected: Optional[Details]) -> None:
+def require_identity(request: Request, place: Place, expected: Optional[Details]) -> None:
     """Unknown is a refusal like different."""
     if expected is None:
         return
     with held(place) as descriptor:
-        require_same(place, descriptor, expected)
+        require_same(request, place, descriptor, expected)
 
 
-def require_same(place: Place, descriptor: int, expected: Optional[Details]) -> None:
+def require_same(request: Request, place: Place, descriptor: int, expected: Optional[Details]) -> None:
     """Of the file that is open, for what is done to it by the descriptor."""
     if expected is None:
         return
-    found = compare(identity_of(descriptor), expected)
+    found = compared(request, descriptor, Arguments(expected))
     if found != SAME:
         raise Failure("other-file", "it is not proved to be the expected file", place.shown, details={"compared": found})
+
+
+def compared(request: Request, descriptor: int, expected: Arguments) -> str:
+    """With an identity, or with `{"file": number}`: while a file is held open no other one can have its inode, on any file system."""
+    if not expected.has("file"):
+        return compare(identity_of(descriptor), expected.values)
+    with request.state.files.using(expected.whole("file")) as file:
+        return SAME if os.path.sameopenfile(descriptor, file) else DIFFERENT
 
 
 @contextmanager
@@ -83,7 +92,7 @@ def from_and_to(request: Request) -> Iterator[Tuple[int, int, bytes]]:
         with opened(old, os.O_RDONLY) as source, opened(new, os.O_RDWR) as target:
             require_regular(os.fstat(source), old.shown)
             require_regular(os.fstat(target), new.shown)
-            require_same(new, target, arguments.optional_mapping("expected"))
+            require_same(request, new, target, arguments.optional_mapping("expected"))
             yield source, target, old.shown
 
 
@@ -95,17 +104,22 @@ def read_link(request: Request) -> Details:
 
 @operation("file-open")
 def open_file(request: Request) -> Details:
-    """Held open from before the first write: only such a descriptor is told every write-back error (fsync(2), errseq)."""
+    """Held open from before the first write: only such a descriptor is told every write-back error (fsync(2), errseq).
+
+    What it is comes with it.
+    """
     with using_place(request) as place:
         descriptor = place.open(os.O_RDONLY)
         try:
-            require_regular(os.fstat(descriptor), place.shown)
+            found = os.fstat(descriptor)
+            require_regular(found, place.shown)
+            identity = identity_of(descriptor)
         except BaseException:
             os.close(descriptor)
             raise
     number = request.state.files.add(descriptor)
     request.unless_answered(lambda: request.state.files.close(number))
-    return {"file": number}
+    return dict(described(found), file=number, identity=identity)
 
 
 @operation("file-sync", changes=True)

@@ -30,9 +30,13 @@ export type FileStatus = z.output<typeof statusReply>;
 const read = reads<{ place: Place; limit: number; trust: boolean }, ReadFile>("file-read", readReply);
 const status = reads<{ place: Place }, FileStatus>("file-status", statusReply);
 const readTarget = reads<{ place: Place }, { target: string }>("link-read", z.object({ target: z.string() }));
-const open = reads<{ place: Place }, { file: number }>("file-open", z.object({ file: z.int() }));
+const openReply = statusReply.extend({ file: z.int() });
+const open = reads<{ place: Place }, z.output<typeof openReply>>("file-open", openReply);
 const sync = changes<{ file: number }, object>("file-sync", nothing);
 const close = reads<{ file: number }, object>("file-close", nothing);
+
+/** @see WorkerFile.itself */
+export type HeldFile = { file: number };
 
 export interface Reading extends RequestOptions {
   /** A larger file is refused. */
@@ -70,14 +74,24 @@ export class WorkerFile {
   readonly #worker: Worker;
   readonly #number: number;
 
-  constructor(worker: Worker, number: number) {
+  constructor(
+    worker: Worker,
+    number: number,
+    /** When it was opened. */
+    readonly status: FileStatus,
+  ) {
     this.#worker = worker;
     this.#number = number;
   }
 
+  /** For what is expected under a name: no other file can have its inode while it is open, on file systems without handles too. */
+  get itself(): HeldFile {
+    return { file: this.#number };
+  }
+
   /** Durable, and every error of writing it back since it was opened is told here, by whichever process. @see fsync(2) */
-  async sync(): Promise<void> {
-    await this.#worker.request(sync, { file: this.#number });
+  async sync(options?: RequestOptions): Promise<void> {
+    await this.#worker.request(sync, { file: this.#number }, options);
   }
 
   async close(): Promise<void> {
@@ -86,6 +100,7 @@ export class WorkerFile {
 }
 
 /** Open it before the first write: later it may miss an error. */
-export async function openFile(worker: Worker, place: Place): Promise<WorkerFile> {
-  return new WorkerFile(worker, (await worker.request(open, { place })).file);
+export async function openFile(worker: Worker, place: Place, options?: RequestOptions): Promise<WorkerFile> {
+  const { file, ...status } = await worker.request(open, { place }, options);
+  return new WorkerFile(worker, file, status);
 }

@@ -20,6 +20,7 @@ interface Acquiring {
   place: Place;
   waitSeconds: number;
   make: boolean;
+  othersMayRead: boolean;
 }
 
 interface Releasing {
@@ -31,6 +32,7 @@ interface Releasing {
 const acquired = said.extend({ lock: z.int() });
 const acquire = changes<Acquiring, z.output<typeof acquired>>("lock-acquire", acquired);
 const write = changes<{ lock: number; content: string; waitSeconds: number }, object>("lock-write", nothing);
+const replace = changes<{ lock: number; content: string; locks: readonly number[] }, object>("lock-replace", nothing);
 const check = reads<{ which: readonly number[] }, { areHeld: boolean[] }>("lock-check", z.object({ areHeld: z.array(z.boolean()) }));
 const release = changes<Releasing, object>("lock-release", nothing);
 
@@ -62,7 +64,17 @@ export class WorkerLock {
     await this.#worker.request(write, { lock: this.number, content, waitSeconds: 20 });
   }
 
-  /** Gives it back; the file stays. */
+  /**
+   * What its file holds, where that decides something: whole or not at all, durable, and without a moment in which another one could have
+   * the lock. Runs of 0.1.0 that keep to this lock wait for it as well.
+   * @throws WorkerError `lock-lost`
+   */
+  async replace(text: string, options: RequestOptions = {}): Promise<void> {
+    const content = Buffer.from(text).toString("base64");
+    await this.#worker.request(replace, { lock: this.number, content, locks: [this.number] }, options);
+  }
+
+  /** Gives it back; the file stays. What runs under it still, past its deadline, has it until it ends. */
   release(): Promise<void> {
     return letGo(this.#worker, [this], { remove: false });
   }
@@ -85,6 +97,11 @@ export interface Locking extends RequestOptions {
    */
   make?: boolean;
   /**
+   * Takes a file that others may read too. They could hold it, so what is made and replaced has mode 0600.
+   * @default false
+   */
+  othersMayRead?: boolean;
+  /**
    * Without an answer for that long it fails with `timed-out`.
    * @default `waitSeconds` and 30
    */
@@ -97,8 +114,9 @@ export interface Locking extends RequestOptions {
  *   `foreign-owner` if the file is none of ours
  */
 export async function acquireLock(worker: Worker, place: Place, options: Locking): Promise<WorkerLock> {
-  const { waitSeconds, make = true, deadlineSeconds = waitSeconds + 30 } = options;
-  const { lock, ...before } = await worker.request(acquire, { place, waitSeconds, make }, { ...options, deadlineSeconds });
+  const { waitSeconds, make = true, othersMayRead = false, deadlineSeconds = waitSeconds + 30 } = options;
+  const args = { place, waitSeconds, make, othersMayRead };
+  const { lock, ...before } = await worker.request(acquire, args, { ...options, deadlineSeconds });
   const granted = new WorkerLock(worker, lock, before);
   worker.held.add(granted);
   return granted;

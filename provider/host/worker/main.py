@@ -16,7 +16,7 @@ import worker.copying  # noqa: F401
 import worker.directories  # noqa: F401
 import worker.files  # noqa: F401
 import worker.holders  # noqa: F401
-import worker.locks  # noqa: F401
+import worker.lock_operations  # noqa: F401
 import worker.monitors  # noqa: F401
 import worker.scripts  # noqa: F401
 import worker.switches  # noqa: F401
@@ -27,7 +27,7 @@ from worker.state import State
 from worker.wire import Inlet, Outlet
 
 #: Raised with every change of the protocol. The client sends the program, so the two always match; it is for logs.
-VERSION = 1
+VERSION = 2
 
 #: Without a word for that long the client is gone, also where no FIN tells it. The client says a word every 10 s.
 SILENCE_SECONDS_AT_MOST = 30.0

@@ -1,10 +1,13 @@
 /** Where something lies on the host. */
 
+/** @see WorkerDirectory.place */
+export type NamedPlace = { directory: number; name: string };
+
 /**
  * A name in a directory that the worker holds open, which keeps its meaning when directories above it are renamed; or an absolute path where
- * nobody else may write in those. A link as the last part is never followed.
+ * nobody else may write in those. A link as the last part is never followed, but with `follow`: then it is what the path leads to.
  */
-export type Place = { directory: number; name: string } | { path: string };
+export type Place = NamedPlace | { path: string; follow?: true };
 
 /** From one place to another. */
 export interface FromTo {

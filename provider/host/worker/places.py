@@ -47,7 +47,10 @@ def using_place(request: Request, key: str = "place") -> Iterator[Place]:
 
 @contextmanager
 def using(request: Request, key: str, values: Dict[str, Any]) -> Iterator[Place]:
-    """`{"directory": number, "name": …}`, or `{"path": …}` where nobody else may write in the directories above it."""
+    """`{"directory": number, "name": …}`, or `{"path": …}` where nobody else may write in the directories above it.
+
+    With `follow` it is what the path leads to: links are followed once, here.
+    """
     arguments = Arguments(values)
     if arguments.has("directory"):
         name = single_name(key, encoded(key, arguments.text("name")))
@@ -55,6 +58,8 @@ def using(request: Request, key: str, values: Dict[str, Any]) -> Iterator[Place]
             yield Place(directory, name, name)
         return
     path = arguments.path("path")
+    if arguments.has("follow"):
+        path = os.path.realpath(path)
     above, _, name = path.rpartition(b"/")
     descriptor = os.open(above or b"/", DIRECTORY_FLAGS)
     try:

@@ -4,7 +4,8 @@ import threading
 import time
 import traceback
 from collections import deque
-from typing import Any, Callable, Deque, Dict, List, NamedTuple, Optional
+from contextlib import contextmanager
+from typing import Any, Callable, Deque, Dict, Iterator, List, NamedTuple, Optional
 
 from worker.arguments import Arguments
 from worker.errors import Details, Failure, system_failure
@@ -55,6 +56,18 @@ class Request:
         for number in self.arguments.numbers("locks"):
             self.state.locks.get(number).require()
 
+    @contextmanager
+    def resting_on_locks(self) -> Iterator[None]:
+        """Those that the request names are free no sooner than it has ended."""
+        locks = [self.state.locks.get(number) for number in self.arguments.numbers("locks")]
+        for lock in locks:
+            lock.use()
+        try:
+            yield
+        finally:
+            for lock in locks:
+                lock.leave()
+
     def progress(self, values: Details) -> None:
         self.heard = time.monotonic()
         self.state.outlet.send({"id": self.number, "event": values})
@@ -99,8 +112,9 @@ def perform(request: Request, found: Operation) -> Details:
     """The reply, without the id."""
     try:
         request.check()
-        request.fence()
-        return {"result": found.run(request)}
+        with request.resting_on_locks():
+            request.fence()
+            return {"result": found.run(request)}
     except Failure as failure:
         return {"error": failure.to_json()}
     except OSError as error:

@@ -2,120 +2,97 @@
 
 import { bytesText } from "../../core/bytes.js";
 import { UserError } from "../../core/errors.js";
+import type { CopyProgress } from "../../host/worker/copying.js";
+import { isFailure } from "../../host/worker/worker-error.js";
 import { type Copying, type PartialRecord, unable } from "./copying.js";
-import { type Extent, joinedGapBytes, mergeExtents, positionAfter, remainingAfter, stepsOf, totalBytes } from "./extents.js";
-import { CommandFailed } from "./layer-conversation.js";
-import { Ledger } from "./ledger.js";
-import { Pace } from "./pace.js";
+import { ifRefused, isRefusal, wordsOf } from "./layer-failures.js";
+import type { LayerPartial } from "./layer-partial.js";
 
 /**
- * Goes on from what the record says is done, and records now and then what it has done, also when it fails. What was copied last is
- * not synced yet.
+ * Goes on from what the record says is done, and records now and then what is safely on the storage, also when it fails.
  * @returns the record of a partial that holds all bytes
+ * @throws WorkerError `changed` where the source was written to
  */
-export async function copyBytes(copying: Copying, record: PartialRecord): Promise<PartialRecord> {
-  const { shell, options } = copying;
-  const sizeBytes = options.sourceIdentity.sizeBytes;
-  const whole = { ...record, copy: { ...record.copy, doneBytes: sizeBytes } };
-  const extents = mergeExtents(await shell.mapSource(joinedGapBytes), sizeBytes);
-  const total = totalBytes(extents);
-  if (record.copy.doneBytes === 0 && total > 0 && (await cloned(copying))) {
-    options.progress(total, total);
-    return whole;
-  }
-  await copyPieces(copying, record, { total, extents });
-  return whole;
-}
-
-/** A rate limit is about the storage's load, and a reflink makes none. */
-async function cloned({ shell }: Copying): Promise<boolean> {
-  try {
-    await shell.clone();
-    return true;
-  } catch (thrown) {
-    if (thrown instanceof CommandFailed) return false;
-    throw thrown;
-  }
-}
-
-interface Work {
-  total: number;
-  /** All data of the source, also what an earlier run has copied. */
-  extents: readonly Extent[];
-}
-
-async function copyPieces(copying: Copying, record: PartialRecord, work: Work): Promise<void> {
+export async function copyBytes(copying: Copying, partial: LayerPartial, record: PartialRecord): Promise<PartialRecord> {
+  const { options } = copying;
   const ledger = new Ledger(copying, record);
   try {
-    await copyRemaining(copying, ledger, work);
+    await partial.copy({
+      resumeBytes: record.copy.doneBytes,
+      bytesPerSecond: options.maxBytesPerSecond,
+      signal: options.stop,
+      onProgress: (progress) => ledger.heard(progress),
+    });
   } catch (thrown) {
-    throw thrown instanceof CommandFailed ? await cutShort(copying, ledger, { failure: thrown, extents: work.extents }) : thrown;
+    await ledger.written();
+    if (isFailure(thrown, "cancelled")) throw stopped(copying, ledger);
+    if (!isRefusal(thrown) || isFailure(thrown, "changed")) throw thrown;
+    throw await cutShort(copying, ledger, { words: wordsOf(thrown), cause: thrown });
+  }
+  await ledger.written();
+  return { ...record, copy: { ...record.copy, doneBytes: options.sourceIdentity.sizeBytes } };
+}
+
+/** How far a copy is, and the record of what is durable of it. */
+class Ledger {
+  #resumeBytes: number;
+  #writing: Promise<void> = Promise.resolve();
+  /** From there the next run goes on; 0: it begins anew. */
+  recordedBytes: number;
+  /** Of what holds data. */
+  done = 0;
+  total: number;
+
+  readonly #copying: Copying;
+  readonly #record: PartialRecord;
+
+  constructor(copying: Copying, record: PartialRecord) {
+    this.#copying = copying;
+    this.#record = record;
+    this.recordedBytes = this.#resumeBytes = record.copy.doneBytes;
+    this.total = copying.options.sourceIdentity.sizeBytes;
+  }
+
+  heard({ dataBytes, dataTotalBytes, resumeBytes }: CopyProgress): void {
+    this.done = dataBytes;
+    this.total = dataTotalBytes;
+    if (resumeBytes > this.#resumeBytes) {
+      this.#resumeBytes = resumeBytes;
+      const record = { ...this.#record, copy: { ...this.#record.copy, doneBytes: resumeBytes } };
+      // without it the next run only copies a little more again, and what is the matter is told by the copy, or by its last record
+      this.#writing = this.#writing
+        .then(() => this.#copying.layer.write(record))
+        .then(() => {
+          this.recordedBytes = resumeBytes;
+        })
+        .catch(() => undefined);
+    }
+    this.#copying.options.progress(dataBytes, dataTotalBytes);
+  }
+
+  written(): Promise<void> {
+    return this.#writing;
   }
 }
 
-async function copyRemaining(copying: Copying, ledger: Ledger, { total, extents }: Work): Promise<void> {
-  const { shell, options } = copying;
-  const pace = new Pace(options.maxBytesPerSecond);
-  const remaining = remainingAfter(extents, ledger.position);
-  let done = total - totalBytes(remaining);
-  const ended = async ({ pieces, copied }: Asked) => {
-    await copied;
-    await ledger.add(positionAfter(pieces), totalBytes(pieces));
-    done += totalBytes(pieces);
-    options.progress(done, total);
-    await pace.spend(totalBytes(pieces), options.stop);
-  };
-  options.progress(done, total);
-  if (remaining.length > 0) await shell.probeDirect();
-  let running: Asked | undefined;
-  for (const step of stepsOf(remaining, () => pace.stepSize())) {
-    if (options.stop.aborted) break;
-    const next = { pieces: step.pieces, copied: shell.copy(step) };
-    next.copied.catch(() => undefined); // told when its turn comes
-    if (running) await ended(running);
-    // without a limit the host has the next step before it is done with this one, and so never waits for us
-    const isLimited = options.maxBytesPerSecond() > 0;
-    if (isLimited) await ended(next);
-    running = isLimited ? undefined : next;
-  }
-  if (running) await ended(running);
-  if (done < total) throw await stopped(copying, ledger, { done, total });
-}
-
-/** What the host was told to copy. */
-interface Asked {
-  pieces: readonly Extent[];
-  copied: Promise<void>;
-}
-
-async function stopped({ host, options }: Copying, ledger: Ledger, { done, total }: { done: number; total: number }): Promise<UserError> {
-  await ledger.flush();
-  return new UserError(
-    `${unable(host, options)}: it was stopped after ${bytesText(done)} of ${bytesText(total)}. Run \`pulumi up\` again to go on from there.`,
-  );
+function stopped({ host, options }: Copying, { done, total }: Ledger): UserError {
+  const how = `it was stopped after ${bytesText(done)} of ${bytesText(total)}`;
+  return new UserError(`${unable(host, options)}: ${how}. Run \`pulumi up\` again to go on from there.`);
 }
 
 /** Whether room is what is missing is told from the free space, not from the words. */
 async function cutShort(
-  { host, shell, options }: Copying,
-  ledger: Ledger,
-  { failure, extents }: { failure: CommandFailed; extents: readonly Extent[] },
+  { host, layer, options }: Copying,
+  { done, total, recordedBytes }: Ledger,
+  { words, cause }: { words: string; cause: unknown },
 ): Promise<UserError> {
-  // the record needs room too, and what the failed step has taken is free for the next run
-  await shell.cutOff(ledger.position, options.sourceIdentity.sizeBytes).catch(ignoreFailedCommand);
-  await ledger.flush().catch(ignoreFailedCommand);
-  const freeBytes = await shell.freeBytes().catch(ignoreFailedCommand); // then only what the step said is told
-  const bytesLeft = totalBytes(remainingAfter(extents, ledger.position));
+  const freeBytes = await layer.freeBytes().catch(ifRefused); // then only what the copy said is told
+  const bytesLeft = total - done;
   const short = freeBytes === undefined ? 0 : bytesLeft - freeBytes;
   const room =
     freeBytes !== undefined && short > 0
       ? ` ${bytesText(bytesLeft)} are still to be copied and ${bytesText(freeBytes)} are free: free at least ${bytesText(short, "up")}.`
       : "";
-  const advice = "What is copied stays; run `pulumi up` again to go on from there";
-  return new UserError(`${unable(host, options)}: ${failure.words}.${room} ${advice}.`, { cause: failure });
-}
-
-function ignoreFailedCommand(thrown: unknown): undefined {
-  // without it the next run only copies a little more again
-  if (!(thrown instanceof CommandFailed)) throw thrown;
+  const advice = recordedBytes > 0 ? "What is copied stays; run `pulumi up` again to go on from there" : "Run `pulumi up` again";
+  return new UserError(`${unable(host, options)}: ${words}.${room} ${advice}.`, { cause });
 }

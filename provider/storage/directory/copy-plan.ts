@@ -1,8 +1,8 @@
 /** What copying a layer begins with, from what lies there. Pure. */
 
 import type { DiskKey } from "../../core/disk/names.js";
+import type { LayerSeen } from "./layer.js";
 import { type CopyState, type LayerRecord, type Origin, sameOrigin } from "./layer-record.js";
-import type { LayerSeen } from "./layer-shell.js";
 
 type Standing = Pick<LayerRecord, "moving" | "kept">;
 type Partial = Extract<CopyState, { phase: "partial" }>;

@@ -4,15 +4,17 @@ import { createHash } from "node:crypto";
 import { isUnchanged } from "../../core/disk/chain.js";
 import { BugError, impossible, UserError } from "../../core/errors.js";
 import type { Host } from "../../host/host.js";
+import { isFailure } from "../../host/worker/worker-error.js";
 import { backingNameInHeader } from "../../image/qemu-img.js";
 import { copyBytes } from "./copy-bytes.js";
 import { type CopyStart, copyStart } from "./copy-plan.js";
 import { type Copying, type CopyOptions, newPartial, type PartialRecord, unable } from "./copying.js";
 import type { FileSeen } from "./file-seen.js";
-import { CommandFailed } from "./layer-conversation.js";
+import type { Layer, LayerSeen } from "./layer.js";
+import { complaintOf } from "./layer-failures.js";
 import { inTurn, lockWhenFree } from "./layer-lock.js";
+import { LayerPartial, PartialGone } from "./layer-partial.js";
 import { fate, type LayerRecord, type Origin, withMover, withoutMover } from "./layer-record.js";
-import type { LayerSeen, LayerShell } from "./layer-shell.js";
 
 export type { CopyOptions } from "./copying.js";
 
@@ -28,25 +30,21 @@ export class LeftBehind extends UserError {}
  */
 export function copyLayer(host: Host, options: CopyOptions): Promise<"copied" | "joined"> {
   return inTurn(host, options, async () => {
-    const { destination, source, rewriteBacking, stallSeconds } = options;
-    const backing =
-      rewriteBacking === undefined ? {} : { rewriteBacking: { ...rewriteBacking, name: backingNameInHeader(rewriteBacking.name) } };
-    const shell = await lockWhenFree(host, { destination, source, stallSeconds, ...backing }, "make", options);
-    if (shell === "absent") throw new BugError(`A sidecar of ${destination} that was to be made is absent.`);
+    const layer = await lockWhenFree(host, options, "make", options);
+    if (layer === "absent") throw new BugError(`A sidecar of ${options.destination} that was to be made is absent.`);
     try {
-      const outcome = await copyUnderLock({ host, shell, options });
-      await shell.close();
-      return outcome;
+      return await copyUnderLock({ host, layer, options });
     } catch (thrown) {
-      shell.abandon();
-      throw thrown instanceof CommandFailed ? new UserError(`${unable(host, options)}: ${thrown.words}.`, { cause: thrown }) : thrown;
+      throw complaintOf(thrown, (words) => `${unable(host, options)}: ${words}. Run \`pulumi up\` again.`);
+    } finally {
+      await layer.close();
     }
   });
 }
 
 async function copyUnderLock(copying: Copying): Promise<"copied" | "joined"> {
-  const { shell, options } = copying;
-  const seen = await shell.look();
+  const { layer, options } = copying;
+  const seen = await layer.look();
   const origin = originOf(options);
   if (!isSource(seen, options)) return refuse(copying, seen, { why: `${options.source} has changed since it was looked at` });
   const begin = copyStart(seen, origin, options.user);
@@ -54,16 +52,16 @@ async function copyUnderLock(copying: Copying): Promise<"copied" | "joined"> {
     case "refuse":
       return refuse(copying, seen, begin);
     case "join":
-      await shell.write(withMover(begin.record, options.user));
+      await layer.write(withMover(begin.record, options.user));
       return "joined";
     case "record":
-      if (begin.record.copy.phase === "partial") await discardPartial(shell, begin.record.copy);
+      if (begin.record.copy.phase === "partial") await discardPartial(layer, begin.record.copy);
       await recordFinished(copying, withMover(begin.record, options.user), seen.layer);
       return "copied";
     case "continue":
       return continueCopy(copying, begin.record, begin.partial);
     case "anew":
-      if (begin.discard !== undefined) await discardPartial(shell, begin.discard);
+      if (begin.discard !== undefined) await discardPartial(layer, begin.discard);
       return startCopy(copying, withMover({ ...begin.standing, origin, copy: newPartial() }, options.user));
     default:
       return impossible(begin);
@@ -72,9 +70,9 @@ async function copyUnderLock(copying: Copying): Promise<"copied" | "joined"> {
 
 type Refused = Omit<Extract<CopyStart, { start: "refuse" }>, "start">;
 
-async function refuse({ host, shell, options }: Copying, seen: LayerSeen, { why, what }: Refused): Promise<never> {
+async function refuse({ host, layer, options }: Copying, seen: LayerSeen, { why, what }: Refused): Promise<never> {
   // the lock has to be a file, but one that nobody needs does not stay
-  if (seen.record === "empty") await shell.forget();
+  if (seen.record === "empty") await layer.forget();
   const Refusal = what === "left-behind" ? LeftBehind : UserError;
   throw new Refusal(`${unable(host, options)}: ${why}. Then run \`pulumi up\` again.`);
 }
@@ -93,64 +91,67 @@ function isSource({ source }: LayerSeen, { sourceIdentity }: CopyOptions): boole
 }
 
 /** Removes a partial that is recorded as ours; one that was recorded but not yet known by its inode holds nothing. */
-async function discardPartial(shell: LayerShell, partial: { suffix: string; ino?: string }): Promise<void> {
-  const there = await shell.usePartial(partial.suffix);
-  if (there === undefined || there.kind !== "file") return;
-  if (there.ino === partial.ino || (partial.ino === undefined && there.allocatedBytes === 0)) await shell.discardPartial(there.ino);
+export async function discardPartial(layer: Layer, recorded: { suffix: string; ino?: string }): Promise<void> {
+  const there = await layer.partial(recorded.suffix);
+  if (!(there instanceof LayerPartial)) return;
+  const { ino, allocatedBytes } = there.seen;
+  if (ino === recorded.ino || (recorded.ino === undefined && allocatedBytes === 0)) await there.remove();
 }
 
-async function continueCopy(copying: Copying, record: LayerRecord, partial: PartialRecord["copy"]): Promise<"copied"> {
-  const { shell, options } = copying;
-  const there = await shell.usePartial(partial.suffix);
+async function continueCopy(copying: Copying, record: LayerRecord, recorded: PartialRecord["copy"]): Promise<"copied"> {
+  const { layer, options } = copying;
+  const there = await layer.partial(recorded.suffix);
   const joined = withMover(record, options.user);
-  if (there === undefined || there.kind !== "file" || there.ino !== partial.ino)
+  if (!(there instanceof LayerPartial) || there.seen.ino !== recorded.ino) return startCopy(copying, { ...joined, copy: newPartial() });
+  if (recorded.doneBytes === 0 || there.seen.sizeBytes < recorded.doneBytes) {
+    await there.remove();
     return startCopy(copying, { ...joined, copy: newPartial() });
-  const continued = { ...joined, copy: partial };
-  if (!record.moving.includes(options.user)) await shell.write(continued);
-  return finishCopy(copying, continued);
+  }
+  const continued = { ...joined, copy: recorded };
+  if (!record.moving.includes(options.user)) await layer.write(continued);
+  return finishCopy(copying, there, continued);
 }
 
 /** The name is recorded before the file is made, its inode before the first byte is in it. */
 async function startCopy(copying: Copying, record: PartialRecord): Promise<"copied"> {
-  const { shell, options } = copying;
-  await shell.write(record);
-  const there = await shell.usePartial(record.copy.suffix);
-  if (there !== undefined)
-    throw new UserError(`${unable(copying.host, options)}: the name of its partial is taken. Run \`pulumi up\` again.`);
-  const made = await shell.createPartial(options.sourceIdentity.sizeBytes);
-  if (made === undefined) throw new BugError(`The partial of ${options.destination} vanished while it was made.`);
-  const begun = { ...record, copy: { ...record.copy, ino: made.ino } };
-  await shell.write(begun);
-  return finishCopy(copying, begun);
+  const { layer } = copying;
+  await layer.write(record);
+  const made = await layer.createPartial(record.copy.suffix);
+  const begun = { ...record, copy: { ...record.copy, ino: made.seen.ino } };
+  await layer.write(begun);
+  return finishCopy(copying, made, begun);
 }
 
-async function finishCopy(copying: Copying, record: PartialRecord): Promise<"copied"> {
-  const { shell, options } = copying;
-  const copied = await copyBytes(copying, record);
-  const seen = await shell.look();
-  if (!isSource(seen, options)) return discardCopy(copying, copied);
-  const there = await shell.usePartial(record.copy.suffix);
-  if (there?.ino !== record.copy.ino) {
-    throw new UserError(
-      `${unable(copying.host, options)}: its partial was taken away or replaced while it was copied. Run \`pulumi up\` again.`,
-    );
+async function finishCopy(copying: Copying, partial: LayerPartial, record: PartialRecord): Promise<"copied"> {
+  const { layer, options, host } = copying;
+  const { rewriteBacking } = options;
+  try {
+    const copied = await copyBytes(copying, partial, record).catch((thrown: unknown) => {
+      if (isFailure(thrown, "changed")) return undefined;
+      throw thrown;
+    });
+    if (copied === undefined || !isSource(await layer.look(), options)) return await discardCopy(copying, record);
+    await partial.dress(rewriteBacking && { ...rewriteBacking, name: backingNameInHeader(rewriteBacking.name) });
+    await recordFinished(copying, copied, await layer.place(partial));
+    return "copied";
+  } catch (thrown) {
+    if (!(thrown instanceof PartialGone)) throw thrown;
+    const what = "its partial was taken away or replaced while it was copied";
+    throw new UserError(`${unable(host, options)}: ${what}. Run \`pulumi up\` again.`, { cause: thrown });
   }
-  await shell.dress(options.sourceIdentity.sizeBytes);
-  await recordFinished(copying, copied, await shell.place());
-  return "copied";
 }
 
-async function discardCopy({ host, shell, options }: Copying, record: PartialRecord): Promise<never> {
-  await discardPartial(shell, record.copy);
+async function discardCopy({ host, layer, options }: Copying, record: PartialRecord): Promise<never> {
+  await discardPartial(layer, record.copy);
   const left = withoutMover(record, options.user);
-  if (fate(left) === "all goes") await shell.forget();
-  else await shell.write({ ...left, copy: newPartial() });
+  if (fate(left) === "all goes") await layer.forget();
+  else await layer.write({ ...left, copy: newPartial() });
   const advice = "Find out what writes to it, then run `pulumi up` again";
   throw new UserError(`${unable(host, options)}: ${options.source} changed while it was copied, so the copy was removed. ${advice}.`);
 }
 
-async function recordFinished({ shell, options }: Copying, record: LayerRecord, layer: FileSeen | undefined): Promise<void> {
-  if (layer === undefined)
+async function recordFinished({ layer, options }: Copying, record: LayerRecord, placed: FileSeen | undefined): Promise<void> {
+  if (placed === undefined)
     throw new UserError(`Unable to find the finished copy ${options.destination}: somebody removed it. Run \`pulumi up\` again.`);
-  await shell.write({ ...record, copy: { phase: "finished", ino: layer.ino, sizeBytes: layer.sizeBytes, modified: layer.modified } });
+  await layer.write({ ...record, copy: { phase: "finished", ino: placed.ino, sizeBytes: placed.sizeBytes, modified: placed.modified } });
 }

@@ -4,8 +4,8 @@ import { randomBytes } from "node:crypto";
 import type { FileIdentity } from "../../core/disk/chain.js";
 import type { DiskKey } from "../../core/disk/names.js";
 import type { Host } from "../../host/host.js";
+import type { Layer } from "./layer.js";
 import type { CopyState, LayerRecord } from "./layer-record.js";
-import type { LayerShell } from "./layer-shell.js";
 
 export interface CopyOptions {
   source: string;
@@ -16,7 +16,7 @@ export interface CopyOptions {
   user: DiskKey;
   /** Written into the copy's header; without it the header stays as it is. */
   rewriteBacking?: { name: string; format: string };
-  /** Asked again for every step of at most 64 MiB; `0` is no limit. */
+  /** Asked again while it runs; `0` is no limit. */
   maxBytesPerSecond: () => number;
   /** Bytes of data, holes left out; first called before the first byte, with what an earlier run has copied. */
   progress: (bytesDone: number, bytesTotal: number) => void;
@@ -30,7 +30,7 @@ export interface CopyOptions {
 /** What the steps of one copy share. */
 export interface Copying {
   host: Host;
-  shell: LayerShell;
+  layer: Layer;
   options: CopyOptions;
 }
 

@@ -1,7 +1,12 @@
-/** What one look shows of a file. Pure. */
+/** What one look shows of a file. */
 
 import type { FileIdentity } from "../../core/disk/chain.js";
-import { BugError, UserError } from "../../core/errors.js";
+import { hostErrno } from "../../host/worker/errno.js";
+import { type FileStatus, fileStatus } from "../../host/worker/files.js";
+import type { RequestOptions } from "../../host/worker/operation.js";
+import type { Place } from "../../host/worker/place.js";
+import type { Worker } from "../../host/worker/worker.js";
+import { isErrno } from "../../host/worker/worker-error.js";
 
 /** What lies under a name, links not followed. */
 export interface FileSeen extends FileIdentity {
@@ -9,37 +14,27 @@ export interface FileSeen extends FileIdentity {
   kind: "file" | "other";
 }
 
-/** For scripts: a line for {@link parseFile} about the last argument, after options for stat. What stat cannot tell is not "none". */
-export const identityPart = `
-identity() {
-  seen=$(stat -c '%d %i %s %.9Y %b %F' "$@" 2>&1) || case $seen in
-    *": No such file or directory" | *": Not a directory") seen=none ;;
-    *) seen="unknown $(printf %s "$seen" | tr '\\n' ' ')" ;;
-  esac
-  printf '%s\\n' "$seen"
+/** @throws WorkerError where it cannot be looked at: that is not "nothing there" */
+export async function seeFile(worker: Worker, place: Place, options?: RequestOptions): Promise<FileSeen | undefined> {
+  try {
+    return fileSeen(await fileStatus(worker, place, options));
+  } catch (thrown) {
+    if (isMissing(thrown)) return undefined;
+    throw thrown;
+  }
 }
-`;
 
-/**
- * Reads a line of {@link identityPart}.
- * @throws UserError with stat's words where it could not look @throws BugError for any other line: that is not "none"
- */
-export function parseFile(line: string): FileSeen | undefined {
-  if (line === "none") return undefined;
-  if (line.startsWith("unknown "))
-    throw new UserError(
-      `Unable to look at a layer (${line.slice("unknown ".length)}). Nothing was touched. Repair its storage, then run again.`,
-    );
-  const [, dev, ino, size, modified, blocks, kind] = /^(\d+) (\d+) (\d+) (\S+) (\d+) (\S.*)$/.exec(line) ?? [];
-  if (dev === undefined || ino === undefined || size === undefined || modified === undefined || kind === undefined)
-    throw new BugError(`Unable to read what the host says of a file: "${line.slice(0, 80)}".`);
-  return {
-    dev,
-    ino,
-    sizeBytes: Number(size),
-    modified,
-    // stat counts in blocks of 512 bytes, whatever the file system's own are
-    allocatedBytes: Number(blocks) * 512,
-    kind: kind.startsWith("regular") ? "file" : "other",
-  };
+export function isMissing(thrown: unknown): boolean {
+  return isErrno(thrown, hostErrno.ENOENT) || isErrno(thrown, hostErrno.ENOTDIR);
+}
+
+export function fileSeen({ identity, sizeBytes, modifiedNs, allocatedBytes, kind }: FileStatus): FileSeen {
+  const modified = modifiedText(modifiedNs);
+  return { dev: identity.device, ino: identity.inode, sizeBytes, modified, allocatedBytes, kind: kind === "file" ? "file" : "other" };
+}
+
+/** As `stat -c %.9Y` prints it, which {@link FileIdentity} holds. */
+function modifiedText(ns: bigint): string {
+  const [sign, digits] = ns < 0n ? ["-", -ns] : ["", ns];
+  return `${sign}${digits / 1_000_000_000n}.${String(digits % 1_000_000_000n).padStart(9, "0")}`;
 }

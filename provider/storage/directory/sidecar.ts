@@ -4,11 +4,13 @@ import type { FileIdentity } from "../../core/disk/chain.js";
 import type { DiskKey } from "../../core/disk/names.js";
 import { UserError } from "../../core/errors.js";
 import type { Host } from "../../host/host.js";
-import { identityPart, parseFile } from "./file-seen.js";
-import { CommandFailed } from "./layer-conversation.js";
+import { discardPartial } from "./copy.js";
+import { seeFile } from "./file-seen.js";
+import type { Layer, LayerSeen } from "./layer.js";
+import { complaintOf, isRefusal, wordsOf } from "./layer-failures.js";
+import { readSidecar, sidecarOf } from "./layer-files.js";
 import { inTurn, lockWhenFree } from "./layer-lock.js";
-import { fate, type LayerRecord, parseRecord, withKept, withoutMover } from "./layer-record.js";
-import type { LayerSeen, LayerShell } from "./layer-shell.js";
+import { fate, type LayerRecord, withKept, withoutMover } from "./layer-record.js";
 
 /** What a layer's place holds, as one disk sees it. */
 export type LayerState =
@@ -56,34 +58,29 @@ export function leaveLayer(
   user: DiskKey,
   leaving = unstoppable,
 ): Promise<"removed" | "kept" | "not-ours"> {
-  return underLock(host, { destination, leaving, otherwise: "not-ours" }, async (shell, seen) => {
+  return underLock(host, { destination, leaving, otherwise: "not-ours" }, async (held, seen) => {
     const { record } = seen;
-    if (record === "empty") await shell.forget();
+    if (record === "empty") await held.forget();
     if (record === "empty" || record === "foreign" || !record.moving.includes(user)) return "not-ours";
     const left = withoutMover(record, user);
     switch (fate(left)) {
       case "all stays":
-        await shell.write(left);
+        await held.write(left);
         return "kept";
       case "layer stays":
-        await shell.forget();
+        await held.forget();
         return "kept";
       case "all goes":
-        return removeAll(shell, seen, left);
+        return removeAll(held, seen, left);
     }
   });
 }
 
-async function removeAll(shell: LayerShell, { layer }: LayerSeen, { copy }: LayerRecord): Promise<"removed" | "not-ours"> {
-  if (copy.phase === "partial") {
-    const partial = await shell.usePartial(copy.suffix);
-    // recorded but not yet known by its inode, it is empty
-    const ours = partial !== undefined && (partial.ino === copy.ino || (copy.ino === undefined && partial.allocatedBytes === 0));
-    if (ours && partial.kind === "file") await shell.discardPartial(partial.ino);
-  }
+async function removeAll(held: Layer, { layer }: LayerSeen, { copy }: LayerRecord): Promise<"removed" | "not-ours"> {
+  if (copy.phase === "partial") await discardPartial(held, copy);
   const replaced = layer !== undefined && layer.ino !== copy.ino;
-  if (copy.ino !== undefined) await shell.removeLayer(copy.ino);
-  await shell.forget();
+  if (copy.ino !== undefined) await held.removeLayer(copy.ino);
+  await held.forget();
   return replaced ? "not-ours" : "removed";
 }
 
@@ -92,12 +89,12 @@ async function removeAll(shell: LayerShell, { layer }: LayerSeen, { copy }: Laye
  * The sidecar goes with the last move that stands on it; the layer stays. Doing it twice is fine.
  */
 export function keepLayer(host: Host, destination: string, user: DiskKey, leaving = unstoppable): Promise<void> {
-  return underLock(host, { destination, leaving, otherwise: undefined }, async (shell, { record }) => {
+  return underLock(host, { destination, leaving, otherwise: undefined }, async (held, { record }) => {
     if (record === "foreign") return undefined;
     if (record !== "empty" && !record.moving.includes(user) && !record.kept.includes(user)) return undefined;
     const ended = record === "empty" ? "empty" : withKept(record, user);
-    if (ended === "empty" || ended.moving.length === 0) await shell.forget();
-    else await shell.write(ended);
+    if (ended === "empty" || ended.moving.length === 0) await held.forget();
+    else await held.write(ended);
     return undefined;
   });
 }
@@ -105,56 +102,43 @@ export function keepLayer(host: Host, destination: string, user: DiskKey, leavin
 async function underLock<Outcome>(
   host: Host,
   { destination, leaving, otherwise }: { destination: string; leaving: Leaving; otherwise: Outcome },
-  change: (shell: LayerShell, seen: LayerSeen) => Promise<Outcome>,
+  change: (held: Layer, seen: LayerSeen) => Promise<Outcome>,
 ): Promise<Outcome> {
   return inTurn(host, { destination, waiting: leaving.waiting }, async () => {
     const patience = { stallSeconds: patienceSeconds, ...leaving };
-    const shell = await lockWhenFree(host, { destination, stallSeconds: patience.stallSeconds }, "expect", patience);
-    if (shell === "absent") return otherwise;
+    const held = await lockWhenFree(host, { destination, stallSeconds: patience.stallSeconds }, "expect", patience);
+    if (held === "absent") return otherwise;
     try {
-      const outcome = await change(shell, await shell.look());
-      await shell.close();
-      return outcome;
+      return await change(held, await held.look());
     } catch (thrown) {
-      shell.abandon();
-      if (!(thrown instanceof CommandFailed)) throw thrown;
-      throw new UserError(`Unable to work on ${destination} on ${host.name}: ${thrown.words}. Run \`pulumi up\` again.`, { cause: thrown });
+      throw complaintOf(thrown, (words) => `Unable to work on ${destination} on ${host.name}: ${words}. Run \`pulumi up\` again.`);
+    } finally {
+      await held.close();
     }
   });
 }
 
-/**
- * @host stat, tr, head, awk
- * @for reading
- * @does looks at copied layers and reads their sidecars
- * @changes nothing
- * @as the account
- * @why what is a finished copy, what a cut one, what somebody else's
- */
-const lookScript = `
-export LC_ALL=C
-${identityPart}
-for layer; do
-  printf 'layer %s\\n' "$(identity -- "$layer")"
-  record=$layer.lm-layer
-  if [ -L "$record" ] || { [ -e "$record" ] && [ ! -f "$record" ]; }; then printf '| (not a regular file)\\n'
-  elif [ -f "$record" ]; then head -c 65536 -- "$record" | awk '{ print "| " $0 }'
-  fi
-done`;
-
-/** One round trip for any number of layers; the answers are in the order of `destinations`. */
+/** Any number of layers, all asked for at once; the answers are in the order of `destinations`. */
 export async function layerStates(host: Host, destinations: readonly string[], user: DiskKey): Promise<LayerState[]> {
   if (destinations.length === 0) return [];
-  const { stdout } = await host.run(lookScript, destinations);
-  const answers = stdout.split(/^(?=layer )/m).filter((text) => text !== "");
-  if (answers.length !== destinations.length)
-    throw new UserError(`Unable to look at ${destinations.join(", ")} on ${host.name}: its answer is cut off. Run \`pulumi up\` again.`);
-  return answers.map((text) => stateOf(text.trimEnd().split("\n"), user));
+  const worker = await host.worker();
+  const look = async (destination: string) => {
+    const [record, layer] = await Promise.all([
+      readSidecar(worker, { path: sidecarOf(destination) }),
+      seeFile(worker, { path: destination }),
+    ]);
+    return stateOf({ record, layer }, user);
+  };
+  try {
+    return await Promise.all(destinations.map(look));
+  } catch (thrown) {
+    if (!isRefusal(thrown)) throw thrown;
+    const what = `Unable to look at a layer on ${host.name} (${wordsOf(thrown)})`;
+    throw new UserError(`${what}. Nothing was touched. Repair its storage, then run again.`, { cause: thrown });
+  }
 }
 
-function stateOf([first = "", ...lines]: readonly string[], user: DiskKey): LayerState {
-  const layer = parseFile(first.replace(/^layer /, ""));
-  const record = parseRecord(lines.filter((line) => line.startsWith("| ")).map((line) => line.slice(2)));
+function stateOf({ record, layer }: Omit<LayerSeen, "source">, user: DiskKey): LayerState {
   if (record === "foreign") return { state: "foreign", why: "its sidecar (.lm-layer) was not written by this program" };
   if (record === "empty") return layer === undefined ? { state: "absent" } : { state: "foreign", why: "the file there is not ours" };
   const { origin, copy, moving, kept } = record;

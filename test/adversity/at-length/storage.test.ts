@@ -49,7 +49,7 @@ describeStruck([
   {
     ...{ title: "vanishes", vanishes: true, kind: "ext4", during: "copying", anew: true },
     strike: (storage) => storage.vanish(),
-    says: /No such file or directory|its partial was taken away/,
+    says: /its partial was taken away|is another directory than when the move began\. Mount its storage again/,
     saysAgain: /is another directory than when the move began\. Mount its storage again/,
     mend: (storage) => storage.mount(),
   },

@@ -110,7 +110,7 @@ describe("a copy by the worker", function () {
     await copyFile(
       worker,
       { from: { path: path.join(folder, "from") }, to: { path: path.join(folder, "to") } },
-      { bytesPerSecond: 2 * mib },
+      { bytesPerSecond: () => 2 * mib },
     );
     assert(Date.now() - begun > 900, `it took ${Date.now() - begun} ms`);
   });
@@ -118,7 +118,7 @@ describe("a copy by the worker", function () {
   it("stops when it is cancelled, and goes on from its resume point", async () => {
     const worker = await localWorker();
     const paths = await files(await scratch());
-    const { copiedBytes, resumeBytes } = await cutCopy(worker, paths, { bytesPerSecond: 2 * mib, reflink: "never" });
+    const { copiedBytes, resumeBytes } = await cutCopy(worker, paths, { bytesPerSecond: () => 2 * mib, reflink: "never" });
     assert(copiedBytes < 60 * mib && resumeBytes <= copiedBytes);
     await truncate(paths.to.path, 0);
     await copyFile(worker, paths, { resumeBytes: 0 });
@@ -147,7 +147,7 @@ describe("a copy by the worker", function () {
     const worker = await localWorker();
     const paths = await files(await scratch());
     const onProgress = () => void writeFile(paths.from.path, "new", { flag: "r+" });
-    await failure("changed", copyFile(worker, paths, { bytesPerSecond: 8 * mib, reflink: "never", onProgress }));
+    await failure("changed", copyFile(worker, paths, { bytesPerSecond: () => 8 * mib, reflink: "never", onProgress }));
   });
 
   it("stops where its lock is lost", async () => {
@@ -156,7 +156,7 @@ describe("a copy by the worker", function () {
     const paths = await files(folder);
     const lock = await acquireLock(worker, { path: path.join(folder, "lock") }, { waitSeconds: 0 });
     const onProgress = () => void run("rm", ["-f", path.join(folder, "lock")]);
-    await failure("lock-lost", copyFile(worker, paths, { bytesPerSecond: 4 * mib, locks: [lock.number], onProgress }));
+    await failure("lock-lost", copyFile(worker, paths, { bytesPerSecond: () => 4 * mib, locks: [lock.number], onProgress }));
   });
 
   it("says that there is no room by the errno", async () => {
@@ -192,7 +192,7 @@ describe("a copy by the worker", function () {
   it("ends with its worker", async () => {
     const { worker, child } = await localWorkerProcess();
     const paths = await files(await scratch());
-    const copy = copyFile(worker, paths, { bytesPerSecond: mib, reflink: "never" });
+    const copy = copyFile(worker, paths, { bytesPerSecond: () => mib, reflink: "never" });
     const ended = failure("cancelled", copy);
     await worker.close();
     await hasEnded(child);

@@ -38,6 +38,8 @@ export async function scratch(): Promise<string> {
 export interface LocalOptions extends WorkerTimes {
   /** A python of another version, by its absolute path. Default: the machine's own. */
   python?: string;
+  /** Where it finds its programs. Default: the machine's own. */
+  path?: string;
   /** A program with arguments that ends by running what follows them in its own place, as strace. */
   through?: readonly string[];
   /** Another user of the machine, by number; root starts it then. */
@@ -55,7 +57,7 @@ export async function localWorkerProcess(options: LocalOptions = {}): Promise<Lo
   const { boot } = workerProgram(silenceSeconds);
   const [program = "sh", ...words] = [...through, "sh", "-c", startScript, "sh", boot];
   const identity = options.uid === undefined ? {} : { uid: options.uid, gid: options.uid };
-  const env = { PATH: await searchPath(options.python), LC_ALL: "C" };
+  const env = { PATH: options.path ?? (await searchPath(options.python)), LC_ALL: "C" };
   const child = watchOver(spawn(program, words, { stdio: "pipe", env, ...identity }), "a worker");
   undoLater(() => mourn(child, "SIGKILL"));
   const { stdin, stdout, stderr } = child;

@@ -2,7 +2,6 @@
 
 import assert from "node:assert/strict";
 import { mirrorArguments } from "../../../provider/hypervisor/qemu/node-options.js";
-import { Pace } from "../../../provider/storage/directory/pace.js";
 
 const mebibyte = 2 ** 20;
 
@@ -14,10 +13,5 @@ describe("what is in flight at a time", () => {
   it("is 1 MiB of a mirror under a limit, and 4 MiB without one", () => {
     assert.equal(mirror(1)["buf-size"], mebibyte);
     assert.equal(mirror(0)["buf-size"], 4 * mebibyte);
-  });
-
-  it("is a block of 512 KiB of a copy under a limit, and more without one", () => {
-    assert.deepEqual(new Pace(() => 1).stepSize().blocks, { readBytes: mebibyte / 2, writeBytes: mebibyte / 2 });
-    assert.deepEqual(new Pace(() => 0).stepSize().blocks, { readBytes: 9 * mebibyte, writeBytes: mebibyte });
   });
 });

@@ -1,11 +1,13 @@
 import errno
+import mmap
 import os
+import random
 import struct
 from typing import Any, List, Tuple
 from unittest import mock
 
 from support import Folder, request_of
-from worker import attributes, copying
+from worker import attributes, copying, extents, pace, transfers
 from worker.errors import Details, Failure
 from worker.requests import Request
 
@@ -36,7 +38,7 @@ class Copying(Folder):
         readv = os.readv
 
         def refuse_direct(descriptor: int, buffers: List[memoryview]) -> int:
-            if copying.is_direct(descriptor):
+            if transfers.is_direct(descriptor):
                 raise OSError(errno.EINVAL, "direct")
             return readv(descriptor, buffers)
 
@@ -49,6 +51,16 @@ class Copying(Folder):
             self.assertEqual(self.copy()["way"], "buffered")
         self.assertEqual(self.read(b"to"), self.content)
 
+    def test_its_buffer_is_asked_for_in_huge_pages(self) -> None:
+        with transfers.buffer_of(MIB) as view:
+            self.assertEqual(len(view), MIB)
+        if not hasattr(mmap.mmap, "madvise"):  # python has it from 3.8 on
+            return
+        with mock.patch.object(mmap, "mmap") as made, mock.patch.object(transfers, "memoryview", create=True):
+            with transfers.buffer_of(MIB):
+                pass
+        made.return_value.__enter__.return_value.madvise.assert_called_once_with(14)
+
     def test_short_reads_and_writes_are_gone_on_with(self) -> None:
         readv, writev = os.readv, os.writev
         with mock.patch.object(copying, "direct"):
@@ -57,13 +69,27 @@ class Copying(Folder):
                     self.copy()
         self.assertEqual(self.read(b"to"), self.content)
 
-    def test_it_stops_between_two_pieces_when_it_is_cancelled(self) -> None:
+    def events(self, request: Request) -> List[Details]:
+        said: Any = request.state.outlet
+        return [message["event"] for message in said.messages]
+
+    def test_it_stops_between_two_pieces_when_it_is_cancelled_and_keeps_what_is_copied(self) -> None:
         request = self.request()
-        piece = mock.Mock(side_effect=lambda *_: request.cancelled.set())
-        with mock.patch.object(copying, "move_piece", piece), mock.patch.object(copying, "PIECE_BYTES", MIB):
+        move = copying.Copy.move
+        pieces: List[int] = []
+
+        def moved(it: copying.Copy, piece: memoryview, offset: int) -> None:
+            move(it, piece, offset)
+            pieces.append(offset)
+            request.cancelled.set()
+
+        with mock.patch.object(copying.Copy, "move", moved), mock.patch.object(copying, "READ_BYTES", MIB):
             with self.assertRaises(Failure) as caught:
                 copying.copy(request)
-        self.assertEqual((caught.exception.name, piece.call_count), ("cancelled", 1))
+        self.assertEqual((caught.exception.name, pieces), ("cancelled", [0]))
+        last = {"dataBytes": MIB, "dataTotalBytes": 3 * MIB + 77, "copiedBytes": MIB, "resumeBytes": MIB}
+        self.assertEqual(self.events(request)[-1], last)
+        self.assertEqual(self.read(b"to"), self.content[:MIB] + bytes(2 * MIB + 77))
 
     def test_an_error_of_writing_back_is_the_copys(self) -> None:
         with mock.patch.object(os, "fsync", side_effect=OSError(errno.EIO, "lost")):
@@ -71,27 +97,78 @@ class Copying(Folder):
                 self.copy()
         self.assertEqual(caught.exception.errno, errno.EIO)
 
-    def test_a_resume_point_is_told_only_of_what_is_durable(self) -> None:
-        """Each piece is made durable, and each look at the clock finds that a second has gone."""
-        fsync = mock.Mock(side_effect=os.fsync)
-        clock = mock.Mock(side_effect=range(1000))
-        pieces = mock.patch.multiple(copying, RESUME_BYTES=2 * MIB, PIECE_BYTES=MIB)
-        with pieces, mock.patch.object(os, "fsync", fsync), mock.patch.object(copying, "monotonic", clock):
-            request = self.request()
+    def test_what_was_written_since_the_last_sync_that_worked_does_not_count(self) -> None:
+        fsync = mock.Mock(side_effect=[None, OSError(errno.EIO, "lost"), None, None])
+        request = self.request()
+        with mock.patch.multiple(copying, RESUME_BYTES=MIB, READ_BYTES=MIB), mock.patch.object(os, "fsync", fsync):
+            with self.assertRaises(OSError):
+                copying.copy(request)
+        self.assertEqual(self.events(request)[-1]["resumeBytes"], MIB)
+        self.assertEqual(self.read(b"to"), self.content[:MIB] + bytes(2 * MIB + 77))
+
+    def test_a_piece_that_found_no_room_gives_back_what_it_took(self) -> None:
+        write = transfers.write_fully
+
+        def full(target: int, view: memoryview, offset: int) -> None:
+            write(target, view, offset)
+            if offset >= 2 * MIB:
+                raise OSError(errno.ENOSPC, "full")
+
+        request = self.request()
+        with mock.patch.multiple(copying, READ_BYTES=MIB, write_fully=full), self.assertRaises(OSError) as caught:
             copying.copy(request)
-        said: Any = request.state.outlet
-        events = [(message["event"]["copiedBytes"], message["event"]["resumeBytes"]) for message in said.messages]
-        self.assertEqual(events, [(MIB, 0), (2 * MIB, 2 * MIB), (3 * MIB, 2 * MIB), (3 * MIB + 77, 2 * MIB)])
+        self.assertEqual(caught.exception.errno, errno.ENOSPC)
+        self.assertEqual(self.events(request)[-1]["resumeBytes"], 2 * MIB)
+        self.assertEqual(self.read(b"to"), self.content[:2 * MIB] + bytes(MIB + 77))
+        self.assertLessEqual(os.stat(self.path(b"to")).st_blocks * 512, 2 * MIB + 65536)
+
+    def test_a_resume_point_is_told_only_of_what_is_durable(self) -> None:
+        """Each piece is told: each look at the clock finds that some time has gone."""
+        fsync = mock.Mock(side_effect=os.fsync)
+        clock = mock.Mock(side_effect=[number / 4 for number in range(1000)])
+        pieces = mock.patch.multiple(copying, RESUME_BYTES=2 * MIB, READ_BYTES=MIB, RESUME_SECONDS=1000)
+        request = self.request()
+        with pieces, mock.patch.object(os, "fsync", fsync), mock.patch.object(copying, "monotonic", clock):
+            copying.copy(request)
+        events = [(event["copiedBytes"], event["resumeBytes"]) for event in self.events(request)]
+        size = len(self.content)
+        expected = [(0, 0), (MIB, 0), (2 * MIB, 2 * MIB), (3 * MIB, 2 * MIB), (size, 2 * MIB), (size, size)]
+        self.assertEqual(events, expected)
         self.assertEqual(fsync.call_count, 2)
+
+    def test_blocks_of_zeros_are_holes(self) -> None:
+        self.write(b"from", bytes(2 * MIB) + self.content)
+        self.copy()
+        self.assertEqual(self.read(b"to"), self.read(b"from"))
+        self.assertLess(os.stat(self.path(b"to")).st_blocks * 512, 4 * MIB)
+
+    def test_what_lies_behind_the_resume_point_does_not_shine_through(self) -> None:
+        self.write(b"from", self.content[:MIB] + bytes(2 * MIB))
+        self.write(b"to", b"x" * (3 * MIB))
+        request = self.request()
+        request.arguments.values["resumeBytes"] = MIB
+        copying.copy(request)
+        self.assertEqual(self.read(b"to"), b"x" * MIB + bytes(2 * MIB))
+
+    def test_the_rate_is_changed_by_input_and_a_wrong_one_refused(self) -> None:
+        request = self.request()
+        request.arguments.values["bytesPerSecond"] = 1
+        request.give(b"0")
+        copying.copy(request)
+        self.assertEqual(self.read(b"to"), self.content)
+        self.write(b"to", b"")
+        request.give(b"fast")
+        with self.assertRaises(Failure) as caught:
+            copying.copy(request)
+        self.assertEqual(caught.exception.name, "bad-request")
 
 
 class Extents(Folder):
     def extents(self, start: int, size: int) -> List[Tuple[int, int]]:
-        descriptor = os.open(self.path(b"file"), os.O_RDONLY)
-        try:
-            return list(copying.extents(descriptor, start, size))
-        finally:
-            os.close(descriptor)
+        with open(self.path(b"file"), "rb") as file:
+            found = list(extents.extents(file.fileno(), start, size))
+            self.assertEqual(extents.data_bytes(file.fileno(), start, size), sum(last - first for first, last in found))
+            return found
 
     def test_only_parts_with_data_are_told(self) -> None:
         with open(self.write(b"file", b""), "r+b") as file:
@@ -102,9 +179,46 @@ class Extents(Folder):
         self.assertEqual(self.extents(0, 9 * MIB), [(MIB, MIB + 4096), (5 * MIB, 5 * MIB + 4096)])
         self.assertEqual(self.extents(2 * MIB, 9 * MIB), [(5 * MIB, 5 * MIB + 4096)])
 
+    def test_short_holes_are_part_of_them(self) -> None:
+        with open(self.write(b"file", b""), "r+b") as file:
+            for position in (MIB, 2 * MIB - 4096, 4 * MIB):
+                file.seek(position)
+                file.write(b"x" * 5000)
+            file.truncate(9 * MIB)
+        self.assertEqual(self.extents(0, 9 * MIB), [(MIB, 2 * MIB + 4096), (4 * MIB, 4 * MIB + 8192)])
+
+    def test_they_have_all_data_in_order_and_no_byte_twice_wherever_a_copy_goes_on(self) -> None:
+        chance = random.Random(7)
+        for _ in range(40):
+            written: List[Tuple[int, int]] = []
+            with open(self.write(b"file", b""), "r+b") as file:
+                for _ in range(chance.randrange(8)):
+                    position, length = chance.randrange(20 * MIB), chance.randrange(1, 9000)
+                    file.seek(position)
+                    file.write(b"x" * length)
+                    written.append((position, position + length))
+                size = max([chance.randrange(1, 20 * MIB)] + [last for _, last in written])
+                file.truncate(size)
+            start = extents.aligned_down(chance.randrange(size))
+            position = start
+            found = self.extents(start, size)
+            for first, last in found:
+                self.assertTrue(position <= first < last <= size and first % 4096 == 0 and (last % 4096 == 0 or last == size))
+                position = last
+            for begin, end in written:
+                if end > start:
+                    self.assertTrue(any(first <= max(begin, start) and end <= last for first, last in found))
+
     def test_they_end_with_the_file(self) -> None:
         self.write(b"file", b"x" * 5000)
         self.assertEqual(self.extents(0, 5000), [(0, 5000)])
+
+
+class Sparing(Folder):
+    def test_under_a_limit_little_is_in_flight_at_a_time(self) -> None:
+        for rate, expected in ((0, 9 * MIB), (1 << 40, MIB // 2), (1, 4096), (100 * 4096, 10 * 4096)):
+            self.assertEqual(pace.Pace(request_of({"bytesPerSecond": rate})).step_bytes(copying.READ_BYTES), expected)
+        self.assertEqual(copying.WRITE_BYTES, MIB)
 
 
 class Attributes(Folder):

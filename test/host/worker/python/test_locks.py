@@ -4,10 +4,9 @@ import os
 from unittest import mock
 
 from support import Folder, request_of
-from worker import locks
+from worker import lock_operations, locks
 from worker.arguments import Arguments
 from worker.errors import Failure
-from worker.places import Place
 from worker.requests import Request
 from worker.text import to_base64, to_text
 
@@ -17,10 +16,10 @@ class Granted(Folder):
         """The deed happens once, between the opening of the file and the grant."""
         lock_file = locks.lock_file
 
-        def first(place: Place, descriptor: int) -> bool:
+        def first(descriptor: int) -> bool:
             if not deed.called:
                 deed()
-            return lock_file(place, descriptor)
+            return lock_file(descriptor)
 
         with mock.patch.object(locks, "lock_file", side_effect=first):
             descriptor, is_granted = locks.take(self.place(b"lock"))
@@ -47,8 +46,8 @@ class Written(Folder):
     """Who holds the lock is written while nobody works under the lock of its directory."""
 
     def acquired(self) -> Request:
-        request = request_of({"place": {"path": to_text(self.path(b"lock"))}, "waitSeconds": 0, "make": True})
-        number = locks.acquire(request)["lock"]
+        request = request_of({"place": {"path": to_text(self.path(b"lock"))}, "waitSeconds": 0, "make": True, "othersMayRead": False})
+        number = lock_operations.acquire(request)["lock"]
         self.addCleanup(request.state.end)
         request.arguments = Arguments({"lock": number, "content": to_base64(b"text"), "waitSeconds": 0})
         return request
@@ -57,14 +56,82 @@ class Written(Folder):
         request = self.acquired()
         fcntl.flock(self.directory, fcntl.LOCK_EX)
         with self.assertRaises(Failure) as raised:
-            locks.write(request)
+            lock_operations.write(request)
         self.assertEqual((raised.exception.name, self.read(b"lock")), ("held", b""))
         fcntl.flock(self.directory, fcntl.LOCK_UN)
-        locks.write(request)
+        lock_operations.write(request)
         self.assertEqual(self.read(b"lock"), b"text")
 
     def test_a_file_system_that_locks_no_directories_is_written_to_all_the_same(self) -> None:
         request = self.acquired()
         with mock.patch.object(fcntl, "flock", side_effect=OSError(errno.EBADF, "as NFS")):
-            locks.write(request)
+            lock_operations.write(request)
         self.assertEqual(self.read(b"lock"), b"text")
+
+
+class Content(Folder):
+    def lock(self) -> locks.Lock:
+        descriptor, is_granted = locks.take(self.place(b"lock"))
+        self.assertTrue(is_granted)
+        lock = locks.Lock(descriptor, os.dup(self.directory), b"lock", self.path(b"lock"))
+        self.addCleanup(lock.close)
+        return lock
+
+    def is_free(self) -> bool:
+        descriptor = os.open(self.path(b"lock"), os.O_RDWR)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(descriptor)
+
+    def test_it_is_replaced_by_a_file_that_was_locked_before_it_had_the_name(self) -> None:
+        lock = self.lock()
+        rename = os.rename
+
+        def seen(old: bytes, new: bytes, **directories: int) -> None:
+            with open(self.path(old), "rb") as file, self.assertRaises(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            rename(old, new, **directories)
+
+        with mock.patch.object(os, "rename", side_effect=seen) as renamed:
+            lock.replace(b"one")
+        renamed.assert_called_once()
+        lock.replace(b"two")
+        self.assertEqual((self.read(b"lock"), self.names(), lock.is_held(), self.is_free()), (b"two", [b"lock"], True, False))
+
+    def test_it_is_whole_or_not_at_all(self) -> None:
+        lock = self.lock()
+        lock.replace(b"one")
+        with mock.patch.object(os, "fsync", side_effect=OSError(28, "full")), self.assertRaises(Exception):
+            lock.replace(b"two")
+        self.assertEqual((self.read(b"lock"), self.names(), lock.is_held(), self.is_free()), (b"one", [b"lock"], True, False))
+
+    def test_it_is_written_through_no_link_that_lies_at_the_name_for_the_time_between(self) -> None:
+        lock = self.lock()
+        self.write(b"precious", b"precious")
+        os.symlink(b"precious", self.path(b"lock.new"))
+        lock.replace(b"one")
+        self.assertEqual((self.read(b"precious"), self.read(b"lock")), (b"precious", b"one"))
+
+    def test_what_is_under_way_has_the_lock_until_its_end(self) -> None:
+        lock = self.lock()
+        request = request_of({})
+        request.arguments.values["locks"] = [request.state.locks.add(lock)]
+        with mock.patch.object(lock, "close"):
+            with request.resting_on_locks():
+                request.state.locks.take(request.arguments.values["locks"][0]).release()
+                self.assertFalse(self.is_free())
+            self.assertTrue(self.is_free())
+
+    def test_a_program_of_somebody_elses_that_inherited_it_does_not_keep_it(self) -> None:
+        lock = self.lock()
+        request = request_of({})
+        number = request.state.locks.add(lock)
+        with locks.inheritable(request.state) as inherited:
+            self.assertEqual(len(inherited), 1)
+            with mock.patch.object(lock, "close"):
+                request.state.locks.take(number).release()
+            self.assertTrue(self.is_free())
