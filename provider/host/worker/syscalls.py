@@ -91,3 +91,9 @@ def file_system_id(descriptor: int) -> Optional[str]:
     # f_type, f_bsize, f_blocks, f_bfree, f_bavail, f_files, f_ffree are 8 bytes each (asm-generic/statfs.h, x86 too)
     data = buffer.raw[56:64]
     return data.hex() if any(data) else None
+
+
+def advise_memory(address: int, length: int, advice: int) -> None:
+    """madvise(2), which python has from 3.8 on."""
+    if LIBC.madvise(ctypes.c_void_p(address), ctypes.c_size_t(length), ctypes.c_int(advice)) != 0:
+        raise failed(b"")
