@@ -82,7 +82,10 @@ async function growthOf(host: Host, destination: string): Promise<{ mark: string
 }
 
 async function holderOf(host: Host, destination: string): Promise<string> {
-  const found = await fileHolders(await host.worker(), [{ path: sidecarOf(destination) }]).catch(ifRefused);
+  const worker = await host.worker();
+  const found = await fileHolders(worker, [{ path: sidecarOf(destination) }]).catch(ifRefused);
   const pids = [...new Set(found?.files[0]?.open.map(({ pid }) => pid))];
+  // it does not name itself: a change that hangs has the lock past its deadline
+  if (pids.length === 0 && found?.hidden === 0) pids.push(worker.hello.pid);
   return pids.length === 0 ? "a process that cannot be seen" : `process ${pids.join(", ")}`;
 }
