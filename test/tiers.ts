@@ -10,8 +10,8 @@ import { reachable, type Sources } from "./architecture/imports.js";
 export const tiers = ["unit", "usual", "all"] as const;
 export type Tier = (typeof tiers)[number];
 
-/** Long rows: `npm run test:adversity`. */
-const long = /(^|\/)adversity\/at-length\//;
+/** What takes many minutes: `npm run test:adversity`, `npm run test:matrix`. */
+const long = /(^|\/)(adversity\/at-length|matrix)\//;
 
 /** What starts a machine, or a server that signs in. */
 const heavy = ["guest", "managed-guest", "sshd", "libvirtd", "sandbox"].map((name) => `sandbox/${name}.ts`);
