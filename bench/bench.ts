@@ -16,8 +16,9 @@ import { guest } from "./guest.js";
 import { many } from "./many.js";
 import { move } from "./move.js";
 import type { Benchmark, Size } from "./size.js";
+import { switching } from "./switch.js";
 
-export const benchmarks: Readonly<Record<string, Benchmark>> = { drift, move, guest, many, footprint };
+export const benchmarks: Readonly<Record<string, Benchmark>> = { drift, move, guest, many, switch: switching, footprint };
 
 async function main(): Promise<number> {
   const options = { only: { type: "string" }, json: { type: "boolean" }, size: { type: "string", default: "full" } } as const;

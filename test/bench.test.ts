@@ -7,7 +7,7 @@ import { run } from "./sandbox/command.js";
 describe("the benchmark", function () {
   this.timeout(600_000);
 
-  for (const name of ["drift", "move", "guest", "many", "footprint"])
+  for (const name of ["drift", "move", "guest", "many", "switch", "footprint"])
     it(`${name} measures, in its tiniest size, and leaves nothing running`, async () => {
       const program = path.resolve(__dirname, "../bench/bench.js");
       const said = await run(process.execPath, [program, "--only", name, "--size", "tiny", "--json"], { timeoutSeconds: 500 });

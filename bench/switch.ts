@@ -1,0 +1,137 @@
+/** How long guest I/O waits in a switch: from near, from far away, and through libvirt, beside what the switch's own fsyncs cost there. */
+
+import { open, rename, rm } from "node:fs/promises";
+import path from "node:path";
+import type { Properties } from "../provider/core/lifecycle.js";
+import { closeAllHosts } from "../provider/host/connection.js";
+import { storageMigration } from "../provider/resources/storage-migration/lifecycle.js";
+import { oneLayer } from "../test/sandbox/disks.js";
+import { Libvirtd } from "../test/sandbox/libvirtd.js";
+import { ManagedGuest } from "../test/sandbox/managed-guest.js";
+import { createSandbox, type Sandbox } from "../test/sandbox/sandbox.js";
+import { created, type Move, Recorder } from "../test/storage-migration/stage.js";
+import { timed } from "./disk.js";
+import { FarHost } from "./far.js";
+import type { Figure } from "./figures.js";
+import type { Benchmark, Size } from "./size.js";
+
+const sizes = { full: { pairs: 30, delayMs: 150 }, tiny: { pairs: 1, delayMs: 20 } } as const;
+
+/** A guest whose disks go back and forth between two directories. */
+interface Mover {
+  domain: Properties;
+  names: readonly string[];
+  folder: string;
+  at: "path1" | "path2";
+}
+
+export const switching: Benchmark = {
+  about: "the pause of a switch, of one disk and of three: near and 150 ms away in turn, and through libvirt",
+  async run(size, say) {
+    const sandbox = await createSandbox("switch");
+    try {
+      return [...(await bothDistances(size, sandbox, say)), ...(await throughLibvirt(size, sandbox, say))];
+    } finally {
+      await closeAllHosts();
+      await sandbox.dispose();
+    }
+  },
+};
+
+async function bothDistances(size: Size, sandbox: Sandbox, say: (line: string) => void): Promise<Figure[]> {
+  const { pairs, delayMs } = sizes[size];
+  await using way = await FarHost.listen(Number(sandbox.host.port), delayMs);
+  const far = { ...sandbox.host, port: way.far };
+  const figures: Figure[] = [];
+  for (const count of [1, 3]) {
+    say(`${pairs} pairs of switches of ${count} ${count === 1 ? "disk" : "disks"}`);
+    const mover = await plainMover(sandbox, count);
+    const found = { near: [] as number[], far: [] as number[], fsync: [] as number[] };
+    for (let pair = 0; pair < pairs; pair++) {
+      // neither always first
+      for (const side of pair % 2 === 0 ? (["near", "far"] as const) : (["far", "near"] as const))
+        found[side].push(await pauseOf(mover, side === "near" ? sandbox.host : far));
+      found.fsync.push(await fsyncsOf(mover));
+    }
+    figures.push(...told(count, delayMs, found));
+  }
+  return figures;
+}
+
+function told(count: number, delayMs: number, found: { near: number[]; far: number[]; fsync: number[] }): Figure[] {
+  const what = count === 1 ? "one disk" : `${count} disks`;
+  const beyond = (list: readonly number[], others: readonly number[]) => list.map((value, pair) => value - (others[pair] ?? Number.NaN));
+  return [
+    { what: `${what}, near: pause`, unit: "ms", values: found.near },
+    { what: `${what}, ${delayMs} ms away: pause`, unit: "ms", values: found.far },
+    { what: `${what}: far beyond near`, unit: "ms", values: beyond(found.far, found.near), wanted: { atMost: 10 } },
+    { what: `${what}: as many fsyncs on the same storage`, unit: "ms", values: found.fsync },
+    { what: `${what}: near beyond its fsyncs`, unit: "ms", values: beyond(found.near, found.fsync), wanted: { atMost: 12 } },
+  ];
+}
+
+async function plainMover(sandbox: Sandbox, count: number): Promise<Mover> {
+  const name = `plain-${count}`;
+  const folder = path.join(sandbox.folder, name);
+  const disks = Array.from({ length: count }, (_, index) => ({
+    storage: path.join(folder, "path1"),
+    layers: oneLayer(`disk-${index}.qcow2`),
+  }));
+  const guest = await sandbox.startGuest({ name, disks });
+  return { domain: { qmp: guest.qmpSocket }, names: guest.disks.map(({ id }) => id), folder, at: "path1" };
+}
+
+/** One move of all its disks to the other directory. */
+async function pauseOf(mover: Mover, host: Properties): Promise<number> {
+  mover.at = mover.at === "path1" ? "path2" : "path1";
+  const args = {
+    host,
+    domain: mover.domain,
+    disks: [...mover.names],
+    destination: path.join(mover.folder, mover.at),
+    afterwards: "delete",
+  };
+  const { outputs } = await created(storageMigration, args, new Recorder());
+  const pauses = Object.values(outputs.moves as Record<string, Move>).map(({ pauseMs = Number.NaN }) => pauseMs);
+  return Math.max(...pauses);
+}
+
+/**
+ * What a switch makes durable: size and time in both manifests of a disk, the two directories after the manifests' renames, and the source's
+ * again after the images' (decisions/0003; the disks here have no link).
+ */
+async function fsyncsOf({ names, folder }: Mover): Promise<number> {
+  const places = ["path1", "path2"].map((name) => path.join(folder, name));
+  const files = names.flatMap((name) => places.map((place) => path.join(place, `bench-${name}`)));
+  for (const file of files) await write(`${file}.next`, 4096);
+  const seconds = await timed(async () => {
+    for (const file of files) await write(`${file}.next`, 64);
+    for (const file of files) await rename(`${file}.next`, file);
+    for (const place of [...places, ...places.slice(0, 1)]) await sync(place);
+  });
+  for (const file of files) await rm(file);
+  return seconds * 1000;
+}
+
+async function write(file: string, bytes: number): Promise<void> {
+  await using opened = await open(file, "a");
+  await opened.write(Buffer.alloc(bytes, "x"));
+  await opened.sync();
+}
+
+async function sync(place: string): Promise<void> {
+  await using opened = await open(place, "r");
+  await opened.sync();
+}
+
+async function throughLibvirt(size: Size, sandbox: Sandbox, say: (line: string) => void): Promise<Figure[]> {
+  const { pairs } = sizes[size];
+  say(`${pairs} switches through libvirt`);
+  const libvirtd = await Libvirtd.start(sandbox);
+  const disks = (at: (...names: string[]) => string) => [{ storage: at("path1"), layers: oneLayer() }];
+  const guest = await ManagedGuest.start(libvirtd, sandbox.folder, { name: "managed", disks });
+  const mover: Mover = { domain: { libvirt: guest.name, uri: libvirtd.uri }, names: ["vda"], folder: guest.at(), at: "path1" };
+  const values: number[] = [];
+  for (let round = 0; round < pairs; round++) values.push(await pauseOf(mover, sandbox.host));
+  return [{ what: "one disk, through libvirt: pause", unit: "ms", values, wanted: { atMost: 100 } }];
+}
