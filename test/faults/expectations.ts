@@ -49,15 +49,16 @@ export async function assertSettled(
 }
 
 /** The source's exact chain, as if there had been no move. */
-export async function assertUndone(arena: Arena, before: Reality, { fault }: Point): Promise<void> {
+export async function assertUndone(arena: Arena, before: Reality, { fault, second }: Point): Promise<void> {
   const seen = await look(arena.stage);
   // a guest that was booted again has other nodes by now
-  const nodes = fault === "qemu-killed" ? {} : { nodes: seen.nodes.toSorted() };
+  const isNew = [fault, second?.fault].includes("qemu-killed");
+  const nodes = isNew ? {} : { nodes: seen.nodes.toSorted() };
   const { chain, inode, backingNames, files } = seen;
   const same = { chain: before.chain, inode: before.inode, backingNames: before.backingNames, files: before.files };
   assert.deepEqual(
     { chain, inode, backingNames, files, ...nodes },
-    { ...same, ...(fault === "qemu-killed" ? {} : { nodes: before.nodes.toSorted() }) },
+    { ...same, ...(isNew ? {} : { nodes: before.nodes.toSorted() }) },
     "the move is not undone",
   );
   await assertQuiet(arena);

@@ -1,12 +1,13 @@
 /**
- * `npm run faults -- [--all] [--continue] [--seed <number>] [--least <number>] [--workers <number>] [--only <part of a point's title>] [--json]`:
+ * `npm run faults -- [--all] [--pairs <number>] [--continue] [--seed <number>] [--least <number>] [--workers <number>] [--only <part of a point's title>] [--json]`:
  * records a whole move of each strategy, breaks moves at the points of it, and looks at all that must hold. See docs/testing.md.
  */
 
 import { parseArgs } from "node:util";
 import { messageOf } from "../../provider/core/errors.js";
+import { run } from "../sandbox/command.js";
 import { installMissing } from "../sandbox/install.js";
-import { allPoints, type Point, spread, titleOf } from "./points.js";
+import { allPoints, type Point, pairs, spread, titleOf } from "./points.js";
 import { Progress } from "./progress.js";
 import { recordAll } from "./recording.js";
 import { runPoints } from "./run.js";
@@ -16,6 +17,7 @@ const options = {
   continue: { type: "boolean" },
   seed: { type: "string" },
   least: { type: "string", default: "200" },
+  pairs: { type: "string", default: "0" },
   workers: { type: "string", default: "2" },
   only: { type: "string", multiple: true },
   json: { type: "boolean" },
@@ -33,7 +35,8 @@ async function main(): Promise<number> {
   const { passed, failed } = progress.figures();
   const seconds = Math.round((performance.now() - began) / 1000) + progress.secondsBefore;
   progress.spent(seconds);
-  if (values.json) said(JSON.stringify({ points: passed + failed.length, passed, failed, seconds }));
+  const told = { commit: await commit(), points: passed + failed.length, pairs: progress.pairs(), passed, failed, seconds };
+  if (values.json) said(JSON.stringify(told));
   else said(`${passed + failed.length} points, ${passed} passed, ${failed.length} failed, ${seconds} s`);
   return failed.length > 0 || passed === 0 ? 1 : 0;
 }
@@ -42,18 +45,25 @@ interface Wanted {
   all?: boolean | undefined;
   seed?: string | undefined;
   least: string;
+  pairs: string;
   workers: string;
   only?: string[] | undefined;
 }
 
 async function planned(
-  { all, seed = String(Date.now() % 1_000_000), least, workers, only = [] }: Wanted,
+  { all, seed = String(Date.now() % 1_000_000), least, pairs: pairsWanted, workers, only = [] }: Wanted,
   said: (line: string) => void,
 ): Promise<Point[]> {
   const recordings = await recordAll(Number(workers), said);
   if (!all) said(`seed ${seed}`);
   const points = all ? allPoints(recordings) : spread(recordings, Number(seed), Number(least));
-  return points.filter((point) => only.every((part) => titleOf(point).includes(part)));
+  return [...points, ...pairs(recordings, Number(seed), Number(pairsWanted))].filter((point) =>
+    only.every((part) => titleOf(point).includes(part)),
+  );
+}
+
+async function commit(): Promise<string> {
+  return (await run("git", ["rev-parse", "HEAD"]).catch(() => "unknown")).trim();
 }
 
 main().then(

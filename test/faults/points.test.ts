@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Passing } from "../sandbox/gate.js";
-import { allPoints, commandName, faults, type Recording, spread, titleOf } from "./points.js";
+import { allPoints, commandName, earlier, faults, pairs, type Recording, spread, titleOf } from "./points.js";
 import { strategies } from "./strategies.js";
 
 const change = (name: string): Passing => ({ road: "qmp", name, kind: "change" });
@@ -42,6 +42,36 @@ describe("the seeded spread of points", () => {
       const count = recordings[strategy].filter((recorded) => commandName(recorded) === command).length;
       assert.ok(occurrence >= 1 && occurrence <= count, `${command} #${occurrence}`);
     }
+  });
+});
+
+describe("the pairs of breaks", () => {
+  it("are as many as are asked for, the same for the same seed", () => {
+    assert.equal(pairs(recordings, 7, 30).length, 30);
+    assert.deepEqual(pairs(recordings, 7, 30), pairs(recordings, 7, 30));
+    assert.notDeepEqual(pairs(recordings, 7, 30), pairs(recordings, 8, 30));
+    assert.deepEqual(pairs(recordings, 7, 0), []);
+  });
+
+  it("have every fault on either side of a command as the second one, early and late in the next run", () => {
+    const seconds = pairs(recordings, 7, 200).flatMap(({ second }) => second ?? []);
+    assert.equal(new Set(seconds.map(({ fault, moment }) => `${fault} ${moment}`)).size, 2 * faults.length);
+    assert(seconds.every(({ nth }) => Number.isInteger(nth) && nth >= 1 && nth <= 60));
+    assert(seconds.filter(({ nth }) => nth < 8).length > 40 && seconds.filter(({ nth }) => nth > 8).length > 40);
+  });
+
+  it("have titles of their own", () => {
+    const titles = pairs(recordings, 7, 20).map(titleOf);
+    assert.match(titles[0] ?? "", /, then \S+ (before|after) command \d+ of the next up, then (up|destroy)$/);
+  });
+
+  it("are tried with an earlier second break until there is none", () => {
+    const [pair] = pairs(recordings, 7, 1);
+    assert(pair?.second);
+    const at = (nth: number) => ({ ...pair, second: { nth, fault: "ssh-cut", moment: "after" } as const });
+    assert.deepEqual([earlier(at(10))?.second?.nth, earlier(at(2))?.second?.nth, earlier(at(1))], [4, 1, undefined]);
+    const { second: _, ...single } = pair;
+    assert.equal(earlier(single), undefined);
   });
 });
 

@@ -18,8 +18,17 @@ export interface Point {
   occurrence: number;
   fault: Fault;
   moment: Moment;
+  /** Broken again, in the `up` that goes on. */
+  second?: SecondBreak;
   /** What is run after it. */
   ending: "up" | "destroy";
+}
+
+export interface SecondBreak {
+  /** Which command of that run, counted from 1, whatever it is: what a run that goes on does depends on where the first was broken. */
+  nth: number;
+  fault: Fault;
+  moment: Moment;
 }
 
 /** Of one whole move: every command in order. */
@@ -34,8 +43,15 @@ export function commandName({ road, name, kind }: Passing): string {
   return kind === "question" ? pollName : `${road} ${name}`;
 }
 
-export function titleOf({ strategy, command, occurrence, fault, moment, ending }: Point): string {
-  return `${strategy}: ${fault} ${moment} ${command} #${occurrence}, then ${ending}`;
+export function titleOf({ strategy, command, occurrence, fault, moment, second, ending }: Point): string {
+  const again = second === undefined ? "" : `, then ${second.fault} ${second.moment} command ${second.nth} of the next up`;
+  return `${strategy}: ${fault} ${moment} ${command} #${occurrence}${again}, then ${ending}`;
+}
+
+/** Where a run that went by without coming to the second break is tried next; undefined where it cannot come earlier. */
+export function earlier(point: Point): Point | undefined {
+  const { second } = point;
+  return second && second.nth > 1 ? { ...point, second: { ...second, nth: Math.ceil(second.nth / 3) } } : undefined;
 }
 
 /** Commands of one name, by their numbers. */
@@ -87,6 +103,17 @@ export function spread(recordings: Recordings, seed: number, least = 200): Point
     points.push(...(spreads[round % spreads.length]?.() ?? []).slice(0, least - points.length));
   }
   return points.sort((a, b) => strategies.indexOf(a.strategy) - strategies.indexOf(b.strategy));
+}
+
+/** So many commands has the longest run that goes on after a break, about; early ones are as many as late ones. */
+const commandsAtMost = 60;
+
+/** Points of a spread, each with a second break in the run that goes on. */
+export function pairs(recordings: Recordings, seed: number, count: number): Point[] {
+  const chance = chanceOf(seed);
+  const turns = endless(breaks, chance);
+  const all = shuffled(spread(recordings, seed, count), chance).slice(0, count);
+  return all.map((point) => ({ ...point, second: { nth: Math.ceil(commandsAtMost ** chance()), ...turns() } }));
 }
 
 /** Each call: every command at least twice, and every fault. */

@@ -63,6 +63,12 @@ export class Progress {
     this.#save();
   }
 
+  /** Of what was tried: how many were broken twice. */
+  pairs(): number {
+    const left = new Set(this.left());
+    return this.kept.points.filter((point) => point.second !== undefined && !left.has(point)).length;
+  }
+
   figures(): { passed: number; failed: Failure[] } {
     return { passed: this.kept.passed.length, failed: this.kept.failed.map(({ failure }) => failure) };
   }

@@ -5,7 +5,7 @@ import path from "node:path";
 import { messageOf } from "../../provider/core/errors.js";
 import { cacheFolder } from "../sandbox/kernel.js";
 import { Arena } from "./arena.js";
-import { type Point, titleOf } from "./points.js";
+import { earlier, type Point, titleOf } from "./points.js";
 import type { Strategy } from "./strategies.js";
 import { type Evidence, NeverThere, tryPoint } from "./trial.js";
 
@@ -70,18 +70,26 @@ function take(left: Point[], strategy: Strategy): Point | undefined {
   return index < 0 ? undefined : left.splice(index, 1)[0];
 }
 
-/** A command that did not come is waited for once more, on a guest that is like new. */
+/** A command that did not come is waited for once more, on a guest that is like new; a second break comes earlier then. */
 async function attempt(arena: Arena, point: Point): Promise<Failure | undefined> {
   const evidence: Evidence = { outputs: [] };
   try {
-    await tryPoint(arena, point, evidence).catch(async (reason: unknown) => {
-      if (!(reason instanceof NeverThere)) throw reason;
-      await arena.renew();
-      await tryPoint(arena, point, evidence);
-    });
+    await tryOrEarlier(arena, point, evidence);
     return undefined;
   } catch (reason) {
     return { ...point, why: messageOf(reason).slice(0, 2000), evidence: await keep(arena, evidence, reason) };
+  }
+}
+
+async function tryOrEarlier(arena: Arena, point: Point, evidence: Evidence, again = 1): Promise<void> {
+  try {
+    await tryPoint(arena, point, evidence);
+  } catch (reason) {
+    if (!(reason instanceof NeverThere)) throw reason;
+    const sooner = earlier(point);
+    if (!sooner && again === 0) throw reason;
+    await arena.renew();
+    await tryOrEarlier(arena, sooner ?? point, evidence, sooner ? again : again - 1);
   }
 }
 

@@ -4,7 +4,8 @@ import type { Gate, Passing, Verdict } from "../sandbox/gate.js";
 import { commandName, type Moment } from "./points.js";
 
 export interface Bait {
-  command: string;
+  /** Absent: any. */
+  command?: string;
   occurrence: number;
   moment: Moment;
   /** Makes the fault. `lost`: the command or its answer goes with it; `cut`: the same, with the monitor's connection. */
@@ -40,7 +41,7 @@ export class Trap implements Gate {
   async before(command: Passing): Promise<Verdict> {
     this.passed.push(command);
     if (this.#striking) return this.#striking;
-    if (this.#state !== "set" || this.#bait?.command !== commandName(command) || --this.#left > 0) return "forward";
+    if (this.#state !== "set" || !this.#bait || !isBait(this.#bait, command) || --this.#left > 0) return "forward";
     this.#state = "sprung";
     if (this.#bait.moment === "after") return "withhold";
     const { strike } = this.#bait;
@@ -55,4 +56,8 @@ export class Trap implements Gate {
   async answered(command: Passing): Promise<"release" | "drop"> {
     return (await this.#bait?.strike(command)) === "goes on" ? "release" : "drop";
   }
+}
+
+function isBait({ command: wanted }: Bait, command: Passing): boolean {
+  return wanted === undefined || wanted === commandName(command);
 }

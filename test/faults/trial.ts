@@ -30,10 +30,8 @@ export async function tryPoint(arena: Arena, point: Point, evidence: Evidence): 
   await arena.prepare();
   const { place: source, other: destination } = arena;
   const before = await look(arena.stage);
-  const broken = await breakMove(arena, point, evidence);
-  if (point.fault === "qemu-killed") await bootFromCurrent(arena, source, destination, evidence);
-  else await arena.stage.guest.waitForRecords(2, writesWithinSeconds);
-  if (!broken.ok && point.fault !== "provider-killed") await assertError(arena, broken);
+  await breakUp(arena, point, evidence);
+  if (point.second) await breakUp(arena, { ...point.second, occurrence: point.second.nth }, evidence);
   const stands = await placeOfGuest(arena);
   const after = await arena.run(point.ending, point.ending === "up" || stands === destination ? destination : source);
   evidence.outputs.push({ title: `the ${point.ending} after it`, text: after.output });
@@ -47,20 +45,32 @@ export async function tryPoint(arena: Arena, point: Point, evidence: Evidence): 
   await arena.settle(ends);
 }
 
-async function breakMove(arena: Arena, point: Point, evidence: Evidence): Promise<OperationResult> {
+type Break = Pick<Point, "occurrence" | "fault" | "moment"> & { command?: string };
+
+/** An `up` is broken; afterwards the guest writes, and who can has said what is to be done. */
+async function breakUp(arena: Arena, at: Break, evidence: Evidence): Promise<void> {
+  const broken = await brokenUp(arena, at, evidence);
+  if (at.fault === "qemu-killed") await bootFromCurrent(arena, evidence);
+  else await arena.stage.guest.waitForRecords(2, writesWithinSeconds);
+  if (!broken.ok && at.fault !== "provider-killed") await assertError(arena, broken);
+}
+
+async function brokenUp(arena: Arena, at: Break, evidence: Evidence): Promise<OperationResult> {
   const { trap } = arena;
-  trap.set({ ...point, strike: (command) => strike(point.fault, arena, command) });
+  trap.set({ ...at, strike: (command) => strike(at.fault, arena, command) });
   const broken = await arena.run("up", arena.other);
-  evidence.outputs.push({ title: "the up that was broken", text: broken.output });
+  evidence.outputs.push({ title: "an up that was broken", text: broken.output });
   if (trap.state === "sprung") return broken;
   trap.clear();
   assert.ok(broken.ok, "the up failed before it was broken");
   await arena.settle(arena.other);
-  throw new NeverThere(`The move is over, and there was no ${point.command} #${point.occurrence}.`);
+  arena.known = "yes";
+  throw new NeverThere(`The move is over, and there was no ${at.command ?? "command"} #${at.occurrence}.`);
 }
 
 /** As its administrator would, without Pulumi: from every place that is right, all must be there. */
-async function bootFromCurrent(arena: Arena, source: Storage, destination: Storage, evidence: Evidence): Promise<void> {
+async function bootFromCurrent(arena: Arena, evidence: Evidence): Promise<void> {
+  const { place: source, other: destination } = arena;
   const { guest, link } = arena.stage;
   await guest.kill(); // it is dead: only its end is waited for
   const manifests = await arena.manifests();
