@@ -50,6 +50,16 @@ class Messages:
             return self._messages(whole)
         return []
 
+    def left(self) -> bytes:
+        """What has come of a message that is not whole."""
+        return b"".join(line + b"\n" for line in self.spread) + bytes(self.partial)
+
+    def go_on(self, left: bytes) -> None:
+        """Where another process has read meanwhile, and left this."""
+        self.partial = bytearray(left)
+        self.spread = []
+        self.spread_bytes = 0
+
     def _messages(self, lines: List[bytes]) -> List[Message]:
         messages: List[Message] = []
         for line in lines:

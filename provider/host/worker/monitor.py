@@ -1,45 +1,22 @@
-"""One QEMU's monitor: commands with ids of this run, replies by id, events as they come."""
+"""One QEMU's monitor, shared by many requests: commands with ids of this run, replies by id, events as they come."""
 
-import errno
-import json
 import os
 import select
-import socket
-import stat
-import struct
 import threading
-import time
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from contextlib import contextmanager
+from typing import Any, Callable, Dict, Iterator
 
-from worker.errors import Details, Failure, system_failure
-from worker.messages import Message, Messages
-from worker.places import DIRECTORY_FLAGS
-from worker.processes import is_alive, start_time
-
-#: sun_path, unix(7)
-SOCKET_PATH_BYTES_AT_MOST = 107
-
-#: How often a command that waits asks whether it was cancelled.
-TICK_SECONDS = 0.1
+from worker.connection import TICK_SECONDS, Connection
+from worker.errors import Details
+from worker.line import Line
+from worker.messages import Message
 
 
-class Peer(NamedTuple):
-    """Who made the socket: QEMU, or libvirtd where it hands QEMU one that listens (SO_PEERCRED, unix(7))."""
-
-    pid: int
-    start_time: Optional[int]
-
-
-class Monitor:
-    """Connected and ready for commands. `start` lets the events out."""
+class Monitor(Connection):
+    """`start` lets the events out."""
 
     def __init__(self, path: bytes, deadline_seconds: float, check: Callable[[], None] = lambda: None) -> None:
-        """`check` is called while a greeting is waited for, and ends the waiting by raising."""
-        deadline = time.monotonic() + deadline_seconds
-        self.path = path
-        self.stream = connect(path, deadline)
-        self.peer = peer_of(self.stream)
-        self.messages = Messages(self.stream)
+        super().__init__(path, deadline_seconds, check)
         self.run = os.urandom(8).hex()
         self.sent = 0
         #: Held while a command is written.
@@ -47,192 +24,117 @@ class Monitor:
         self.changed = threading.Condition()
         self.replies: Dict[str, Message] = {}
         self.waiting: Dict[str, None] = {}
-        self.is_closed = False
-        self.early: List[Message] = []
-        try:
-            self._begin(deadline, check)
-        except BaseException:
-            self.stream.close()
-            raise
+        #: A switch has the connection for itself.
+        self.is_lent = False
+        self.has_told_end = False
+        self.woken, self.waker = os.pipe()
 
     def start(self, tell: Callable[[Details], None]) -> None:
-        self.reader = threading.Thread(target=lambda: self._read(tell), daemon=True)
-        self.reader.start()
+        self.tell = tell
+        self._start_reading()
 
     def execute(self, command: str, arguments: Details, check: Callable[[], None]) -> Any:
         """What QEMU returns. `check` is called while it waits, and ends the waiting by raising: in QEMU the command goes on."""
-        with self.sending:
-            self.sent += 1
-            number = "livedisk-%s-%d" % (self.run, self.sent)
-            self.waiting[number] = None
-            try:
-                self._send({"execute": command, "arguments": arguments, "id": number}, check)
-            except BaseException:
+        number = self._number(check)
+        try:
+            with self.sending:
+                self.send({"execute": command, "arguments": arguments, "id": number}, check)
+            reply = self._reply(number, check)
+        finally:
+            with self.changed:
                 del self.waiting[number]
-                raise
-        reply = self._reply(number, check)
-        if "error" in reply:
-            error = reply["error"]
-            words = error.get("desc", "")
-            raise Failure("qmp", words, self.path, details={"class": error.get("class"), "words": words, "command": command})
-        return reply.get("return")
+                self.changed.notify_all()
+        return self.returned(command, reply)
 
-    def _reply(self, number: str, check: Callable[[], None]) -> Message:
+    @contextmanager
+    def lent(self, check: Callable[[], None]) -> Iterator[Line]:
+        """For one that sends and reads alone, perhaps in another process. Others wait meanwhile, also who would close it.
+
+        What is under way is answered first, and what has been read of a message goes along, both ways.
+        """
         with self.changed:
-            try:
-                while number not in self.replies:
-                    if self.is_closed:
-                        raise self.closed()
-                    check()
-                    self.changed.wait(TICK_SECONDS)
-                return self.replies.pop(number)
-            finally:
-                del self.waiting[number]
-
-    def wait(self, seconds: float) -> None:
-        """That long, or until something comes."""
-        with self.changed:
-            self.changed.wait(seconds)
-
-    def closed(self) -> Failure:
-        """The end of the connection alone is not QEMU's: who it was, and whether it still runs, is told with it."""
-        return Failure("monitor-closed", "the monitor's connection has ended", self.path, details=self.ending())
-
-    def standing(self) -> Details:
-        pid, started = self.peer
-        return {"pid": pid, "startTime": started, "isAlive": is_alive(pid, started)}
-
-    def ending(self) -> Details:
-        """How the connection ended, if it has."""
-        return dict(self.standing(), why=self.messages.over or "ended", said=self.messages.said.decode("utf-8", "replace"))
+            while self.is_lent or self.waiting:
+                check()
+                self.changed.wait(TICK_SECONDS)
+            self.is_lent = True
+        self._stop_reading()
+        try:
+            yield Line(self)
+        finally:
+            self._start_reading()
+            with self.changed:
+                self.is_lent = False
+                self.changed.notify_all()
 
     def close(self) -> None:
         """Nothing is sent any more when this returns."""
-        self._shut()
+        self.wait_while_lent(lambda: None)
+        self.shut()
         if threading.current_thread() is not self.reader:
             self.reader.join()
         self.stream.close()
+        os.close(self.woken)
+        os.close(self.waker)
 
-    def _send(self, message: Message, check: Callable[[], None] = lambda: None) -> None:
-        """A QEMU that is stopped reads nothing. Giving up in the middle of a command ends the connection, which is out of step."""
-        whole = json.dumps(message).encode("ascii") + b"\n"
-        data = memoryview(whole)
-        while data:
-            if self.is_closed:
-                raise self.closed()
-            try:
-                check()
-            except BaseException:
-                if len(data) < len(whole):
-                    self._shut()
-                raise
-            try:
-                data = data[self.stream.send(data):]
-            except BlockingIOError:
-                select.select([], [self.stream], [], TICK_SECONDS)
-            except OSError:
-                raise self.closed() from None
-
-    def _shut(self) -> None:
+    def wait_while_lent(self, check: Callable[[], None]) -> None:
         with self.changed:
-            self.is_closed = True
-            self.changed.notify_all()
-        try:
-            self.stream.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
+            while self.is_lent:
+                check()
+                self.changed.wait(TICK_SECONDS)
 
-    def _begin(self, deadline: float, check: Callable[[], None]) -> None:
-        """QEMU greets its first client only, and lets others wait: no greeting means that another one has the monitor.
+    def _number(self, check: Callable[[], None]) -> str:
+        with self.changed:
+            self.wait_while_lent(check)
+            self.sent += 1
+            number = "livedisk-%s-%d" % (self.run, self.sent)
+            self.waiting[number] = None
+            return number
 
-        What is no event and no reply, which may be to a former client, is no monitor's.
-        """
-        self._first(deadline, check, lambda message: "QMP" in message)
-        self._send({"execute": "qmp_capabilities", "id": self.run})
-        self._first(deadline, check, lambda message: message.get("id") == self.run)
+    def _reply(self, number: str, check: Callable[[], None]) -> Message:
+        with self.changed:
+            while number not in self.replies:
+                if self.is_closed:
+                    raise self.closed()
+                check()
+                self.changed.wait(TICK_SECONDS)
+            return self.replies.pop(number)
 
-    def _first(self, deadline: float, check: Callable[[], None], wanted: Callable[[Message], bool]) -> Message:
-        while not self.messages.over:
-            check()
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise Failure("busy", "it does not answer; another client may have it", self.path, details=self.standing())
-            for message in self.messages.read(min(left, TICK_SECONDS)):
-                if wanted(message):
-                    return message
-                if not {"event", "return", "error", "QMP"} & set(message):
-                    raise self._no_monitor(json.dumps(message)[:60])
-                self.early.append(message)
-        if self.messages.over == "not-json":
-            raise self._no_monitor(self.messages.said.decode("utf-8", "replace"))
-        raise self.closed()
+    def _start_reading(self) -> None:
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
 
-    def _no_monitor(self, said: str) -> Failure:
-        return Failure("no-monitor", "it is no QMP monitor", self.path, details={"said": said})
+    def _stop_reading(self) -> None:
+        os.write(self.waker, b"!")
+        self.reader.join()
+        os.read(self.woken, 1)
 
-    def _read(self, tell: Callable[[Details], None]) -> None:
-        for message in self.early:
-            self._take(message, tell)
+    def _read(self) -> None:
+        early, self.early = self.early, []
+        for message in early:
+            self._take(message)
         try:
             while not self.messages.over:
-                for message in self.messages.read(3600):
-                    self._take(message, tell)
+                ready, _, _ = select.select([self.stream, self.woken], [], [])
+                if self.woken in ready:
+                    return
+                for message in self.messages.read(0):
+                    self._take(message)
         except ValueError:  # the descriptor was closed
             pass
+        self.is_closed = True
         with self.changed:
-            self.is_closed = True
             self.changed.notify_all()
-        tell({"closed": self.ending()})
+        if not self.has_told_end:
+            self.has_told_end = True
+            self.tell({"closed": self.ending()})
 
-    def _take(self, message: Message, tell: Callable[[Details], None]) -> None:
+    def _take(self, message: Message) -> None:
         """A reply to a former client's command is none of ours, and neither is one that nobody waits for any more."""
         if "event" in message:
-            tell({"event": message})
-            with self.changed:
-                self.changed.notify_all()
+            self.tell({"event": message})
             return
         with self.changed:
             number = message.get("id")
             if number in self.waiting and number not in self.replies:
                 self.replies[number] = message
                 self.changed.notify_all()
-
-
-def connect(path: bytes, deadline: float) -> socket.socket:
-    """A path that is too long for an address is reached through its open directory.
-
-    EAGAIN: others wait already for who has it, as many as it lets wait (unix(7)).
-    """
-    stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    directory: Optional[int] = None
-    try:
-        address = path
-        if len(path) > SOCKET_PATH_BYTES_AT_MOST:
-            above, _, name = path.rpartition(b"/")
-            directory = os.open(above, DIRECTORY_FLAGS)
-            address = b"/proc/self/fd/%d/%s" % (directory, name)
-        stream.setblocking(False)
-        while True:
-            try:
-                stream.connect(address)
-                return stream
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise Failure("busy", "it takes no connection", path) from None
-                time.sleep(TICK_SECONDS)
-    except ConnectionRefusedError:
-        stream.close()
-        if not stat.S_ISSOCK(os.stat(path).st_mode):  # connect(2) answers alike for a socket that nobody listens on
-            raise system_failure(OSError(errno.ENOTSOCK, ""), path) from None
-        raise
-    except BaseException:
-        stream.close()
-        raise
-    finally:
-        if directory is not None:
-            os.close(directory)
-
-
-def peer_of(stream: socket.socket) -> Peer:
-    pid, _, _ = struct.unpack("3i", stream.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    return Peer(pid, start_time(pid))

@@ -1,8 +1,12 @@
 """The monitors of all guests of this host, by number."""
 
+from time import monotonic
+
 from worker.errors import Details
 from worker.monitor import Monitor
 from worker.requests import Request, operation
+
+TELL_SECONDS = 5.0
 
 
 @operation("monitor-open")
@@ -21,7 +25,15 @@ def execute(request: Request) -> Details:
     """One command. A cancelled one may still be carried out: only the waiting ends."""
     arguments = request.arguments
     monitor = request.state.monitors.get(arguments.whole("monitor"))
+    monitor.wait_while_lent(lambda: tell_of_waiting(request))
     return {"returned": monitor.execute(arguments.text("command"), arguments.mapping("arguments"), request.check)}
+
+
+def tell_of_waiting(request: Request) -> None:
+    """For a switch, however long that takes: it must not look like a QEMU that does not answer."""
+    request.check()
+    if monotonic() - request.heard > TELL_SECONDS:
+        request.progress({"waitsFor": "switch"})
 
 
 @operation("monitor-close")

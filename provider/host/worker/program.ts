@@ -12,12 +12,13 @@ import { deflateSync } from "node:zlib";
  * @for connection
  * @does looks for `python3`, then for `/usr/libexec/platform-python`, and starts the worker with it: one program, whose text comes on
  *   standard input and is stored nowhere. It runs what this page lists, each script in a shell of its own, and connects to monitors. On
- *   QEMU it carries out the switch: `job-complete`, QEMU's own image lock on every image that a disk leaves, the last lines of manifests,
- *   renames and syncs, `job-finalize`; where it is called off, all back and `job-cancel`
+ *   QEMU a child of it carries out the switch, to the end also where the program ends before: `job-complete`, QEMU's own image lock on
+ *   every image that a disk leaves, the last lines of manifests, renames and syncs, `job-finalize`; where it is called off, all back and
+ *   `job-cancel`
  * @changes in a switch: manifests, `link`, the name of the former image, which image takes the guest's writes. Nobody else can use a
  *   monitor that it has, until a second after its last use
  * @as the account
- * @why what a run has open on the host, its locks and monitors, ends with one process
+ * @why what a run has open on the host, its locks and monitors, ends with one process, or with the switch that it has begun
  */
 export const startScript = `for python in python3 /usr/libexec/platform-python; do
   command -v "$python" >/dev/null 2>&1 && exec "$python" -I -S -c "$1"

@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Any, Callable, Dict, List, Optional
 
 from worker.errors import Details, Failure
-from worker.monitor import Monitor
+from worker.line import Line
 from worker.switch_plan import Disk, Plan, apply, complete, is_committed, revert
 
 #: fcntl(2), linux/fcntl.h: locks of an open file, which end with its last descriptor.
@@ -30,8 +30,8 @@ class Late(Exception):
 class Conversation:
     """What the switch says to one QEMU."""
 
-    def __init__(self, monitor: Monitor, plan: Plan) -> None:
-        self.monitor = monitor
+    def __init__(self, line: Line, plan: Plan) -> None:
+        self.line = line
         self.disks = plan.disks
         self.filters = plan.filters
 
@@ -42,7 +42,7 @@ class Conversation:
             if monotonic() > deadline:
                 raise Late("no answer to %s within %g s" % (command, seconds))
 
-        return self.monitor.execute(command, arguments, check)
+        return self.line.execute(command, arguments, check)
 
     def jobs(self, seconds: float) -> Dict[str, Details]:
         return {job["id"]: job for job in self.ask("query-jobs", {}, seconds)}
@@ -85,7 +85,7 @@ class Conversation:
             if monotonic() > deadline:
                 told = ["%s is %s" % (disk.job, state) for disk, state in zip(disks, states) if state != "pending"]
                 raise Late("not all jobs were pending within %g s: %s" % (seconds, ", ".join(told)))
-            self.monitor.wait(pause)
+            self.line.wait(pause)
             pause = min(pause * 2, 0.05)
 
     def each(self, command: str, disks: List[Disk], seconds: float) -> List[str]:
@@ -127,9 +127,9 @@ def set_image_lock(descriptor: int, kind: int) -> None:
     fcntl.fcntl(descriptor, F_OFD_SETLK, struct.pack("hhqqi4x", kind, os.SEEK_SET, IMAGE_LOCK_BYTE, 1, 0))
 
 
-def begin(plan: Plan, monitor: Monitor) -> Details:
+def begin(plan: Plan, line: Line) -> Details:
     """From jobs that are ready to the end."""
-    talk = Conversation(monitor, plan)
+    talk = Conversation(line, plan)
     started = monotonic()
     try:
         refused = talk.each("job-complete", plan.disks, plan.pending_seconds)
@@ -204,11 +204,11 @@ def carry_on_where_some_pivoted(plan: Plan, talk: Conversation, why: str) -> Det
     return finalize(plan, talk, why)
 
 
-def recover(plan: Plan, monitor: Optional[Monitor]) -> Details:
-    """After a death in the middle. `monitor` is None where QEMU's process is gone: then the names alone are put right."""
-    if monitor is None:
+def recover(plan: Plan, line: Optional[Line]) -> Details:
+    """After a death in the middle. `line` is None where QEMU's process is gone: then the names alone are put right."""
+    if line is None:
         return recover_names(plan)
-    talk = Conversation(monitor, plan)
+    talk = Conversation(line, plan)
     if not is_committed(plan) and not talk.pivoted():
         return cancel(plan, talk, "it was cut before its commit point")
     try:

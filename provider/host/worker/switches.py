@@ -1,11 +1,19 @@
-"""The operations of the switch: carrying it out, and putting right what one that died has left."""
+"""The operations of the switch: carrying it out, and putting right what one that died has left.
+
+A child of the worker does it. It inherits the locks, the monitor's connection and the files of the plan, and goes on where the worker dies.
+Where the child dies, the worker still has all of that: another child finishes or reverts by the commit point.
+"""
 
 import time
 from contextlib import ExitStack
-from typing import Callable, Optional
+from typing import Callable, Optional, Set
 
+from worker.connection import Connection, Peer
 from worker.errors import Details, Failure
-from worker.monitor import Monitor, Peer
+from worker.forked import Work, forked
+from worker.line import Line
+from worker.locks import inheritable
+from worker.monitor import Monitor
 from worker.processes import is_alive, is_qemu
 from worker.requests import Request, operation
 from worker.switch import begin, recover
@@ -16,6 +24,9 @@ GREETING_SECONDS = 2.0
 #: Between two tries, for a QEMU that lives and does not answer, or has another client. Its guest's I/O waits meanwhile, so nobody gives up.
 PAUSE_SECONDS_AT_MOST = 1.0
 
+#: Where one after the other dies, or none is to be had, the worker does it itself.
+CHILDREN_AT_MOST = 3
+
 
 @operation("switch-run", changes=True)
 def run(request: Request) -> Details:
@@ -23,7 +34,9 @@ def run(request: Request) -> Details:
     monitor = request.state.monitors.get(request.arguments.whole("monitor"))
     with ExitStack() as stack:
         plan = read_plan(request, stack)
-        done = carry_through(plan, qemu_behind(monitor), lambda: begin(plan, monitor))
+        keep = descriptors_of(plan) | locks_of(request, stack)
+        line = stack.enter_context(monitor.lent(request.check))
+        done = carried_on(line, keep, plan, qemu_behind(monitor))
     return done
 
 
@@ -34,7 +47,9 @@ def run_recover(request: Request) -> Details:
     peer = Peer(arguments.whole("pid"), arguments.whole("startTime"))
     with ExitStack() as stack:
         plan = read_plan(request, stack)
-        done = carry_through(plan, peer, lambda: recover_by(plan, peer))
+        step = lambda: recover_by(plan, peer)  # noqa: E731
+        work = lambda: carry_through(plan, peer, step)  # noqa: E731
+        done = carried(descriptors_of(plan) | locks_of(request, stack), work, work)
     return done
 
 
@@ -44,7 +59,64 @@ def qemu_behind(monitor: Monitor) -> Peer:
     return Peer(pid, started if is_qemu(pid) else None)
 
 
-def carry_through(plan: Plan, peer: Peer, first: Callable[[], Details]) -> Details:
+def locks_of(request: Request, stack: ExitStack) -> Set[int]:
+    """Each is held until the stack ends, also where the client gives it back before."""
+    state = request.state
+    with state.locks.lock:
+        for lock in state.locks.held.values():
+            lock.use()
+            stack.callback(lock.leave)
+    return set(stack.enter_context(inheritable(state)))
+
+
+def descriptors_of(plan: Plan) -> Set[int]:
+    """What the child needs of what is open here."""
+    images = {disk.source for disk in plan.disks} | {record.image for record in plan.records}
+    moves = [move for stage in plan.stages for move in stage]
+    names = {number for move in moves for number in (move.file, move.old.directory, move.new.directory)}
+    backs = {number for move in moves if move.back for number in (move.back.file, move.back.place.directory)}
+    return images | {record.file for record in plan.records} | names | backs
+
+
+def carried_on(line: Line, keep: Set[int], plan: Plan, peer: Peer) -> Details:
+    """From jobs that are ready, by the connection that is there."""
+
+    def first() -> Details:
+        return told(lambda: begin(plan, line))
+
+    def again() -> Details:
+        line.take_over()
+        return told(lambda: recover(plan, line))
+
+    def told(step: Work) -> Details:
+        done = carry_through(plan, peer, step, line)
+        return {"done": done, "left": line.left()}
+
+    left: Optional[str] = None
+    try:
+        outcome = carried(keep | {line.connection.stream.fileno()}, first, again)
+        left = outcome["left"]
+        done: Details = outcome["done"]
+        return done
+    finally:
+        line.give_back(left)
+
+
+def carried(keep: Set[int], first: Work, again: Work) -> Details:
+    """By a child, and where that dies, by the next one."""
+    work = first
+    for _ in range(CHILDREN_AT_MOST):
+        try:
+            outcome = forked(work, keep)
+        except OSError:  # no process is to be had
+            break
+        if outcome is not None:
+            return outcome
+        work = again
+    return work()
+
+
+def carry_through(plan: Plan, peer: Peer, first: Callable[[], Details], line: Optional[Line] = None) -> Details:
     """The end of the connection is not the end of QEMU: where its process lives, it is asked again by a new one."""
     step = first
     while True:
@@ -53,17 +125,19 @@ def carry_through(plan: Plan, peer: Peer, first: Callable[[], Details]) -> Detai
         except Failure as failure:
             if failure.name != "monitor-closed":
                 raise
+        if line is not None:
+            line.connection.shut()  # a QEMU that still has it would greet nobody else
         step = lambda: recover_by(plan, peer)  # noqa: E731
 
 
 def recover_by(plan: Plan, peer: Peer) -> Details:
-    monitor = reconnected(plan.socket, peer)
-    if monitor is None:
+    line = reconnected(plan.socket, peer)
+    if line is None:
         return recover(plan, None)
     try:
-        return recover(plan, monitor)
+        return recover(plan, line)
     finally:
-        monitor.close()
+        line.close()
 
 
 def has_nobody(reason: Exception) -> bool:
@@ -73,18 +147,17 @@ def has_nobody(reason: Exception) -> bool:
     return isinstance(reason, (ConnectionRefusedError, FileNotFoundError))
 
 
-def reconnected(socket: bytes, peer: Peer) -> Optional[Monitor]:
+def reconnected(socket: bytes, peer: Peer) -> Optional[Line]:
     """None: the process is gone. Where it cannot be seen, a socket that nobody answers on says so."""
     pause = 0.05
     is_hidden = peer.start_time is None
     while is_hidden or is_alive(*peer):
         try:
-            monitor = Monitor(socket, GREETING_SECONDS)
-            monitor.start(lambda values: None)
-            if is_hidden or monitor.peer == peer:
-                return monitor
-            monitor.close()  # another QEMU's, which has taken the place of the one that ended
-        except (Failure, OSError, RuntimeError) as reason:
+            line = Line(Connection(socket, GREETING_SECONDS))
+            if is_hidden or line.connection.peer == peer:
+                return line
+            line.close()  # another QEMU's, which has taken the place of the one that ended
+        except (Failure, OSError) as reason:
             if is_hidden and has_nobody(reason):
                 return None
         time.sleep(pause)

@@ -24,9 +24,11 @@ export function undoLater(act: () => unknown): void {
 /** Undoes what the tests of a describe block began. */
 export function withWorkers(suite: Mocha.Suite): void {
   suite.timeout(30_000);
-  suite.afterEach(async () => {
-    for (let act = undo.pop(); act !== undefined; act = undo.pop()) await act();
-  });
+  suite.afterEach(undoAll);
+}
+
+export async function undoAll(): Promise<void> {
+  for (let act = undo.pop(); act !== undefined; act = undo.pop()) await act();
 }
 
 export async function scratch(): Promise<string> {

@@ -88,28 +88,50 @@ export interface Names {
   bootable: string[];
 }
 
+/** What decides a switch: the link's rename; that of the images' names, the last stage; or that of a record, when these names are gone. */
+export type Decides = "link" | "names" | "record";
+
+export interface Shape {
+  disks: number;
+  decides: Decides;
+}
+
+const twoDisks: Shape = { disks: 2, decides: "link" };
+
+const numbersOf = ({ disks }: Shape) => Array.from({ length: disks }, (_, number) => number);
+
 export async function switchBench(): Promise<SwitchBench> {
   const folder = await scratch();
-  for (const side of ["src", "dst"]) {
-    await mkdir(path.join(folder, side));
-    for (const number of [0, 1]) {
-      await writeFile(path.join(folder, side, `disk${number}`), side);
-      for (const [end, current] of [
-        ["", "source"],
-        [".next", "target"],
-        [".back", "source"],
-      ])
-        await writeFile(path.join(folder, side, `manifest${number}${end}`), current ?? "");
-    }
-  }
-  for (const [name, side] of Object.entries({ vm: "src", "vm.next": "dst", "vm.back": "src" }))
-    await symlink(side, path.join(folder, name));
+  await layOut(folder, twoDisks);
   const jobs = new FakeJobs();
   const fake = await fakeMonitor((command, say) => jobs.answer(command, say), folder);
   return { folder, jobs, fake };
 }
 
-export async function planOf(worker: Worker, { folder, fake }: SwitchBench): Promise<SwitchPlan> {
+/** The files before a switch. */
+export async function layOut(folder: string, shape: Shape): Promise<void> {
+  const texts = async (name: string) => {
+    for (const [end, current] of Object.entries({ "": "source", ".next": "target", ".back": "source" }))
+      await writeFile(path.join(folder, `${name}${end}`), current);
+  };
+  for (const side of ["src", "dst"]) {
+    await mkdir(path.join(folder, side));
+    for (const number of numbersOf(shape)) {
+      await writeFile(path.join(folder, side, `disk${number}`), side);
+      await texts(`${side}/manifest${number}`);
+    }
+  }
+  if (shape.decides === "record") await texts("record");
+  if (shape.decides === "link")
+    for (const [name, side] of Object.entries({ vm: "src", "vm.next": "dst", "vm.back": "src" }))
+      await symlink(side, path.join(folder, name));
+}
+
+export async function planOf(
+  worker: Worker,
+  { folder, fake }: { folder: string; fake: { path: string } },
+  shape = twoDisks,
+): Promise<SwitchPlan> {
   const at = (name: string) => ({ path: path.join(folder, name) });
   const fileOf = async (name: string) => (await fileStatus(worker, at(name))).identity;
   const replacing = async (name: string): Promise<SwitchMove> => ({
@@ -124,11 +146,18 @@ export async function planOf(worker: Worker, { folder, fake }: SwitchBench): Pro
     file: await fileOf(name),
     back: null,
   });
-  const manifests = ["src", "dst"].flatMap((side) => [0, 1].map((number) => `${side}/manifest${number}`));
+  const numbers = numbersOf(shape);
+  const manifests = ["src", "dst"].flatMap((side) => numbers.map((number) => `${side}/manifest${number}`));
+  const retired = await Promise.all(numbers.map((number) => retiring(`src/disk${number}`)));
+  const stages = {
+    link: async () => [[await replacing("vm")], retired],
+    names: async () => [retired],
+    record: async () => [retired, [await replacing("record")]],
+  };
   return {
     socket: fake.path,
     disks: await Promise.all(
-      [0, 1].map(async (number) => ({
+      numbers.map(async (number) => ({
         job: `job${number}`,
         device: `/disk${number}`,
         target: `target${number}`,
@@ -145,12 +174,8 @@ export async function planOf(worker: Worker, { folder, fake }: SwitchBench): Pro
         image: at(`dst/disk${name.slice(-1)}`),
       })),
     ),
-    stages: [
-      await Promise.all(manifests.map(replacing)),
-      [await replacing("vm")],
-      await Promise.all(["src/disk0", "src/disk1"].map(retiring)),
-    ],
-    commit: 1,
+    stages: [await Promise.all(manifests.map(replacing)), ...(await stages[shape.decides]())],
+    commit: shape.decides === "record" ? 2 : 1,
     filters,
   };
 }

@@ -122,11 +122,12 @@ describe("a switch of a real QEMU's disks by the worker", function () {
       { call: "renameat", at: 3, side: "before", names: before },
       { call: "renameat2", at: 1, side: "after", names: after },
     ]) {
-      it(`loses no write where the worker is killed ${side} the commit point, and the next one goes on: ${format}`, async () => {
+      it(`loses no write where child and worker are killed ${side} the commit point, and the next one goes on: ${format}`, async () => {
         const real = await RealBench.start(format);
         const next = await localWorker();
         const plan = await real.plan(next);
-        const through = ["strace", "-f", "-o", "/dev/null", "-e", `trace=${call}`, "-e", `inject=${call}:signal=KILL:when=${at}`];
+        const kills = ["-e", `inject=${call}:signal=KILL:when=${at}`, "-e", "inject=wait4:signal=KILL:when=1"];
+        const through = ["strace", "-f", "-o", "/dev/null", "-e", `trace=${call},wait4`, ...kills];
         const { worker } = await localWorkerProcess({ through });
         const monitor = await openMonitor(worker, { path: real.bench.fake.path }, silent);
         await assert.rejects(runSwitch(worker, { monitor, plan, locks: [] }));

@@ -1,13 +1,16 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { execFileSync, spawn } from "node:child_process";
+import { readdirSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { isKind } from "../../../provider/core/errors.js";
+import { acquireLock } from "../../../provider/host/worker/locks.js";
 import { type MonitorPeer, openMonitor } from "../../../provider/host/worker/monitors.js";
 import { recoverSwitch, runSwitch, type SwitchPlan, type SwitchResult } from "../../../provider/host/worker/switching.js";
 import type { Worker } from "../../../provider/host/worker/worker.js";
+import { until } from "../../sandbox/command.js";
 import { mourn, watchOver } from "../../sandbox/processes.js";
+import { fakeMonitor } from "./fake-monitor.js";
 import { failure, hasEnded, localWorker, localWorkerProcess, undoLater, withWorkers } from "./harness.js";
 import { after, before, isOnOneSide, namesOf, planOf, type SwitchBench, switchBench } from "./switch-bench.js";
 
@@ -234,6 +237,25 @@ time.sleep(60)`;
     assert.deepEqual(await namesOf(bench), before);
   });
 
+  it("keeps each lock to its end, also one that the client has released", async () => {
+    const [worker, other, bench] = [await localWorker(), await localWorker(), await switchBench()];
+    const place = { path: path.join(bench.folder, "lock") };
+    const lock = await acquireLock(worker, place, { waitSeconds: 0 });
+    let tried: Promise<unknown> | undefined;
+    bench.jobs.before = ({ execute, id }, say) => {
+      if (execute !== "job-complete" || tried) return "go on";
+      tried = lock.release().then(() => failure("held", acquireLock(other, place, { waitSeconds: 0 })));
+      tried.finally(() => {
+        Object.assign(bench.jobs.jobs.get("job0") ?? {}, { status: "pending" });
+        say({ return: {}, id });
+      });
+      return "answered";
+    };
+    assert.equal((await switched(worker, bench)).end, "switched");
+    await tried;
+    await (await acquireLock(other, place, { waitSeconds: 5 })).releaseAndRemove();
+  });
+
   it("is carried to its end although its client ends", async () => {
     const [worker, bench] = [await localWorker(), await switchBench()];
     const plan = await planOf(worker, bench);
@@ -247,6 +269,99 @@ time.sleep(60)`;
     await closed;
     assert.deepEqual(await namesOf(bench), after);
     await isOnOneSide(bench, "after the client's end");
+  });
+});
+
+describe("a switch whose worker is killed", function () {
+  withWorkers(this);
+  this.timeout(60_000);
+
+  /** Killed when the first such command comes, with its process group or its sudo; the command is answered afterwards. */
+  async function orphaned(at: string, through: "setsid" | "sudo"): Promise<SwitchBench & { lock: { path: string } }> {
+    const bench = await switchBench();
+    const { worker, child } = await localWorkerProcess({ through: through === "sudo" ? ["sudo", "-n"] : ["setsid"] });
+    assert(child.pid);
+    const killed = through === "sudo" ? [worker.hello.pid, child.pid] : [-child.pid];
+    const lock = { path: path.join(bench.folder, "lock") };
+    await acquireLock(worker, lock, { waitSeconds: 0 });
+    bench.jobs.before = ({ execute }) => {
+      if (execute === at) for (const pid of killed.splice(0)) process.kill(pid, "SIGKILL");
+      return "go on";
+    };
+    await assert.rejects(switched(worker, bench));
+    return { ...bench, lock };
+  }
+
+  for (const at of ["job-complete", "query-jobs", "job-finalize"]) {
+    it(`at ${at} goes on to its end, and holds the worker's locks until then`, async () => {
+      const bench = await orphaned(at, "setsid");
+      const lock = await acquireLock(await localWorker(), bench.lock, { waitSeconds: 20 });
+      assert.deepEqual(await namesOf(bench), after);
+      await isOnOneSide(bench, "when the lock is free");
+      await lock.releaseAndRemove();
+    });
+  }
+
+  it("with its sudo goes on to its end", async function () {
+    if (process.getuid?.() !== 0) this.skip();
+    const bench = await orphaned("query-jobs", "sudo");
+    const lock = await acquireLock(await localWorker(), bench.lock, { waitSeconds: 20 });
+    await isOnOneSide(bench, "when the lock is free");
+    assert.deepEqual(await namesOf(bench), after);
+    await lock.releaseAndRemove();
+  });
+
+  it("has neither the session's channel nor another guest's monitor", async () => {
+    const [bench, other] = [await switchBench(), await fakeMonitor()];
+    const { worker, child } = await localWorkerProcess();
+    await openMonitor(worker, { path: other.path }, silent);
+    let seen: string[] = [];
+    bench.jobs.before = ({ execute }) => {
+      if (execute === "job-complete") seen = filesOf(childOf(child.pid));
+      return "go on";
+    };
+    await switched(worker, bench);
+    const sockets = (files: string[]) => files.filter((file) => file.startsWith("socket:")).length;
+    assert.deepEqual([...seen.slice(0, 3), sockets(seen)], ["/dev/null", "/dev/null", "/dev/null", 1]);
+    assert.equal(sockets(filesOf(child.pid).slice(3)), 2);
+  });
+});
+
+function childOf(pid: number | undefined): number {
+  return Number(execFileSync("pgrep", ["-P", String(pid)], { encoding: "utf8" }));
+}
+
+/** What it has open, by number. */
+function filesOf(pid: number | undefined): string[] {
+  const folder = `/proc/${pid}/fd`;
+  const numbers = readdirSync(folder).map(Number);
+  return numbers.sort((a, b) => a - b).map((number) => readlinkSync(path.join(folder, String(number))));
+}
+
+describe("a monitor during a switch", function () {
+  withWorkers(this);
+
+  it("answers others when the switch has ended, and tells events again", async () => {
+    const [worker, bench] = [await localWorker(), await switchBench()];
+    const events: string[] = [];
+    const monitor = await openMonitor(worker, { path: bench.fake.path }, { event: ({ event }) => events.push(event), closed: () => {} });
+    const plan = await planOf(worker, bench);
+    let asked: Promise<unknown> | undefined;
+    const order: string[] = [];
+    bench.jobs.before = ({ execute }) => {
+      if (execute === "job-complete") asked ??= monitor.query("query-jobs").then(() => order.push("asked"));
+      order.push(execute);
+      return "go on";
+    };
+    await runSwitch(worker, { monitor, plan, locks: [] });
+    await asked;
+    assert.deepEqual(order.slice(order.lastIndexOf("job-finalize")), ["job-finalize", "query-block", "query-jobs", "asked"]);
+    bench.fake.say({ event: "STOP" });
+    await until(
+      5,
+      () => events.find((event) => event === "STOP"),
+      () => "No event came.",
+    );
   });
 });
 
@@ -267,12 +382,12 @@ const calls = [
 ];
 
 /**
- * Runs the switch in a worker in which strace meddles with the n-th such call of a thread. Without a reply the worker was killed.
- * Not with --seccomp-bpf: strace 6.1 loses count with it, and kills at the first call or never.
+ * Runs the switch in a worker in which strace meddles with the n-th such call of each process and thread. Without a reply the worker was
+ * killed. Not with --seccomp-bpf: strace 6.1 loses count with it, and kills at the first call or never.
  */
-async function meddled(bench: SwitchBench, call: string, deed: string): Promise<"told" | "cut"> {
-  const trace = path.join(bench.folder, "trace");
-  const through = ["strace", "-f", "-o", trace, "-e", `trace=${call}`, "-e", `inject=${call}:${deed}`];
+async function meddled(bench: SwitchBench, call: string, ...deeds: string[]): Promise<"told" | "cut"> {
+  const traced = ["-e", `trace=${call},wait4,exit_group`, ...deeds.flatMap((deed) => ["-e", `inject=${deed}`])];
+  const through = ["strace", "-f", "-o", path.join(bench.folder, "trace"), ...traced];
   const { worker, child } = await localWorkerProcess({ through });
   try {
     await switched(worker, bench);
@@ -284,11 +399,51 @@ async function meddled(bench: SwitchBench, call: string, deed: string): Promise<
   }
 }
 
-async function wasMeddled({ folder }: SwitchBench): Promise<boolean> {
-  return /INJECTED/.test(await readFile(path.join(folder, "trace"), "utf8"));
+async function traceOf({ folder }: SwitchBench): Promise<string> {
+  return readFile(path.join(folder, "trace"), "utf8");
 }
 
-describe("a switch whose worker is killed", function () {
+const self = async (): Promise<MonitorPeer> => ({ pid: process.pid, startTime: await startTime(process.pid), isAlive: true });
+
+describe("a switch whose child is killed", function () {
+  withWorkers(this);
+  this.timeout(180_000);
+
+  it("goes on by the same connection, and takes no late reply to the dead one for its own", async () => {
+    const [{ worker, child }, bench] = [await localWorkerProcess(), await switchBench()];
+    const late: string[] = [];
+    bench.jobs.before = ({ id }, say) => {
+      for (const former of late.splice(0)) say({ error: { class: "GenericError", desc: "of the dead one" }, id: former });
+      if (bench.fake.commands.length > 1) return "go on";
+      late.push(id);
+      process.kill(childOf(child.pid), "SIGKILL");
+      return "answered";
+    };
+    const { end, why } = await switched(worker, bench);
+    assert.deepEqual([end, why, bench.fake.clients.length], ["cancelled", "it was cut before its commit point", 1]);
+    await isOnOneSide(bench, "after the death");
+  });
+
+  for (const { call, least } of calls) {
+    it(`at any ${call} is finished or reverted at once, or by the next worker where all children and the worker die`, async () => {
+      let told = 0;
+      for (let at = 1; ; at++) {
+        const bench = await switchBench();
+        const plan = await planOf(await localWorker(), bench);
+        const how = await meddled(bench, call, `${call}:signal=KILL:when=${at}`);
+        if (how === "told") told++;
+        else await recoverSwitch(await localWorker(), { plan, peer: await self(), locks: [] });
+        await isOnOneSide(bench, `killed at ${call} ${at}`);
+        if (!(await traceOf(bench)).includes("killed by SIGKILL")) return assert(at > least && told > 1, `${at - 1} cuts, ${told} told`);
+      }
+    });
+  }
+});
+
+/** The worker is killed when it takes leave of its child. */
+const withItsWorker = "wait4:signal=KILL:when=1";
+
+describe("a switch whose child and worker are killed", function () {
   withWorkers(this);
   this.timeout(180_000);
 
@@ -297,10 +452,10 @@ describe("a switch whose worker is killed", function () {
       for (let at = 1; ; at++) {
         const bench = await switchBench();
         const plan = await planOf(await localWorker(), bench);
-        if ((await meddled(bench, call, `signal=KILL:when=${at}`)) === "told") return assert(at > least, `${at - 1} cuts`);
-        const self = { pid: process.pid, startTime: await startTime(process.pid), isAlive: true };
+        assert.equal(await meddled(bench, call, `${call}:signal=KILL:when=${at}`, withItsWorker), "cut");
+        if ((await traceOf(bench)).includes("exit_group(0)")) return assert(at > least, `${at - 1} cuts`);
         const isDecided = (await namesOf(bench)).link === "dst";
-        const { end } = await recoverSwitch(await localWorker(), { plan, peer: self, locks: [] });
+        const { end } = await recoverSwitch(await localWorker(), { plan, peer: await self(), locks: [] });
         assert.equal(end, isDecided ? "switched" : "cancelled", `killed at ${call} ${at}`);
         await isOnOneSide(bench, `killed at ${call} ${at}`);
       }
@@ -310,7 +465,8 @@ describe("a switch whose worker is killed", function () {
       for (let at = 1; ; at++) {
         const bench = await switchBench();
         const plan = await planOf(await localWorker(), bench);
-        if ((await meddled(bench, call, `signal=KILL:when=${at}`)) === "told") return assert(at > least, `${at - 1} cuts`);
+        assert.equal(await meddled(bench, call, `${call}:signal=KILL:when=${at}`, withItsWorker), "cut");
+        if ((await traceOf(bench)).includes("exit_group(0)")) return assert(at > least, `${at - 1} cuts`);
         const { end } = await recoverSwitch(await localWorker(), { plan, peer: dead, locks: [] });
         const names = await namesOf(bench);
         assert.deepEqual(names, end === "finished-without-qemu" ? after : before, `killed at ${call} ${at}`);
@@ -333,8 +489,8 @@ describe("a switch in which a call fails", function () {
     it(`with ${error} at any ${call} leaves link and images on one side, and all names where it is cancelled`, async () => {
       for (let at = 1; ; at++) {
         const bench = await switchBench();
-        assert.equal(await meddled(bench, call, `error=${error}:when=${at}`), "told");
-        if (!(await wasMeddled(bench))) return assert(at > least, `${at - 1} failed`);
+        assert.equal(await meddled(bench, call, `${call}:error=${error}:when=${at}`), "told");
+        if (!(await traceOf(bench)).includes("INJECTED")) return assert(at > least, `${at - 1} failed`);
         const names = await namesOf(bench);
         const { link } = names;
         if (link === "src") assert.deepEqual(names, before, `${error} at ${call} ${at}`);
