@@ -16,7 +16,7 @@ describe("the tiers of the tests", () => {
   });
 
   it("have what is cut at every system call, and the cuts of a whole scenario, in the last one alone", () => {
-    for (const name of ["host/worker/switching.test.js", "host/worker/switching-qemu.test.js", "e2e/cut.test.js"])
+    for (const name of ["host/worker/switching.test.js", "host/worker/switching-qemu.test.js", "cuts/cuts.test.js", "e2e/cut.test.js"])
       assert.deepEqual(tiersOf(name), ["all"], name);
   });
 
