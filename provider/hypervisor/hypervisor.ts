@@ -42,6 +42,9 @@ export interface Guest {
   /** From jobs that are ready to the end, by the host alone: this client and its network have no part in it. */
   switch(plan: PlannedSwitch): Promise<SwitchResult>;
 
+  /** What is left of a switch that was cut, finished or reverted by its commit point: as {@link switch}, by the host alone. */
+  recover(plan: PlannedSwitch): Promise<SwitchResult>;
+
   /** Gives the monitor back to others: at once, or as soon as nobody uses it. The next question opens it again. */
   close(): void;
 

@@ -5,6 +5,7 @@
 
 import { diskKey, fileNames, isOverlayName, nodeNames } from "../core/disk/names.js";
 import { baseName, directoryOf, within } from "../core/disk/paths.js";
+import { fitTogether, type InPending, type Undecided } from "./decided-by.js";
 
 /** What of a manifest are names. */
 interface Names {
@@ -16,12 +17,14 @@ interface Names {
   layers: readonly { source: string; destination: string }[];
   overlay?: { path: string; node: string; landing: string; landingNode: string } | undefined;
   quarantine: string;
-  current: string;
+  link?: { path: string } | undefined;
+  current: string | Undecided;
+  pending?: InPending | undefined;
 }
 
 /** The first thing that does not fit, as a sentence's end; undefined when all fits. */
 export function misfit(manifest: Names, fileName: string): string | undefined {
-  const { domainId, qdev, source, chain, destination, layers, overlay, quarantine, current } = manifest;
+  const { domainId, qdev, source, chain, destination, layers, overlay, quarantine, link, current, pending } = manifest;
   const key = diskKey(domainId, qdev);
   const [home, name] = [directoryOf(source.active), baseName(source.active)];
   const there = (file: string) => within(destination.directory, file);
@@ -33,6 +36,7 @@ export function misfit(manifest: Names, fileName: string): string | undefined {
   // what is to be removed is never a layer of the disk, whatever its name
   const layerPaths = [source.active, ...layers.map((layer) => layer.source)];
   const isOverlay = (path: string) => directoryOf(path) === home && isOverlayName(key, baseName(path)) && !layerPaths.includes(path);
+  const currents = typeof current === "string" ? [current] : [current.before, current.after];
   const rules: readonly (readonly [what: string, holds: boolean])[] = [
     ["it is of another disk", fileName.startsWith(fileNames.manifest(key))],
     ["its active image lands elsewhere", [there(name), destination.target].includes(destination.active)],
@@ -45,7 +49,8 @@ export function misfit(manifest: Names, fileName: string): string | undefined {
     ["its quarantine is not named as ours are", quarantine.startsWith(`${source.active}.lm-${key}-`) && directoryOf(quarantine) === home],
     ["its nodes are not named as ours are", nodes.every((node) => ours.includes(node))],
     ["two of its images have one name", new Set(images).size === images.length],
-    ["`current` is none of its images", images.includes(current)],
+    ["`current` is none of its images", currents.every((path) => images.includes(path))],
+    ["what decides `current` is not its own", fitTogether(current, pending, [link?.path])],
   ];
   return rules.find(([, holds]) => !holds)?.[0];
 }

@@ -9,8 +9,8 @@ import { z } from "zod";
 import { baseName } from "../core/disk/paths.js";
 import { BugError, UserError } from "../core/errors.js";
 import { misfit } from "./coherence.js";
+import { fileIdentity as identity, inPending, type SwitchSide, undecided } from "./decided-by.js";
 
-const identity = z.strictObject({ dev: z.string(), ino: z.string(), sizeBytes: z.int(), modified: z.string() });
 const absolute = z.string().startsWith("/");
 
 /** A layer below the active one that moves with it. */
@@ -92,17 +92,33 @@ const manifestSchema = z.strictObject({
   quarantine: absolute,
   /** Nodes of the former chain, an overlay before what it backs: closed after the switch. */
   formerNodes: z.array(z.string()),
-  /** The one path that holds every acknowledged write, and from which a boot must come back. */
-  current: absolute,
+  /** The one path that holds every acknowledged write, and from which a boot must come back; in a switch what decides which one it is. */
+  current: z.union([absolute, undecided]),
   /** What the target was, once `current` names it. Unchanged means that the guest was never let onto it. */
   switched: identity.optional(),
+  /** As long as `current` is undecided. The switch writes its end: keep it last. */
+  pending: inPending.optional(),
 });
 
-export type Manifest = z.output<typeof manifestSchema>;
+/** As it is written down: in a switch without what decides it, `current` is not known. */
+export type WrittenManifest = z.output<typeof manifestSchema>;
+export type Manifest = Omit<WrittenManifest, "current" | "pending"> & { current: string };
 export type MovedLayer = z.output<typeof movedLayer>;
 
+/** What a manifest says once its switch is decided. */
+export function decidedAs(written: WrittenManifest, side: SwitchSide): Manifest {
+  const { current, pending, overlay, ...rest } = written;
+  if (typeof current === "string") return { ...rest, current, ...(overlay && { overlay }) };
+  if (side === "after")
+    return { ...rest, current: current.after, ...(overlay && { overlay }), ...(pending && { switched: pending.after }) };
+  const { switched: _, ...before } = rest;
+  if (!overlay) return { ...before, current: current.before };
+  const { committed: __, ...uncommitted } = overlay;
+  return { ...before, current: current.before, overlay: uncommitted };
+}
+
 /** @throws UserError when somebody edited it, or a newer version wrote it */
-export function parseManifest(text: string, path: string): Manifest {
+export function parseManifest(text: string, path: string): WrittenManifest {
   try {
     const manifest = manifestSchema.parse(JSON.parse(text));
     const wrong = misfit(manifest, baseName(path));
@@ -117,7 +133,7 @@ export function parseManifest(text: string, path: string): Manifest {
   }
 }
 
-export function manifestText(manifest: Manifest): string {
+export function manifestText(manifest: WrittenManifest): string {
   return `${JSON.stringify(manifestSchema.parse(manifest), null, 2)}\n`;
 }
 

@@ -5,7 +5,8 @@ import { directoryOf, within } from "../core/disk/paths.js";
 import { UserError } from "../core/errors.js";
 import { readSmallFile, removeFile, writeFileAtomically } from "../host/files.js";
 import type { Host } from "../host/host.js";
-import { type Manifest, manifestText, parseManifest, switchesWritten } from "./manifest.js";
+import { type DecidingLink, type InPending, type SwitchSide, sideOf, type Undecided } from "./decided-by.js";
+import { decidedAs, type Manifest, manifestText, parseManifest, switchesWritten, type WrittenManifest } from "./manifest.js";
 import { readManifestText } from "./manifest-text.js";
 import { isSnapshotText } from "./snapshot-mark.js";
 
@@ -16,6 +17,19 @@ export interface Records {
   sides: "both" | "source" | "destination";
   /** Where a switch was written on one side only: what that side says. */
   further?: Manifest;
+  /** Of a switch that has not ended, on one side at least. `manifest` is as what decides it says. */
+  cut?: CutSwitch<WrittenManifest>;
+}
+
+/** A switch that is written down and has not ended. */
+export interface CutSwitch<W> {
+  written: W & { current: Undecided; pending: InPending };
+  decided: SwitchSide;
+}
+
+interface Read {
+  manifest: Manifest;
+  cut?: CutSwitch<WrittenManifest>;
 }
 
 export function manifestPaths(manifest: Manifest, key: DiskKey): { source: string; destination: string } {
@@ -42,16 +56,20 @@ export async function readRecords(
   return undefined;
 }
 
-async function bothSides(read: (directory: string) => Promise<Manifest | undefined>, key: DiskKey, found: Manifest): Promise<Records> {
-  const paths = manifestPaths(found, key);
+async function bothSides(read: (directory: string) => Promise<Read | undefined>, key: DiskKey, found: Read): Promise<Records> {
+  const paths = manifestPaths(found.manifest, key);
   const sides = [paths.source, paths.destination].map((path) => read(directoryOf(path)));
   const [source, destination] = await Promise.all(sides);
+  const cut = source?.cut ?? destination?.cut ?? found.cut;
+  const unfinished = cut === undefined ? {} : { cut };
   if (source && destination) {
-    refuseStrangers(source, destination, paths);
-    const [manifest, further] = [source, destination].sort((a, b) => switchesWritten(a) - switchesWritten(b)) as [Manifest, Manifest];
-    return { manifest, sides: "both", ...(switchesWritten(manifest) < switchesWritten(further) && { further }) };
+    refuseStrangers(source.manifest, destination.manifest, paths);
+    const ordered = [source.manifest, destination.manifest].sort((a, b) => switchesWritten(a) - switchesWritten(b));
+    const [manifest, further] = ordered as [Manifest, Manifest];
+    return { manifest, sides: "both", ...(switchesWritten(manifest) < switchesWritten(further) && { further }), ...unfinished };
   }
-  return { manifest: source ?? destination ?? found, sides: source ? "source" : "destination" };
+  const { manifest } = source ?? destination ?? found;
+  return { manifest, sides: source ? "source" : "destination", ...unfinished };
 }
 
 function refuseStrangers(source: Manifest, destination: Manifest, paths: { source: string; destination: string }): void {
@@ -62,10 +80,22 @@ function refuseStrangers(source: Manifest, destination: Manifest, paths: { sourc
   );
 }
 
-async function readManifest(host: Host, key: DiskKey, directory: string, together: readonly DiskKey[]): Promise<Manifest | undefined> {
+async function readManifest(host: Host, key: DiskKey, directory: string, together: readonly DiskKey[]): Promise<Read | undefined> {
   const text = await readManifestText(host, key, directory, together);
   if (text === undefined || isSnapshotText(text)) return undefined;
-  const path = within(directory, fileNames.manifest(key));
+  return readDecided(host, await parsed(host, text, within(directory, fileNames.manifest(key))));
+}
+
+/** @throws UserError where a switch was cut, and what decides it is not there */
+export async function readDecided(host: Host, written: WrittenManifest): Promise<Read> {
+  const { disk, current, pending, link, source, destination } = written;
+  if (typeof current === "string" || !pending) return { manifest: decidedAs(written, "before") };
+  const leads: DecidingLink | undefined = link && { before: link.before, after: destination.directory, home: directoryOf(source.active) };
+  const decided = await sideOf(host, { disk, current, link: leads });
+  return { manifest: decidedAs(written, decided), cut: { written: { ...written, current, pending }, decided } };
+}
+
+async function parsed(host: Host, text: string, path: string): Promise<WrittenManifest> {
   try {
     return parseManifest(text, path);
   } catch (unreadable) {

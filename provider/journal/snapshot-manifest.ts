@@ -9,6 +9,7 @@ import { z } from "zod";
 import { diskKey, fileNames } from "../core/disk/names.js";
 import { baseName, directoryOf } from "../core/disk/paths.js";
 import { UserError } from "../core/errors.js";
+import { fileIdentity, fitTogether, inPending, type SwitchSide, undecided } from "./decided-by.js";
 
 const absolute = z.string().startsWith("/");
 const which = { dev: z.string(), ino: z.string() };
@@ -51,18 +52,31 @@ const manifestSchema = z.strictObject({
   formerNodes: z.array(z.string()),
   /**
    * The one path that holds every acknowledged write. `file` right before the snapshot is taken: as long as it is empty, it reads as
-   * what it stands on, so that either way is right at every moment.
+   * what it stands on, so that either way is right at every moment. In a pivot the switch record decides which of the two it is.
    */
-  current: absolute,
-  /** What the mirror was, once `current` names it. Unchanged means that the guest was never let onto it. The switch writes its end: keep it last. */
-  switched: z.strictObject({ ...which, sizeBytes: z.int(), modified: z.string() }).optional(),
+  current: z.union([absolute, undecided]),
+  /** What the mirror was, once `current` names it. Unchanged means that the guest was never let onto it. */
+  switched: fileIdentity.optional(),
+  /** As long as `current` is undecided. The switch writes its end: keep it last. */
+  pending: inPending.optional(),
 });
 
-export type SnapshotManifest = z.output<typeof manifestSchema>;
+/** As it is written down: in a pivot without what decides it, `current` is not known. */
+export type WrittenSnapshotManifest = z.output<typeof manifestSchema>;
+export type SnapshotManifest = Omit<WrittenSnapshotManifest, "current" | "pending"> & { current: string };
 export type Part = z.output<typeof part>;
 
+/** What a manifest says once its pivot is decided. */
+export function snapshotDecidedAs(written: WrittenSnapshotManifest, side: SwitchSide): SnapshotManifest {
+  const { current, pending, ...rest } = written;
+  if (typeof current === "string") return { ...rest, current };
+  if (side === "after") return { ...rest, current: current.after, ...(pending && { switched: pending.after }) };
+  const { switched: _, ...before } = rest;
+  return { ...before, current: current.before };
+}
+
 /** @throws UserError when somebody edited it, or a newer version wrote it */
-export function parseSnapshotManifest(text: string, path: string): SnapshotManifest {
+export function parseSnapshotManifest(text: string, path: string): WrittenSnapshotManifest {
   try {
     const manifest = manifestSchema.parse(JSON.parse(text));
     if (!fits(manifest, baseName(path))) throw new Error("its names do not fit together");
@@ -77,24 +91,27 @@ export function parseSnapshotManifest(text: string, path: string): SnapshotManif
 }
 
 /** Names say which files may be renamed and removed: one that somebody changed could be that of a file that is not ours. */
-function fits({ domainId, qdev, former, file, mirror, quarantine, current }: SnapshotManifest, fileName: string): boolean {
+function fits(manifest: WrittenSnapshotManifest, fileName: string): boolean {
+  const { domainId, qdev, former, file, mirror, quarantine, current, pending } = manifest;
   const key = diskKey(domainId, qdev);
+  const currents = typeof current === "string" ? [current] : [current.before, current.after];
   return (
     fileName.startsWith(fileNames.manifest(key)) &&
     quarantine.startsWith(`${file.path}.lm-${key}-`) &&
     directoryOf(quarantine) === directoryOf(file.path) &&
     // a guest that was started again gives the overlay's node a name of its own: a lost mirror starts again from that node
     mirror.node.startsWith(`lm-${key}-`) &&
-    [former.path, file.path, mirror.path].includes(current) &&
+    currents.every((path) => [former.path, file.path, mirror.path].includes(path)) &&
+    fitTogether(current, pending, []) &&
     new Set([former.path, file.path, mirror.path]).size === 3
   );
 }
 
-export function snapshotManifestText(manifest: SnapshotManifest): string {
+export function snapshotManifestText(manifest: WrittenSnapshotManifest): string {
   return `${JSON.stringify(manifestSchema.parse(manifest), null, 2)}\n`;
 }
 
 /** Whether a boot must find the disk on `file` ("source") or on `mirror` ("destination"). */
-export function currentSide({ current, mirror }: SnapshotManifest): "source" | "destination" {
+export function currentSide({ current, mirror }: Pick<SnapshotManifest, "current" | "mirror">): "source" | "destination" {
   return current === mirror.path ? "destination" : "source";
 }

@@ -5,8 +5,18 @@ import { directoryOf, within } from "../core/disk/paths.js";
 import { UserError } from "../core/errors.js";
 import { readSmallFile, removeFiles, writeFileAtomically } from "../host/files.js";
 import type { Host } from "../host/host.js";
-import { currentSide, parseSnapshotManifest, type SnapshotManifest, snapshotManifestText } from "./snapshot-manifest.js";
+import { sideOf } from "./decided-by.js";
+import type { CutSwitch } from "./records.js";
+import {
+  currentSide,
+  parseSnapshotManifest,
+  type SnapshotManifest,
+  snapshotDecidedAs,
+  snapshotManifestText,
+  type WrittenSnapshotManifest,
+} from "./snapshot-manifest.js";
 import { isSnapshotText } from "./snapshot-mark.js";
+import { dropSwitchRecord } from "./switch-record.js";
 
 /** What the two sides say together. */
 export interface SnapshotRecords {
@@ -15,6 +25,13 @@ export interface SnapshotRecords {
   sides: "both" | "file" | "mirror";
   /** The other side tells of a pivot that this one does not. */
   halfWritten?: true;
+  /** Of a pivot that has not ended, on one side at least. `manifest` is as the switch record says. */
+  cut?: CutSwitch<WrittenSnapshotManifest>;
+}
+
+interface Read {
+  manifest: SnapshotManifest;
+  cut?: CutSwitch<WrittenSnapshotManifest>;
 }
 
 export function manifestPaths({ file, mirror }: SnapshotManifest, key: DiskKey): { file: string; mirror: string } {
@@ -31,10 +48,13 @@ export async function readSnapshotRecords(host: Host, key: DiskKey, directories:
   return undefined;
 }
 
-async function bothSides(host: Host, key: DiskKey, found: SnapshotManifest): Promise<SnapshotRecords> {
-  const paths = manifestPaths(found, key);
-  const [file, mirror] = [await readManifest(host, paths.file), await readManifest(host, paths.mirror)];
-  if (!file || !mirror) return { manifest: file ?? mirror ?? found, sides: file ? "file" : "mirror" };
+async function bothSides(host: Host, key: DiskKey, found: Read): Promise<SnapshotRecords> {
+  const paths = manifestPaths(found.manifest, key);
+  const sides = [await readManifest(host, paths.file), await readManifest(host, paths.mirror)];
+  const cut = sides[0]?.cut ?? sides[1]?.cut ?? found.cut;
+  const unfinished = cut === undefined ? {} : { cut };
+  const [file, mirror] = sides.map((side) => side?.manifest);
+  if (!file || !mirror) return { manifest: file ?? mirror ?? found.manifest, sides: file ? "file" : "mirror", ...unfinished };
   if (file.startedAt !== mirror.startedAt) {
     throw new UserError(
       `Unable to go on with the mirrored snapshot of ${file.disk}: the manifests ${paths.file} and ${paths.mirror} tell of two different ones. ` +
@@ -42,12 +62,23 @@ async function bothSides(host: Host, key: DiskKey, found: SnapshotManifest): Pro
     );
   }
   const halfWritten = currentSide(file) !== currentSide(mirror) && ({ halfWritten: true } as const);
-  return { manifest: currentSide(file) === "source" ? file : mirror, sides: "both", ...halfWritten };
+  return { manifest: currentSide(file) === "source" ? file : mirror, sides: "both", ...halfWritten, ...unfinished };
 }
 
-async function readManifest(host: Host, path: string): Promise<SnapshotManifest | undefined> {
+async function readManifest(host: Host, path: string): Promise<Read | undefined> {
   const text = await readSmallFile(host, path);
-  if (text === undefined || !isSnapshotText(text)) return undefined;
+  return text === undefined || !isSnapshotText(text) ? undefined : readDecidedSnapshot(host, await parsed(host, text, path));
+}
+
+/** @throws UserError where a pivot was cut, and its switch record is not there */
+export async function readDecidedSnapshot(host: Host, written: WrittenSnapshotManifest): Promise<Read> {
+  const { disk, current, pending } = written;
+  if (typeof current === "string" || !pending) return { manifest: snapshotDecidedAs(written, "before") };
+  const decided = await sideOf(host, { disk, current });
+  return { manifest: snapshotDecidedAs(written, decided), cut: { written: { ...written, current, pending }, decided } };
+}
+
+async function parsed(host: Host, text: string, path: string): Promise<WrittenSnapshotManifest> {
   try {
     return parseSnapshotManifest(text, path);
   } catch (unreadable) {
@@ -75,4 +106,5 @@ export async function removeSnapshotRecords(
   const paths = manifestPaths(manifest, key);
   const ordered = active === "file" ? [paths.mirror, paths.file] : [paths.file, paths.mirror];
   await removeFiles(host, [...ordered.flatMap((each) => [nextOf(each), backOf(each)]), ...ordered]);
+  await dropSwitchRecord(host, within(directoryOf(paths.file), fileNames.switchRecord(key)));
 }

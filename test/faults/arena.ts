@@ -9,6 +9,7 @@ import { openStage, type Stage } from "../e2e/stage.js";
 import type { ResourceState } from "../engine/deployment.js";
 import type { OperationResult } from "../engine/engine.js";
 import { chainOf } from "../sandbox/check.js";
+import { currentIn } from "../sandbox/current.js";
 import { Operator } from "../sandbox/operator.js";
 import { commitDown, strayNodes } from "./nodes.js";
 import { type Strategy, wayOf } from "./strategies.js";
@@ -149,7 +150,7 @@ export class Arena implements AsyncDisposable {
       for (const name of await readdir(this.stage.at(storage))) {
         if (!/^lm-[0-9a-f]{8}\.manifest\.json$/.test(name)) continue;
         const file = this.stage.at(storage, name);
-        found.push({ path: file, current: (JSON.parse(await readFile(file, "utf8")) as { current: string }).current });
+        found.push({ path: file, current: await currentIn(await readFile(file, "utf8")) });
       }
     }
     return found;

@@ -6,19 +6,25 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { appendFileSync, readFileSync, renameSync, statSync } from "node:fs";
+import { appendFileSync, lstatSync, readFileSync, renameSync, statSync } from "node:fs";
 import path from "node:path";
 import type { LayerFile } from "../../provider/core/disk/chain-options.js";
 import type { Job, JobStatus } from "../../provider/core/disk/job.js";
 import { UnreachableError, UserError } from "../../provider/core/errors.js";
 import type { Place } from "../../provider/host/worker/place.js";
-import type { PlannedSwitch, SwitchResult } from "../../provider/host/worker/switching.js";
+import type { PlannedSwitch, SwitchMove, SwitchResult } from "../../provider/host/worker/switching.js";
 import type { CollapseOptions, MirrorOptions, TargetOptions } from "../../provider/hypervisor/block-steps.js";
 import type { DiskView, Guest, GuestView, NodeView } from "../../provider/hypervisor/hypervisor.js";
 
 function pathOf(place: Place | undefined): string {
   assert(place && "path" in place);
   return place.path;
+}
+
+/** As the worker writes it into a manifest. */
+function measured(file: string): string {
+  const { size, mtimeNs } = statSync(file, { bigint: true });
+  return `"sizeBytes": ${size}, "modified": "${mtimeNs / 1_000_000_000n}.${String(mtimeNs % 1_000_000_000n).padStart(9, "0")}"`;
 }
 
 interface Node {
@@ -69,8 +75,8 @@ export function makeQcow2(file: string, backing?: { name: string; format: string
 }
 
 export class ModelGuest {
-  /** Once, in the next switch. */
-  workerDies: "never" | "before finalize" = "never";
+  /** Once, in the next switch: after so many of its stages, all of which are the most. */
+  workerDies: "never" | { afterStages: number } = "never";
   /** The commands that change something, in their order. */
   readonly done: string[] = [];
   jobs: ModelJob[] = [];
@@ -161,6 +167,7 @@ export class ModelGuest {
         this.#begin(id, "stream", () => this.#pull(this.#node(top), base === undefined ? undefined : this.#node(base), backingName));
       }),
       switch: (plan: PlannedSwitch) => this.#switch(plan),
+      recover: (plan: PlannedSwitch) => this.#recover(plan),
       finalize: change("finalize", (id: string) => {
         const job = this.#turn(id, "pending", "concluded");
         job.end();
@@ -181,7 +188,7 @@ export class ModelGuest {
     };
   }
 
-  /** As the host's worker carries it out where nothing goes wrong, or dies before the last command. */
+  /** As the host's worker carries it out where nothing goes wrong, or dies before the last command, or before. */
   #switch({ disks, records, stages }: PlannedSwitch): SwitchResult {
     const each = (command: string, from: JobStatus, to: JobStatus) =>
       disks.map(({ job }) => {
@@ -189,18 +196,37 @@ export class ModelGuest {
         return this.#turn(job, from, to);
       });
     each("complete", "ready", "pending");
-    for (const { places, image } of records) {
-      const { size, mtimeNs } = statSync(pathOf(image), { bigint: true });
-      const modified = `${mtimeNs / 1_000_000_000n}.${String(mtimeNs % 1_000_000_000n).padStart(9, "0")}`;
-      appendFileSync(pathOf(places[0]), `"sizeBytes": ${size},\n    "modified": "${modified}"\n  }\n}\n`);
-    }
-    for (const { from, to } of stages.flat()) renameSync(pathOf(from), pathOf(to));
-    if (this.workerDies === "before finalize") {
-      this.workerDies = "never";
-      throw new UnreachableError("the connection was lost");
-    }
+    for (const { places, measures } of records)
+      for (const measure of measures) appendFileSync(pathOf(places[0]), `${measured(pathOf(measure.places[0]))}${measure.textBehind}`);
+    const { workerDies } = this;
+    this.workerDies = "never";
+    for (const { from, to } of stages.slice(0, workerDies === "never" ? undefined : workerDies.afterStages).flat())
+      renameSync(pathOf(from), pathOf(to));
+    if (workerDies !== "never") throw new UnreachableError("the connection was lost");
     for (const job of each("finalize", "pending", "concluded")) job.end();
     return { end: "switched", why: null, astray: [], pauseSeconds: 0.01 };
+  }
+
+  /** As the worker of the next run does it: by the commit point. */
+  #recover({ disks, stages, commit }: PlannedSwitch): SwitchResult {
+    const isDone = ({ to, file }: SwitchMove) => lstatSync(pathOf(to), { throwIfNoEntry: false })?.ino === Number(file.inode);
+    const waiting = disks.filter(({ job }) => this.#job(job).status === "pending");
+    const result = { why: null, astray: [], pauseSeconds: 0.01 };
+    if (stages[commit]?.every(isDone)) {
+      for (const move of stages.flat()) if (!isDone(move)) renameSync(pathOf(move.from), pathOf(move.to));
+      for (const { job } of waiting) {
+        this.done.push(`finalize ${job}`);
+        this.#turn(job, "pending", "concluded").end();
+      }
+      return { end: "switched", ...result };
+    }
+    for (const { from, to, back } of stages.flat().reverse().filter(isDone))
+      renameSync(pathOf(back ? back.place : to), pathOf(back ? to : from));
+    for (const { job } of waiting) {
+      this.done.push(`cancel ${job}`);
+      this.#turn(job, "pending", "concluded");
+    }
+    return { end: "cancelled", ...result };
   }
 
   #view(): GuestView {

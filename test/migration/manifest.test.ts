@@ -96,7 +96,10 @@ function touched({ source, destination, layers, overlay, quarantine }: Manifest)
 
 function read(text: string): Manifest | undefined {
   try {
-    return parseManifest(text, path);
+    const { pending: _, ...manifest } = parseManifest(text, path);
+    const { current } = manifest;
+    assert(typeof current === "string", "no switch is under way");
+    return { ...manifest, current };
   } catch (thrown) {
     assert(isKind(thrown, "user"), String(thrown));
     assert.match(String(thrown), /Unable to read the manifest .* Nothing was touched\. .* put its text back\.$/);

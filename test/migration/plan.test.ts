@@ -94,6 +94,13 @@ const table: { [name in PhaseName]: Row[] } = {
     },
   ],
   ended: [{ seen: { phase: "ended", job }, arrive: { step: "dismiss", disk: "vda" }, withdraw: { step: "dismiss", disk: "vda" } }],
+  "switch-cut": (["pending", "over"] as const).flatMap((jobs) =>
+    (["before", "after"] as const).map((ends) => ({
+      seen: { phase: "switch-cut" as const, ends, jobs },
+      arrive: { step: "end-switch" as const, disks: ["vda"] },
+      withdraw: { step: "end-switch" as const, disks: ["vda"] },
+    })),
+  ),
   "not-let-go": [{ seen: { phase: "not-let-go" }, arrive: { step: "set-back", disk: "vda" }, withdraw: { step: "set-back", disk: "vda" } }],
   switched: [{ seen: { phase: "switched" }, arrive: { step: "tidy", disk: "vda" }, withdraw: { step: "tidy", disk: "vda" } }],
   astray: [

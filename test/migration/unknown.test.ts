@@ -127,20 +127,27 @@ describe("what is not known on a host", function () {
   });
 
   it("an adopted layer that is not there any more is not taken as it is", async () => {
-    const image = (name: string) => execFileSync("qemu-img", ["create", "-q", "-f", "qcow2", at(name), "1M"]);
-    for (const name of ["top", "copied"]) image(name);
+    for (const [name, below] of [
+      ["top", "base"],
+      ["copied", "gone"],
+    ] as const)
+      execFileSync("qemu-img", ["create", "-q", "-u", "-f", "qcow2", "-b", below, "-F", "qcow2", at(name), "1M"]);
     const layer = (name: string, destination: string) => ({
       source: at(name),
       destination: at(destination),
       format: "qcow2",
       coming: "adopt",
     });
-    const manifest = { layers: [layer("top", "copied"), layer("base", "gone")] } as unknown as Manifest; // nothing else of it is read here
-    const disk = { disk: "vda", key } as unknown as SeenDisk;
+    const layers = [layer("top", "copied"), layer("base", "gone")];
+    const manifest = { layers, source: { active: at("active") } } as unknown as Manifest; // nothing else of it is read here
+    const disk = { disk: "vda", key, active: { named: at("active") }, image: { chain: [] } } as unknown as SeenDisk;
     const guest = { name: "web", closeNodes: async () => [], hold: async () => {} };
     const site = { host: new LocalHost(), guest, options: {}, run: { progress: () => {} } } as unknown as Site;
     const comparing = compareAdopted(site, disk, manifest);
-    await assert.rejects(comparing, says(/Unable to move vda of web on here: .*gone.* is not there any more\. Nothing was touched\. Take/));
+    await assert.rejects(
+      comparing,
+      says(/Unable to move vda of web on here: .*copied already exists, and the header of .*gone\. Nothing was touched\. Take/),
+    );
   });
 
   it("a job that waits for room, and does not tell how much is missing, goes on as soon as there is any", async () => {

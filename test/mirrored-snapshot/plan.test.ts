@@ -9,7 +9,7 @@ const one = (step: "record-mirror" | "start-mirror" | "continue-mirror" | "dismi
   step,
   disk: "vda",
 });
-const all = (step: "begin" | "take-snapshot" | "wait" | "pivot" | "let-go" | "cancel"): Step => ({ step, disks });
+const all = (step: "begin" | "take-snapshot" | "wait" | "pivot" | "end-switch" | "let-go" | "cancel"): Step => ({ step, disks });
 const done: Step = { step: "done" };
 
 /** Every state with the step that each goal takes from it: the whole chooser for one disk. "stop" stands for a refusal in words. */
@@ -30,6 +30,10 @@ const table: { [state in SnapshotState]: ({ seen: SnapshotPhase } & Record<Goal,
     { seen: { phase: "pending", job, current: "destination" }, mirror: all("let-go"), pivot: all("let-go"), abort: all("let-go") },
   ],
   "broken-off": [{ seen: { phase: "broken-off", job }, mirror: one("dismiss"), pivot: one("dismiss"), abort: one("dismiss") }],
+  "switch-cut": (["pending", "over"] as const).map((jobs) => ({
+    seen: { phase: "switch-cut", ends: "after", jobs },
+    ...{ mirror: all("end-switch"), pivot: all("end-switch"), abort: all("end-switch") },
+  })),
   "not-let-go": [{ seen: { phase: "not-let-go" }, mirror: one("set-back"), pivot: one("set-back"), abort: one("set-back") }],
   pivoted: [{ seen: { phase: "pivoted" }, mirror: one("tidy"), pivot: one("tidy"), abort: one("tidy") }],
   ended: [

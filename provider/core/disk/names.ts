@@ -56,6 +56,8 @@ export const fileNames = {
   /** The link as it shall be after the switch, and as it was before. */
   linkNext: (link: string, key: DiskKey) => `${link}.lm-${key}-next`,
   linkBack: (link: string, key: DiskKey) => `${link}.lm-${key}-back`,
+  /** Beside the source's manifest of a switch's first disk: the file whose rename decides a switch without a link. */
+  switchRecord: (key: DiskKey) => `lm-${key}.switch.json`,
   /** The sidecar of a lower layer that we copied: who stands on it. */
   sidecar: (layerName: string) => `${layerName}.lm-layer`,
 };
@@ -83,6 +85,11 @@ export function standInNames(quarantine: string): { empty: string; link: string 
 /** Whether a node or job name is one that we gave, for any disk. */
 export function isOurName(name: string): boolean {
   return /^lm-[0-9a-f]{8}-/.test(name);
+}
+
+/** Whether a file name is one that {@link fileNames.switchRecord} gives, for any disk. */
+export function isSwitchRecordName(name: string): boolean {
+  return /^lm-[0-9a-f]{8}\.switch\.json$/.test(name);
 }
 
 /** Whether a file name is one that {@link fileNames.overlay} gives. */

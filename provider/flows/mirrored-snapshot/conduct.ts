@@ -7,9 +7,12 @@ import { readSmallFile } from "../../host/files.js";
 import { manifestsIn } from "../../journal/manifest-text.js";
 import { parseSnapshotManifest } from "../../journal/snapshot-manifest.js";
 import { isSnapshotText } from "../../journal/snapshot-mark.js";
+import { readDecidedSnapshot } from "../../journal/snapshot-records.js";
 import { claim, disclaim } from "../../reconciler/claims.js";
 import { Outcome } from "../shared/outcome.js";
 import { whenMonitorIsFree } from "../shared/patience.js";
+import { orEndLeft } from "../shared/silent-guest.js";
+import { endLeftPivots } from "./left-switch.js";
 import { settleSnapshot } from "./loop.js";
 import { find, observe } from "./observe.js";
 import { outputsOf } from "./report.js";
@@ -17,7 +20,7 @@ import type { Seen, SnapshotSite } from "./site.js";
 
 /** The snapshot is there afterwards, and mirrored. @throws Unfinished if something of it was begun */
 export async function make(site: SnapshotSite, inputs: Properties, id?: string): Promise<{ id: string; outputs: Properties }> {
-  const { view, found } = await whenMonitorIsFree(site, () => find(site));
+  const { view, found } = await findDisks(site);
   for (const { disk, qdev } of found) claim(view.domainId, qdev, site.run.urn, disk);
   const name = id ?? `${view.domainId}/${found.map(({ qdev }) => qdev).join(",")}`;
   try {
@@ -31,6 +34,14 @@ export async function make(site: SnapshotSite, inputs: Properties, id?: string):
   }
 }
 
+/** A run's first question to its guest. */
+function findDisks(site: SnapshotSite): ReturnType<typeof find> {
+  return orEndLeft(
+    () => whenMonitorIsFree(site, () => find(site)),
+    () => endLeftPivots(site),
+  );
+}
+
 /** The message repeats where a boot must find each disk. */
 function withCurrent(thrown: unknown, seen: Seen | undefined): Error {
   const cause = thrown instanceof Error ? thrown : new Error(messageOf(thrown));
@@ -41,7 +52,7 @@ function withCurrent(thrown: unknown, seen: Seen | undefined): Error {
 
 /** The snapshot has ended as asked afterwards; with one that is not there nothing is done. */
 export async function end(site: SnapshotSite, ending: "pivot" | "abort"): Promise<void> {
-  const { view, found } = await whenMonitorIsFree(site, () => find(site));
+  const { view, found } = await findDisks(site);
   for (const { disk, qdev } of found) claim(view.domainId, qdev, site.run.urn, disk);
   const outcome = new Outcome();
   await settleSnapshot(site, ending, outcome);
@@ -58,8 +69,9 @@ export async function snapshotLeftOnHost(site: SnapshotSite, domainId: string): 
   for (const path of await manifestsIn(site.host, directories)) {
     const text = await readSmallFile(site.host, path);
     if (text === undefined || !isSnapshotText(text)) continue;
-    const { disk, current, file, ...manifest } = parseSnapshotManifest(text, path);
-    if (manifest.domainId !== domainId || !site.disks.some((wanted) => wanted.file === file.path)) continue;
+    const written = parseSnapshotManifest(text, path);
+    if (written.domainId !== domainId || !site.disks.some((wanted) => wanted.file === written.file.path)) continue;
+    const { disk, current } = (await readDecidedSnapshot(site.host, written)).manifest;
     throw new UserError(
       `Unable to end the mirrored snapshot of ${disk} of ${site.guest.name} on ${site.host.name}: its guest does not run, and ${path} tells of a snapshot that is not ended. ` +
         `Nothing was touched; current: ${current}. Start the guest from there, then run again.`,

@@ -13,6 +13,7 @@ import { existing } from "../shared/places.js";
 import { finalize } from "../shared/switch.js";
 import { begin } from "./begin.js";
 import { checkChains } from "./chain-check.js";
+import { endSwitch } from "./end-switch.js";
 import { clear, drop, setBack, tidy } from "./endings.js";
 import { find, observe, placesOf } from "./observe.js";
 import { checkDisks } from "./others.js";
@@ -41,7 +42,7 @@ async function lockPlaces(site: SnapshotSite, locks: Locks, disk: Pick<SeenDisk,
 }
 
 /** Steps that end the wait of a guest's I/O: also in a run that is asked to stop. */
-const releasing: ReadonlySet<Step["step"]> = new Set(["let-go", "set-back", "cancel"]);
+const releasing: ReadonlySet<Step["step"]> = new Set(["end-switch", "let-go", "set-back", "cancel"]);
 
 class Settling {
   readonly #teller = new JobTeller();
@@ -101,6 +102,8 @@ class Settling {
         return this.#wait(of(seen, step.disks));
       case "pivot":
         return pivot(site, seen, of(seen, step.disks).map(recorded), this.#outcome);
+      case "end-switch":
+        return endSwitch(site, of(seen, step.disks));
       case "let-go":
         return finalize(site, jobsOf(of(seen, step.disks)));
       case "cancel":

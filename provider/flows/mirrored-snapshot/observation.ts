@@ -1,6 +1,7 @@
 /** What the host shows of one disk's mirrored snapshot: a union, so that what cannot be does not compile. */
 
 import type { Job } from "../../core/disk/job.js";
+import type { SwitchSide } from "../../journal/decided-by.js";
 
 /** Phases in the order of a snapshot's life. `file` is the overlay that takes the guest's writes, `mirror` where they go too. */
 export type SnapshotPhase =
@@ -24,6 +25,8 @@ export type SnapshotPhase =
   | { phase: "turning"; job: Job }
   /** Both are identical on disk, and the guest's I/O waits. `current` says how it must go on. */
   | { phase: "pending"; job: Job; current: "source" | "destination" }
+  /** A pivot is written down and has not ended: it was cut, or was carried out right now. `ends`: on `file` (before), or on `mirror`. */
+  | { phase: "switch-cut"; ends: SwitchSide; jobs: "pending" | "over" }
   /** The job ended, and the guest is on `file`. */
   | { phase: "broken-off"; job: Job }
   /** The pivot was written down, but the guest runs on `file`, and was never let onto `mirror`. */

@@ -4,7 +4,7 @@ import { isFile, isUnchanged, sameFile } from "../../core/disk/chain.js";
 import type { Job } from "../../core/disk/job.js";
 import { diskKey, jobNames } from "../../core/disk/names.js";
 import { directoryOf, within } from "../../core/disk/paths.js";
-import { type FileStat, realPath, statFiles } from "../../host/files.js";
+import { realPath, statFiles } from "../../host/files.js";
 import type { GuestProcess, GuestView } from "../../hypervisor/hypervisor.js";
 import { findDisk } from "../../hypervisor/qemu/find.js";
 import { overlayContent } from "../../image/overlay.js";
@@ -12,13 +12,13 @@ import { readRecords } from "../../journal/records.js";
 import { currentSide, type SnapshotManifest } from "../../journal/snapshot-manifest.js";
 import { readSnapshotRecords, type SnapshotRecords } from "../../journal/snapshot-records.js";
 import { phaseOfMirror as phaseOfJob } from "../move/look/phases.js";
+import { phaseOfCut } from "../shared/cut-switch.js";
 import { foreignTop, liveChain } from "../shared/live-chain.js";
 import { imageOf } from "../shared/places.js";
 import { expectedChain } from "./chain-check.js";
+import { type Evidence, type Files, type FoundDisk, filesOf, foundCut, imageInUse } from "./in-use.js";
 import type { SnapshotPhase } from "./observation.js";
 import type { Seen, SeenDisk, SnapshotSite } from "./site.js";
-
-type FoundDisk = Omit<SeenDisk, "seen" | "manifest">;
 
 /** Looks at the guest and at the files of all disks of the snapshot. */
 export async function observe(site: SnapshotSite): Promise<Seen> {
@@ -49,13 +49,6 @@ export function placesOf({ active, wanted }: Pick<FoundDisk, "active" | "wanted"
   return [active.directory, directoryOf(wanted.file), directoryOf(wanted.mirror)];
 }
 
-interface Evidence {
-  site: SnapshotSite;
-  view: GuestView;
-  process: GuestProcess | undefined;
-  disk: FoundDisk;
-}
-
 async function observeDisk(evidence: Evidence): Promise<SeenDisk> {
   const { site, disk } = evidence;
   const records = await readSnapshotRecords(site.host, disk.key, placesOf(disk));
@@ -66,7 +59,7 @@ async function observeDisk(evidence: Evidence): Promise<SeenDisk> {
     const why = `another mirrored snapshot of it lasts (${manifest.file.path}, mirrored to ${manifest.mirror.path}). Set that one's \`onDelete\` and delete it first`;
     return { ...disk, seen: { phase: "contradiction", why } };
   }
-  return { ...disk, manifest, seen: await phaseOf(evidence, records) };
+  return { ...disk, manifest, ...(records.cut && { cut: records.cut }), seen: await phaseOf(evidence, records) };
 }
 
 async function withoutRecords(site: SnapshotSite, disk: FoundDisk): Promise<SnapshotPhase> {
@@ -80,10 +73,12 @@ async function withoutRecords(site: SnapshotSite, disk: FoundDisk): Promise<Snap
   return active && mirror && sameFile(active, mirror) ? { phase: "ended", on: "mirror" } : { phase: "absent" };
 }
 
-async function phaseOf(evidence: Evidence, { manifest, sides, halfWritten }: SnapshotRecords): Promise<SnapshotPhase> {
+async function phaseOf(evidence: Evidence, { manifest, sides, halfWritten, cut }: SnapshotRecords): Promise<SnapshotPhase> {
   const job = evidence.view.jobs.find(({ id }) => id === jobNames.mirror(evidence.disk.key));
   const files = await filesOf(evidence, manifest);
-  switch (imageInUse(evidence, manifest, job, files)) {
+  const on = imageInUse(evidence, manifest, { job, files });
+  if (cut) return phaseOfCut(foundCut(evidence, cut, { on, job, files }));
+  switch (on) {
     case "mirror":
       return { phase: "pivoted" };
     case "former":
@@ -99,52 +94,6 @@ async function phaseOf(evidence: Evidence, { manifest, sides, halfWritten }: Sna
     case "another":
       return strayed(evidence, manifest);
   }
-}
-
-interface Files {
-  /** What QEMU's name of the active image leads to now. */
-  active: FileStat | undefined;
-  /** The three of the snapshot under their names, if they are those that were written down. */
-  former: FileStat | undefined;
-  file: FileStat | undefined;
-  mirror: FileStat | undefined;
-  /** `file` under the name that a pivot gives it. */
-  quarantined: FileStat | undefined;
-}
-
-async function filesOf({ site, disk }: Evidence, { former, file, mirror, quarantine }: SnapshotManifest): Promise<Files> {
-  const paths = [disk.active.named, former.path, file.path, mirror.path, quarantine];
-  const [active, ...found] = await statFiles(site.host, paths, "follow");
-  const known = [former, file.is, mirror.is, file.is].map((is, index) => {
-    const there = found[index];
-    return there && is && isFile(there, is) ? there : undefined;
-  });
-  return { active, former: known[0], file: known[1], mirror: known[2], quarantined: known[3] };
-}
-
-/**
- * Which image the guest writes to. A job of ours mirrors *from* `file` until it has concluded, and QEMU lets nobody put an overlay on
- * that meanwhile; after that the nodes, or in a QEMU that has none of ours the file, decide.
- */
-function imageInUse(
-  { view, process, disk }: Evidence,
-  manifest: SnapshotManifest,
-  job: Job | undefined,
-  files: Files,
-): "former" | "file" | "mirror" | "another" {
-  if (job && job.status !== "concluded") return "file";
-  if (disk.image.activeNode === manifest.mirror.node) return "mirror";
-  // both nodes are of the same QEMU: any other on top is somebody else's
-  if (view.nodes.some(({ name }) => name === manifest.mirror.node))
-    return disk.image.activeNode === manifest.file.node ? "file" : "another";
-  const is = (file: FileStat | undefined) => file !== undefined && files.active !== undefined && sameFile(files.active, file);
-  if (is(files.mirror)) return "mirror";
-  if (is(files.file)) return "file";
-  if (is(files.former)) return "former";
-  // its name was taken away: what the process has open tells
-  const isOpen = (file: FileStat | undefined) => file !== undefined && process?.openFiles.has(`${file.dev}:${file.ino}`) === true;
-  const isAway = is(files.quarantined) || (files.active === undefined && isOpen(files.quarantined));
-  return isAway ? "file" : "another";
 }
 
 /** The guest is on the image from before. That is right only as long as `file` is empty: else it has writes that the guest does not see. */

@@ -1,14 +1,15 @@
 /** The pivot of all disks: each mirror gets its copied chain, then all switch or none. */
 
-import { jobNames, nodeNames } from "../../core/disk/names.js";
+import { fileNames, jobNames, nodeNames } from "../../core/disk/names.js";
+import { directoryOf, within } from "../../core/disk/paths.js";
 import { BugError, isKind } from "../../core/errors.js";
-import { type SnapshotManifest, snapshotManifestText } from "../../journal/snapshot-manifest.js";
+import { snapshotManifestText, type WrittenSnapshotManifest } from "../../journal/snapshot-manifest.js";
 import { manifestPaths } from "../../journal/snapshot-records.js";
 import { wordsOf } from "../shared/complaint.js";
 import { belowTop } from "../shared/opened-chain.js";
 import type { Outcome } from "../shared/outcome.js";
 import { switchDisks } from "../shared/switch.js";
-import { recordTurns, type Turn } from "../shared/turn.js";
+import { notYetMeasured, recordTurns, type Turn } from "../shared/turn.js";
 import { checkChains } from "./chain-check.js";
 import { type CopiedChain, checkCopiedChain, checkUntouched, refused } from "./copied-chain.js";
 import { copiedNodes } from "./endings.js";
@@ -23,7 +24,13 @@ export async function pivot(site: SnapshotSite, seen: Seen, disks: readonly Reco
   for (const { disk, chain } of chains) await checkUntouched(site, disk, chain);
   await checkDisks(site, "pivot the mirrored snapshot of", disks);
   await checkChains(site, disks, "file", "pivot");
-  await switchDisks(site, disks.map(pivotTurn), undefined, outcome);
+  const path = switchRecordOf(disks);
+  await switchDisks(
+    site,
+    disks.map((disk) => pivotTurn(disk, path)),
+    { decidedBy: "switch-record", path },
+    outcome,
+  );
 }
 
 /** What an earlier run left open is closed first: the copies may have been made again since. */
@@ -49,10 +56,19 @@ function freeCopiedName({ key }: RecordedDisk, taken: ReadonlySet<string>): stri
   for (let number = 0; ; number++) if (!taken.has(nodeNames.copied(key, number))) return nodeNames.copied(key, number);
 }
 
-function pivotTurn({ disk, key, qdev, manifest }: RecordedDisk): Turn {
-  const { file, mirror, quarantine } = manifest;
-  if (!mirror.is) throw new BugError(`The mirror ${mirror.path} is ready, but what it is was never written down.`);
-  const after: SnapshotManifest = { ...manifest, current: mirror.path, switched: { ...mirror.is, sizeBytes: 0, modified: "" } };
+/** Beside the first disk's overlay. */
+function switchRecordOf([first]: readonly RecordedDisk[]): string {
+  if (!first) throw new BugError("A pivot of no disk was begun.");
+  return within(directoryOf(first.manifest.file.path), fileNames.switchRecord(first.key));
+}
+
+function pivotTurn({ disk, key, qdev, manifest }: RecordedDisk, path: string): Turn {
+  const { file, mirror, quarantine, switched: _, ...rest } = manifest;
+  if (!file.is || !mirror.is)
+    throw new BugError(`The mirror ${mirror.path} is ready, but which files it is made of was never written down.`);
+  const pending = { before: notYetMeasured(file.is), after: notYetMeasured(mirror.is) };
+  const current = { decidedBy: "switch-record" as const, path, before: file.path, after: mirror.path };
+  const after: WrittenSnapshotManifest = { ...rest, file, mirror, quarantine, current, pending };
   const paths = manifestPaths(manifest, key);
   const texts = { now: snapshotManifestText(manifest), after: snapshotManifestText(after) };
   return {

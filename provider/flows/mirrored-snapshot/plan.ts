@@ -17,6 +17,7 @@ export type Step =
   | { step: "continue-mirror"; disk: string }
   | { step: "wait"; disks: string[] }
   | { step: "pivot"; disks: string[] }
+  | { step: "end-switch"; disks: string[] }
   | { step: "let-go"; disks: string[] }
   | { step: "cancel"; disks: string[] }
   | { step: "dismiss"; disk: string }
@@ -30,6 +31,7 @@ export type Step =
  * after all of its disks are prepared, the pivot after all are ready: so both are for all disks or for none.
  */
 const order: readonly Step["step"][] = [
+  "end-switch",
   "let-go",
   "stop",
   "set-back",
@@ -49,7 +51,9 @@ const order: readonly Step["step"][] = [
 ];
 
 export function nextStep(goal: Goal, disks: readonly SeenPhase[]): Step {
-  const urgent = endOfHalfRecordedPivot(disks) ?? tornApart(goal, disks);
+  const urgent = disks.some(({ seen }) => seen.phase === "switch-cut")
+    ? undefined
+    : (endOfHalfRecordedPivot(disks) ?? tornApart(goal, disks));
   if (urgent !== undefined) return urgent;
   const steps = disks.map(({ disk, seen }) => stepFor(goal, disk, seen));
   const first = order.find((name) => steps.some(({ step }) => step === name));
@@ -111,6 +115,8 @@ function stepFor(goal: Goal, disk: string, seen: SnapshotPhase): Step {
       return { step: "wait", disks };
     case "pending":
       return seen.current === "destination" ? { step: "let-go", disks } : { step: "cancel", disks };
+    case "switch-cut":
+      return { step: "end-switch", disks };
     case "broken-off":
       return { step: "dismiss", disk };
     case "not-let-go":

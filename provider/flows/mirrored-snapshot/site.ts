@@ -3,7 +3,8 @@
 import type { DiskKey } from "../../core/disk/names.js";
 import { BugError } from "../../core/errors.js";
 import type { GuestView, ImageView } from "../../hypervisor/hypervisor.js";
-import type { SnapshotManifest } from "../../journal/snapshot-manifest.js";
+import type { CutSwitch } from "../../journal/records.js";
+import type { SnapshotManifest, WrittenSnapshotManifest } from "../../journal/snapshot-manifest.js";
 import { complaint } from "../shared/complaint.js";
 import type { Site } from "../shared/site.js";
 import type { SeenPhase } from "./observation.js";
@@ -24,6 +25,8 @@ export interface SeenDisk extends SeenPhase {
   /** What the arguments say of it. */
   wanted: SnapshotDisk;
   manifest?: SnapshotManifest;
+  /** Of a pivot that has not ended. */
+  cut?: CutSwitch<WrittenSnapshotManifest>;
 }
 
 /** One observation of all disks of a snapshot. */

@@ -8,7 +8,9 @@ import { readRecords } from "../../journal/records.js";
 import { claim, disclaim } from "../../reconciler/claims.js";
 import { Outcome } from "../shared/outcome.js";
 import { whenMonitorIsFree } from "../shared/patience.js";
+import { orEndLeft } from "../shared/silent-guest.js";
 import type { Seen, Site } from "../shared/site.js";
+import { endLeftSwitches } from "./left-switch.js";
 import { type HeldPlaces, withPlacesLocked } from "./locked.js";
 import { observe } from "./look/observe.js";
 import { moveDisks } from "./loop.js";
@@ -35,7 +37,10 @@ export class HalfWay extends Error {
 
 /** @throws HalfWay if something was begun and a manifest lies on the host afterwards, or if that cannot be seen */
 export async function converge(site: Site, disks: readonly string[], goal: Goal): Promise<Converged> {
-  await whenMonitorIsFree(site, () => claimAll(site, disks));
+  await orEndLeft(
+    () => whenMonitorIsFree(site, () => claimAll(site, disks)),
+    () => endLeftSwitches(site),
+  );
   try {
     return await withPlacesLocked(site, disks, (places) => underLock(site, places, goal));
   } catch (thrown) {
@@ -112,7 +117,10 @@ export async function release(site: Site, disks: readonly string[]): Promise<voi
 
 /** Names of all disks of the guest that hold an image which can be moved: what `disks` is when it is left out. */
 export async function allImages(site: Site): Promise<string[]> {
-  const { disks } = await site.guest.look();
+  const { disks } = await orEndLeft(
+    () => site.guest.look(),
+    () => endLeftSwitches(site),
+  );
   const images = disks.filter(({ medium, qdev }) => medium.kind === "image" && !medium.readOnly && !isFirmware(qdev));
   const names = images.map(({ names, qdev }) => names.find((name) => !name.includes("/")) ?? qdev);
   if (names.length === 0)

@@ -5,6 +5,7 @@ import { readSmallFile } from "../../host/files.js";
 import { DomainMissing, GuestNotRunning } from "../../hypervisor/hypervisor.js";
 import { parseManifest } from "../../journal/manifest.js";
 import { manifestsIn } from "../../journal/manifest-text.js";
+import { readDecided } from "../../journal/records.js";
 import { isSnapshotText } from "../../journal/snapshot-mark.js";
 import type { Site } from "../shared/site.js";
 
@@ -25,8 +26,9 @@ export async function nothingLeftOnHost(site: Site, domainId: string, directorie
 export async function moveLeftOnHost(site: Site, domainId: string, directories: readonly string[]): Promise<void> {
   for (const path of await manifestsIn(site.host, directories)) {
     const text = await readSmallFile(site.host, path);
-    const manifest = text === undefined || isSnapshotText(text) ? undefined : parseManifest(text, path);
-    if (manifest?.domainId !== domainId) continue;
+    const written = text === undefined || isSnapshotText(text) ? undefined : parseManifest(text, path);
+    if (written?.domainId !== domainId) continue;
+    const { manifest } = await readDecided(site.host, written);
     throw new UserError(
       `Unable to end the move of ${manifest.disk} of ${site.guest.name} on ${site.host.name}: its guest does not answer, and ${path} tells of a move that is not ended. ` +
         `Nothing was touched; current: ${manifest.current}. Start the guest from there, then run again.`,

@@ -37,7 +37,7 @@ const loading: ReadonlySet<Step["step"]> = new Set(["begin", "copy", "start-mirr
 const onward: ReadonlySet<Step["step"]> = new Set(["freeze", "record-frozen", "copy", "start-mirror", "pivot", "collapse", "tidy"]);
 
 /** Steps that end the wait of a guest's I/O: also in a run that is asked to stop. */
-const releasing: ReadonlySet<Step["step"]> = new Set(["let-go", "set-back", "cancel"]);
+const releasing: ReadonlySet<Step["step"]> = new Set(["end-switch", "let-go", "set-back", "cancel"]);
 
 class Move {
   readonly #site: Site;

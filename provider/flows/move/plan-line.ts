@@ -72,7 +72,9 @@ function continued({ before, destination }: PlannedMove, { disk, seen }: Planned
 function endOf(phase: PhaseName): string {
   const finished: readonly PhaseName[] = ["pivoted", "collapsing", "collapse-ready", "switched"];
   if (finished.includes(phase)) return "it has switched, so it is finished";
-  return phase === "pending" ? "finished if `current` names the destination, else undone" : "undone to the source's exact chain";
+  return phase === "pending" || phase === "switch-cut"
+    ? "finished if `current` names the destination, else undone"
+    : "undone to the source's exact chain";
 }
 
 function movedDisk({ options }: PlannedMove, { disk, seen }: PlannedDisk): string {

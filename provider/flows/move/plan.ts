@@ -27,6 +27,7 @@ export type Step =
   | { step: "pivot"; disks: string[] }
   | { step: "switch-collapsed"; disks: string[] }
   | { step: "switch-folded"; disks: string[] }
+  | { step: "end-switch"; disks: string[] }
   | { step: "let-go"; disks: string[] }
   | { step: "cancel"; disks: string[] }
   | { step: "dismiss"; disk: string }
@@ -45,6 +46,7 @@ export function disksOf(step: Step): readonly string[] {
  * last, when every disk is ready for it, so that several disks switch all or none.
  */
 const order: readonly Step["step"][] = [
+  "end-switch",
   "let-go",
   "stop",
   "redefine",
@@ -78,7 +80,7 @@ export function nextStep(goal: Goal, disks: readonly SeenPhase[]): Step {
 
 /** The next step, and the same one for the disks that need it too and that it does not touch. */
 export function nextSteps(goal: Goal, disks: readonly SeenPhase[]): [Step, ...Step[]] {
-  const halfRecorded = endOfHalfRecordedSwitch(disks);
+  const halfRecorded = disks.some(({ seen }) => seen.phase === "switch-cut") ? undefined : endOfHalfRecordedSwitch(disks);
   if (halfRecorded !== undefined) return [halfRecorded];
   const steps = disks.map((disk) => stepFor(disk.heading === "elsewhere" ? "withdraw" : goal, disk));
   const first = order.find((name) => steps.some(({ step }) => step === name));
@@ -147,6 +149,8 @@ function stepFor(goal: Goal, { disk, standing, definition, seen }: SeenPhase): S
       return { step: "wait", disks };
     case "pending":
       return seen.current === "destination" ? { step: "let-go", disks } : cancel;
+    case "switch-cut":
+      return { step: "end-switch", disks };
     case "ended":
       return { step: "dismiss", disk };
     case "not-let-go":

@@ -7,7 +7,7 @@ import { manifestOf, of, written } from "./chosen.js";
 import { checkLanded } from "./landed.js";
 import { type ManagedTurn, switchManaged } from "./managed/switch.js";
 import { checkSwitch } from "./steps/others.js";
-import { collapsedTurn, foldedTurn, linkMovesIn, linkTurn, pivotTurn } from "./turns.js";
+import { collapsedTurn, decidingTurn, foldedTurn, linkMovesIn, pivotTurn } from "./turns.js";
 
 /** By where it goes: what is to be done of each disk, at which of the switches a link moves, and what a refusal calls it. */
 const kinds = {
@@ -38,8 +38,10 @@ async function switchByMonitor(
   const [first] = disks;
   if (!first) return;
   const { turnOf, link, way } = kinds[to];
-  const turns = await Promise.all(disks.map((disk) => turnOf({ site, seen }, disk, manifestOf(disk))));
   const manifest = manifestOf(first);
+  const deciding = decidingTurn(first, manifest, linkMovesIn(manifest) === link);
+  const { decidedBy, path } = deciding;
+  const turns = await Promise.all(disks.map((disk) => turnOf({ site, seen, decidedBy: { decidedBy, path } }, disk, manifestOf(disk))));
   await checkSwitch(site, disks, way);
-  await switchDisks(site, turns, linkMovesIn(manifest) === link ? linkTurn(first, manifest) : undefined, outcome);
+  await switchDisks(site, turns, deciding, outcome);
 }

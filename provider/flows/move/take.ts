@@ -7,6 +7,7 @@ import type { Outcome } from "../shared/outcome.js";
 import type { Seen, SeenDisk, Site } from "../shared/site.js";
 import { finalize } from "../shared/switch.js";
 import { jobsOf, manifestOf, of, one, written } from "./chosen.js";
+import { endSwitch } from "./end-switch.js";
 import type { HeldPlaces } from "./locked.js";
 import { collapseManaged, foldManaged, freezeManaged } from "./managed/freezing.js";
 import { settleDefinition, startManagedCopy } from "./managed/mirror.js";
@@ -68,6 +69,7 @@ const deeds: { readonly [N in Name]: Deed<N> } = {
   pivot: (to, { disks }) => switchTo("target", to, disks),
   "switch-collapsed": (to, { disks }) => switchTo("landing", to, disks),
   "switch-folded": (to, { disks }) => switchTo("former", to, disks),
+  "end-switch": ({ site, seen }, { disks }) => endSwitch(site, seen, of(seen, disks)),
   "let-go": ({ site, seen }, { disks }) => finalize(site, jobsOf(of(seen, disks))),
   cancel: ({ seen, tending }, { disks }) => tending.cancel(of(seen, disks)),
   dismiss: ({ seen, tending }, { disk }) => tending.dismiss(one(seen, disk)),

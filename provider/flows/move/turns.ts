@@ -1,17 +1,21 @@
 /** What each switch of a move is, for each of its disks and for their link. */
 
 import { fileNames, jobNames } from "../../core/disk/names.js";
+import { directoryOf, within } from "../../core/disk/paths.js";
 import { BugError } from "../../core/errors.js";
 import { statFiles } from "../../host/files.js";
+import type { Undecided } from "../../journal/decided-by.js";
 import { type Manifest, manifestText, pathOf, type Standing } from "../../journal/manifest.js";
 import { manifestPaths } from "../../journal/records.js";
 import type { Seen, SeenDisk, Site } from "../shared/site.js";
-import { type LinkTurn, recordTurns, type Turn } from "../shared/turn.js";
+import { type DecidingTurn, type LinkTurn, notYetMeasured, recordTurns, type Turn } from "../shared/turn.js";
 import { nodeAt } from "./steps/former-nodes.js";
 
 export interface SwitchedAt {
   site: Site;
   seen: Seen;
+  /** What decides the switch. */
+  decidedBy: Pick<Undecided, "decidedBy" | "path">;
 }
 
 /** The pivot of a disk's mirror: from the former image, or from the overlay on top of it, to the target. */
@@ -55,18 +59,32 @@ interface Ending {
   node: string;
 }
 
-async function turnTo({ site }: SwitchedAt, seen: SeenDisk, { manifest, to, jobId, node }: Ending): Promise<Turn> {
+async function turnTo({ site, decidedBy }: SwitchedAt, seen: SeenDisk, { manifest, to, jobId, node }: Ending): Promise<Turn> {
   const { disk, key, qdev, manifest: now } = seen;
   const target = pathOf(manifest, to);
-  const [file] = await statFiles(site.host, [target], "follow");
-  if (!file || !now) throw new BugError(`The switch of ${disk} goes to ${target}, which is not there.`);
-  const switched = { dev: file.dev, ino: file.ino, sizeBytes: 0, modified: "" };
+  if (!now) throw new BugError(`The switch of ${disk} was begun without its manifest.`);
+  const [left, file] = await statFiles(site.host, [now.current, target], "follow");
+  if (!left || !file) throw new BugError(`The switch of ${disk} goes from ${now.current} to ${target}, and one of the two is not there.`);
+  const pending = { before: notYetMeasured(left), after: notYetMeasured(file) };
+  const current = { ...decidedBy, before: now.current, after: target };
+  const { switched: _, ...after } = manifest;
   const { source, destination } = manifestPaths(manifest, key);
-  const texts = { now: manifestText(now), after: manifestText({ ...manifest, current: target, switched }) };
+  const texts = { now: manifestText(now), after: manifestText({ ...after, current, pending }) };
   return {
     ...{ disk, key, qdev, jobId, node, source: now.current, target },
     records: recordTurns([source, destination], texts),
   };
+}
+
+/**
+ * The link decides where the guest's command line goes by it and it moves with this switch; else the switch record, beside the first disk's
+ * manifest at the source.
+ */
+export function decidingTurn(disk: SeenDisk, manifest: Manifest, linkMoves: boolean): DecidingTurn {
+  const link = linkMoves ? linkTurn(disk, manifest) : undefined;
+  if (link) return { decidedBy: "link", ...link };
+  const home = directoryOf(manifestPaths(manifest, disk.key).source);
+  return { decidedBy: "switch-record", path: within(home, fileNames.switchRecord(disk.key)) };
 }
 
 /** All disks of a move are behind the same link, so the first one's manifest names it. */

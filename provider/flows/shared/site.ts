@@ -4,7 +4,8 @@ import type { DiskKey } from "../../core/disk/names.js";
 import type { Run } from "../../core/lifecycle.js";
 import type { Host } from "../../host/host.js";
 import type { Guest, GuestView, ImageView } from "../../hypervisor/hypervisor.js";
-import type { Manifest } from "../../journal/manifest.js";
+import type { Manifest, WrittenManifest } from "../../journal/manifest.js";
+import type { CutSwitch } from "../../journal/records.js";
 import type { SeenPhase } from "../move/look/observation.js";
 import type { MoveOptions } from "./options.js";
 
@@ -15,6 +16,8 @@ export interface Site {
   options: MoveOptions;
   /** Where the disks are wanted, as the user spelled it; undefined when they are only to be left in order. */
   destination?: string;
+  /** What a state tells of the guest, for one that does not run: who it is, and where a move may have left its manifests. */
+  left?: { domainId: string; directories: readonly string[] };
 }
 
 /** What a look asks of a site. */
@@ -32,6 +35,8 @@ export interface SeenDisk extends SeenPhase {
   /** Where a boot must find the disk: through the link, where that leads to the disk. */
   bootPath: string;
   manifest?: Manifest;
+  /** Of a switch that has not ended. */
+  cut?: CutSwitch<WrittenManifest>;
 }
 
 /** One observation of all disks of a move. */

@@ -2,7 +2,8 @@
  * The switch: the one step that changes which image a boot must find, for all disks of the move together (decisions/0003).
  *
  * Only in `pending` have both sides been drained, flushed and made identical on disk. Until the rename
- * that decides (switch-plan.ts) the source is right, after it the destination; in `pending`, both.
+ * that decides (switch-plan.ts) the source is right, after it the destination; in `pending`, both. The manifests say what decides, until
+ * the switch has ended (end-switch.ts).
  */
 
 import { backOf, nextOf, standInNames } from "../../core/disk/names.js";
@@ -12,15 +13,16 @@ import { makeSymlink } from "../../host/links.js";
 import { fileStatus } from "../../host/worker/files.js";
 import type { SwitchResult } from "../../host/worker/switching.js";
 import { WorkerError } from "../../host/worker/worker-error.js";
+import { prepareSwitchRecord } from "../../journal/switch-record.js";
 import { complaint } from "./complaint.js";
 import type { Outcome } from "./outcome.js";
 import type { Site } from "./site.js";
-import { type Identities, namesIn, planWords, switchPlan } from "./switch-plan.js";
-import type { LinkTurn, Stale, Turn } from "./turn.js";
+import { type Identities, namesIn, planWords, type Switched, switchPlan } from "./switch-plan.js";
+import type { DecidingTurn, LinkTurn, Stale, Turn } from "./turn.js";
 
-export async function switchDisks(site: Site, turns: readonly Turn[], link: LinkTurn | undefined, outcome: Outcome): Promise<void> {
-  await prepare(site, turns, link);
-  const switched = { turns, link };
+export async function switchDisks(site: Site, turns: readonly Turn[], deciding: DecidingTurn, outcome: Outcome): Promise<void> {
+  const switched = { turns, deciding };
+  await prepare(site, switched);
   const plan = switchPlan(switched, await identitiesOf(site, namesIn(switched)), site.options.switchSeconds);
   site.run.say("debug", `${site.guest.name} on ${site.host.name}: the switch will ${planWords(plan)}.`);
   const result = await site.guest.switch(plan).catch((thrown: unknown) => Promise.reject(notBegun(site, turns, thrown)));
@@ -29,18 +31,33 @@ export async function switchDisks(site: Site, turns: readonly Turn[], link: Link
   if (result.why !== null) site.run.say("warning", `${site.guest.name} on ${site.host.name}: the switch is done, but ${result.why}.`);
 }
 
-/** Everything slow comes before guest I/O waits: what the manifests and the link shall say. */
-async function prepare(site: Site, turns: readonly Turn[], link: LinkTurn | undefined): Promise<void> {
-  for (const { path, leadsTo } of link ? [link.next, link.back] : []) await makeSymlink(site.host, leadsTo, path);
+/** Everything slow comes before guest I/O waits: what the manifests and the link shall say, and the switch record. */
+async function prepare(site: Site, { turns, deciding }: Switched): Promise<void> {
+  const records = turns.flatMap((turn) => turn.records);
+  if (deciding.decidedBy === "link") await makeLinks(site, deciding);
+  else
+    await prepareSwitchRecord(
+      site.host,
+      deciding.path,
+      records.map(({ path }) => path),
+    );
   for (const { stale } of turns) if (stale?.standIn === "needed") await makeStandIn(site, stale);
-  for (const { path, now, next } of turns.flatMap(({ records }) => records)) {
+  for (const {
+    path,
+    now,
+    next: [head],
+  } of records) {
     await writeFileAtomically(site.host, backOf(path), now);
-    await writeFileAtomically(site.host, nextOf(path), next);
+    await writeFileAtomically(site.host, nextOf(path), head);
   }
 }
 
+async function makeLinks({ host }: Site, { next, back }: LinkTurn): Promise<void> {
+  for (const { path, leadsTo } of [next, back]) await makeSymlink(host, leadsTo, path);
+}
+
 /** For QEMU to open, so with the image's own owner and mode. */
-async function makeStandIn({ host }: Site, { active, quarantine }: Stale): Promise<void> {
+export async function makeStandIn({ host }: Site, { active, quarantine }: Stale): Promise<void> {
   const { empty, link } = standInNames(quarantine);
   await createExclusively(host, empty, "");
   await takeOver(host, active, empty);
@@ -61,7 +78,7 @@ function notBegun(site: Site, turns: readonly Turn[], thrown: unknown): unknown 
 }
 
 /** A switch that did not come to its end, and where each disk is now. */
-function notSwitched(site: Site, turns: readonly Turn[], { end, why, astray }: SwitchResult): Error {
+export function notSwitched(site: Site, turns: readonly Turn[], { end, why, astray }: SwitchResult): Error {
   const refuse = (of: readonly Turn[], said: string, left: string) =>
     complaint(site, { verb: "switch", disk: of.map(({ disk }) => disk).join(", "), why: said, left, advice: "Run `pulumi up` again." });
   const at = (of: readonly Turn[], side: "source" | "target") => of.map((turn) => turn[side]).join(", ");

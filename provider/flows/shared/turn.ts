@@ -1,6 +1,8 @@
 /** What a switch is made of: one turn for each disk, and one for their link. */
 
+import type { FileIdentity } from "../../core/disk/chain.js";
 import type { DiskKey } from "../../core/disk/names.js";
+import { BugError } from "../../core/errors.js";
 
 /** One disk's part in a switch: whatever job it is that ends, a mirror's pivot or a commit's. */
 export interface Turn {
@@ -12,11 +14,8 @@ export interface Turn {
   jobId: string;
   /** The node that is active when the job has pivoted: the first one below filters. */
   node: string;
-  /**
-   * The manifests of the disk: what each says now, and what it shall say. The latter ends open, right before `"sizeBytes"` of the
-   * identity in its last property: the switch fills in what `target` is in `pending`.
-   */
-  records: readonly [RecordTurn, RecordTurn];
+  /** The manifests of the disk: what each says now, and what it shall say until the switch has ended. */
+  records: readonly RecordTurn[];
   /** Where the disk is before and after, for messages and for the identity. */
   source: string;
   target: string;
@@ -38,8 +37,11 @@ export interface Stale {
 export interface RecordTurn {
   path: string;
   now: string;
-  next: string;
+  next: OpenText;
 }
+
+/** A manifest up to the size and time of `source` in `pending`; what follows these; and what follows those of `target`. */
+export type OpenText = readonly [head: string, afterSource: string, afterTarget: string];
 
 /** A link to a directory that is re-pointed with the switch. */
 export interface LinkTurn {
@@ -49,13 +51,24 @@ export interface LinkTurn {
   back: { path: string; leadsTo: string };
 }
 
-/** Of both manifests of a disk, which say the same. @param after as it shall be said, but for the size and time in the last property */
+/** What decides a switch: the link's one rename, or that of the switch record. */
+export type DecidingTurn = ({ decidedBy: "link" } & LinkTurn) | { decidedBy: "switch-record"; path: string };
+
+/** Of both manifests of a disk, which say the same. @param after as it shall be said, but for the sizes and times in {@link notYetMeasured} */
 export function recordTurns([one, other]: readonly [string, string], { now, after }: { now: string; after: string }): Turn["records"] {
-  const record = (path: string): RecordTurn => ({ path, now, next: openEnded(after) });
+  const record = (path: string): RecordTurn => ({ path, now, next: openText(after) });
   return [record(one), record(other)];
 }
 
-/** A manifest up to the size and time in its last property. */
-export function openEnded(text: string): string {
-  return text.slice(0, text.lastIndexOf('"sizeBytes"'));
+/** For `pending` in the text of a manifest: sizes and times are known only in the switch. */
+export function notYetMeasured(file: { dev: string; ino: string }): FileIdentity {
+  return { dev: file.dev, ino: file.ino, sizeBytes: 0, modified: "" };
+}
+
+/** A manifest without the sizes and times of {@link notYetMeasured}. */
+export function openText(text: string): OpenText {
+  const [head, afterSource, afterTarget, ...more] = text.split(/"sizeBytes": 0,\s*"modified": ""/);
+  if (head === undefined || afterSource === undefined || afterTarget === undefined || more.length > 0)
+    throw new BugError("A manifest of a switch has not the two places for sizes and times.");
+  return [head, afterSource, afterTarget];
 }

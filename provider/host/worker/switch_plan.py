@@ -40,12 +40,22 @@ class Move(NamedTuple):
     back: Optional[Back]
 
 
+class Measure(NamedTuple):
+    """An image whose size and time are written down, and what stands behind them."""
+
+    image: int
+    shown: bytes
+    text_behind: str
+    #: Not the image that is left: its data may be in the page cache still, and the guest's I/O waits.
+    is_synced: bool
+
+
 class Record(NamedTuple):
-    """A text that ends where the size and time of an image belong, which are right only while all jobs are pending."""
+    """A text that ends where the size and time of images belong, which are right only while all jobs are pending."""
 
     file: int
     shown: bytes
-    image: int
+    measures: List[Measure]
     #: As long as it ends open.
     open_bytes: int
 
@@ -106,10 +116,15 @@ class Reader:
         place = self.found([self.place(one) for one in arguments.mappings("places")], arguments.mapping("file"))
         file = place.open(os.O_WRONLY | os.O_APPEND)
         self.stack.callback(os.close, file)
-        of = self.place(arguments.mapping("image"))
-        image = of.open(os.O_RDONLY)
+        measures = [self.measure(Arguments(one)) for one in arguments.mappings("measures")]
+        return Record(file, place.shown, measures, os.fstat(file).st_size)
+
+    def measure(self, arguments: Arguments) -> Measure:
+        places = [self.place(one) for one in arguments.mappings("places")]
+        place = self.found(places, arguments.mapping("file"))
+        image = place.open(os.O_RDONLY)
         self.stack.callback(os.close, image)
-        return Record(file, place.shown, image, os.fstat(file).st_size)
+        return Measure(image, place.shown, arguments.text("textBehind"), arguments.flag("synced"))
 
     def move(self, values: Dict[str, Any]) -> Move:
         arguments = Arguments(values)
@@ -142,16 +157,24 @@ def is_expected(found: Details, expected: Details) -> bool:
 
 
 def complete(records: List[Record]) -> None:
-    """Each once, as `identity` stands last in a manifest. The image is synced first: what of it cannot be written is an error here."""
+    """Each once, and durable in any case. A new image is synced first: what of it cannot be written is an error here."""
     for record in records:
-        if os.fstat(record.file).st_size != record.open_bytes:
-            continue
-        sync_descriptor(record.image, record.shown)
-        status = os.fstat(record.image)
-        seconds, nanoseconds = divmod(status.st_mtime_ns, 1000000000)
-        text = '"sizeBytes": %d,\n    "modified": "%d.%09d"\n  }\n}\n' % (status.st_size, seconds, nanoseconds)
-        write_all(record.file, text.encode("ascii"))
+        if os.fstat(record.file).st_size == record.open_bytes:
+            fill(record)
         sync_descriptor(record.file, record.shown)
+
+
+def fill(record: Record) -> None:
+    for measure in record.measures:
+        if measure.is_synced:
+            sync_descriptor(measure.image, measure.shown)
+    text = "".join(measured(os.fstat(measure.image)) + measure.text_behind for measure in record.measures)
+    write_all(record.file, text.encode("utf-8", "surrogateescape"))
+
+
+def measured(status: os.stat_result) -> str:
+    seconds, nanoseconds = divmod(status.st_mtime_ns, 1000000000)
+    return '"sizeBytes": %d, "modified": "%d.%09d"' % (status.st_size, seconds, nanoseconds)
 
 
 def is_committed(plan: Plan) -> bool:

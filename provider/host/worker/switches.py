@@ -42,9 +42,12 @@ def run(request: Request) -> Details:
 
 @operation("switch-recover", changes=True)
 def run_recover(request: Request) -> Details:
-    """By the commit point: finished where it is done, else reverted. `pid` and `startTime` name the QEMU that had the disks then."""
+    """By the commit point: finished where it is done, else reverted.
+
+    `pid` and `startTime` name the QEMU that had the disks then; where that cannot be seen, there is no time.
+    """
     arguments = request.arguments
-    peer = Peer(arguments.whole("pid"), arguments.whole("startTime"))
+    peer = Peer(arguments.whole("pid"), arguments.whole("startTime") if arguments.has("startTime") else None)
     with ExitStack() as stack:
         plan = read_plan(request, stack)
         step = lambda: recover_by(plan, peer)  # noqa: E731
@@ -71,7 +74,7 @@ def locks_of(request: Request, stack: ExitStack) -> Set[int]:
 
 def descriptors_of(plan: Plan) -> Set[int]:
     """What the child needs of what is open here."""
-    images = {disk.source for disk in plan.disks} | {record.image for record in plan.records}
+    images = {disk.source for disk in plan.disks} | {one.image for record in plan.records for one in record.measures}
     moves = [move for stage in plan.stages for move in stage]
     names = {number for move in moves for number in (move.file, move.old.directory, move.new.directory)}
     backs = {number for move in moves if move.back for number in (move.back.file, move.back.place.directory)}

@@ -28,12 +28,23 @@ export interface SwitchDisk {
   file: Identity;
 }
 
-/** A text that ends open: the size and time of an image, as they are while all jobs are pending, complete it. */
-export interface SwitchRecord {
+/** An image whose size and time, as they are while all jobs are pending, are written into a text. */
+export interface SwitchMeasure {
+  /** The image, under the names that it has before and after. */
+  places: Place[];
+  file: Identity;
+  /** What stands behind them. */
+  textBehind: string;
+  /** Whether the image is synced first. */
+  synced: boolean;
+}
+
+/** A text that ends open: sizes and times of images complete it, each with what follows it. */
+export interface SwitchText {
   /** Where it may lie. */
   places: Place[];
   file: Identity;
-  image: Place;
+  measures: SwitchMeasure[];
 }
 
 export interface SwitchPlan {
@@ -45,7 +56,7 @@ export interface SwitchPlan {
   /** Whether QEMU's own image lock is taken on every source. `false` only for guests whose images are not locked. */
   holdSources: boolean;
   /** Completed before the first stage. */
-  records: SwitchRecord[];
+  records: SwitchText[];
   /** Each has a move, and is durable before the next one begins. */
   stages: SwitchMove[][];
   /** The stage that decides: with its moves done there is no way back. */
@@ -79,7 +90,7 @@ interface RunArguments {
   locks: readonly number[];
 }
 
-type RecoverArguments = Omit<RunArguments, "monitor"> & { pid: number; startTime: number };
+type RecoverArguments = Omit<RunArguments, "monitor"> & { pid: number; startTime?: number };
 
 const run = changes<RunArguments, SwitchResult>("switch-run", result);
 const recover = changes<RecoverArguments, SwitchResult>("switch-recover", result);
@@ -120,5 +131,6 @@ export function runSwitch(worker: Worker, options: RunOptions): Promise<SwitchRe
 /** Finishes or reverts a switch whose worker has died, by its commit point. */
 export function recoverSwitch(worker: Worker, options: RecoverOptions): Promise<SwitchResult> {
   const { plan, peer, locks, deadlineSeconds = answerSeconds } = options;
-  return worker.request(recover, { plan, pid: peer.pid, startTime: peer.startTime ?? 0, locks }, { deadlineSeconds });
+  const { pid, startTime } = peer;
+  return worker.request(recover, { plan, pid, ...(startTime !== null && { startTime }), locks }, { deadlineSeconds });
 }

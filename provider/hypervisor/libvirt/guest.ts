@@ -163,6 +163,7 @@ class LibvirtGuest implements Guest {
   startMirror = notLibvirts;
   finalize = notLibvirts;
   switch = notLibvirts;
+  recover = notLibvirts;
   resume = notLibvirts;
   dismiss = notLibvirts;
 

@@ -3,7 +3,7 @@
 import { z } from "zod";
 import { BugError, OutcomeUnknownError, UnreachableError, UserError } from "../../core/errors.js";
 import { endingIn, type MonitorEnding, openMonitor, refusalIn, type WorkerMonitor } from "../../host/worker/monitors.js";
-import { runSwitch, type SwitchPlan, type SwitchResult } from "../../host/worker/switching.js";
+import { recoverSwitch, runSwitch, type SwitchPlan, type SwitchResult } from "../../host/worker/switching.js";
 import type { Worker } from "../../host/worker/worker.js";
 import { isFailure } from "../../host/worker/worker-error.js";
 import { QmpRefusal } from "./refusal.js";
@@ -95,6 +95,23 @@ export class QmpSession {
       return await runSwitch(this.#worker, { monitor, plan, locks: [] });
     } catch (cause) {
       throw isFailure(cause, "timed-out") ? this.#unanswered("switch", {}, cause) : cause;
+    }
+  }
+
+  /**
+   * What is left of a switch that was cut, by the worker, which connects to the monitor itself: this session is over.
+   * @throws OutcomeUnknownError if no answer came: the worker carries it through all the same
+   */
+  async recover(plan: SwitchPlan): Promise<SwitchResult> {
+    const monitor = this.#monitor;
+    if (this.#reason || !monitor) throw this.#unanswered("recover", {}, this.#reason);
+    const { peer } = monitor;
+    await monitor.close();
+    this.close();
+    try {
+      return await recoverSwitch(this.#worker, { peer, plan, locks: [] });
+    } catch (cause) {
+      throw isFailure(cause, "timed-out") ? this.#unanswered("recover", {}, cause) : cause;
     }
   }
 

@@ -43,9 +43,9 @@ export function openGuest(host: Host, address: { qmp: string }): Guest {
  * @as QEMU, as the user that it runs as
  * @why the chain that the guest has is what QEMU has open
  * @host QMP blockdev-add, QMP blockdev-reopen
- * @does opens images of the move and a probe file, opens a target once more on another backing node
+ * @does opens images of the move, opens a target once more on another backing node
  * @changes QEMU's block nodes
- * @why QEMU itself shows that it may use the destination; mirrors and overlays are nodes
+ * @why mirrors and overlays are nodes
  * @host QMP transaction
  * @does `blockdev-snapshot`: puts an overlay on every disk that is named, at one point in time
  * @changes the guest writes to the overlays from then on
@@ -87,6 +87,10 @@ class QemuGuest implements Guest {
 
   switch(plan: PlannedSwitch): Promise<SwitchResult> {
     return this.#monitor.use((session) => session.switch({ ...plan, socket: this.#way.socket, filters }));
+  }
+
+  recover(plan: PlannedSwitch): Promise<SwitchResult> {
+    return this.#monitor.use((session) => session.recover({ ...plan, socket: this.#way.socket, filters }));
   }
 
   awaitTurn(seconds: number, stop: AbortSignal): Promise<void> {

@@ -37,7 +37,7 @@ export const domainDisk: Lifecycle = {
   },
 
   async create(inputs, run) {
-    return settle(settingsIn(domainDiskArgs, inputs), inputs, run);
+    return settle(settingsIn(domainDiskArgs, inputs), { news: inputs }, run);
   },
 
   async read(id, outputs, run) {
@@ -62,13 +62,13 @@ export const domainDisk: Lifecycle = {
     }
   },
 
-  async update(id, _olds, news, run) {
-    return settle(settingsIn(domainDiskArgs, news), news, run, id);
+  async update(id, olds, news, run) {
+    return settle(settingsIn(domainDiskArgs, news), { news, olds }, run, id);
   },
 
   async delete(_id, outputs, run) {
     const settings = settingsIn(domainDiskArgs, asDeclared(shownArguments, outputs));
-    const { destination: _, ...site } = await siteOf(settings, run);
+    const { destination: _, ...site } = await siteOf(settings, run, outputs);
     try {
       await converge(site, [settings.disk], "withdraw");
       await settleBase(site, settings.disk, undefined);
@@ -107,14 +107,17 @@ function placesOf({ storage }: DomainDiskSettings, outputs: Properties): string[
   return [...(storage === undefined ? [] : [storage]), ...(boot === undefined ? [] : [directoryOf(boot)])];
 }
 
-function siteOf({ host, domain, storage }: DomainDiskSettings, run: Run): Promise<Site> {
-  return openSite({ host, domain, destination: storage, options: defaultMoveOptions }, run);
+async function siteOf(settings: DomainDiskSettings, run: Run, outputs: Properties = {}): Promise<Site> {
+  const { host, domain, storage } = settings;
+  const site = await openSite({ host, domain, destination: storage, options: defaultMoveOptions }, run);
+  const { domainId } = outputs;
+  return typeof domainId === "string" ? { ...site, left: { domainId, directories: placesOf(settings, outputs) } } : site;
 }
 
 /** Without `storage` the disk is only adopted; what an earlier declaration began is brought to an end. */
-async function settle(settings: DomainDiskSettings, news: Properties, run: Run, id?: string) {
+async function settle(settings: DomainDiskSettings, { news, olds = {} }: { news: Properties; olds?: Properties }, run: Run, id?: string) {
   const inputs = { ...news, ...declaredOutput(shownArguments, news) };
-  const site = await siteOf(settings, run);
+  const site = await siteOf(settings, run, olds);
   try {
     const { seen } = await converge(site, [settings.disk], settings.storage === undefined ? "withdraw" : "arrive");
     return await withBase(site, settings, { id: id ?? idOf(seen), outputs: { ...inputs, ...outputsOf(seen) } });

@@ -3,6 +3,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
 import { argumentsOf, changedArguments, checkArguments, isUnknown, settingsIn, surelyDiffer } from "../../core/arguments.js";
+import { directoryOf } from "../../core/disk/paths.js";
 import { messageOf, UserError } from "../../core/errors.js";
 import type { Lifecycle, Properties, Run } from "../../core/lifecycle.js";
 import { end, make, snapshotLeftOnHost } from "../../flows/mirrored-snapshot/conduct.js";
@@ -47,7 +48,7 @@ export const mirroredSnapshot: Lifecycle = {
 
   async update(id, olds, news, run) {
     if (onlyEndingChanges(olds, news)) return { outputs: { ...olds, onDelete: undefined, ...news } };
-    const { outputs } = await make(await siteOf(settingsIn(mirroredSnapshotArgs, news), run), news, id);
+    const { outputs } = await make(await siteOf(settingsIn(mirroredSnapshotArgs, news), run, olds), news, id);
     return { outputs };
   },
 
@@ -55,7 +56,7 @@ export const mirroredSnapshot: Lifecycle = {
     const settings = settingsIn(mirroredSnapshotArgs, outputs);
     const { onDelete } = settings;
     if (onDelete === undefined) throw withoutEnding(settings);
-    const site = await siteOf(settings, run);
+    const site = await siteOf(settings, run, outputs);
     try {
       await end(site, onDelete);
     } catch (thrown) {
@@ -78,10 +79,13 @@ function tellPlan(olds: Properties, news: Properties, changed: readonly string[]
   if (said.length > 0) run.say("info", `plan: ${said.join("; ")}`);
 }
 
-async function siteOf(settings: MirroredSnapshotSettings, run: Run): Promise<SnapshotSite> {
+async function siteOf(settings: MirroredSnapshotSettings, run: Run, state: Properties = {}): Promise<SnapshotSite> {
   const { host, domain, reuseExternal } = settings;
   const options = moveOptions.parse(argumentsOf(moveOptions, settings));
-  return { ...(await openSite({ host, domain, options }, run)), disks: disksOf(settings), reuseExternal };
+  const disks = disksOf(settings);
+  const directories = disks.flatMap(({ file, mirror }) => [directoryOf(file), directoryOf(mirror)]);
+  const left = typeof state.domainId === "string" ? { left: { domainId: state.domainId, directories } } : {};
+  return { ...(await openSite({ host, domain, options }, run)), disks, reuseExternal, ...left };
 }
 
 /**

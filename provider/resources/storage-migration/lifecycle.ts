@@ -65,8 +65,9 @@ export const storageMigration: Lifecycle = {
     const before = asDeclared(shownArguments, olds);
     // disks in several places that the engine hands back stay there; what was declared of them still says which are away
     const declared = isSeveralPlaces(settings.destination) ? String(before.destination) : settings.destination;
-    const site = await siteOf({ ...settings, destination: declared }, run);
     const known = movesIn(olds);
+    const left = { domainId: String(olds.domainId), directories: placesOf(settings, known) };
+    const site = { ...(await siteOf({ ...settings, destination: declared }, run)), left };
     const disks = settings.disks ?? (Object.keys(known).length > 0 ? Object.keys(known) : await allImages(site));
     const dropped = Object.keys(known).filter((disk) => !disks.includes(disk));
     if (dropped.length > 0) await withdraw(site, dropped);
@@ -79,8 +80,9 @@ export const storageMigration: Lifecycle = {
 
   async delete(_id, outputs, run) {
     const settings = settingsIn(storageMigrationState, asDeclared(shownArguments, outputs));
-    const site = await siteOf(settings, run);
     const moves = movesIn(outputs);
+    const left = { domainId: String(outputs.domainId), directories: placesOf(settings, moves) };
+    const site = { ...(await siteOf(settings, run)), left };
     try {
       // a create whose guest ended in the middle could not report on its disks
       await withdraw(site, Object.keys(moves).length > 0 ? Object.keys(moves) : (settings.disks ?? (await allImages(site))));

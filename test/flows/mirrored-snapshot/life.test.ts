@@ -6,7 +6,8 @@ import { isKind, UnreachableError, UserError } from "../../../provider/core/erro
 import { Unfinished } from "../../../provider/core/lifecycle.js";
 import { end, make, snapshotLeftOnHost } from "../../../provider/flows/mirrored-snapshot/conduct.js";
 import type { SnapshotSite } from "../../../provider/flows/mirrored-snapshot/site.js";
-import type { Guest } from "../../../provider/hypervisor/hypervisor.js";
+import { type Guest, GuestNotRunning } from "../../../provider/hypervisor/hypervisor.js";
+import { currentIn } from "../../sandbox/current.js";
 import { lostAt } from "../lost-connection.js";
 import { keyOf, type ModelScene, modelScene } from "../model-scene.js";
 import type { Answers } from "../move/noting-guest.js";
@@ -380,13 +381,58 @@ describe("the pivot of a mirrored snapshot", () => {
     );
   });
 
-  it("that lost its connection before finalize is let go by the next run, or set back", async () => {
-    await withCopies();
-    here.model.workerDies = "before finalize";
-    await assert.rejects(end(siteOf(), "pivot"), /the connection was lost/);
-    await end(siteOf(), "pivot");
-    assert.deepEqual(here.model.chain("vda"), pivoted());
-  });
+  for (const [index, [stage, on]] of (
+    [
+      ["the manifests", "file"],
+      ["the name of file", "file"],
+      ["the switch record", "mirror"],
+    ] as const
+  ).entries()) {
+    const cutPivot = async () => {
+      await withCopies();
+      here.model.workerDies = { afterStages: index + 1 };
+      await assert.rejects(end(siteOf(), "pivot"), /the connection was lost/);
+    };
+    const [image, command] = on === "file" ? (["path1/file", "cancel"] as const) : (["path2/mirror", "finalize"] as const);
+
+    it(`that lost its worker after ${stage} has its disk on ${on}, and the next run ends its job by "${command}" first`, async () => {
+      await cutPivot();
+      for (const side of ["path1", "path2"])
+        assert.equal(
+          await currentIn(await readFile(here.scene.at(`${side}/lm-${keyOf("vda")}.manifest.json`), "utf8")),
+          here.scene.at(image),
+        );
+      const done = here.model.done.length;
+      await end(siteOf(), "pivot");
+      assert.equal(here.model.done[done], `${command} lm-${keyOf("vda")}-mirror`);
+      assert.deepEqual(here.model.chain("vda"), pivoted());
+      for (const side of ["path1", "path2"])
+        assert.deepEqual(
+          (await here.files(side)).filter((name) => name.startsWith("lm-")),
+          [],
+        );
+    });
+
+    it(`that lost its worker and its QEMU after ${stage} can be started from ${on} after the next run, which says so`, async () => {
+      await cutPivot();
+      const look = () => Promise.reject(new GuestNotRunning("Nobody listens."));
+      const left = { domainId: "domain", directories: names("path2") };
+      await assert.rejects(
+        end({ ...siteOf({ look }), left }, "pivot"),
+        refused(new RegExp(`ended now: current: vda at .*${image}\\. Start the guest`)),
+      );
+      here.model.restart({ vda: here.scene.at(image) });
+      assert.equal((await manifest()).current, here.scene.at(image));
+      if (on === "mirror") await end(siteOf(), "pivot");
+      else await end(siteOf(), "abort");
+      assert.deepEqual(here.model.chain("vda"), on === "mirror" ? pivoted() : frozen());
+      for (const side of ["path1", "path2"])
+        assert.deepEqual(
+          (await here.files(side)).filter((name) => name.startsWith("lm-")),
+          [],
+        );
+    });
+  }
 
   it("that lost its connection before the switch is not pivoted, and done by the next run", async () => {
     await withCopies();

@@ -273,8 +273,8 @@ describe("a move that was cut", () => {
     });
   }
 
-  it("before finalize by a mirror is let go by the next run", async () => {
-    here.model.workerDies = "before finalize";
+  it("before finalize by a mirror is finished by the next run", async () => {
+    here.model.workerDies = { afterStages: 3 };
     await assert.rejects(move(), halfWay(/the connection was lost/));
     await move();
     await isThere();

@@ -8,8 +8,16 @@ import { fileNames, jobNames } from "../../../provider/core/disk/names.js";
 import { isKind } from "../../../provider/core/errors.js";
 import { checkLanded } from "../../../provider/flows/move/landed.js";
 import { removeTarget, startMirror } from "../../../provider/flows/move/steps/mirroring.js";
-import { collapsedTurn, committedTo, foldedTurn, linkMovesIn, linkTurn, pivotTurn } from "../../../provider/flows/move/turns.js";
-import { openEnded } from "../../../provider/flows/shared/turn.js";
+import {
+  collapsedTurn,
+  committedTo,
+  decidingTurn,
+  foldedTurn,
+  linkMovesIn,
+  linkTurn,
+  pivotTurn,
+} from "../../../provider/flows/move/turns.js";
+import { openText } from "../../../provider/flows/shared/turn.js";
 import { type Manifest, manifestText } from "../../../provider/journal/manifest.js";
 import { emptyView } from "./noting-guest.js";
 import { key, MoveScene, overlayName } from "./scene.js";
@@ -17,8 +25,10 @@ import { key, MoveScene, overlayName } from "./scene.js";
 const record = fileNames.manifest(key);
 
 function at(scene: MoveScene) {
-  return { site: scene.site().site, seen: { view: emptyView, disks: [] } };
+  return { site: scene.site().site, seen: { view: emptyView, disks: [] }, decidedBy };
 }
+
+const decidedBy = { decidedBy: "switch-record", path: `/path1/${fileNames.switchRecord(key)}` } as const;
 
 async function ready(scene: MoveScene, more: Partial<Manifest> = {}): Promise<Manifest> {
   await scene.copied("path2/base.raw");
@@ -42,15 +52,18 @@ describe("the switch of a disk", () => {
     );
   });
 
-  it("says what the manifests say, and what they shall say up to the target's size", async () => {
+  it("says what the manifests say, and what they shall say up to the sizes of both images: what decides", async () => {
     await using scene = await MoveScene.open();
     const manifest = await ready(scene);
-    const [one, other] = (await pivotTurn(at(scene), scene.written(manifest), manifest)).records;
-    for (const turn of [one, other]) {
+    for (const turn of (await pivotTurn(at(scene), scene.written(manifest), manifest)).records) {
       assert.equal(turn.now, manifestText(manifest));
-      const whole = JSON.parse(`${turn.next}"sizeBytes": 1, "modified": "2"}}`);
-      const { dev, ino } = await scene.which("path2/disk.qcow2");
-      assert.deepEqual([whole.current, whole.switched], [manifest.destination.target, { dev, ino, sizeBytes: 1, modified: "2" }]);
+      const [head, afterSource, afterTarget] = turn.next;
+      const whole = JSON.parse(`${head}"sizeBytes": 1, "modified": "2"${afterSource}"sizeBytes": 3, "modified": "4"${afterTarget}`);
+      assert.deepEqual(whole.current, { ...decidedBy, before: manifest.current, after: manifest.destination.target });
+      assert.deepEqual(whole.pending, {
+        before: { ...(await scene.which("path1/disk.qcow2")), sizeBytes: 1, modified: "2" },
+        after: { ...(await scene.which("path2/disk.qcow2")), sizeBytes: 3, modified: "4" },
+      });
     }
   });
 
@@ -84,14 +97,16 @@ describe("the switch of a disk", () => {
       ]);
       const seen = { view: { ...emptyView, nodes: [{ name: "below", driver: "qcow2", file: scene.at(file) }] }, disks: [] };
       const { jobId, node, target, stale, records } = await turnOf(
-        { site: scene.site().site, seen },
+        { site: scene.site().site, seen, decidedBy },
         scene.written(manifest, { image }),
         manifest,
       );
       assert.deepEqual([jobId, node, target, stale], [jobNames.commit(key), "below", scene.at(file), undefined]);
-      const next = JSON.parse(`${records[0].next}"sizeBytes": 1, "modified": "2"}}`);
-      assert.deepEqual([next.current, next.overlay.committed], [scene.at(file), committed]);
-      assert.equal(JSON.parse(records[0].now).overlay.committed, undefined);
+      const [record] = records;
+      assert(record);
+      const next = JSON.parse(record.next.join('"sizeBytes": 1, "modified": "2"'));
+      assert.deepEqual([next.current.after, next.overlay.committed], [scene.at(file), committed]);
+      assert.equal(JSON.parse(record.now).overlay.committed, undefined);
     });
 
   it("by a commit is a fault of ours in a move without an overlay", async () => {
@@ -124,8 +139,27 @@ describe("the switch of a disk", () => {
     assert.deepEqual(moves, ["pivot", "collapse", "pivot", "pivot"]);
   });
 
-  it("ends a manifest's text right before the last size in it", () => {
-    assert.equal(openEnded('{"sizeBytes": 1, "x": {"sizeBytes": 2}}'), '{"sizeBytes": 1, "x": {');
+  it("parts a manifest's text at the two sizes that are not known yet, and takes no other text", () => {
+    const open = '"sizeBytes": 0,\n "modified": ""';
+    assert.deepEqual(openText(`{"sizeBytes": 1, ${open}, ${open}}`), ['{"sizeBytes": 1, ', ", ", "}"]);
+    for (const text of [open, `${open}${open}${open}`, ""])
+      assert.throws(
+        () => openText(text),
+        (thrown) => isKind(thrown, "bug"),
+      );
+  });
+
+  it("is decided by the link that moves with it, else by a record beside the first disk's manifest at the source", async () => {
+    await using scene = await MoveScene.open();
+    const manifest = await scene.manifest({ link: { path: "/vm/web", before: "../path1" } });
+    const decides = (...[at, moves]: [Manifest, boolean]) => {
+      const { decidedBy: by, path } = decidingTurn(scene.disk(), at, moves);
+      return [by, path];
+    };
+    const record = ["switch-record", scene.at(`path1/${fileNames.switchRecord(key)}`)];
+    assert.deepEqual(decides(manifest, true), ["link", "/vm/web"]);
+    assert.deepEqual(decides(manifest, false), record);
+    assert.deepEqual(decides(await scene.manifest(), true), record);
   });
 });
 

@@ -2,17 +2,24 @@
 
 import assert from "node:assert/strict";
 import { isKind } from "../../../provider/core/errors.js";
-import { type Identities, namesIn, planWords, type Switched, switchPlan } from "../../../provider/flows/shared/switch-plan.js";
+import {
+  type Identities,
+  namesIn,
+  planWords,
+  recoveryPlan,
+  type Switched,
+  switchPlan,
+} from "../../../provider/flows/shared/switch-plan.js";
 import type { LinkTurn, Turn } from "../../../provider/flows/shared/turn.js";
 import type { Identity } from "../../../provider/host/worker/identity.js";
-import type { SwitchMove } from "../../../provider/host/worker/switching.js";
+import type { SwitchMeasure, SwitchMove } from "../../../provider/host/worker/switching.js";
 
 const turn = (disk: string, more: Partial<Turn> = {}): Turn => ({
   ...{ disk, key: `${disk}0000`, qdev: `/${disk}`, jobId: `job-${disk}`, node: `node-${disk}` },
   ...{ source: `/a/${disk}.qcow2`, target: `/b/${disk}.qcow2` },
   records: [
-    { path: `/a/${disk}.json`, now: "now", next: "next" },
-    { path: `/b/${disk}.json`, now: "now", next: "next" },
+    { path: `/a/${disk}.json`, now: "now", next: ["next", "between", "end"] },
+    { path: `/b/${disk}.json`, now: "now", next: ["next", "between", "end"] },
   ],
   stale: { active: `/a/${disk}.qcow2`, quarantine: `/a/${disk}.former`, standIn: "none" },
   ...more,
@@ -33,7 +40,15 @@ function seen(switched: Switched): Identities {
   return new Map(namesIn(switched).map((path) => [path, identity(path)]));
 }
 
-const planned = (turns: readonly Turn[], through?: LinkTurn) => switchPlan({ turns, link: through }, seen({ turns, link: through }), 30);
+function switchedBy(turns: readonly Turn[], through?: LinkTurn): Switched {
+  return { turns, deciding: through ? { decidedBy: "link", ...through } : { decidedBy: "switch-record", path: "/a/record" } };
+}
+
+const planned = (turns: readonly Turn[], through?: LinkTurn) =>
+  switchPlan(switchedBy(turns, through), seen(switchedBy(turns, through)), 30);
+
+const measureWords = ({ places, file, textBehind, synced }: SwitchMeasure) =>
+  `${places.map((place) => ("path" in place ? place.path : "")).join(" or ")} as ${file.handle}${synced ? " synced" : ""}, then ${textBehind}`;
 
 const words = (moves: readonly SwitchMove[] | undefined) =>
   moves?.map(({ from, to }) => [from, to].map((place) => ("path" in place ? place.path : "")).join(" > "));
@@ -53,11 +68,16 @@ describe("the plan of a switch", () => {
     assert.equal(planned([turn("a")]).pendingSeconds, 30);
   });
 
-  it("without a link is decided by the last stage, whichever that is", () => {
-    assert.equal(planned([turn("a")]).commit, 1);
+  it("without a link renames stale images before the one record of all disks, which decides", () => {
+    const { stages, commit } = planned([turn("a"), turn("b")]);
+    assert.deepEqual(stages.slice(1).map(words), [
+      ["/a/a.qcow2 > /a/a.former", "/a/b.qcow2 > /a/b.former"],
+      ["/a/record.next > /a/record"],
+    ]);
+    assert.equal(commit, 2);
     const { stale: _, ...nothingStale } = turn("a");
-    const { stages, commit } = planned([nothingStale]);
-    assert.deepEqual([stages.length, commit], [1, 0]);
+    const { stages: fewer, commit: last } = planned([nothingStale]);
+    assert.deepEqual([words(fewer[last]), fewer.length], [["/a/record.next > /a/record"], 2]);
   });
 
   it("with a link and nothing stale is still decided by the link", () => {
@@ -83,24 +103,35 @@ describe("the plan of a switch", () => {
     assert.deepEqual(places, [[{ path: "/a/a.qcow2" }, { path: "/a/a.former" }], [{ path: "/a/b.overlay" }]]);
   });
 
-  it("completes every manifest with the image that its disk goes to", () => {
-    const records = planned([turn("a")]).records.map(({ places, file, image }) => [places, file.handle, image]);
+  it("completes every manifest with the image that its disk leaves, and with the one that it goes to, which is synced", () => {
+    const records = planned([turn("a")]).records.map(({ places, file, measures }) => [places, file.handle, measures.map(measureWords)]);
+    const measures = ["/a/a.qcow2 or /a/a.former as /a/a.qcow2, then between", "/b/a.qcow2 as /b/a.qcow2 synced, then end"];
     assert.deepEqual(
       records,
-      ["/a/a.json", "/b/a.json"].map((path) => [[{ path: `${path}.next` }, { path }], `${path}.next`, { path: "/b/a.qcow2" }]),
+      ["/a/a.json", "/b/a.json"].map((path) => [[{ path: `${path}.next` }, { path }], `${path}.next`, measures]),
     );
+  });
+
+  it("of what was cut has the names and the jobs, and leaves the manifests as they are", () => {
+    for (const through of [link, undefined]) {
+      const whole = planned([turn("a")], through);
+      const { stages, commit, records, disks } = recoveryPlan(switchedBy([turn("a")], through), seen(switchedBy([turn("a")], through)));
+      assert.deepEqual([stages, records, disks], [whole.stages.slice(1), [], whole.disks]);
+      assert.equal(commit, whole.commit - 1);
+    }
   });
 
   it("with a name that nobody has looked at is a fault of ours", () => {
     assert.throws(
-      () => switchPlan({ turns: [turn("a")], link: undefined }, new Map(), 30),
+      () => switchPlan(switchedBy([turn("a")]), new Map(), 30),
       (thrown) => isKind(thrown, "bug"),
     );
   });
 
   it("reads as what will be done, in its order, with the rename that decides", () => {
     const said = planWords(planned([turn("a")], link));
-    assert.match(said, /^complete job-a and wait.*; lock \/a\/a\.qcow2 .*; write size and time of \/b\/a\.qcow2 into \/a\/a\.json\.next; /);
+    assert.match(said, /^complete job-a and wait.*; lock \/a\/a\.qcow2 /);
+    assert.match(said, /; write sizes and times of \/a\/a\.qcow2 and \/b\/a\.qcow2 into \/a\/a\.json\.next; /);
     assert.match(said, /; decides: rename \/vm\.next to \/vm; rename \/a\/a\.qcow2 to \/a\/a\.former; finalize job-a/);
   });
 });

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { mkdir, readdir, readFile, readlink, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileStatus } from "../../../provider/host/worker/files.js";
-import type { SwitchMove, SwitchPlan } from "../../../provider/host/worker/switching.js";
+import type { SwitchMeasure, SwitchMove, SwitchPlan } from "../../../provider/host/worker/switching.js";
 import type { Worker } from "../../../provider/host/worker/worker.js";
 import { filters } from "../../../provider/hypervisor/qemu/active-node.js";
 import { type Command, type FakeMonitor, fakeMonitor } from "./fake-monitor.js";
@@ -154,6 +154,11 @@ export async function planOf(
     names: async () => [retired],
     record: async () => [retired, [await replacing("record")]],
   };
+  const measured = async (side: "src" | "dst", number: string): Promise<SwitchMeasure> => ({
+    places: [at(`${side}/disk${number}`), at(`${side}/disk${number}.former`)],
+    file: await fileOf(`${side}/disk${number}`),
+    ...(side === "src" ? { textBehind: ", ", synced: false } : { textBehind: "}\n", synced: true }),
+  });
   return {
     socket: fake.path,
     disks: await Promise.all(
@@ -171,7 +176,7 @@ export async function planOf(
       manifests.map(async (name) => ({
         places: [at(`${name}.next`), at(name)],
         file: await fileOf(`${name}.next`),
-        image: at(`dst/disk${name.slice(-1)}`),
+        measures: [await measured("src", name.slice(-1)), await measured("dst", name.slice(-1))],
       })),
     ),
     stages: [await Promise.all(manifests.map(replacing)), ...(await stages[shape.decides]())],

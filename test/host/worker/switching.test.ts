@@ -40,18 +40,21 @@ describe("a switch by the worker", function () {
     assert.deepEqual(await namesOf(bench), after);
   });
 
-  it("writes the size and time of each target, as it is in pending, into its manifests", async () => {
+  it("writes the size and time of each image, as they are in pending, into its manifests", async () => {
     const [worker, bench] = [await localWorker(), await switchBench()];
     bench.jobs.before = ({ execute }) => {
-      if (execute === "job-complete") writeFileSync(path.join(bench.folder, "dst/disk1"), "written until then");
+      if (execute === "job-complete")
+        for (const side of ["src", "dst"]) writeFileSync(path.join(bench.folder, side, "disk1"), `written to ${side} until then`);
       return "go on";
     };
     assert.equal((await switched(worker, bench)).end, "switched");
     for (const side of ["src", "dst"])
       for (const number of [0, 1]) {
-        const { size, mtimeNs } = statSync(path.join(bench.folder, `dst/disk${number}`), { bigint: true });
-        const modified = `${mtimeNs / 1_000_000_000n}.${String(mtimeNs % 1_000_000_000n).padStart(9, "0")}`;
-        const text = `target"sizeBytes": ${size},\n    "modified": "${modified}"\n  }\n}\n`;
+        const [left, entered] = [`src/disk${number}.former`, `dst/disk${number}`].map((name) => {
+          const { size, mtimeNs } = statSync(path.join(bench.folder, name), { bigint: true });
+          return `"sizeBytes": ${size}, "modified": "${mtimeNs / 1_000_000_000n}.${String(mtimeNs % 1_000_000_000n).padStart(9, "0")}"`;
+        });
+        const text = `target${left}, ${entered}}\n`;
         assert.equal(await readFile(path.join(bench.folder, `${side}/manifest${number}`), "utf8"), text);
       }
   });

@@ -1,6 +1,7 @@
 /** What the host shows of one disk's move: a union, so that what cannot be does not compile. */
 
 import type { Job } from "../../../core/disk/job.js";
+import type { SwitchSide } from "../../../journal/decided-by.js";
 import type { MovedLayer, Standing } from "../../../journal/manifest.js";
 
 /** Phases in the order of a move. What the guest stands on is told beside them, by {@link SeenPhase.standing}. */
@@ -35,6 +36,8 @@ export type Phase =
   | { phase: "pending"; job: Job; current: "source" | "destination" }
   /** A job of ours ended; what it did shows when it is dismissed. */
   | { phase: "ended"; job: Job }
+  /** A switch is written down and has not ended: it was cut, or was carried out right now. `ends`: on which of its two images. */
+  | { phase: "switch-cut"; ends: SwitchSide; jobs: "pending" | "over" }
   /** `current` names another image than the one on which the guest surely belongs: a switch was written down and not made, or made and not written down everywhere. */
   | { phase: "not-let-go" }
   /** The guest runs on the target, whose chain is one layer too long. */

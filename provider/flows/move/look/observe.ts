@@ -107,7 +107,8 @@ async function observeDisk(site: Viewpoint, { view, process, found }: Look, plac
   const records = await recordsOf(site, found, key, directory);
   const isOpen = await isFileOpen(site, process, place);
   const bootPath = await bootPathOf(site, process, { named, directory, isOpen, current: records?.manifest.current });
-  const base = { disk, key, qdev, image, active: { named, directory }, bootPath, ...(records && { manifest: records.manifest }) };
+  const recorded = records && { manifest: records.manifest, ...(records.cut && { cut: records.cut }) };
+  const base = { disk, key, qdev, image, active: { named, directory }, bootPath, ...recorded };
   if (!records) return { ...base, heading: "wanted", standing: "former", seen: await withoutRecords(site, place, isOpen) };
   const { manifest } = records;
   const heading = await headingOf(site, manifest);

@@ -3,11 +3,23 @@
 import { isFile, isUnchanged } from "../../../core/disk/chain.js";
 import type { Job } from "../../../core/disk/job.js";
 import { jobNames, jobNamesOf } from "../../../core/disk/names.js";
-import { currentStanding, frozenFormat, type Manifest, pathOf, type Standing } from "../../../journal/manifest.js";
+import type { SwitchSide } from "../../../journal/decided-by.js";
+import {
+  currentStanding,
+  frozenFormat,
+  imagesOf,
+  type Manifest,
+  pathOf,
+  type Standing,
+  standings,
+  type WrittenManifest,
+} from "../../../journal/manifest.js";
+import type { CutSwitch } from "../../../journal/records.js";
+import { type CutImage, type FoundCut, phaseOfCut } from "../../shared/cut-switch.js";
 import { expectedChain, foreignTop, liveChain } from "../../shared/live-chain.js";
 import type { Phase } from "./observation.js";
 import { phaseAtRest } from "./phase-at-rest.js";
-import { type Evidence, type FilesNow, filesNow, isOpenByUs, standingOf } from "./standing.js";
+import { type Evidence, type FilesNow, filesNow, isOpenByUs, isQemuOfMove, standingOf } from "./standing.js";
 
 export async function phaseOf(evidence: Evidence): Promise<{ standing: Standing; seen: Phase }> {
   const { view, key, records } = evidence;
@@ -21,6 +33,7 @@ export async function phaseOf(evidence: Evidence): Promise<{ standing: Standing;
   const ends = [destination.target, ...(overlay ? [overlay.landing, source.active] : [])];
   const job = view.jobs.find(({ id, target = destination.target }) => ours.includes(id) && ends.includes(target));
   const runs = job !== undefined && job.status !== "concluded";
+  if (records.cut) return { standing, seen: phaseOfCut(foundCut(evidence, records.cut, { standing, now, job: runs ? job : undefined })) };
   if (runs) return { standing, seen: phaseOfJob(evidence, job, standing) };
   // set back before the ended job is looked at: the guest writes where it is, and a boot must find that
   // through libvirt the guest is suspended until its pivot is seen: where it runs is right, even if a copy went on after the switch was called off
@@ -29,6 +42,26 @@ export async function phaseOf(evidence: Evidence): Promise<{ standing: Standing;
   if (records.further && currentStanding(records.manifest) === standing) return { standing, seen: { phase: "not-let-go" } };
   if (isBehind(records.manifest, standing)) return { standing, seen: sureOf ?? neverWritten(evidence, standing) };
   return { standing, seen: job ? { phase: "ended", job } : await phaseAtRest(evidence, standing, now) };
+}
+
+interface FoundNow {
+  standing: Standing;
+  now: FilesNow;
+  job: Job | undefined;
+}
+
+function foundCut(evidence: Evidence, { written, decided }: CutSwitch<WrittenManifest>, { standing, now, job }: FoundNow): FoundCut {
+  const { current, pending } = written;
+  const { manifest } = evidence.records;
+  const images = imagesOf(manifest);
+  const image = (side: SwitchSide): CutImage => {
+    const which = standings.find((each) => images[each] === current[side]);
+    const there = [which && now[which], ...(which === "former" ? [now.away] : [])];
+    return { path: current[side], found: there.find((file) => file && isFile(file, pending[side])), recorded: pending[side] };
+  };
+  const running = (["before", "after"] as const).find((side) => current[side] === images[standing]);
+  const qemu = isQemuOfMove(evidence) ? "same" : "another";
+  return { running, named: evidence.named, decided, job, qemu, before: image("before"), after: image("after") };
 }
 
 /** A guest that was started from the right image, as one of another format: it sees another disk, and spoils what it writes to. */

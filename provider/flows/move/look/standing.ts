@@ -58,6 +58,12 @@ export function isOpenByUs({ image, records }: Evidence, standing: Standing): bo
   return nodesOf(records.manifest)[standing] === image.activeNode;
 }
 
+/** Whether a node of the move is open: then it is the QEMU in which the move has done its last step. */
+export function isQemuOfMove({ view, records }: Evidence): boolean {
+  const ours = Object.values(nodesOf(records.manifest));
+  return view.nodes.some(({ name }) => ours.includes(name));
+}
+
 function nodesOf({ destination, overlay }: Manifest): Partial<Record<Standing, string>> {
   if (!overlay) return { target: destination.node };
   return { overlay: overlay.node, target: destination.node, landing: overlay.landingNode };

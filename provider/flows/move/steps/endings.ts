@@ -1,13 +1,15 @@
 /** The ends of a move: tidied after the switch, undone before it, set back where what is written down of a switch is not where the guest is. */
 
 import { isFile } from "../../../core/disk/chain.js";
-import { backOf, fileNames, nextOf, nodeNames, standInNames } from "../../../core/disk/names.js";
-import { baseName, within } from "../../../core/disk/paths.js";
+import { backOf, type DiskKey, fileNames, nextOf, nodeNames, standInNames } from "../../../core/disk/names.js";
+import { baseName, directoryOf, within } from "../../../core/disk/paths.js";
 import { removeFile, removeFiles, renameWithoutReplacing, statFiles } from "../../../host/files.js";
+import type { Host } from "../../../host/host.js";
 import { makeSymlink, readLink, replaceLink } from "../../../host/links.js";
 import { correctBoth } from "../../../journal/corrected.js";
 import { currentStanding, type Manifest, manifestText, pathOf, type Standing } from "../../../journal/manifest.js";
 import { manifestPaths, removeRecords } from "../../../journal/records.js";
+import { dropSwitchRecord } from "../../../journal/switch-record.js";
 import { keepLayer, leaveLayer } from "../../../storage/directory/sidecar.js";
 import type { Outcome } from "../../shared/outcome.js";
 import type { Seen, SeenDisk, Site } from "../../shared/site.js";
@@ -28,7 +30,8 @@ type RemoveLast = (manifest: string) => Promise<void>;
 /** After the switch: the former chain is closed, the former image put where it belongs, and nothing of the move stays. */
 export async function tidy(site: Site, seen: Seen, disk: Written, outcome: Outcome, removeLast?: RemoveLast): Promise<void> {
   const { manifest } = disk;
-  if (manifest.link) await pointLink(site, disk, manifest.link, { from: manifest.link.before, to: manifest.destination.directory });
+  if (manifest.link)
+    await pointLink(site.host, disk.key, manifest.link, { from: manifest.link.before, to: manifest.destination.directory });
   const left = await closeFormer(site, seen, disk, outcome);
   await putAwayFormerImage(site, manifest, outcome);
   await removeOverlays(site, disk, manifest, left);
@@ -74,7 +77,7 @@ async function removeOverlay(site: Site, { path, made }: Overlay): Promise<void>
 /** The switch renamed it. If QEMU ended in the middle of the switch, it still has its old name: nobody has it open, so it is renamed now. */
 async function putAwayFormerImage(site: Site, manifest: Manifest, outcome: Outcome): Promise<void> {
   const { source, quarantine, disk } = manifest;
-  await removeStandIn(site, manifest);
+  await removeStandIn(site.host, manifest);
   const [byName] = await statFiles(site.host, [source.active], "keep-links");
   const kept = manifest.afterwards === "keep";
   if (byName && isFile(byName, source) && !kept) await renameWithoutReplacing(site.host, source.active, quarantine);
@@ -110,9 +113,9 @@ export async function setBack(site: Site, disk: SeenDisk, manifest: Manifest): P
   const { destination, overlay, link } = manifest;
   const { standing } = disk;
   const isAtSource = standing === "former" || standing === "overlay";
-  if (isAtSource) await giveNameBack(site, manifest);
+  if (isAtSource) await giveNameBack(site.host, manifest);
   const moved = isAtSource ? "pivot" : standing === "target" ? "collapse" : "none";
-  if (link && linkMovesIn(manifest) === moved) await pointLink(site, disk, link, { from: destination.directory, to: link.before });
+  if (link && linkMovesIn(manifest) === moved) await pointLink(site.host, disk.key, link, { from: destination.directory, to: link.before });
   const { switched: _, ...before } = { ...manifest, current: pathOf(manifest, standing) };
   const text = manifestText(overlay ? { ...before, overlay: committedAt(overlay, standing) } : before);
   const unwritten = await correctBoth(site.host, manifestPaths(manifest, disk.key), text);
@@ -120,11 +123,11 @@ export async function setBack(site: Site, disk: SeenDisk, manifest: Manifest): P
 }
 
 /** The former image's, which a pivot takes away. */
-async function giveNameBack(site: Site, manifest: Manifest): Promise<void> {
+export async function giveNameBack(host: Host, manifest: Manifest): Promise<void> {
   const { source, quarantine } = manifest;
-  await removeStandIn(site, manifest);
-  const [byName, away] = await statFiles(site.host, [source.active, quarantine], "keep-links");
-  if (!byName && away && isFile(away, source)) await renameWithoutReplacing(site.host, quarantine, source.active);
+  await removeStandIn(host, manifest);
+  const [byName, away] = await statFiles(host, [source.active, quarantine], "keep-links");
+  if (!byName && away && isFile(away, source)) await renameWithoutReplacing(host, quarantine, source.active);
 }
 
 function committedAt({ committed: _, ...overlay }: Overlay, standing: Standing): Overlay {
@@ -132,21 +135,21 @@ function committedAt({ committed: _, ...overlay }: Overlay, standing: Standing):
 }
 
 /** What the switch may have put at the former image's name (flows/shared/switch.ts). */
-async function removeStandIn({ host }: Site, { source, quarantine }: Manifest): Promise<void> {
+async function removeStandIn(host: Host, { source, quarantine }: Manifest): Promise<void> {
   if ((await readLink(host, source.active)) === baseName(standInNames(quarantine).empty)) await removeFile(host, source.active);
 }
 
 /** Re-points the move's link, atomically. A link that says something else by now is somebody's decision, and stays. */
-async function pointLink(
-  site: Site,
-  disk: SeenDisk,
+export async function pointLink(
+  host: Host,
+  key: DiskKey,
   { path }: { path: string },
   { from, to }: { from: string; to: string },
 ): Promise<void> {
-  if ((await readLink(site.host, path)) !== from) return;
-  const next = fileNames.linkNext(path, disk.key);
-  await makeSymlink(site.host, to, next);
-  await replaceLink(site.host, next, path);
+  if ((await readLink(host, path)) !== from) return;
+  const next = fileNames.linkNext(path, key);
+  await makeSymlink(host, to, next);
+  await replaceLink(host, next, path);
 }
 
 /** Small files of a move that may be left from a step that was cut. */
@@ -159,4 +162,5 @@ async function removeScaffold(site: Site, disk: SeenDisk, manifest: Manifest): P
   const made = [fileNames.probe(disk.key), fileNames.newborn(disk.key)].map((name) => within(directory, name));
   const standIn = Object.values(standInNames(manifest.quarantine));
   await removeFiles(site.host, [...small, ...links, ...made, ...standIn]);
+  await dropSwitchRecord(site.host, within(directoryOf(source), fileNames.switchRecord(disk.key)));
 }

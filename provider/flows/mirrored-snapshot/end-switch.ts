@@ -1,0 +1,73 @@
+/** The end of a pivot that is written down: jobs that wait are ended, names put right, and the manifests say plainly what is current. */
+
+import { isFile } from "../../core/disk/chain.js";
+import { type DiskKey, jobNames } from "../../core/disk/names.js";
+import { BugError } from "../../core/errors.js";
+import { renameWithoutReplacing, statFiles } from "../../host/files.js";
+import type { Host } from "../../host/host.js";
+import { correctBoth } from "../../journal/corrected.js";
+import type { SwitchSide } from "../../journal/decided-by.js";
+import type { CutSwitch } from "../../journal/records.js";
+import { snapshotDecidedAs, snapshotManifestText, type WrittenSnapshotManifest } from "../../journal/snapshot-manifest.js";
+import { manifestPaths } from "../../journal/snapshot-records.js";
+import { decideByRecord, dropSwitchRecord } from "../../journal/switch-record.js";
+import { orderOfEnds } from "../shared/cut-switch.js";
+import { recoverDisks } from "../shared/recover-switch.js";
+import type { Turn } from "../shared/turn.js";
+import type { SeenDisk, SnapshotSite } from "./site.js";
+
+/** A disk of a pivot that has not ended, and on which of its images it ends. */
+export interface EndedDisk extends CutSwitch<WrittenSnapshotManifest> {
+  key: DiskKey;
+  ends: SwitchSide;
+}
+
+/** Every line of it may be done twice. */
+export async function endSwitch(site: SnapshotSite, disks: readonly SeenDisk[]): Promise<void> {
+  const [first] = disks;
+  if (!first) return;
+  const waits = disks.some((disk) => disk.seen.phase === "switch-cut" && disk.seen.jobs === "pending");
+  if (!waits) return writeEnds(site.host, disks.map(endOf));
+  const { written, decided } = endOf(first);
+  const deciding = { decidedBy: "switch-record" as const, path: written.current.path };
+  await recoverDisks(site, { turns: disks.map(cutTurn), deciding }, decided);
+}
+
+function endOf({ disk, key, seen, cut }: SeenDisk): EndedDisk {
+  if (!cut || seen.phase !== "switch-cut") throw new BugError(`The end of a pivot was chosen for ${disk}, which is in none.`);
+  return { ...cut, key, ends: seen.ends };
+}
+
+/** {@link orderOfEnds} */
+export async function writeEnds(host: Host, disks: readonly EndedDisk[]): Promise<void> {
+  const { side, first, last } = orderOfEnds(disks);
+  for (const disk of disks) await putNameRight(host, disk);
+  for (const disk of first) await writePlainly(host, disk);
+  for (const { written } of disks) await decideByRecord(host, written.current.path, side);
+  for (const disk of last) await writePlainly(host, disk);
+  for (const { written } of disks) await dropSwitchRecord(host, written.current.path);
+}
+
+/** @throws UserError if one of the two cannot be written: then the record still decides */
+async function writePlainly(host: Host, { key, written, ends }: EndedDisk): Promise<void> {
+  const manifest = snapshotDecidedAs(written, ends);
+  const paths = manifestPaths(manifest, key);
+  const unwritten = await correctBoth(host, { source: paths.file, destination: paths.mirror }, snapshotManifestText(manifest));
+  if (unwritten !== undefined) throw unwritten;
+}
+
+async function putNameRight(host: Host, { written: { file, quarantine }, ends }: EndedDisk): Promise<void> {
+  const [from, to] = ends === "after" ? [file.path, quarantine] : [quarantine, file.path];
+  const [found, taken] = await statFiles(host, [from, to], "keep-links");
+  if (found && !taken && file.is && isFile(found, file.is)) await renameWithoutReplacing(host, from, to);
+}
+
+/** The part of a disk in the pivot that was cut, as far as it can still be done. */
+function cutTurn(disk: SeenDisk): Turn {
+  const { file, mirror, quarantine } = endOf(disk).written;
+  return {
+    ...{ disk: disk.disk, key: disk.key, qdev: disk.qdev, jobId: jobNames.mirror(disk.key), node: mirror.node },
+    ...{ source: file.path, target: mirror.path, records: [] },
+    stale: { active: file.path, quarantine, standIn: "none" },
+  };
+}

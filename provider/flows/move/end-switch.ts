@@ -1,0 +1,113 @@
+/** The end of a switch that is written down: jobs that wait are ended, names and link put right, and the manifests say plainly what is current. */
+
+import { isFile } from "../../core/disk/chain.js";
+import { type DiskKey, jobNames } from "../../core/disk/names.js";
+import { BugError } from "../../core/errors.js";
+import { renameWithoutReplacing, statFiles } from "../../host/files.js";
+import type { Host } from "../../host/host.js";
+import { correctBoth } from "../../journal/corrected.js";
+import type { SwitchSide } from "../../journal/decided-by.js";
+import { decidedAs, type Manifest, manifestText, type WrittenManifest } from "../../journal/manifest.js";
+import { type CutSwitch, manifestPaths } from "../../journal/records.js";
+import { decideByRecord, dropSwitchRecord } from "../../journal/switch-record.js";
+import { orderOfEnds } from "../shared/cut-switch.js";
+import { recoverDisks } from "../shared/recover-switch.js";
+import type { Seen, SeenDisk, Site } from "../shared/site.js";
+import type { DecidingTurn, Turn } from "../shared/turn.js";
+import { giveNameBack, pointLink } from "./steps/endings.js";
+import { nodeAt } from "./steps/former-nodes.js";
+import { linkTurn } from "./turns.js";
+
+/** A disk of a switch that has not ended, and on which of its images it ends. */
+export interface EndedDisk extends CutSwitch<WrittenManifest> {
+  key: DiskKey;
+  ends: SwitchSide;
+}
+
+/** Every line of it may be done twice. */
+export async function endSwitch(site: Site, seen: Seen, all: readonly SeenDisk[]): Promise<void> {
+  const [first] = all;
+  if (!first) return;
+  // of two switches, each has something else that decides
+  const disks = all.filter((disk) => endOf(disk).written.current.path === endOf(first).written.current.path);
+  const waits = disks.some((disk) => disk.seen.phase === "switch-cut" && disk.seen.jobs === "pending");
+  if (waits) return recoverCut(site, seen, disks);
+  await writeEnds(site.host, disks.map(endOf));
+}
+
+function endOf({ disk, key, seen, cut }: SeenDisk): EndedDisk {
+  if (!cut || seen.phase !== "switch-cut") throw new BugError(`The end of a switch was chosen for ${disk}, which is in none.`);
+  return { ...cut, key, ends: seen.ends };
+}
+
+/** {@link orderOfEnds} */
+export async function writeEnds(host: Host, disks: readonly EndedDisk[]): Promise<void> {
+  const { side, first, last } = orderOfEnds(disks);
+  for (const disk of disks) await putNamesRight(host, disk);
+  for (const disk of first) await writePlainly(host, disk);
+  for (const disk of disks) await decide(host, disk, side);
+  for (const disk of last) await writePlainly(host, disk);
+  for (const { written } of disks) if (written.current.decidedBy === "switch-record") await dropSwitchRecord(host, written.current.path);
+}
+
+async function decide(host: Host, { key, written }: EndedDisk, side: SwitchSide): Promise<void> {
+  const { current, link, destination } = written;
+  if (current.decidedBy === "switch-record") return decideByRecord(host, current.path, side);
+  if (!link) return;
+  const [there, home] = [destination.directory, link.before];
+  await pointLink(host, key, link, side === "after" ? { from: home, to: there } : { from: there, to: home });
+}
+
+/** @throws UserError if one of the two cannot be written: then what decides still does */
+async function writePlainly(host: Host, { key, written, ends }: EndedDisk): Promise<void> {
+  const manifest = decidedAs(written, ends);
+  const unwritten = await correctBoth(host, manifestPaths(manifest, key), manifestText(manifest));
+  if (unwritten !== undefined) throw unwritten;
+}
+
+/** Only a pivot takes the former image its name. */
+async function putNamesRight(host: Host, { written, ends }: EndedDisk): Promise<void> {
+  const manifest = decidedAs(written, ends);
+  if (written.current.after !== manifest.destination.target) return;
+  if (ends === "before") return giveNameBack(host, manifest);
+  const { source, quarantine } = manifest;
+  const [byName, away] = await statFiles(host, [source.active, quarantine], "keep-links");
+  if (byName && !away && isFile(byName, source)) await renameWithoutReplacing(host, source.active, quarantine);
+}
+
+/** QEMU lives, and its guest's I/O waits: the host's worker ends the jobs, by what decides. */
+async function recoverCut(site: Site, seen: Seen, disks: readonly SeenDisk[]): Promise<void> {
+  const [first] = disks;
+  if (!first) return;
+  const { decided } = endOf(first);
+  const turns = disks.map((disk) => cutTurn(seen, disk));
+  await recoverDisks(site, { turns, deciding: decidingOf(first) }, decided);
+}
+
+function decidingOf(disk: SeenDisk): DecidingTurn {
+  const { written } = endOf(disk);
+  const { decidedBy, path } = written.current;
+  if (decidedBy === "switch-record") return { decidedBy, path };
+  const link = linkTurn(disk, disk.manifest);
+  if (!link) throw new BugError(`The switch of ${disk.disk} is decided by a link that its manifest does not have.`);
+  return { decidedBy, ...link };
+}
+
+/** The part of a disk in the switch that was cut, as far as it can still be done. */
+function cutTurn(seen: Seen, disk: SeenDisk): Turn {
+  const { written } = endOf(disk);
+  const { current, destination, source, quarantine } = written;
+  const { disk: name, key, qdev } = disk;
+  const turn = { disk: name, key, qdev, source: current.before, target: current.after, records: [] };
+  if (current.after === destination.target) {
+    const standIn = isRaw(written) && written.overlay === undefined ? "needed" : "none";
+    return { ...turn, jobId: jobNames.mirror(key), node: destination.node, stale: { active: source.active, quarantine, standIn } };
+  }
+  const hasPivoted = disk.image.chain[0].path === current.after;
+  return { ...turn, jobId: jobNames.commit(key), node: hasPivoted ? disk.image.activeNode : nodeAt(seen, disk, 1) };
+}
+
+/** As the chain had it when the move was drafted. */
+function isRaw({ chain }: Pick<Manifest, "chain">): boolean {
+  return chain?.[0]?.format === "raw";
+}
