@@ -1,0 +1,213 @@
+"""The switch of a guest that libvirt manages. Order and reasons: docs/decisions/0003.
+
+libvirt has no `pending`, and no all or none: the guest is suspended, and each disk is pivoted. Where a disk is then, libvirt's XML says,
+and never the answer to a command.
+"""
+
+import fcntl
+from typing import Callable, Dict, List, Optional
+
+from worker.definitions import Place, define, where_is
+from worker.domain_xml import DiskXml, DomainXml, Image, Job
+from worker.errors import Details, Failure
+from worker.holders import holders_of_descriptor
+from worker.libvirt_plan import LibvirtDisk, LibvirtPlan
+from worker.libvirt_talk import Talk
+from worker.pausing import Pausing
+from worker.switch import set_image_lock
+from worker.switch_plan import apply, revert
+from worker.virsh import Virsh
+
+
+class Unfit(Exception):
+    """Why nothing is pivoted."""
+
+    def __init__(self, target: str, why: str) -> None:
+        super().__init__(why)
+        self.target = target
+
+
+class Strayed(Unfit):
+    """The live chain is another one than that on which the job began: the job is to be called off."""
+
+
+class LibvirtSwitch:
+    def __init__(self, plan: LibvirtPlan, virsh: Virsh, is_alive: Callable[[], bool]) -> None:
+        self.plan = plan
+        #: Whether the QEMU that had the disks at the begin lives; True where it is not to be seen.
+        self.is_alive = is_alive
+        self.has_begun = False
+        #: Whether another QEMU has taken the place of the one that was suspended.
+        self.is_replaced = False
+        self.talk = Talk(virsh, plan.domain, plan.disks[0].target, lambda: self.has_begun and self.is_alive())
+        self.pausing = Pausing(self.talk, plan.switch_lock)
+        self.trouble: List[str] = []
+
+    def run(self) -> Details:
+        """From jobs that are ready to the end."""
+        try:
+            before = self.talk.require()
+            number = require_right(self.plan, before)
+            require_definition(self.plan, self.talk.definition())
+        except (Unfit, Failure) as reason:
+            return called_off(reason)
+        self.has_begun = True
+        suspended = self.pausing.suspend(before.is_recorded)
+        if suspended.by is None:
+            return end("refused", suspended.why, [])
+        result = self.while_suspended(number)
+        if suspended.by == "us" and self.is_alive() and not self.is_replaced:
+            how = self.pausing.resume()
+            self.trouble += [] if how is None or result["end"] == "ended" else [how]
+        why = [result["why"]] if result["why"] else []
+        return dict(result, why="; ".join(why + self.trouble) or None, pauseSeconds=self.pausing.resumed_at - self.pausing.suspended_at)
+
+    def while_suspended(self, number: int) -> Details:
+        """The sources are held, so that no other QEMU opens one. Whatever fails, the guest must go on afterwards."""
+        try:
+            hold_sources(self.plan.disks)
+            require_right(self.plan, self.talk.look(), number)
+            self.mark()
+            return self.pivot_all(number)
+        except Unfit as reason:
+            return called_off(reason)
+        except Exception as reason:
+            return end("failed", in_words(reason), [])
+        finally:
+            release_sources(self.plan.disks)
+
+    def mark(self) -> None:
+        for disk in self.plan.disks:
+            try:
+                apply(disk.marks)
+            except (OSError, Failure) as reason:
+                for marked in self.plan.disks:
+                    revert(marked.marks)
+                raise Unfit(disk.target, "its manifests cannot be written: %s" % in_words(reason)) from None
+
+    def pivot_all(self, number: int) -> Details:
+        """Before each pivot the QEMU is the one that was suspended."""
+        seen: Optional[DomainXml] = None
+        refused: Dict[str, str] = {}
+        for disk in self.plan.disks:
+            reply = self.talk.do("blockjob --pivot", disk.target)
+            if reply.refused is not None:
+                refused[disk.target] = reply.refused
+            seen = self.talk.look()
+            if not self.is_same(seen, number):
+                break
+        self.is_replaced = seen is not None and seen.number not in (number, None)
+        return self.follow(seen, self.is_same(seen, number), refused)
+
+    def is_same(self, seen: Optional[DomainXml], number: int) -> bool:
+        """A libvirtd that was restarted may give a number again."""
+        return seen is not None and seen.number == number and self.is_alive()
+
+    def follow(self, seen: Optional[DomainXml], is_same: bool, refused: Dict[str, str]) -> Details:
+        """Where the guest runs, or would start, decides. The definition, the manifests and the old names follow it, in this order."""
+        live = None if seen is None or seen.number is None else seen
+        decides = self.talk.definition() if live is None else live
+        places = [Place(disk, where_is(disk, decides)) for disk in self.plan.disks]
+        self.attempt(lambda: define(self.talk, places, live))
+        for disk, is_moved in [(place.disk, place.is_moved) for place in places]:
+            self.attempt(lambda: self.write_down(disk, is_same) if is_moved else revert(disk.marks))
+        stayed = [place.disk.target for place in places if not place.is_moved]
+        if not is_same:
+            return end("ended", None, stayed)
+        self.trouble += ["%s: %s" % (target, refused.get(target, "it did not pivot")) for target in stayed]
+        return end("stayed" if stayed else "switched", None, stayed)
+
+    def attempt(self, step: Callable[[], None]) -> None:
+        """What fails is told: no way leads back, and the guest must go on."""
+        try:
+            step()
+        except (OSError, Failure) as reason:
+            self.trouble.append(in_words(reason))
+
+    def write_down(self, disk: LibvirtDisk, is_same: bool) -> None:
+        apply(disk.manifests)
+        # as long as the QEMU lives that was suspended, the image lock has kept each other one from opening the image
+        if disk.stale and (is_same or all(is_closed(move.file) for move in disk.stale)):
+            apply(disk.stale)
+
+
+def require_right(plan: LibvirtPlan, domain: Optional[DomainXml], number: Optional[int] = None) -> int:
+    """The domain's number, if its chains and jobs are the plan's."""
+    first = plan.disks[0].target
+    if domain is None or domain.number is None:
+        raise Unfit(first, "its domain does not run")
+    if number is not None and domain.number != number:
+        raise Unfit(first, "its domain was started again meanwhile")
+    for disk in plan.disks:
+        require_chain(disk, domain.disks.get(disk.target))
+        require_job(disk, domain.disks[disk.target].job)
+    return domain.number
+
+
+def require_chain(disk: LibvirtDisk, found: Optional[DiskXml]) -> None:
+    if found is None or found.image is None:
+        raise Unfit(disk.target, "the guest has no such disk with a file any more")
+    live = [found.image] if found.chain is None else found.chain
+    expected = disk.chain[:1] if found.chain is None else disk.chain
+    if len(live) != len(expected) or not all(one.format == of.image.format and of.is_at(one.path) for one, of in zip(live, expected)):
+        planned = chain_text([of.image for of in disk.chain])
+        raise Strayed(disk.target, "its chain is %s, and the switch was planned for %s" % (chain_text(live), planned))
+
+
+def chain_text(images: List[Image]) -> str:
+    return " <- ".join("%s (%s)" % image for image in images)
+
+
+def require_job(disk: LibvirtDisk, job: Optional[Job]) -> None:
+    if job is None or job.kind != disk.job or not disk.destination.is_at(job.path):
+        raise Unfit(disk.target, "its job onto %s is gone" % disk.destination.image.path)
+    if not job.is_ready:
+        raise Unfit(disk.target, "its job onto %s is not ready" % disk.destination.image.path)
+
+
+def require_definition(plan: LibvirtPlan, definition: Optional[DomainXml]) -> None:
+    """An image that the definition gives to another disk is that one's after the next start, without what is written from now on."""
+    for disk in plan.disks:
+        for target, slot in ({} if definition is None else definition.disks).items():
+            if target != disk.target and slot.image is not None and disk.image_at(slot.image.path) is not None:
+                raise Unfit(disk.target, "the persistent definition gives its image %s to the disk %s" % (slot.image.path, target))
+
+
+def hold_sources(disks: List[LibvirtDisk]) -> None:
+    """A job that is ready is pivoted all the same (raw and qcow2, libvirt 9.0 on QEMU 7.2)."""
+    for disk in disks:
+        try:
+            if disk.source is not None:
+                set_image_lock(disk.source, fcntl.F_RDLCK)
+        except (BlockingIOError, PermissionError):
+            raise Unfit(disk.target, "another process has its image open for writing") from None
+        except OSError:
+            pass  # a file system without such locks: QEMU takes none there either
+
+
+def release_sources(disks: List[LibvirtDisk]) -> None:
+    for disk in disks:
+        try:
+            if disk.source is not None:
+                set_image_lock(disk.source, fcntl.F_UNLCK)
+        except OSError:
+            pass  # where none could be taken
+
+
+def is_closed(file: int) -> bool:
+    """Whether no process has it open, as far as this account can see: what it cannot see counts as open."""
+    found = holders_of_descriptor(file)
+    return not found.open and not found.hidden
+
+
+def called_off(reason: Exception) -> Details:
+    disks = [reason.target] if isinstance(reason, Unfit) else []
+    return end("strayed" if isinstance(reason, Strayed) else "refused", in_words(reason), disks)
+
+
+def in_words(reason: Exception) -> str:
+    return reason.message if isinstance(reason, Failure) else str(reason)
+
+
+def end(how: str, why: Optional[str], disks: List[str]) -> Details:
+    return {"end": how, "why": why, "disks": disks}

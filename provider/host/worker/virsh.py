@@ -1,0 +1,147 @@
+"""One virsh that stays open: a command in, its reply out. Its words are for people; whether it refused is all that decides.
+
+One for each command would take 20 to 70 ms each (measured: it loads libvirt's libraries and connects), and a guest waits meanwhile.
+"""
+
+import os
+import subprocess
+import time
+from typing import Callable, List, NamedTuple, Optional
+
+from worker.children import EXTRA_PATH, found_in
+from worker.errors import Failure
+from worker.text import to_bytes, to_text
+
+#: Between two questions to a libvirtd that is down.
+PAUSE_SECONDS = 1.0
+
+#: virsh reads with readline, which echoes each line; COLUMNS keeps that echo on one line. In the C locale only ASCII is no key.
+ENVIRONMENT = {"LC_ALL": "C.UTF-8", "COLUMNS": "65000", "TERM": "dumb", "INPUTRC": "/dev/null"}
+
+ERROR = "error: "
+
+
+class Reply(NamedTuple):
+    text: str
+    #: libvirt's or virsh's words; None: it is done.
+    refused: Optional[str]
+
+
+def word(text: str) -> str:
+    """Within single quotes nothing is special (vshCommandStringGetArg() in tools/vsh.c, libvirt 9.0). Control characters are keys."""
+    if any(ord(character) < 32 or character == "\x7f" for character in text):
+        raise Failure("bad-request", "virsh can be told no name with a control character")
+    return "'%s'" % text.replace("'", "'\\''")
+
+
+def command(fixed: str, *words: str) -> str:
+    """A command of fixed words and options, and of words that somebody else chose."""
+    return " ".join([fixed] + [word(one) for one in words])
+
+
+class Virsh:
+    """It holds the locks too: a command that it has been told runs to its end, whatever becomes of the worker."""
+
+    def __init__(self, uri: str, locks: List[int]) -> None:
+        self.uri = uri
+        self.locks = locks
+        self.path = os.environ.get("PATH", os.defpath) + EXTRA_PATH
+        self.program = found_in(self.path, b"virsh")
+        self.process: Optional["subprocess.Popen[bytes]"] = None
+        self.partial = b""
+        #: Whether libvirtd may have been another one since: then a question about jobs must come before what it says is believed.
+        self.was_refused = False
+
+    def ask(self, line: str) -> Reply:
+        """Once, however long it takes."""
+        token = "livedisk-%s" % os.urandom(8).hex()
+        try:
+            self._send("\n%s\necho %s\n\n" % (line, token))
+            said = self._frame(token)
+        except (OSError, EOFError):
+            self._end()
+            said = [ERROR + "virsh ended"]
+        reply = verdict(said)
+        self.was_refused = self.was_refused or reply.refused is not None
+        return reply
+
+    def insist(self, line: str, may_wait: Callable[[], bool]) -> Reply:
+        """For what may be asked twice: again where libvirtd was not there, however long it is away, as long as it makes sense to wait."""
+        while True:
+            reply = self.ask(line)
+            if reply.refused is None:
+                return reply
+            if self._answers_at_once():
+                return self.ask(line)  # the first question after libvirtd came back is refused
+            while may_wait() and not self._answers_at_once():
+                time.sleep(PAUSE_SECONDS)
+            if not may_wait():
+                return reply
+
+    def _answers_at_once(self) -> bool:
+        return self.ask("hostname").refused is None
+
+    def close(self) -> None:
+        """virsh ends with its input."""
+        if self.process is not None and self.process.stdin is not None:
+            self.process.stdin.close()
+        self._end()
+
+    def _send(self, text: str) -> None:
+        if self.process is None:
+            environment = dict(os.environ, PATH=self.path, **ENVIRONMENT)
+            environment.pop("LANGUAGE", None)
+            self.partial = b""
+            self.process = subprocess.Popen(
+                [b"virsh", b"-q", b"-c", to_bytes(self.uri)],
+                executable=self.program,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,
+                pass_fds=self.locks,
+            )
+        assert self.process.stdin is not None
+        self.process.stdin.write(to_bytes(text))
+        self.process.stdin.flush()
+
+    def _frame(self, token: str) -> List[str]:
+        """The lines up to the token, without the echo of readline's."""
+        lines: List[str] = []
+        while True:
+            line = self._line()
+            if line.startswith(token):
+                return lines
+            if not line.startswith(("virsh # ", "virsh > ")):
+                lines.append(line)
+
+    def _line(self) -> str:
+        assert self.process is not None and self.process.stdout is not None
+        while b"\n" not in self.partial:
+            piece = os.read(self.process.stdout.fileno(), 65536)
+            if not piece:
+                raise EOFError
+            self.partial += piece
+        line, _, self.partial = self.partial.partition(b"\n")
+        return to_text(line)
+
+    def _end(self) -> None:
+        """Its number cannot be another process's before it is waited for."""
+        process, self.process = self.process, None
+        if process is None:
+            return
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                try:
+                    pipe.close()
+                except OSError:
+                    pass  # what was not sent
+        process.wait()
+
+
+def verdict(lines: List[str]) -> Reply:
+    """A document is a success, whatever its lines say (vshError() in tools/vsh.c, libvirt 9.0)."""
+    first = next((line for line in lines if line.strip()), "")
+    errors = [] if first.startswith("<") else [line[len(ERROR):].strip() for line in lines if line.startswith(ERROR)]
+    return Reply("\n".join(lines), "; ".join(errors) if errors else None)
