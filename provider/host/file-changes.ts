@@ -42,8 +42,7 @@ export interface WriteOptions {
  * @host cat, chown, chgrp, chmod, sync, mv, rm
  * @for records
  * @does writes a small file under a random name beside its own, syncs it, renames it and syncs the directory
- * @changes manifests, what they say after a switch (`.next`, `.back`), the XML that libvirt is given, the lock file of a switch
- *   (`.turn`); on libvirt, the empty target
+ * @changes manifests, what they say after a switch, before it and in its middle (`.next`, `.back`, `.mark`); on libvirt, the empty target
  * @as the account
  * @why at every moment the file holds the old text or the new
  */

@@ -17,7 +17,7 @@ export interface Host {
    */
   run(script: string, args?: readonly string[], options?: RunOptions): Promise<Finished>;
 
-  /** Runs a fixed script with arguments that talks back and forth: the copier, virsh, libvirt's switch. */
+  /** Runs a fixed script with arguments that talks back and forth, as virsh. */
   open(script: string, args?: readonly string[]): Promise<Conversation>;
 
   /**

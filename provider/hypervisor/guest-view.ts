@@ -25,7 +25,7 @@ export interface GuestView {
 
 /** What a switch records before it suspends a guest; it lasts until libvirt says that the guest runs again, or until its QEMU ends. */
 export interface Suspension {
-  /** The file on the host that is locked as long as the switch goes on. */
+  /** The file on the host that the switch of its domain has locked. */
   switchLock: string;
 }
 

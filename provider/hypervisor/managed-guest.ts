@@ -1,5 +1,6 @@
 /** The steps of a guest that libvirt manages, and what they are given. */
 
+import type { LibvirtSwitchPlan, LibvirtSwitchResult } from "../host/worker/libvirt-switching.js";
 import type { MirrorOptions } from "./block-steps.js";
 import type { GuestView } from "./guest-view.js";
 
@@ -24,6 +25,9 @@ export interface Burdens {
   /** Why libvirt would refuse, or the move be unsafe: the disk is shared, or transient. */
   forbids: readonly string[];
 }
+
+/** Without what is libvirt's own. */
+export type PlannedLibvirtSwitch = Omit<LibvirtSwitchPlan, "uri" | "switchLock">;
 
 /** The steps of a guest that libvirt manages. libvirt holds the monitor, and loses track of block graphs that others change. */
 export interface ManagedGuest {
@@ -57,12 +61,17 @@ export interface ManagedGuest {
   lookForPull(disk: string): Promise<GuestView>;
 
   /**
-   * The persistent definition of one disk with another source and all else as it is, for `virsh update-device --config`.
-   * @throws UserError if libvirt does not tell it, or it has no such disk with a file
+   * From jobs that are ready to the end, by the host alone: this client and its network have no part in it.
+   * @param lock of the worker's, that of the domain; its file is recorded while the guest is suspended
+   * @throws WorkerError if nothing was begun
    */
-  definitionAt(disk: string, source: ImageFile | CopyTarget): Promise<string>;
+  switch(plan: PlannedLibvirtSwitch, lock: { path: string; number: number }): Promise<LibvirtSwitchResult>;
 
-  /** Makes the persistent definition of one disk name another source; with `below`, also what that stands on, so that its header does not count. */
+  /**
+   * Makes the persistent definition of one disk name another source, and keeps all else of it; with `below`, also what that stands on, so that its
+   * header does not count.
+   * @throws UserError if it has no such disk with a file, or gives that file to another disk
+   */
   redefine(disk: string, source: ImageFile | CopyTarget): Promise<void>;
 
   /**

@@ -178,6 +178,8 @@ export function frozenFormat({ disk, overlay, destination: { backing } }: Manife
 
 /** How many switches the manifest tells of: of two that differ, the lower one is from before a switch that was not written down whole. */
 export function switchesWritten(manifest: Manifest): number {
-  const folded = manifest.overlay?.committed === "source" ? 2 : 0;
-  return folded + { former: 0, overlay: 1, target: 2, landing: 3 }[currentStanding(manifest)];
+  const current = currentStanding(manifest);
+  const folds = manifest.overlay?.committed === "source";
+  if (folds && current === "overlay") return 1.5; // under way through libvirt
+  return (folds ? 2 : 0) + { former: 0, overlay: 1, target: 2, landing: 3 }[current];
 }

@@ -298,6 +298,8 @@ describe("the images of a move", () => {
     assert.deepEqual(counts, [0, 1, 2, 3]);
     const overlay = { ...overlayOf(snapshot), committed: "source" as const };
     assert.equal(switchesWritten({ ...snapshot, overlay, current: "/path1/disk.qcow2" }), 2);
+    const underWay = switchesWritten({ ...snapshot, overlay, current: `/path1/${name}` });
+    assert(underWay > 1 && underWay < 2, "a side that says that the commit is being switched comes between the two");
     assert.equal(switchesWritten({ ...snapshot, overlay: { ...overlay, committed: "destination" }, current: "/path2/disk.qcow2" }), 3);
   });
 

@@ -17,14 +17,14 @@ import { created, Recorder } from "../storage-migration/stage.js";
 describe("a guest of libvirt's that a switch has suspended", function () {
   this.timeout(180_000);
 
-  it("runs on after the next up, if the switch's script and watchdog were killed", async () => {
+  it("runs on after the next up, if all of the switch on the host was killed", async () => {
     await using stage = await LibvirtStage.open();
     await cutInSwitch(stage);
     await created(storageMigration, stage.arguments);
     await runsOn(stage, stage.at("path2/old.qcow2"));
   });
 
-  it("is told of by a refresh, and runs on after a destroy, if the switch's script and watchdog were killed", async () => {
+  it("is told of by a refresh, and runs on after a destroy, if all of the switch on the host was killed", async () => {
     await using stage = await LibvirtStage.open();
     await cutInSwitch(stage);
     const { inputs } = storageMigration.check({}, stage.arguments);
@@ -96,7 +96,7 @@ describe("a guest of libvirt's that a switch has suspended", function () {
   });
 });
 
-/** A run, its script on the host and the watchdog are killed between the suspend and the pivot. */
+/** A run and all of its switch on the host are killed between the suspend and the pivot. */
 async function cutInSwitch(stage: LibvirtStage): Promise<void> {
   await stage.virshLog.delayPivots(20);
   await struck({

@@ -1,5 +1,6 @@
 /** All that runs on hosts, with its headers, and where the two do not agree. */
 
+import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import ts from "typescript";
 import { type Headed, type Header, headersOf } from "./headers.js";
@@ -109,6 +110,15 @@ function isWritten(kind: Site["kind"], text: string): boolean {
   return kind !== "shell" || !text.includes(unknown);
 }
 
+/** What the worker's own modules tell virsh. */
+function virshOfWorker(): string[] {
+  const folder = path.join(root, "provider/host/worker");
+  const modules = readdirSync(folder).filter((file) => file.endsWith(".py"));
+  const texts = modules.map((file) => readFileSync(path.join(folder, file), "utf8"));
+  const text = texts.filter((each) => /^class Virsh\b|^from worker\.(virsh|libvirt_talk) import/m.test(each)).join("\n");
+  return [...text.matchAll(/\b(?:command|do|tell|ask)\("([a-z]+(?:-[a-z]+)*)/g)].map(([, word]) => `virsh ${word}`);
+}
+
 function startedBy({ kind, program }: Site, texts: ProgramTexts): string[] {
   const text = texts.of(program);
   switch (kind) {
@@ -118,6 +128,8 @@ function startedBy({ kind, program }: Site, texts: ProgramTexts): string[] {
       return [`QMP ${text}`];
     case "virsh":
       return [...text.matchAll(/^[a-z]+(-[a-z]+)*/gm)].map(([word]) => `virsh ${word}`);
+    case "plan":
+      return ["virsh", ...virshOfWorker()];
     case "words":
       return text.split("\n", 1).filter((name) => name !== unknown);
     case "shell": {

@@ -39,7 +39,7 @@ deploy ALL=(root) NOPASSWD: /usr/bin/sh
 libvirt's configuration only the place of a moved disk, in the domain's own definition. No guest is started, stopped or reset; through libvirt it is suspended for
 the moment of a switch, and resumed. No directory is removed except our own temporary ones. Files are written in the directories above, in
 \`$TMPDIR\` (\`/tmp\`), and for switches on libvirt one lock file for each guest in \`/run\` or \`~/.pulumi-livedisk\`, which stays. When the
-client is gone, nothing keeps running except the command that is at work right then, until its end, a switch, and on libvirt its script and watchdog, until the guest runs again (at most a day).
+client is gone, nothing keeps running except the command that is at work right then, until its end, and a switch, until that has ended: on libvirt until the guest runs again.
 `;
 
 /** @param listed as {@link hostCommands} finds it */

@@ -4,8 +4,8 @@ import path from "node:path";
 import ts from "typescript";
 import { isWrapped, type ProgramTexts } from "./program-text.js";
 
-/** What the program is written for. `sshd`: no program, sshd itself is asked for a stream. `words`: a list, through no shell. */
-type Kind = "shell" | "virsh" | "QMP" | "sshd" | "words";
+/** What the program is written for. `sshd`: no program, sshd itself is asked for a stream. `words`: a list, through no shell. `plan`: data, which the worker carries out by a virsh of its own. */
+type Kind = "shell" | "virsh" | "QMP" | "sshd" | "words" | "plan";
 
 interface Runner {
   kind: Kind;
@@ -28,6 +28,7 @@ const ends: Readonly<Record<string, Readonly<Record<string, Runner>>>> = {
     "Host.run": { kind: "shell", at: 0 },
     "Host.open": { kind: "shell", at: 0 },
   },
+  "provider/host/worker/libvirt-switching.ts": { runLibvirtSwitch: { kind: "plan", at: 1 } },
   "provider/host/worker/programs.ts": { runProgram: { kind: "words", at: 1 } },
   "provider/host/script-session.ts": { "ScriptSession.start": { kind: "shell", at: 1 } },
   "provider/hypervisor/libvirt/virsh-session.ts": { "VirshSession.ask": { kind: "virsh", at: 0 } },

@@ -71,6 +71,20 @@ export function backOf(manifest: string): string {
   return `${manifest}.back`;
 }
 
+/** Beside the source's manifest, of runs of 0.1.0: what is locked as long as their switch through libvirt goes on, and the definition that it writes. */
+export function formerSwitchLock(manifest: string): string {
+  return `${manifest}.turn`;
+}
+
+export function formerDefinition(manifest: string): string {
+  return `${manifest}.xml`;
+}
+
+/** What it says while libvirt makes a pivot of which the images alone would not tell afterwards that it was made. */
+export function markOf(manifest: string): string {
+  return `${manifest}.mark`;
+}
+
 /** The name under which a stale active image stays behind; the time without colons, so that names sort. */
 export function quarantineName(name: string, key: DiskKey, at: Date): string {
   const utc = at.toISOString().replace(/[-:]/g, "").replace(/\.\d+/, "");

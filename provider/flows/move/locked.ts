@@ -5,12 +5,12 @@ import { type Locks, withLocks } from "../../journal/lock.js";
 import type { Site } from "../shared/site.js";
 import { type DiskPlaces, observeNames } from "./look/observe.js";
 import { endSharedLook } from "./look/shared-look.js";
+import { awaitFormerSwitch } from "./managed/former-switch.js";
 import { letGoSuspended } from "./managed/suspended.js";
-import { awaitSwitch } from "./managed/switch.js";
 
 /**
- * Does `work` while no other run may touch these disks' places. First waits for a switch that is under way, and resumes a guest that one has
- * left suspended.
+ * Does `work` while no other run may touch these disks' places. First waits for a switch of a run of 0.1.0, and resumes a guest that one of
+ * ours has left suspended.
  * @throws UserError if another run holds a lock, a switch is not over, its guest is suspended still, or a disk or a manifest is not as it must be: then
  *   `work` was not begun
  */
@@ -20,7 +20,7 @@ export async function withPlacesLocked<T>(site: Site, disks: readonly string[], 
     return await withLocks(site.host, async (locks) => {
       const places = new HeldPlaces(site.run, locks, await observeNames(site, disks));
       await places.take();
-      await awaitSwitch(site, places.all);
+      await awaitFormerSwitch(site, places.all);
       await letGoSuspended(site, disks);
       return await work(places);
     });

@@ -4,8 +4,9 @@ import type { Job } from "../../core/disk/job.js";
 import { diskKey, jobNames } from "../../core/disk/names.js";
 import { UserError } from "../../core/errors.js";
 import type { Host } from "../../host/host.js";
+import { type LibvirtSwitchResult, runLibvirtSwitch } from "../../host/worker/libvirt-switching.js";
 import { type MirrorOptions, mirrorBufferBytes } from "../block-steps.js";
-import type { Burdens, CopyTarget, GuestView, ImageFile, ManagedGuest } from "../hypervisor.js";
+import type { Burdens, CopyTarget, GuestView, ImageFile, ManagedGuest, PlannedLibvirtSwitch } from "../hypervisor.js";
 import { burdensOf, unreadable } from "./burdens.js";
 import { copyTargetXml, diskXmlAt } from "./disk-xml.js";
 import { readDomain } from "./domain-xml.js";
@@ -42,6 +43,15 @@ export function openManaged(uri: string, see: () => Promise<DomainSeen>, virsh: 
  * @does writes into the persistent definition where a disk is (`--config`)
  * @changes the persistent definition, that disk's source
  * @why the next start must find the image that the guest writes to
+ * @host virsh, virsh hostname, virsh list, virsh dumpxml, virsh domstate, virsh domjobinfo, virsh metadata, virsh suspend, virsh blockjob, virsh
+ *   update-device, virsh resume
+ * @for switching
+ * @does the worker suspends the guest, pivots its jobs, looks where each disk is, corrects the persistent definition (`--config`), resumes the guest; it goes
+ *   on to its end also if our run is killed
+ * @changes the guest is suspended for a moment; which image takes its writes; an element in the running domain's metadata as long as it is suspended; the
+ *   persistent definition; manifests; the name of the former image; a file livedisk-….xml in $TMPDIR or /tmp for a moment
+ * @as the account; libvirtd does what virsh asks
+ * @why while the guest is suspended both sides are the same, so that definition and manifests can follow it
  * @host rm
  * @for clean-up
  * @does removes a temporary file of ours
@@ -143,18 +153,24 @@ class Managed implements ManagedGuest {
     return { ...view, jobs: [...view.jobs, job] };
   }
 
-  async definitionAt(disk: string, source: ImageFile | CopyTarget): Promise<string> {
-    const { live } = await this.#see();
-    const what = `read the persistent definition of ${disk} of ${live.name}`;
-    const text = await this.#do(what, command("dumpxml --inactive", live.uuid));
-    const definition = diskXmlAt(readDomain(text), disk, source);
-    if (definition !== undefined) return definition;
-    throw this.#refused(what, "it has no such disk with a file any more", await this.#virsh());
+  async switch(plan: PlannedLibvirtSwitch, lock: { path: string; number: number }): Promise<LibvirtSwitchResult> {
+    const { host } = await this.#virsh();
+    return runLibvirtSwitch(await host.worker(), { ...plan, uri: this.uri, switchLock: lock.path }, [lock.number]);
   }
 
   async redefine(disk: string, source: ImageFile | CopyTarget): Promise<void> {
     const { live } = await this.#see();
-    const text = await this.definitionAt(disk, source);
+    const what = `read the persistent definition of ${disk} of ${live.name}`;
+    const definition = readDomain(await this.#do(what, command("dumpxml --inactive", live.uuid)));
+    const text = diskXmlAt(definition, disk, source);
+    if (text === undefined) throw this.#refused(what, "it has no such disk with a file any more", await this.#virsh());
+    const owner = definition.disks.find((each) => each.target !== disk && each.source.kind === "file" && each.source.path === source.path);
+    if (owner)
+      throw this.#refused(
+        `redefine ${disk} of ${live.name}`,
+        `its image ${source.path} is that of ${owner.target} there`,
+        await this.#virsh(),
+      );
     await this.#withFile(`redefine ${disk}`, text, (file) => command("update-device --config", live.uuid, file));
   }
 

@@ -1,4 +1,4 @@
-/** Resumes a guest that a switch has left suspended, since its script and its watchdog were killed, and ends the record of that. */
+/** Resumes a guest that a switch has left suspended, since the program on the host was killed, and ends the record of that. */
 
 import { pause } from "../../core/async/pause.js";
 import { UserError } from "../../core/errors.js";
@@ -26,7 +26,7 @@ import { command } from "./words.js";
  * @for switching
  * @does resumes a guest that a switch has left suspended, and removes our element from its metadata
  * @changes the guest runs; the metadata of the running domain
- * @why the switch's script and its watchdog were killed
+ * @why the program on the host that had suspended it was killed
  */
 export async function letGo(virsh: Virsh, domain: string, { disk, deadline }: { disk: string; deadline: number }): Promise<string> {
   let said = "";

@@ -1,5 +1,5 @@
 /**
- * That a guest is suspended by a switch of ours. Pure. It is recorded in the metadata of the running domain before the guest is suspended.
+ * That a guest is suspended by a switch of ours. Pure. The worker records it (pausing.py) in the metadata of the running domain before the guest is suspended.
  *
  * There it lasts as long as this very QEMU: libvirt writes it into its status file before it answers (virDomainObjSetMetadata(), 9.0), which
  * outlives libvirtd, and a guest that is destroyed and started has none. Tried: set, libvirtd killed and started: it is there; the guest
@@ -8,21 +8,10 @@
 
 import type { Suspension } from "../hypervisor.js";
 import { command } from "./words.js";
-import { child, type Element, escaped } from "./xml.js";
+import { child, type Element } from "./xml.js";
 
 const namespace = "urn:pulumi-livedisk:switch";
 const prefix = "livedisk";
-
-/** The command of virsh that records it. `switchLock` is the file that is locked as long as the switch goes on. */
-export function recordLine(domain: string, switchLock: string): string {
-  const element = `<suspended switchLock='${escaped(switchLock)}'/>`;
-  return command(`metadata --live --uri ${namespace} --key ${prefix}`, "--domain", domain, "--set", element);
-}
-
-/** The command of virsh that asks for it: it is refused where there is none. */
-export function recordedLine(domain: string): string {
-  return command(`metadata --live --uri ${namespace}`, "--domain", domain);
-}
 
 /** The command of virsh that ends the record. Where there is none, it does nothing. */
 export function endLine(domain: string): string {

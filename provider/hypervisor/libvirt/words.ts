@@ -19,8 +19,3 @@ export function word(text: string): string {
 export function command(fixed: string, ...words: readonly string[]): string {
   return [fixed, ...words.map(word)].join(" ");
 }
-
-/** A path as `virsh domblklist` shows it, that of a name without control characters. @see vshTableSafeEncode() in tools/vsh-table.c, libvirt 9.0 */
-export function listed(path: string): string {
-  return path.replaceAll("\\x", "\\x5cx");
-}

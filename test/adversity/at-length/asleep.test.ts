@@ -1,8 +1,8 @@
-/** A run that was stopped (SIGSTOP, a laptop that sleeps) while it held a switch's lock on the host. */
+/** A run that was stopped (SIGSTOP, a laptop that sleeps) while it held a domain's lock on the host. */
 
 import assert from "node:assert/strict";
 import { type ChildProcess, spawnSync } from "node:child_process";
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { storageMigration } from "../../../provider/resources/storage-migration/lifecycle.js";
 import { struck } from "../../hypervisor/libvirt/alone.js";
 import { LibvirtStage } from "../../hypervisor/libvirt/stage.js";
@@ -11,12 +11,11 @@ import { until } from "../../sandbox/command.js";
 import { mourn } from "../../sandbox/processes.js";
 import { created, refusal } from "../../storage-migration/stage.js";
 
-const lockOf = (stage: LibvirtStage) => readdirSync(stage.at("path1")).find((name) => name.endsWith(".turn"));
-
-/** @returns whether a process holds the lock of the switch */
-const isHeld = (stage: LibvirtStage) => {
-  const lock = lockOf(stage);
-  return lock !== undefined && spawnSync("flock", ["-n", stage.at("path1", lock), "true"]).status !== 0;
+/** @returns whether a process holds the lock of the domain's switch */
+const isHeld = async (stage: LibvirtStage) => {
+  const uuid = (await stage.libvirtd.virsh("domuuid", stage.guest.name)).trim();
+  const lock = `/run/pulumi-livedisk-${uuid}.lock`;
+  return existsSync(lock) && spawnSync("flock", ["-n", lock, "true"]).status !== 0;
 };
 
 /** @returns whether a process holds the move's own lock at the source */
@@ -42,7 +41,7 @@ describe("a run that falls asleep as it resumes a guest that a cut switch has le
     const sleeper = Promise.withResolvers<ChildProcess>();
     const asleep = struck({
       news: stage.arguments,
-      isThere: async () => isHeld(stage),
+      isThere: () => isHeld(stage),
       async strike(run) {
         run.kill("SIGSTOP");
         sleeper.resolve(run);
@@ -55,7 +54,7 @@ describe("a run that falls asleep as it resumes a guest that a cut switch has le
       assert.match(await refusal(storageMigration, stage.arguments), /another run holds the lock/);
       await until(
         90,
-        async () => (!isHeld(stage) && !isLocked(stage)) || undefined,
+        async () => (!(await isHeld(stage)) && !isLocked(stage)) || undefined,
         () => "The locks are held still.",
       );
       await created(storageMigration, stage.arguments);

@@ -1,21 +1,25 @@
 /** The steps of a move of a guest that libvirt manages: what is refused, what is asked of libvirt and in which order, what is written down. */
 
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import path from "node:path";
 import { fileNames } from "../../../provider/core/disk/names.js";
 import { isKind, UnreachableError, UserError } from "../../../provider/core/errors.js";
+import { suspendedNow, tellSuspended } from "../../../provider/flows/move/look/suspension.js";
+import { awaitFormerSwitch } from "../../../provider/flows/move/managed/former-switch.js";
 import { collapseManaged, foldManaged, freezeManaged } from "../../../provider/flows/move/managed/freezing.js";
 import { settleDefinition, startManagedCopy } from "../../../provider/flows/move/managed/mirror.js";
 import { checkManaged } from "../../../provider/flows/move/managed/preflight.js";
-import { letGoSuspended, suspendedNow, tellSuspended } from "../../../provider/flows/move/managed/suspended.js";
-import { awaitSwitch, switchManaged } from "../../../provider/flows/move/managed/switch.js";
+import { letGoSuspended } from "../../../provider/flows/move/managed/suspended.js";
+import { type ManagedTurn, switchManaged } from "../../../provider/flows/move/managed/switch.js";
 import { switchTo } from "../../../provider/flows/move/switching.js";
 import type { SeenDisk, Site } from "../../../provider/flows/shared/site.js";
-import type { Guest, GuestView, ManagedGuest } from "../../../provider/hypervisor/hypervisor.js";
+import type { LibvirtSwitchResult } from "../../../provider/host/worker/libvirt-switching.js";
+import type { Guest, GuestView, ManagedGuest, PlannedLibvirtSwitch } from "../../../provider/hypervisor/hypervisor.js";
 import type { Manifest } from "../../../provider/journal/manifest.js";
 import { writeRecords } from "../../../provider/journal/records.js";
-import { LocalConversation } from "../../hypervisor/qemu/local-host.js";
 import { type Answers, emptyView, notingManaged } from "./noting-guest.js";
 import { key, MoveScene, overlayName } from "./scene.js";
 
@@ -69,6 +73,11 @@ describe("of a guest that libvirt manages", () => {
         check({ jobs: ["Block Copy"] }, {}, { jobs: [{ id: "x", type: "mirror", status: "ready", ioStatus: "ok", target: "/theirs" }] }),
         refused(/somebody else's job runs on it \(Block Copy, a copy onto \/theirs\)/),
       ));
+    it("where its definition gives the image to another disk, which would be this one after the next start", async () => {
+      const image = { kind: "image" as const, ...scene.image([["path1/other.qcow2", "qcow2"]]), definedAt: scene.at("path1/disk.qcow2") };
+      const view = { disks: [{ qdev: "vdb", names: ["vdb"], medium: image }] };
+      await assert.rejects(check({}, {}, view), refused(/its persistent definition gives \S*path1\/disk\.qcow2 to vdb/));
+    });
     it("for checkpoints unless bitmaps may be lost, and always with a snapshot", async () => {
       await assert.rejects(check({ checkpoints: ["c"] }), refused(/checkpoints \(c\), whose bitmaps a mirror does not carry/));
       await check({ checkpoints: ["c"] }, { loses: ["bitmaps"] });
@@ -244,67 +253,117 @@ describe("of a guest that libvirt manages", () => {
   });
 
   describe("a switch", () => {
-    /** The script on the host, as far as it speaks. */
-    async function switched(script: string, libvirt: Answers<ManagedGuest> = {}, more: Partial<SeenDisk> = {}) {
-      await scene.write("path2/disk.qcow2");
-      const manifest = await scene.manifest();
-      const { site, managed } = siteOf({ definitionAt: () => "<disk/>", ...libvirt });
-      const opened: string[][] = [];
-      const open = async (_: string, args: readonly string[]) => {
-        opened.push([...args]);
-        return new LocalConversation(script, args);
-      };
-      const host = Object.assign(Object.create(scene.host), { open });
-      const seen = { view: emptyView, disks: [] };
-      await switchManaged({ site: { ...site, host }, managed, seen, outcome: scene.outcome }, [scene.written(manifest, more)], "target");
-      return opened[0] ?? [];
+    interface Told {
+      plan: PlannedLibvirtSwitch;
+      lock: { path: string };
+      isLocked: boolean;
     }
-    const good = "echo armed; read -r go; echo switched 12; read -r end";
 
-    it("is prepared on both sides before the guest is suspended, and tells how long that was", async () => {
-      const args = await switched(good, {}, definedAt("path1/disk.qcow2"));
+    async function switched(result: Partial<LibvirtSwitchResult> = {}, more: Partial<SeenDisk> = {}, to: ManagedTurn = "target") {
+      await scene.write("path2/disk.qcow2");
+      const manifest = to === "target" ? await scene.manifest() : await scene.frozen("commit");
+      const told: Told[] = [];
+      const answer = async (plan: PlannedLibvirtSwitch, lock: { path: string }) => {
+        told.push({ plan, lock, isLocked: spawnSync("flock", ["-n", lock.path, "true"]).status !== 0 });
+        return { end: "switched", why: null, disks: [], pauseSeconds: 0.012, ...result };
+      };
+      const scripted = siteOf({ switch: answer }, { cancel: () => {} });
+      const disk = scene.written(manifest, more);
+      await switchManaged({ ...scripted, seen: { view: emptyView, disks: [] }, outcome: scene.outcome }, [disk], to);
+      const [first] = told;
+      assert(first);
+      return first;
+    }
+    const refusedWith = (result: Partial<LibvirtSwitchResult>, pattern: RegExp) => assert.rejects(switched(result), refused(pattern));
+
+    it("is prepared on both sides before the guest is suspended, planned with what lies there, and tells how long the pause was", async () => {
+      const { plan } = await switched();
       for (const side of ["path1", "path2"]) {
         assert.equal(JSON.parse(await readFile(scene.at(`${side}/${record}.next`), "utf8")).current, scene.at("path2/disk.qcow2"));
         assert.equal(JSON.parse(await readFile(scene.at(`${side}/${record}.back`), "utf8")).current, scene.at("path1/disk.qcow2"));
       }
-      assert.equal(await readFile(scene.at(`path1/${record}.xml`), "utf8"), "<disk/>");
       assert.equal(scene.outcome.tell("vda")?.pauseMs, 12);
-      const [uri, domain, recordIt, endIt, isRecorded, id, ...disk] = args;
-      assert.deepEqual([uri, domain, id], ["qemu:///system", "'domain'", "domain"]);
-      assert.match(recordIt ?? "", /^metadata .*'--set' '<suspended switchLock=.*\.turn/);
-      assert.match(endIt ?? "", /--remove/);
-      assert.match(isRecorded ?? "", /^metadata --live --uri \S+ '--domain' 'domain'$/);
-      const [path1, path2] = ["path1", "path2"].map((side) => scene.at(`${side}/${record}`));
-      assert.deepEqual(disk, [
-        ...["vda", path1, path2, scene.at("path1/disk.qcow2"), scene.quarantine, scene.at("path2/disk.qcow2")],
-        ...[`update-device --config 'domain' '${path1}.xml'`, "'vda'"],
+      const [disk] = plan.disks;
+      const images = [disk?.chain[0], disk?.destination];
+      const names = ["path1/disk.qcow2", "path2/disk.qcow2"];
+      for (const [index, name] of names.entries()) {
+        const { dev, ino } = await scene.which(name);
+        assert.deepEqual(images[index], { path: scene.at(name), format: "qcow2", device: dev, inode: ino });
+      }
+      const moves = [...(disk?.manifests ?? []), ...(disk?.stale ?? [])].map(({ from, to }) => [
+        Object.values(from)[0],
+        Object.values(to)[0],
       ]);
+      assert.deepEqual(moves, [
+        ...["path1", "path2"].map((side) => [scene.at(`${side}/${record}.next`), scene.at(`${side}/${record}`)]),
+        [scene.at("path1/disk.qcow2"), scene.quarantine],
+      ]);
+      assert.deepEqual([plan.domain, disk?.target, disk?.job, disk?.marks], ["domain", "vda", "copy", []]);
+      assert.match(
+        scene.told.join("\n"),
+        /debug: web on here: the switch will look at the guest's state, and suspend it if it runs;.*resume the guest until it runs\./,
+      );
+    });
+
+    it("holds the lock of its domain, whose file goes with it", async () => {
+      const { lock, isLocked } = await switched();
+      assert.deepEqual([path.basename(lock.path), isLocked, existsSync(lock.path)], ["pulumi-livedisk-domain.lock", true, false]);
+    });
+
+    it("of a commit down to the source is written down before the pivot, since the images would not tell that it was made", async () => {
+      await scene.write(`path1/${overlayName}`);
+      const image = scene.image([
+        [`path1/${overlayName}`, "qcow2"],
+        ["path1/disk.qcow2", "qcow2"],
+      ]);
+      const { plan } = await switched({}, { image }, "former");
+      const [disk] = plan.disks;
+      assert.deepEqual([disk?.job, disk?.stale, disk?.marks.length], ["active-commit", [], 2]);
+      const mark = JSON.parse(await readFile(scene.at(`path1/${record}.mark`), "utf8"));
+      assert.deepEqual([mark.overlay.committed, path.basename(mark.current)], ["source", overlayName]);
     });
 
     it("is not begun where the guest is on its way elsewhere", async () => {
       await scene.write("path2/disk.qcow2");
       const disk = scene.written(await scene.manifest({ layers: [] }));
-      const { site } = siteOf({}, { blockers: () => [{ concerns: "guest", why: "it migrates", advice: "Wait." }] });
-      const host = Object.assign(Object.create(scene.host), { open: assert.fail });
-      const to = { site: { ...site, host }, seen: { view: emptyView, disks: [disk] }, outcome: scene.outcome };
+      const { site } = siteOf({ switch: assert.fail }, { blockers: () => [{ concerns: "guest", why: "it migrates", advice: "Wait." }] });
+      const to = { site, seen: { view: emptyView, disks: [disk] }, outcome: scene.outcome };
       await assert.rejects(switchTo("target", to, ["vda"]), refused(/Unable to go on with the move of vda.*it migrates/));
       assert(!existsSync(scene.at(`path1/${record}.next`)));
     });
 
-    it("of a domain that is not defined defines nothing", async () => {
-      const args = await switched(good, { definitionAt: assert.fail });
-      assert.equal(args.at(-2), "");
-    });
+    it("that is refused is told with the reason, and where the guest is", () =>
+      refusedWith(
+        { end: "refused", why: "its domain is crashed" },
+        /Unable to switch vda.*crashed\. Nothing was switched: the guest's disk stays on .*path1\/disk\.qcow2/,
+      ));
 
-    it("that is refused before or after the guest was suspended is told with libvirt's words", async () => {
-      await assert.rejects(
-        switched("echo 'failed 0 it is paused'; read -r x"),
-        refused(/Unable to switch vda.*it is paused\. What has moved has moved/),
+    it("whose pivot is refused, or that is not all done, is told with libvirt's words", async () => {
+      await refusedWith({ end: "stayed", why: "vda: busy", disks: ["vda"] }, /Unable to switch vda.* vda: busy\. What has moved has moved/);
+      await refusedWith(
+        { why: "the persistent definition of vda: read-only" },
+        /the persistent definition of vda: read-only\. What has moved/,
       );
-      await assert.rejects(switched("echo armed; read -r go; echo 'failed 7 busy;'; read -r x"), refused(/Unable to switch vda.* busy\./));
     });
 
-    it("waits for one that is under way, and is refused where that does not end", async () => {
+    it("in whose middle the guest's QEMU ended is told with where its next start finds the disk", async () => {
+      await refusedWith({ end: "ended", disks: ["vda"] }, /its QEMU ended in the middle\. Its next start finds \S*path1\/disk\.qcow2/);
+      await refusedWith({ end: "ended" }, /its QEMU ended in the middle\. Its next start finds \S*path2\/disk\.qcow2/);
+    });
+
+    it("on another chain ends the job", async () => {
+      const cancelled: string[] = [];
+      await scene.write("path2/disk.qcow2");
+      const result = { end: "strayed", why: "its chain is theirs", disks: ["vda"] };
+      const { site, managed } = siteOf({ switch: () => result }, { cancel: (id: string) => void cancelled.push(id) });
+      const job = { id: "lm-x-mirror", type: "mirror", status: "ready", ioStatus: "ok" } as const;
+      const disk = scene.written(await scene.manifest(), { seen: { phase: "ready", job } });
+      const going = switchManaged({ site, managed, seen: { view: emptyView, disks: [] }, outcome: scene.outcome }, [disk], "target");
+      await assert.rejects(going, refused(/its chain is theirs\. Nothing was switched, and the job was called off/));
+      assert.deepEqual(cancelled, ["lm-x-mirror"]);
+    });
+
+    it("of a run of 0.1.0 that is under way is waited for, and the run is refused where that does not end", async () => {
       const places = [{ key, disk: "vda", directories: [scene.at("path1")] }];
       const asked: (readonly string[])[] = [];
       const wait = (exitStatus: number, answers: Answers<Guest> = {}) => {
@@ -313,18 +372,18 @@ describe("of a guest that libvirt manages", () => {
           return { exitStatus, stdout: "", stderr: "" };
         };
         const { site } = siteOf({}, answers);
-        return awaitSwitch({ ...site, host: Object.assign(Object.create(scene.host), { run }) }, places);
+        return awaitFormerSwitch({ ...site, host: Object.assign(Object.create(scene.host), { run }) }, places);
       };
       await wait(0);
       assert.deepEqual(asked, [[scene.at(`path1/${record}.turn`)]]);
-      await assert.rejects(wait(1), refused(/the switch that an earlier run began is not over/));
+      await assert.rejects(wait(1), refused(/the switch that a run of 0\.1\.0 began is not over/));
       await wait(1, { managed: undefined });
       assert.equal(asked.length, 2);
     });
   });
 
   describe("that a switch has left suspended,", () => {
-    const lock = () => scene.at(`path1/${record}.turn`);
+    const lock = () => "/run/pulumi-livedisk-domain.lock";
     const suspended = (more: Partial<GuestView> = {}): GuestView => ({
       ...emptyView,
       status: "paused",
@@ -342,7 +401,6 @@ describe("of a guest that libvirt manages", () => {
     });
 
     it("is let go once its switch can be locked, and that is told", async () => {
-      await scene.write(`path1/${record}.turn`);
       const { site, asked } = siteOf({ letGo: () => "running (unpaused)" }, { look: () => suspended() });
       await letGoSuspended(site, ["vda"]);
       assert.deepEqual(asked(), ["letGo"]);
@@ -356,28 +414,22 @@ describe("of a guest that libvirt manages", () => {
       assert.deepEqual(asked(), []);
     });
 
-    it("is not let go where the lock is not there, since the switch may go on", async () => {
-      const { site, asked } = siteOf({}, { look: () => suspended() });
-      await assert.rejects(letGoSuspended(site, ["vda"]), refused(/\.turn cannot be locked \(it is not there\).*The guest is suspended/));
+    it("is not let go where another account's lock is recorded, since that switch may go on, unless it runs by now", async () => {
+      const theirs = { suspension: { switchLock: "/home/x/.pulumi-livedisk/pulumi-livedisk-domain.lock" } };
+      const { site, asked } = siteOf({}, { look: () => suspended(theirs) });
+      await assert.rejects(letGoSuspended(site, ["vda"]), refused(/a switch of another account has suspended it.*The guest is suspended/));
+      await letGoSuspended(siteOf({}, { look: () => suspended({ ...theirs, status: "running" }) }).site, ["vda"]);
       assert.deepEqual(asked(), []);
     });
 
-    it("needs nothing where it runs by now, whatever the lock", async () => {
-      const { site, asked } = siteOf({}, { look: () => suspended({ status: "running" }) });
-      await letGoSuspended(site, ["vda"]);
-      assert.deepEqual(asked(), []);
-    });
-
-    it("is looked at again where that switch has ended meanwhile", async () => {
-      await scene.write(`path1/${record}.turn`);
-      const views = [suspended(), emptyView, emptyView];
+    it("is nobody's to let go where that switch has ended before its lock is free", async () => {
+      const views = [suspended(), emptyView];
       const { site, asked } = siteOf({}, { look: () => views.shift() ?? assert.fail() });
       await letGoSuspended(site, ["vda"]);
       assert.deepEqual([asked(), views.length], [[], 0]);
     });
 
-    it("is defined where it runs before it may write, by its manifest, and let go also where that fails", async () => {
-      await scene.write(`path1/${record}.turn`);
+    it("is defined and written down where it runs before it may write, by its manifest, and let go also where that fails", async () => {
       await scene.write("path2/disk.qcow2");
       const manifest = await scene.manifest();
       await writeRecords(scene.host, key, manifest);
@@ -389,16 +441,19 @@ describe("of a guest that libvirt manages", () => {
         lines.map((line) => line.split(" ")[0]),
         ["redefine", "letGo"],
       );
+      assert.deepEqual([await current("path1"), await current("path2")], [scene.at("path2/disk.qcow2"), scene.at("path2/disk.qcow2")]);
       const failing = siteOf(
         { letGo: () => "running", redefine: () => Promise.reject(new UserError("read-only")) },
         { look: () => suspended({ disks }) },
       );
-      await assert.rejects(letGoSuspended(failing.site, ["vda"]), refused(/its persistent definition may name another file.*read-only/));
+      await assert.rejects(
+        letGoSuspended(failing.site, ["vda"]),
+        refused(/its persistent definition or manifests may name another file.*read-only/),
+      );
       assert.deepEqual(failing.asked().at(-1), "letGo");
     });
 
     it("is told with libvirt's words where it does not go on", async () => {
-      await scene.write(`path1/${record}.turn`);
       const { site } = siteOf({ letGo: () => Promise.reject(new UserError("timed out")) }, { look: () => suspended() });
       await assert.rejects(letGoSuspended(site, ["vda"]), refused(/a switch that was cut has left its guest suspended, and timed out/));
     });

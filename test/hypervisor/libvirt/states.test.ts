@@ -4,8 +4,8 @@ import assert from "node:assert/strict";
 import { blockersIn, sharingIn } from "../../../provider/hypervisor/libvirt/blockers.js";
 import type { DomainXml } from "../../../provider/hypervisor/libvirt/domain-xml.js";
 import { blockJobIn } from "../../../provider/hypervisor/libvirt/progress.js";
-import { isSuspended, migratingOrRestored, noJob, pattern, restful, stoppedByItself } from "../../../provider/hypervisor/libvirt/states.js";
-import { command, listed, word } from "../../../provider/hypervisor/libvirt/words.js";
+import { isSuspended, noJob, stoppedByItself } from "../../../provider/hypervisor/libvirt/states.js";
+import { command, word } from "../../../provider/hypervisor/libvirt/words.js";
 
 describe("what libvirt says of a domain", () => {
   const none = "Job type:         None\n\n";
@@ -67,13 +67,6 @@ describe("a paused domain", () => {
     it(`waits for who has suspended it where it is ${state}`, () => assert(isSuspended(state)));
   for (const state of ["running (booted)", "shut off (destroyed)", "crashed", ...stoppedByItself])
     it(`waits for nobody where it is ${state}`, () => assert(!isSuspended(state)));
-
-  it("can be switched where it was suspended or has stopped by itself, and not where libvirt calls it migrating", () => {
-    assert(!restful.includes(migratingOrRestored as (typeof restful)[number]));
-    for (const state of ["paused (user)", "paused (I/O error)"]) assert(restful.some((each) => each === state));
-  });
-
-  it("is told to the shell word by word", () => assert.equal(pattern(["paused (user)", "x"]), '"paused (user)"|"x"'));
 });
 
 describe("the answer about libvirt's jobs", () => {
@@ -100,6 +93,4 @@ describe("a word for virsh", () => {
     for (const text of ["a\nb", "\t", "\u007f", "\u001f"]) assert.throws(() => word(text), /holds a control character/);
     assert.equal(word(" ~é"), "' ~é'");
   });
-
-  it("is listed as virsh lists a path", () => assert.equal(listed("/a\\x41\\b"), "/a\\x5cx41\\b"));
 });

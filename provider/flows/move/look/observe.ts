@@ -11,11 +11,11 @@ import { type Records, readRecords } from "../../../journal/records.js";
 import { readSnapshotMark, snapshotLasts } from "../../../journal/snapshot-mark.js";
 import { existing, imageOf, sameDirectory } from "../../shared/places.js";
 import type { Seen, SeenDisk, Viewpoint } from "../../shared/site.js";
-import { suspendedNow } from "../managed/suspended.js";
 import { bootPathOf, type IsOpen, isFileOpen, notWhereNamed } from "./by-link.js";
 import { definitionBehind } from "./definition.js";
 import type { Phase } from "./observation.js";
 import { phaseOf } from "./phases.js";
+import { suspendedNow } from "./suspension.js";
 
 /** What concerns several disks, such as their directories, is asked once a look. */
 function glance(site: Viewpoint): Viewpoint {

@@ -35,6 +35,8 @@ export async function phaseOf(evidence: Evidence): Promise<{ standing: Standing;
   const runs = job !== undefined && job.status !== "concluded";
   if (records.cut) return { standing, seen: phaseOfCut(foundCut(evidence, records.cut, { standing, now, job: runs ? job : undefined })) };
   if (runs) return { standing, seen: phaseOfJob(evidence, job, standing) };
+  // a commit down to the source was to be switched, and was not: from now on a guest on the former image would be one that lacks writes
+  if (overlay?.committed === "source" && standing === "overlay") return { standing, seen: { phase: "not-let-go" } };
   // set back before the ended job is looked at: the guest writes where it is, and a boot must find that
   // through libvirt the guest is suspended until its pivot is seen: where it runs is right, even if a copy went on after the switch was called off
   const sureOf = evidence.site.guest.managed ? ({ phase: "not-let-go" } as const) : undefined;

@@ -7,8 +7,8 @@ import type { Host } from "../../../host/host.js";
 import { remembering } from "../../../host/remembering.js";
 import type { Guest } from "../../../hypervisor/hypervisor.js";
 import type { Seen, Site, Viewpoint } from "../../shared/site.js";
-import { tellSuspended } from "../managed/suspended.js";
 import { observe } from "./observe.js";
+import { tellSuspended } from "./suspension.js";
 
 /** So long after the last answer the next read still comes together with it. */
 const gapSeconds = 2;

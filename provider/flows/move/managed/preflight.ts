@@ -4,6 +4,12 @@ import { shutOff } from "../../../hypervisor/hypervisor.js";
 import { complaint } from "../../shared/complaint.js";
 import type { Seen, SeenDisk, Site } from "../../shared/site.js";
 
+/** Another disk that has this one's image by the persistent definition. */
+function ownerByDefinition({ view }: Seen, { qdev, image }: SeenDisk): string | undefined {
+  return view.disks.find(({ qdev: other, medium }) => other !== qdev && medium.kind === "image" && medium.definedAt === image.chain[0].path)
+    ?.qdev;
+}
+
 /** Asks nothing of a guest on plain QMP. */
 export async function checkManaged(site: Site, seen: Seen, disk: SeenDisk): Promise<void> {
   const { managed } = site.guest;
@@ -11,6 +17,11 @@ export async function checkManaged(site: Site, seen: Seen, disk: SeenDisk): Prom
   const refuse = (why: string, advice: string) => complaint(site, { verb: "move", disk: disk.disk, why, advice });
   const { loses, strategy } = site.options;
   if (seen.view.status === shutOff) throw refuse("its domain is shut off", "Start it: only the disks of running guests are moved.");
+  const owner = ownerByDefinition(seen, disk);
+  if (owner !== undefined) {
+    const why = `its persistent definition gives ${disk.image.chain[0].path} to ${owner}, so the next start has these disks swapped`;
+    throw refuse(why, "Correct the definition, or shut the guest down and start it by that, then run again.");
+  }
   const burdens = await managed.burdens(disk.qdev);
   const [forbidden] = burdens.forbids;
   if (forbidden !== undefined) throw refuse(forbidden, "Take that out of its definition, or leave the disk where it is.");

@@ -1,44 +1,30 @@
-/** The switches of a guest that libvirt manages: suspend, write `current` down, pivot, look at the definition, resume (decisions/0003). */
+/** The switches of a guest that libvirt manages: prepared here, carried out by the host's worker (decisions/0003). */
 
-import { backOf, type DiskKey, fileNames, nextOf } from "../../../core/disk/names.js";
-import { within } from "../../../core/disk/paths.js";
-import { writeFileAtomically } from "../../../host/files.js";
+import { backOf, markOf, nextOf } from "../../../core/disk/names.js";
+import { statFiles, writeFileAtomically } from "../../../host/files.js";
+import { fileStatus } from "../../../host/worker/files.js";
+import type { LibvirtSwitchResult } from "../../../host/worker/libvirt-switching.js";
+import { isWorkerError } from "../../../host/worker/worker-error.js";
 import type { ImageFile, ManagedGuest } from "../../../hypervisor/hypervisor.js";
-import { endLine, recordedLine, recordLine } from "../../../hypervisor/libvirt/suspension.js";
-import { managedSwitchScript } from "../../../hypervisor/libvirt/switch-script.js";
-import { command, listed, word } from "../../../hypervisor/libvirt/words.js";
 import { frozenFormat, type Manifest, manifestText, pathOf, type Standing } from "../../../journal/manifest.js";
-import { manifestPaths } from "../../../journal/records.js";
 import { oneByOne } from "../../../reconciler/one-by-one.js";
 import { complaint } from "../../shared/complaint.js";
 import type { Outcome } from "../../shared/outcome.js";
 import type { Seen, SeenDisk, Site } from "../../shared/site.js";
 import { committedTo } from "../turns.js";
+import { withDomainLock } from "./domain-lock.js";
+import { type Found, imagesIn, type ManagedEnding, managedPlanWords, managedSwitchPlan, namesIn, recordsOf } from "./switch-plan.js";
 
 type Switching = SeenDisk & { manifest: Manifest };
 
 /** Where a switch goes: a copy's pivot to the `target`, a commit's to the `landing`, or on the way back to the `former` image. */
 export type ManagedTurn = Exclude<Standing, "overlay">;
 
-/** So long the run waits. The script goes on by itself, for a day if libvirtd is not there. */
-const answerSeconds = 120;
-
 export interface ManagedSwitch {
   site: Site;
   managed: ManagedGuest;
   seen: Seen;
   outcome: Outcome;
-}
-
-/** One disk's part of a switch. */
-export interface ManagedEnding {
-  disk: Switching;
-  /** Where the job ends. */
-  image: ImageFile;
-  /** What its manifests say then. */
-  next: Manifest;
-  /** The name that the former active image gets; empty: it keeps its own. */
-  quarantine: string;
 }
 
 /**
@@ -48,59 +34,74 @@ export interface ManagedEnding {
 export function switchManaged(to: ManagedSwitch, disks: readonly Switching[], turn: ManagedTurn): Promise<void> {
   const endingOf = (disk: Switching): ManagedEnding => {
     const path = pathOf(disk.manifest, turn);
-    const quarantine = turn === "target" ? disk.manifest.quarantine : ""; // a commit leaves no image behind that was active under its own name
-    return { disk, image: { path, format: formatOf(disk, turn) }, next: { ...after(disk.manifest, turn), current: path }, quarantine };
+    const isPivot = turn === "target"; // a commit leaves no image behind that was active under its own name
+    const next = { ...after(disk.manifest, turn), current: path };
+    if (!isPivot) return commitEnding(disk, { path, format: formatOf(disk, turn) }, next);
+    return { disk, image: { path, format: formatOf(disk, turn) }, job: "copy", next, quarantine: disk.manifest.quarantine };
   };
   return endManaged(to, disks.map(endingOf));
 }
 
-/** The pivots of jobs that are ready, whatever images they end on. One switch of a guest waits for another one's end. */
-export function endManaged(to: ManagedSwitch, endings: readonly ManagedEnding[]): Promise<void> {
-  return oneByOne(`switch ${to.seen.view.domainId}`, () => endNow(to, endings));
+/**
+ * A guest on the former image may have been started from there by hand, without what it wrote to the overlay. So that a commit down to it is written
+ * down before it is switched: then that it is there tells that the commit has ended.
+ */
+export function commitEnding(disk: Switching, image: ImageFile, next: Manifest): ManagedEnding {
+  const isFolded = next.overlay?.committed === "source";
+  return {
+    disk,
+    image,
+    job: "active-commit",
+    next,
+    quarantine: "",
+    ...(isFolded && { mark: { ...next, current: disk.manifest.current } }),
+  };
 }
 
-async function endNow({ site, managed, seen, outcome }: ManagedSwitch, endings: readonly ManagedEnding[]): Promise<void> {
-  const disks = endings.map(({ disk }) => disk);
-  const [first] = disks;
-  if (!first) return;
-  const { domainId } = seen.view;
-  const perDisk: string[] = [];
-  for (const ending of endings) perDisk.push(...(await prepare(site, { managed, domainId }, ending)));
-  const lock = turnPath(manifestPaths(first.manifest, first.key).source);
-  const domain = [word(domainId), recordLine(domainId, lock), endLine(domainId), recordedLine(domainId), domainId];
-  const script = await site.host.open(managedSwitchScript, [managed.uri, ...domain, ...perDisk]);
-  try {
-    const armed = await script.next(90);
-    if (armed !== "armed") throw refused(site, disks, armed.replace(/^failed 0 */, ""));
-    script.send("go");
-    const [verdict, milliseconds, ...words] = (await script.next(answerSeconds)).split(" ");
-    for (const { disk } of disks) outcome.paused(disk, Number(milliseconds));
-    if (verdict !== "switched") throw refused(site, disks, words.join(" ").trim().replace(/;$/, ""));
-    await script.end();
-  } catch (cause) {
-    script.abandon(); // it goes on to its end by itself
-    throw cause;
-  }
+/** The pivots of jobs that are ready, whatever images they end on. One switch of a guest waits for another one's end. */
+export function endManaged(to: ManagedSwitch, endings: readonly ManagedEnding[]): Promise<void> {
+  const { site, seen } = to;
+  return oneByOne(`switch ${seen.view.domainId}`, async () => {
+    await prepare(site, endings);
+    await withDomainLock(site, seen.view.domainId, (lock) => endNow(to, endings, lock));
+  });
+}
+
+async function endNow(
+  { site, managed, seen, outcome }: ManagedSwitch,
+  endings: readonly ManagedEnding[],
+  lock: { path: string; number: number },
+): Promise<void> {
+  const plan = managedSwitchPlan(seen.view.domainId, endings, await found(site, endings));
+  site.run.say("debug", `${site.guest.name} on ${site.host.name}: the switch will ${managedPlanWords(plan)}.`);
+  const result = await managed.switch(plan, lock).catch((thrown: unknown) => Promise.reject(notTold(site, endings, thrown)));
+  const { end, why, pauseSeconds } = result;
+  for (const { disk } of endings) if (pauseSeconds !== undefined) outcome.paused(disk.disk, pauseSeconds * 1000);
+  if (end === "strayed") for (const { disk } of endings) if ("job" in disk.seen) await site.guest.cancel(disk.seen.job.id);
+  if (end !== "switched" || why !== null) throw notSwitched(site, endings, result);
 }
 
 /** Everything slow comes before the guest is suspended. */
-async function prepare(
-  { host }: Site,
-  { managed, domainId }: { managed: ManagedGuest; domainId: string },
-  { disk, image: to, next, quarantine }: ManagedEnding,
-): Promise<string[]> {
-  const { key, qdev, image, manifest } = disk;
-  const paths = manifestPaths(manifest, key);
-  for (const record of Object.values(paths)) {
-    await writeFileAtomically(host, backOf(record), manifestText(manifest));
-    await writeFileAtomically(host, nextOf(record), manifestText(next));
+async function prepare({ host }: Site, endings: readonly ManagedEnding[]): Promise<void> {
+  for (const ending of endings) {
+    for (const record of recordsOf(ending)) {
+      await writeFileAtomically(host, backOf(record), manifestText(ending.disk.manifest));
+      await writeFileAtomically(host, nextOf(record), manifestText(ending.next));
+      if (ending.mark) await writeFileAtomically(host, markOf(record), manifestText(ending.mark));
+    }
   }
-  await writeFileAtomically(host, turnPath(paths.source), "");
-  const definition = image.definedAt === undefined ? undefined : await managed.definitionAt(qdev, to);
-  const definitionFile = definitionPath(paths.source);
-  if (definition !== undefined) await writeFileAtomically(host, definitionFile, definition);
-  const define = definition === undefined ? "" : command("update-device --config", domainId, definitionFile);
-  return [qdev, paths.source, paths.destination, manifest.source.active, quarantine, listed(to.path), define, word(qdev)];
+}
+
+/** @throws UserError if a layer of the live chain is no longer under its name */
+async function found(site: Site, endings: readonly ManagedEnding[]): Promise<Found> {
+  const images = imagesIn(endings);
+  const stats = await statFiles(site.host, images, "follow");
+  const missing = images.find((_, index) => stats[index] === undefined);
+  if (missing !== undefined) throw refused(site, endings, { why: `nothing lies at ${missing}`, left: stays(endings) });
+  const worker = await site.host.worker();
+  const names = namesIn(endings);
+  const identities = await Promise.all(names.map(async (path) => [path, (await fileStatus(worker, { path })).identity] as const));
+  return { files: new Map(images.flatMap((path, index) => (stats[index] ? [[path, stats[index]]] : []))), identities: new Map(identities) };
 }
 
 /** What is true once the guest is there, but for `current`. */
@@ -120,45 +121,39 @@ function formatOf({ image, manifest }: Switching, to: ManagedTurn): string {
   return to === "target" ? image.chain[0].format : frozenFormat(manifest);
 }
 
-/** Beside the manifest, as long as the switch lasts. */
-export function definitionPath(manifestPath: string): string {
-  return `${manifestPath}.xml`;
+/** What the worker refuses before it begins, and a switch that is not over in half an hour. */
+function notTold(site: Site, endings: readonly ManagedEnding[], thrown: unknown): unknown {
+  if (!isWorkerError(thrown) || thrown.failure === "bug") return thrown;
+  if (thrown.failure !== "timed-out") return refused(site, endings, { why: thrown.message, left: stays(endings), cause: thrown });
+  const left = "The host goes on with it as soon as libvirtd answers, and resumes the guest; the next run waits for that.";
+  return refused(site, endings, { why: "libvirt did not answer for half an hour", left, cause: thrown });
 }
 
-/** Beside the source's manifest: locked by the host as long as a switch lasts. */
-export function turnPath(manifestPath: string): string {
-  return `${manifestPath}.turn`;
-}
-
-/**
- * A switch whose run was killed ends by itself; until then nothing that is seen lasts.
- * @throws UserError if it has not ended after a minute, as when libvirtd is down
- */
-export async function awaitSwitch(
-  site: Site,
-  places: readonly { key: DiskKey; disk: string; directories: readonly string[] }[],
-): Promise<void> {
-  if (!site.guest.managed) return;
-  for (const { key, disk, directories } of places) {
-    const turns = directories.map((directory) => turnPath(within(directory, fileNames.manifest(key))));
-    /**
-     * @host flock
-     * @for locks
-     * @does waits until a switch has ended, at most a minute for each lock
-     * @changes nothing
-     * @as the account
-     * @why until a cut switch has ended nothing that is seen lasts
-     */
-    const script = 'for turn do [ ! -e "$turn" ] || flock -w 60 -- "$turn" true || exit; done';
-    const { exitStatus } = await site.host.run(script, turns, { timeoutSeconds: 60 * turns.length + 30 });
-    if (exitStatus === 0) continue;
-    const why = "the switch that an earlier run began is not over: the host waits for libvirtd, or libvirtd for the guest's storage";
-    const left = "It ends by itself, and lets the guest go on.";
-    throw complaint(site, { verb: "go on with the move of", disk, why, left, advice: "Look at libvirtd there, then run again." });
+/** A switch that did not come to its end, and where each disk is now. */
+function notSwitched(site: Site, endings: readonly ManagedEnding[], { end, why, disks }: LibvirtSwitchResult): Error {
+  const named = endings.filter(({ disk }) => disks.includes(disk.qdev));
+  const others = endings.filter((ending) => !named.includes(ending));
+  const told = { why: why ?? "it did not come to its end" };
+  const concerned = named.length > 0 ? named : endings;
+  switch (end) {
+    case "refused":
+      return refused(site, concerned, { ...told, left: stays(endings) });
+    case "strayed":
+      return refused(site, concerned, { ...told, left: "Nothing was switched, and the job was called off." });
+    case "ended": {
+      const starts = [...named.map(({ disk }) => disk.image.chain[0].path), ...others.map(({ image }) => image.path)];
+      return refused(site, endings, { why: "its QEMU ended in the middle", left: `Its next start finds ${starts.join(", ")}.` });
+    }
+    default:
+      return refused(site, concerned, { ...told, left: "What has moved has moved, and no write is lost." });
   }
 }
 
-function refused(site: Site, disks: readonly Switching[], why: string): Error {
-  const left = "What has moved has moved, and no write is lost.";
-  return complaint(site, { verb: "switch", disk: disks.map(({ disk }) => disk).join(", "), why, left, advice: "Run `pulumi up` again." });
+function stays(endings: readonly ManagedEnding[]): string {
+  return `Nothing was switched: the guest's disk stays on ${endings.map(({ disk }) => disk.image.chain[0].path).join(", ")}.`;
+}
+
+function refused(site: Site, endings: readonly ManagedEnding[], said: { why: string; left: string; cause?: unknown }): Error {
+  const disk = endings.map((ending) => ending.disk.disk).join(", ");
+  return complaint(site, { verb: "switch", disk, advice: "Run `pulumi up` again.", ...said });
 }

@@ -9,7 +9,7 @@ import type { LiveChain } from "../../shared/live-chain.js";
 import type { SeenDisk } from "../../shared/site.js";
 import { clear } from "../steps/endings.js";
 import { committedTo } from "../turns.js";
-import { endManaged, type ManagedSwitch } from "./switch.js";
+import { commitEnding, endManaged, type ManagedSwitch } from "./switch.js";
 
 type Written = SeenDisk & { manifest: Manifest };
 
@@ -26,7 +26,7 @@ export async function undoFreeze(to: ManagedSwitch, disk: Written, { layers }: L
   if ((await commitStatus(to, disk, theirs)) === undefined) await managed.startCommit(disk.qdev, { top: top.path, base: theirs.path }, 0);
   await untilReady(to, disk, theirs);
   const next = { ...committedTo(disk.manifest, "source"), current: disk.manifest.source.active };
-  await endManaged(to, [{ disk, image: theirs, next, quarantine: "" }]);
+  await endManaged(to, [commitEnding(disk, theirs, next)]);
   await clear(site, seen, { ...disk, standing: "former", manifest: next });
 }
 

@@ -1,7 +1,17 @@
 /** The ends of a move: tidied after the switch, undone before it, set back where what is written down of a switch is not where the guest is. */
 
 import { isFile } from "../../../core/disk/chain.js";
-import { backOf, type DiskKey, fileNames, nextOf, nodeNames, standInNames } from "../../../core/disk/names.js";
+import {
+  backOf,
+  type DiskKey,
+  fileNames,
+  formerDefinition,
+  formerSwitchLock,
+  markOf,
+  nextOf,
+  nodeNames,
+  standInNames,
+} from "../../../core/disk/names.js";
 import { baseName, directoryOf, within } from "../../../core/disk/paths.js";
 import { removeFile, removeFiles, renameWithoutReplacing, statFiles } from "../../../host/files.js";
 import type { Host } from "../../../host/host.js";
@@ -13,7 +23,6 @@ import { dropSwitchRecord } from "../../../journal/switch-record.js";
 import { keepLayer, leaveLayer } from "../../../storage/directory/sidecar.js";
 import type { Outcome } from "../../shared/outcome.js";
 import type { Seen, SeenDisk, Site } from "../../shared/site.js";
-import { definitionPath, turnPath } from "../managed/switch.js";
 import { linkMovesIn } from "../turns.js";
 import { closable } from "./former-nodes.js";
 import { removeTarget } from "./mirroring.js";
@@ -110,16 +119,20 @@ export async function clear(site: Site, seen: Seen, disk: Written, removeLast?: 
  * @throws UserError if the destination cannot be written, but not while the guest's I/O waits: the source's manifest is enough to let it go on
  */
 export async function setBack(site: Site, disk: SeenDisk, manifest: Manifest): Promise<void> {
-  const { destination, overlay, link } = manifest;
+  const { destination, link } = manifest;
   const { standing } = disk;
   const isAtSource = standing === "former" || standing === "overlay";
   if (isAtSource) await giveNameBack(site.host, manifest);
   const moved = isAtSource ? "pivot" : standing === "target" ? "collapse" : "none";
   if (link && linkMovesIn(manifest) === moved) await pointLink(site.host, disk.key, link, { from: destination.directory, to: link.before });
-  const { switched: _, ...before } = { ...manifest, current: pathOf(manifest, standing) };
-  const text = manifestText(overlay ? { ...before, overlay: committedAt(overlay, standing) } : before);
-  const unwritten = await correctBoth(site.host, manifestPaths(manifest, disk.key), text);
+  const unwritten = await correctBoth(site.host, manifestPaths(manifest, disk.key), manifestText(manifestAt(manifest, standing)));
   if (unwritten !== undefined && disk.seen.phase !== "pending") throw unwritten;
+}
+
+/** What it says of a guest that stands there, whatever of a switch was written down. */
+export function manifestAt(manifest: Manifest, standing: Standing): Manifest {
+  const { switched: _, ...before } = { ...manifest, current: pathOf(manifest, standing) };
+  return manifest.overlay ? { ...before, overlay: committedAt(manifest.overlay, standing) } : before;
 }
 
 /** The former image's, which a pivot takes away. */
@@ -156,7 +169,8 @@ export async function pointLink(
 async function removeScaffold(site: Site, disk: SeenDisk, manifest: Manifest): Promise<void> {
   await site.guest.closeNodes([nodeNames.probe(disk.key), ...manifest.layers.map((_, index) => nodeNames.held(disk.key, index + 1))]);
   const { source, destination } = manifestPaths(manifest, disk.key);
-  const small = [...[source, destination].flatMap((path) => [nextOf(path), backOf(path)]), definitionPath(source), turnPath(source)];
+  const beside = [source, destination].flatMap((path) => [nextOf(path), backOf(path), markOf(path)]);
+  const small = [...beside, formerDefinition(source), formerSwitchLock(source)];
   const links = manifest.link ? [fileNames.linkNext(manifest.link.path, disk.key), fileNames.linkBack(manifest.link.path, disk.key)] : [];
   const { directory } = manifest.destination;
   const made = [fileNames.probe(disk.key), fileNames.newborn(disk.key)].map((name) => within(directory, name));

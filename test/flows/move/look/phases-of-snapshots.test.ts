@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { phaseOf } from "../../../../provider/flows/move/look/phases.js";
+import { committedTo } from "../../../../provider/flows/move/turns.js";
 import { createImage } from "../../../../provider/image/qemu-img.js";
 import type { Manifest, Standing } from "../../../../provider/journal/manifest.js";
 import { MoveScene, overlayName, passingName } from "../scene.js";
@@ -77,6 +78,20 @@ describe("the phase of a move with strategy snapshot", () => {
         return manifest;
       },
       ...{ standing: "former", phase: "folded" },
+    },
+    {
+      title: "when the guest runs on the former image, and a fold down through libvirt was cut between its pivot and the manifests",
+      given: async (scene) => {
+        const manifest = committedTo(await scene.frozen("commit"), "source");
+        await scene.write(`path1/${overlayName}`, "empty no more");
+        return manifest;
+      },
+      ...{ standing: "former", phase: "folded" },
+    },
+    {
+      title: "when the overlay takes the writes, and a fold down through libvirt was cut before its pivot",
+      given: async (scene) => committedTo(await scene.frozen("commit"), "source"),
+      ...{ shown: onOverlay, standing: "overlay", phase: "not-let-go" },
     },
     {
       title: "when the overlay takes the writes, and what is below it is not recorded as a layer",

@@ -1,0 +1,63 @@
+/**
+ * One switch of a domain at a time, whichever disks it is about: each would take the other's suspended guest for somebody else's, and there is
+ * one record of that. The lock is flock, held by the worker and by the virsh that it has begun; its file goes with its holder.
+ */
+
+import { UserError } from "../../../core/errors.js";
+import { acquireLock, saidByHolder } from "../../../host/worker/locks.js";
+import { isFailure, isWorkerError } from "../../../host/worker/worker-error.js";
+import type { Site } from "../../shared/site.js";
+
+export interface DomainLock {
+  path: string;
+  number: number;
+}
+
+/** A switch takes less than a second, unless libvirtd is down. */
+const waitSeconds = 60;
+
+/**
+ * /run is root's, and empty after a boot, when no switch goes on. Other accounts use their home directory, and do not see each other's.
+ *
+ * @host mkdir
+ * @for locks
+ * @does finds the directory for the lock of a guest's switch: /run, else ~/.pulumi-livedisk
+ * @changes ~/.pulumi-livedisk, mode 0700, for an account that cannot write in /run. The worker makes the lock's file there, and removes it
+ * @as the account
+ * @why two switches of one guest would take each other's suspended guest for somebody else's
+ */
+const folderScript = `if [ -w /run ]; then printf /run; exit; fi
+folder=$HOME/.pulumi-livedisk
+mkdir -m 700 -- "$folder" 2>/dev/null
+[ -O "$folder" ] && [ ! -L "$folder" ] && printf %s "$folder"`;
+
+/** @throws UserError if another switch of the domain is not over within a minute */
+export async function withDomainLock<T>(
+  { host, guest }: Pick<Site, "host" | "guest">,
+  domainId: string,
+  work: (lock: DomainLock) => Promise<T>,
+): Promise<T> {
+  const { exitStatus, stdout: folder } = await host.run(folderScript);
+  const refuse = (why: string, advice: string, cause?: unknown) =>
+    new UserError(`Unable to switch ${guest.name} on ${host.name}: ${why}. Nothing was switched. ${advice}`, { cause });
+  if (exitStatus !== 0) throw refuse("~/.pulumi-livedisk there cannot be used for its lock", "Make it a directory of that account's own.");
+  const path = `${folder}/pulumi-livedisk-${domainId}.lock`;
+  const lock = await acquireLock(await host.worker(), { path }, { waitSeconds }).catch((thrown: unknown) => {
+    if (saidByHolder(thrown))
+      throw refuse(
+        "another switch of it is not over: the host waits for libvirtd, or libvirtd for the guest's storage",
+        "It ends by itself, and resumes the guest. Look at libvirtd there, then run again.",
+        thrown,
+      );
+    throw isWorkerError(thrown) ? refuse(`${path} cannot be locked (${thrown.words})`, "Fix that, then run again.", thrown) : thrown;
+  });
+  let isOver = true;
+  try {
+    return await work({ path, number: lock.number });
+  } catch (thrown) {
+    isOver = !isFailure(thrown, "timed-out"); // else the worker goes on, and keeps it
+    throw thrown;
+  } finally {
+    if (isOver) await lock.releaseAndRemove().catch(() => {}); // the worker has ended, and the lock with it
+  }
+}
