@@ -9,6 +9,7 @@ import { finalize } from "../shared/switch.js";
 import { jobsOf, manifestOf, of, one, written } from "./chosen.js";
 import { endSwitch } from "./end-switch.js";
 import type { HeldPlaces } from "./locked.js";
+import { withDefinitionWatched } from "./managed/definition-watch.js";
 import { collapseManaged, foldManaged, freezeManaged } from "./managed/freezing.js";
 import { settleDefinition, startManagedCopy } from "./managed/mirror.js";
 import type { Goal, Step } from "./plan.js";
@@ -99,12 +100,14 @@ function withLocks({ places }: Taking, { key }: SeenDisk): (manifest: string) =>
   return (manifest) => places.giveBackWith(manifest, key);
 }
 
-async function copy({ site, seen, space, outcome }: Taking, { disk, layer }: Extract<Step, { step: "copy" }>): Promise<void> {
+async function copy({ site, seen, space, places, outcome }: Taking, { disk, layer }: Extract<Step, { step: "copy" }>): Promise<void> {
   const { run } = site;
   const stop = AbortSignal.any([run.stop, space.low]);
   const told: Run = { ...run, progress: (text) => run.progress(text), say: (severity, text) => run.say(severity, text), stop };
   try {
-    await space.during(seen, () => copyOne({ ...site, run: told }, written(one(seen, disk)), layer, outcome));
+    const work = () => copyOne({ ...site, run: told }, written(one(seen, disk)), layer, outcome);
+    const watched = { guest: site.guest, seen, check: () => places.check() };
+    await space.during(seen, () => withDefinitionWatched(watched, work));
   } catch (thrown) {
     if (!space.reason) throw thrown; // else the next step undoes
   }
