@@ -43,11 +43,11 @@ class DomainXml(NamedTuple):
 def read_domain(text: str) -> DomainXml:
     """libvirt declares no document type: one could make entities without end."""
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
-        raise Failure("not-xml", "libvirt's XML of a domain declares a document type")
+        raise Failure("bug", "libvirt's XML of a domain declares a document type")
     try:
         root = ElementTree.fromstring(text[text.find("<"):])
     except ElementTree.ParseError as error:
-        raise Failure("not-xml", "libvirt's XML of a domain cannot be read: %s" % error) from None
+        raise Failure("bug", "libvirt's XML of a domain cannot be read: %s" % error) from None
     number = root.get("id")
     disks = [disk_in(element) for element in root.findall("devices/disk")]
     return DomainXml(

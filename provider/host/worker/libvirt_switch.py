@@ -5,6 +5,7 @@ and never the answer to a command.
 """
 
 import fcntl
+import os
 from typing import Callable, Dict, List, Optional
 
 from worker.definitions import Place, define, where_is
@@ -61,6 +62,24 @@ class LibvirtSwitch:
             self.trouble += [] if how is None or result["end"] == "ended" else [how]
         why = [result["why"]] if result["why"] else []
         return dict(result, why="; ".join(why + self.trouble) or None, pauseSeconds=self.pausing.resumed_at - self.pausing.suspended_at)
+
+    def recover(self) -> Details:
+        """After a death in the middle. What it has told libvirt is over, and where the guest is decides."""
+        self.has_begun = True
+        self.talk.virsh.was_refused = True  # so that libvirt has heard from QEMU before it is believed
+        seen = self.talk.look()
+        is_same = seen is not None and seen.number is not None and self.is_alive()
+        try:
+            hold_sources(self.plan.disks)
+        except Unfit:
+            pass  # who has it open came before us
+        try:
+            result = self.follow(seen, is_same, {})
+        finally:
+            release_sources(self.plan.disks)
+        how = self.pausing.resume() if is_same and seen is not None and seen.is_recorded else None
+        self.trouble += [] if how is None else [how]
+        return dict(result, why="; ".join(self.trouble) or None)
 
     def while_suspended(self, number: int) -> Details:
         """The sources are held, so that no other QEMU opens one. Whatever fails, the guest must go on afterwards."""
@@ -195,9 +214,9 @@ def release_sources(disks: List[LibvirtDisk]) -> None:
 
 
 def is_closed(file: int) -> bool:
-    """Whether no process has it open, as far as this account can see: what it cannot see counts as open."""
+    """Whether no process has it open but the worker, whose child this is. What this account cannot see counts as open."""
     found = holders_of_descriptor(file)
-    return not found.open and not found.hidden
+    return not found.hidden and all(holder["pid"] == os.getppid() for holder in found.open)
 
 
 def called_off(reason: Exception) -> Details:

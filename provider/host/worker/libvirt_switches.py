@@ -1,15 +1,17 @@
-"""The operation of a switch through libvirt."""
+"""The operation of a switch through libvirt. A child of the worker carries it out, as on QEMU (switches.py)."""
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Callable, List, Set
+from typing import TYPE_CHECKING, Callable, Set
 
 from worker.connection import Peer
 from worker.errors import Details
 from worker.holders import holders_of_descriptor, is_qemu
 from worker.processes import is_alive
 from worker.requests import Request, operation
+from worker.switches import carried
 from worker.text import to_bytes
 from worker.virsh import Virsh
+from worker.witness import Witness
 
 if TYPE_CHECKING:
     from worker.libvirt_plan import LibvirtPlan
@@ -17,24 +19,40 @@ if TYPE_CHECKING:
 
 @operation("libvirt-switch-run", changes=True)
 def run(request: Request) -> Details:
-    """Jobs that are ready are pivoted. Never cut: a cancelled request is carried to its end."""
-    from worker.libvirt_plan import read_libvirt_plan  # with its parser of XML only where it is needed: a worker starts at once
+    """Jobs that are ready are pivoted. Never cut: a cancelled request is carried to its end.
+
+    From the fork on nothing is asked of the client, nor told to it. Where the child dies, the next one ends what it has begun.
+    """
+    # with its parser of XML only where it is needed: a worker starts at once. Before the fork, since a child of threads imports nothing
+    from worker.libvirt_plan import read_libvirt_plan
+    from worker.libvirt_switch import LibvirtSwitch
 
     with ExitStack() as stack:
         plan = read_libvirt_plan(request, stack)
-        done = carry_through(plan, [lock.descriptor for lock in request.state.locks.all()])
+        is_alive = life_of(plan)
+        locks = {lock.descriptor for lock in request.state.locks.all()}
+        witness = Witness()
+        stack.callback(witness.close)
+
+        def with_virsh(step: Callable[[LibvirtSwitch], Details]) -> Details:
+            virsh = Virsh(plan.uri, sorted(locks | {witness.take()}))
+            try:
+                return step(LibvirtSwitch(plan, virsh, is_alive))
+            finally:
+                virsh.close()
+
+        first = lambda: with_virsh(LibvirtSwitch.run)  # noqa: E731
+        again = lambda: with_virsh(LibvirtSwitch.recover)  # noqa: E731
+        done = carried(locks | {witness.file} | descriptors_of(plan), first, again)
     return done
 
 
-def carry_through(plan: "LibvirtPlan", locks: List[int]) -> Details:
-    """From here on nothing is asked of the client, nor told to it."""
-    from worker.libvirt_switch import LibvirtSwitch
-
-    virsh = Virsh(plan.uri, locks)
-    try:
-        return LibvirtSwitch(plan, virsh, life_of(plan)).run()
-    finally:
-        virsh.close()
+def descriptors_of(plan: "LibvirtPlan") -> Set[int]:
+    sources = {disk.source for disk in plan.disks if disk.source is not None}
+    moves = [move for disk in plan.disks for move in disk.marks + disk.manifests + disk.stale]
+    names = {number for move in moves for number in (move.file, move.old.directory, move.new.directory)}
+    backs = {number for move in moves if move.back for number in (move.back.file, move.back.place.directory)}
+    return sources | names | backs
 
 
 def life_of(plan: "LibvirtPlan") -> Callable[[], bool]:

@@ -46,7 +46,7 @@ export function openManaged(uri: string, see: () => Promise<DomainSeen>, virsh: 
  * @host virsh, virsh hostname, virsh list, virsh dumpxml, virsh domstate, virsh domjobinfo, virsh metadata, virsh suspend, virsh blockjob, virsh
  *   update-device, virsh resume
  * @for switching
- * @does the worker suspends the guest, pivots its jobs, looks where each disk is, corrects the persistent definition (`--config`), resumes the guest; it goes
+ * @does a child of the worker suspends the guest, pivots its jobs, looks where each disk is, corrects the persistent definition (`--config`), resumes the guest; it goes
  *   on to its end also if our run is killed
  * @changes the guest is suspended for a moment; which image takes its writes; an element in the running domain's metadata as long as it is suspended; the
  *   persistent definition; manifests; the name of the former image; a file livedisk-….xml in $TMPDIR or /tmp for a moment

@@ -46,7 +46,7 @@ export class LibvirtScene {
     for (const name of ["from", "to", "bin", "facts"]) await mkdir(path.join(folder, name));
     await writeFile(path.join(folder, "bin/virsh"), `#!/bin/sh\nexec python3 '${virsh}'\n`, { mode: 0o755 });
     const PATH = `${path.join(folder, "bin")}:/usr/local/bin:/usr/bin:/bin`;
-    const through = ["env", `PATH=${PATH}`, `FACTS=${path.join(folder, "facts")}`];
+    const through = ["env", `PATH=${PATH}`, `FACTS=${path.join(folder, "facts")}`, `TMPDIR=${folder}`];
     const { worker, child } = await localWorkerProcess({ through });
     const scene = new LibvirtScene(folder, worker, child, setting);
     for (const disk of disks) await scene.make(disk);

@@ -13,6 +13,13 @@ function isFree(image: string): boolean {
   return spawnSync("qemu-io", ["-f", "raw", "-c", "quit", image]).status === 0;
 }
 
+function childrenOf(pid: number | undefined): number[] {
+  return spawnSync("pgrep", ["-P", String(pid)], { encoding: "utf8" })
+    .stdout.split("\n")
+    .filter(Boolean)
+    .map(Number);
+}
+
 /** A process that has the file open. */
 function spawnReader(file: string): ChildProcess {
   return spawn("sh", ["-c", 'exec sleep 60 <"$1"', "sh", file], { stdio: "ignore" });
@@ -388,12 +395,48 @@ describe("the switch through libvirt", function () {
     scene.isOver();
   });
 
+  it("is carried to its end although the worker is killed", async () => {
+    const scene = await LibvirtScene.set({ facts: { "hang-pivot": "" } });
+    const going = scene.runs().catch(() => undefined);
+    await scene.told("pivot vda");
+    const [child] = childrenOf(scene.child.pid);
+    scene.child.kill("SIGKILL");
+    await going;
+    await scene.forget("hang-pivot");
+    await until(
+      10,
+      () => (existsSync(`/proc/${child}/exe`) ? undefined : true),
+      () => "The worker's child does not end.",
+    );
+    await scene.isSwitched();
+    scene.isOver();
+  });
+
+  for (const [verb, end] of [
+    ["suspend", "stayed"],
+    ["pivot", "switched"],
+    ["update-device", "switched"],
+    ["resume", "switched"],
+  ] as const)
+    it(`is ended by another child of the worker's where the first is killed at ${verb}, once its virsh has done that`, async () => {
+      const scene = await LibvirtScene.set({ marked: ["vda"], facts: { [`hang-${verb}`]: "" } });
+      const going = scene.runs();
+      await scene.told(verb === "pivot" ? "pivot vda" : verb);
+      for (const child of childrenOf(scene.child.pid)) process.kill(child, "SIGKILL");
+      assert(!isFree(scene.at("from/vda")) || verb === "suspend", "another QEMU can open the source");
+      await scene.forget(`hang-${verb}`);
+      assert.equal((await going).end, end);
+      if (end === "switched") await scene.isSwitched();
+      else await scene.isAsBefore();
+      scene.isOver();
+    });
+
   it("is carried to its end although its virsh is killed", async () => {
     const scene = await LibvirtScene.set({ facts: { "hang-resume": "" } });
     const going = scene.runs();
     await scene.told("resume");
     await scene.forget("hang-resume");
-    spawnSync("pkill", ["-KILL", "-P", String(scene.child.pid)]);
+    for (const child of childrenOf(scene.child.pid)) for (const virsh of childrenOf(child)) process.kill(virsh, "SIGKILL");
     assert.equal((await going).end, "switched");
     await scene.isSwitched();
     scene.isOver();

@@ -24,7 +24,7 @@ describe("a guest of libvirt's whose suspend takes long", function () {
     await stage.survivesRestart(stage.at("path2/old.qcow2"));
   });
 
-  it("is resumed by the next run, which waits for that suspend, if the worker was killed before it was answered", async () => {
+  it("is switched by the host if the run and its worker are killed meanwhile, and the next run waits for that", async () => {
     await using stage = await LibvirtStage.open();
     await stage.virshLog.delay("suspend '", 8);
     await struck({

@@ -1,4 +1,4 @@
-/** The processes of a switch through libvirt, found by the locks that they hold: the host's worker and the virsh that it has begun; of 0.1.0, scripts. */
+/** The processes of a switch through libvirt, found by the locks that they hold: the host's worker, its child and the virsh of that; of 0.1.0, scripts. */
 
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
@@ -41,10 +41,11 @@ function switchProcesses(stage: LibvirtStage): Process[] {
 
 const isWorker = ({ name }: Process) => name.startsWith("python");
 
-/** Kills the worker alone: what it has told virsh goes on. */
+/** Kills the worker alone: its child carries the switch on. */
 export function killWorker(stage: LibvirtStage): void {
-  const [worker] = switchProcesses(stage).filter(isWorker);
-  assert(worker, "The worker is not there.");
+  const found = switchProcesses(stage).filter(isWorker);
+  const worker = found.find(({ parent }) => !found.some(({ pid }) => pid === parent));
+  assert(worker && found.length > 1, "The worker and its child are not there.");
   process.kill(worker.pid, "SIGKILL");
 }
 
