@@ -43,8 +43,8 @@ const usual = [
   "storage-migration/ownership",
 ];
 
-/** What of these folders takes a minute by itself: a program cut at every system call. */
-const seldom = /^host\/worker\/switching/;
+/** What of these folders takes a minute by itself: a program cut at every system call, a guest that is killed at every stage, definitions that change meanwhile. */
+const seldom = /^host\/worker\/switching|^rows\/(cut-together|libvirt-definition)/;
 
 const sourceFolder = path.resolve(__dirname, "../../test");
 
