@@ -1,6 +1,6 @@
 /**
  * `current` while a switch is under way: not a path, but what decides which of two paths it is. That is one rename, of the link or of the
- * switch record, so that all manifests of all disks say the same at every instant (decisions/0011).
+ * switch record, so that all manifests of all disks say the same at every instant (decisions/0010).
  */
 
 import { z } from "zod";

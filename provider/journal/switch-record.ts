@@ -1,4 +1,4 @@
-/** The switch record: the file whose one rename decides a switch without a link, for all of its disks (decisions/0011). */
+/** The switch record: the file whose one rename decides a switch without a link, for all of its disks (decisions/0010). */
 
 import { z } from "zod";
 import { nextOf } from "../core/disk/names.js";
