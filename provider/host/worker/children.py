@@ -1,16 +1,17 @@
 """Programs of the host that the worker runs: by a list of words, with bounded output, in a process group that is ended as a whole."""
 
 import os
-import select
 import signal
 import subprocess
 import time
 from typing import Callable, Dict, List, Optional
 
 from worker.errors import Details, Failure
+from worker.limits import OPEN_FILES
 from worker.locks import inheritable
 from worker.requests import Request, operation
 from worker.text import to_base64, to_text
+from worker.waiting import ready
 
 #: Between the question to end and the end.
 TERMINATE_SECONDS = 2.0
@@ -39,6 +40,7 @@ class Child:
                 pass_fds=locks,
                 executable=program,
             )
+        OPEN_FILES.give_back(self.process.pid)
         assert self.process.stdin and self.process.stdout and self.process.stderr
         self.stdin: Optional[int] = self.process.stdin.fileno()
         self.outputs: Dict[int, bytearray] = {self.process.stdout.fileno(): bytearray(), self.process.stderr.fileno(): bytearray()}
@@ -55,10 +57,10 @@ class Child:
             if not left:
                 self.close_input()
             writable = [] if self.stdin is None else [self.stdin]
-            ready, room, _ = select.select(list(self.open), writable, [], 0.1)
-            if room and self.stdin is not None:
+            now = ready(0.1, self.open, writable)
+            if self.stdin in now:
                 left = self.write(left)
-            for descriptor in ready:
+            for descriptor in now & self.open:
                 self._read(descriptor, limit)
             if self.has_ended():
                 ended = ended or time.monotonic()

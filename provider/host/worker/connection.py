@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import select
 import socket
 import stat
 import struct
@@ -14,6 +13,7 @@ from worker.errors import Details, Failure, system_failure
 from worker.messages import Message, Messages
 from worker.places import DIRECTORY_FLAGS
 from worker.processes import is_alive, start_time
+from worker.waiting import ready
 
 #: sun_path, unix(7)
 SOCKET_PATH_BYTES_AT_MOST = 107
@@ -76,7 +76,7 @@ class Connection:
             try:
                 data = data[self.stream.send(data):]
             except BlockingIOError:
-                select.select([], [self.stream], [], TICK_SECONDS)
+                ready(TICK_SECONDS, write=[self.stream.fileno()])
             except OSError:
                 raise self.closed() from None
 

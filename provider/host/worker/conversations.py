@@ -1,7 +1,6 @@
 """Scripts that are talked to: what one says is told as it comes, and what the client gives is its input."""
 
 import os
-import select
 import time
 from typing import Optional
 
@@ -10,6 +9,7 @@ from worker.errors import Details
 from worker.requests import Request, operation
 from worker.scripts import shell_words
 from worker.text import to_base64
+from worker.waiting import ready
 
 TICK_SECONDS = 0.1
 PIECE_BYTES = 65536
@@ -41,10 +41,10 @@ class Conversation:
             self.request.check()
             self._take_given()
             writable = [] if self.child.stdin is None or not self.left else [self.child.stdin]
-            ready, room, _ = select.select([self.woken, *self.child.open], writable, [], TICK_SECONDS)
-            if room:
+            now = ready(TICK_SECONDS, [self.woken, *self.child.open], writable)
+            if self.child.stdin in now:
                 self.left = self.child.write(self.left)
-            for descriptor in ready:
+            for descriptor in now & {self.woken, *self.child.open}:
                 self._read(descriptor)
 
     def close(self) -> None:

@@ -22,6 +22,7 @@ import worker.monitors  # noqa: F401
 import worker.scripts  # noqa: F401
 import worker.switches  # noqa: F401
 from worker.errors import Failure
+from worker.limits import OPEN_FILES
 from worker.processes import boot_id
 from worker.requests import Requests
 from worker.state import State
@@ -69,6 +70,7 @@ class Main:
 
     def _prepare(self) -> None:
         self.state.umask = os.umask(0o077)
+        OPEN_FILES.take_all()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._ask_to_end)
         for number in (signal.SIGHUP, signal.SIGPIPE):

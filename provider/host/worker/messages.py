@@ -1,9 +1,10 @@
 """A monitor's stream, cut into messages."""
 
 import json
-import select
 import socket
 from typing import Any, Dict, List, Optional
+
+from worker.waiting import ready
 
 #: A reply lists every block node of a guest.
 REPLY_BYTES_AT_MOST = 64 * 1024 * 1024
@@ -30,8 +31,7 @@ class Messages:
 
     def read(self, wait_seconds: float) -> List[Message]:
         """What has come within that time."""
-        ready, _, _ = select.select([self.stream], [], [], max(0.0, wait_seconds))
-        if not ready:
+        if not ready(wait_seconds, [self.stream.fileno()]):
             return []
         try:
             piece = self.stream.recv(1 << 20)

@@ -1,7 +1,6 @@
 """One QEMU's monitor, shared by many requests: commands with ids of this run, replies by id, events as they come."""
 
 import os
-import select
 import threading
 from contextlib import contextmanager
 from typing import Any, Callable, Dict, Iterator
@@ -10,6 +9,7 @@ from worker.connection import TICK_SECONDS, Connection
 from worker.errors import Details
 from worker.line import Line
 from worker.messages import Message
+from worker.waiting import ready
 
 
 class Monitor(Connection):
@@ -114,8 +114,7 @@ class Monitor(Connection):
             self._take(message)
         try:
             while not self.messages.over:
-                ready, _, _ = select.select([self.stream, self.woken], [], [])
-                if self.woken in ready:
+                if self.woken in ready(None, [self.stream.fileno(), self.woken]):
                     return
                 for message in self.messages.read(0):
                     self._take(message)

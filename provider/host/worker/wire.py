@@ -2,12 +2,12 @@
 
 import json
 import os
-import select
 import threading
 from collections import deque
 from typing import Any, Deque, Dict, List, Optional
 
 from worker.errors import Failure
+from worker.waiting import ready
 
 #: In either direction. What does not fit is a fault of the sender's.
 LINE_BYTES_AT_MOST = 16 * 1024 * 1024
@@ -90,7 +90,7 @@ def write_all(descriptor: int, data: bytes) -> None:
         try:
             view = view[os.write(descriptor, view):]
         except BlockingIOError:
-            select.select([], [descriptor], [], 1)
+            ready(1, write=[descriptor])
 
 
 class Inlet:
@@ -103,8 +103,7 @@ class Inlet:
 
     def lines(self, wait_seconds: float) -> List[bytes]:
         """What has come within that time; sets `is_over` at the end of the input, and at a line that is too long."""
-        ready, _, _ = select.select([self.descriptor], [], [], wait_seconds)
-        piece = self._read() if ready else None
+        piece = self._read() if ready(wait_seconds, [self.descriptor]) else None
         if piece is None:
             return []
         self.partial += piece

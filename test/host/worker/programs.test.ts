@@ -79,6 +79,17 @@ describe("a program that the worker runs", function () {
     assert.equal(stdout.toString(), "done\n");
   });
 
+  it("may have as many files open as the worker when it was started, which takes as many as it may", async () => {
+    const worker = await localWorker({ through: ["prlimit", "--nofile=300:2000"] });
+    const limits = async (process: string) => {
+      const { stdout } = await runProgram(worker, ["grep", "open files", `/proc/${process}/limits`]);
+      return stdout.toString().match(/\d+/g);
+    };
+    assert.deepEqual(await limits(String(worker.hello.pid)), ["2000", "2000"]);
+    const { stdout } = await runProgram(worker, ["sh", "-c", "cat; ulimit -Sn; ulimit -Hn"]);
+    assert.equal(stdout.toString(), "300\n2000\n");
+  });
+
   it("has no input where none is given, and speaks English", async () => {
     const worker = await localWorker();
     const { stdout } = await runProgram(worker, ["sh", "-c", "cat; echo $LC_ALL"]);
