@@ -27,6 +27,8 @@ class Monitor(Connection):
         #: A switch has the connection for itself.
         self.is_lent = False
         self.has_told_end = False
+        #: Its descriptors are, or soon will be, another file's.
+        self.is_given_up = False
         self.woken, self.waker = os.pipe()
 
     def start(self, tell: Callable[[Details], None]) -> None:
@@ -56,6 +58,8 @@ class Monitor(Connection):
             while self.is_lent or self.waiting:
                 check()
                 self.changed.wait(TICK_SECONDS)
+            if self.is_given_up:
+                raise self.closed()
             self.is_lent = True
         self._stop_reading()
         try:
@@ -68,7 +72,9 @@ class Monitor(Connection):
 
     def close(self) -> None:
         """Nothing is sent any more when this returns."""
-        self.wait_while_lent(lambda: None)
+        with self.changed:
+            self.wait_while_lent(lambda: None)
+            self.is_given_up = True
         self.shut()
         if threading.current_thread() is not self.reader:
             self.reader.join()
