@@ -8,7 +8,6 @@ from typing import Callable, Dict, List, Optional
 
 from worker.errors import Details, Failure
 from worker.limits import OPEN_FILES
-from worker.locks import inheritable
 from worker.requests import Request, operation
 from worker.text import to_base64, to_text
 from worker.waiting import ready
@@ -29,7 +28,7 @@ class Child:
     def __init__(self, request: Request, words: List[bytes]) -> None:
         environment = dict(os.environ, LC_ALL="C", PATH=os.environ.get("PATH", os.defpath) + EXTRA_PATH)
         program = found_in(environment["PATH"], words[0])
-        with inheritable(request.state) as locks:
+        with request.state.locks.inheritable() as locks:
             self.process = subprocess.Popen(
                 words,
                 stdin=subprocess.PIPE,

@@ -49,9 +49,8 @@ def write(request: Request) -> Details:
     Runs of 0.1.0 know no flock. They look at the file, and replace it, while they hold the lock of its directory: under that lock it is
     looked at once more, and written. One that came first has replaced the file, which is `lock-lost`; one that comes later finds our text.
     """
-    lock = request.state.locks.get(request.arguments.whole("lock"))
     content = request.arguments.content("content")
-    with directory_locked(request, lock.place):
+    with request.state.locks.using([request.arguments.whole("lock")]) as (lock,), directory_locked(request, lock.place):
         lock.require()
         lock.write(content)
     return {}
@@ -86,15 +85,16 @@ def lock_directory(descriptor: int) -> bool:
 @operation("lock-replace", changes=True)
 def replace(request: Request) -> Details:
     """What the locked file holds, where that decides something: whole or not at all, and locked without a gap."""
-    request.state.locks.get(request.arguments.whole("lock")).replace(request.arguments.content("content"))
+    with request.state.locks.using([request.arguments.whole("lock")]) as (lock,):
+        lock.replace(request.arguments.content("content"))
     return {}
 
 
 @operation("lock-check")
 def check(request: Request) -> Details:
     """Of several in one question, each."""
-    locks = request.state.locks
-    return {"areHeld": [locks.get(number).is_held() for number in request.arguments.numbers("which")]}
+    with request.state.locks.using(request.arguments.numbers("which")) as locks:
+        return {"areHeld": [lock.is_held() for lock in locks]}
 
 
 @operation("lock-release", changes=True)
@@ -105,9 +105,9 @@ def release(request: Request) -> Details:
     """
     numbers = request.arguments.numbers("which")
     if request.arguments.has("first"):
-        for number in numbers:
-            request.state.locks.get(number).require()
-        with using_place(request, "first") as place:
+        with request.state.locks.using(numbers) as locks, using_place(request, "first") as place:
+            for lock in locks:
+                lock.require()
             remove_file(place)
     failures: List[Exception] = []
     for number in numbers:

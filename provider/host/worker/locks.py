@@ -4,12 +4,10 @@ import fcntl
 import os
 import threading
 import time
-from contextlib import contextmanager
-from typing import Iterator, List, Tuple
+from typing import Tuple
 
 from worker.errors import Details, Failure
 from worker.places import Place, sync_descriptor
-from worker.state import State
 from worker.trust import require_trusted
 from worker.text import to_text
 from worker.wire import write_all
@@ -27,8 +25,10 @@ class Lock:
         self.place = Place(directory, name, shown)
         self.staged = Place(directory, name + b".new", shown)
         self.changing = threading.RLock()
-        #: Requests that rest on it, and whether the client has given it back.
+        #: Requests that rest on it, those that need its descriptor alone, and whether the client has given it back.
+        self.counting = threading.Lock()
         self.users = 0
+        self.borrowers = 0
         self.is_released = False
 
     def is_held(self) -> bool:
@@ -83,41 +83,42 @@ class Lock:
             pass
 
     def use(self) -> None:
-        with self.changing:
+        """Only by the table (Locks), as long as it has it."""
+        with self.counting:
             self.users += 1
 
     def leave(self) -> None:
-        with self.changing:
+        with self.counting:
             self.users -= 1
+            self._let_go()
+
+    def lend(self) -> None:
+        """Only by the table, too."""
+        with self.counting:
+            self.borrowers += 1
+
+    def take_back(self) -> None:
+        with self.counting:
+            self.borrowers -= 1
             self._let_go()
 
     def release(self) -> None:
         """For the client. What it began under the lock may hang in the kernel, past its deadline: the lock is free when that has ended."""
-        with self.changing:
+        with self.counting:
             self.is_released = True
             self._let_go()
 
     def _let_go(self) -> None:
-        if self.is_released and self.users == 0:
-            # Programs of others, which inherited it, would hold it on.
-            fcntl.flock(self.descriptor, fcntl.LOCK_UN)
+        if not self.is_released or self.users > 0:
+            return
+        # Programs of others, which inherited it, would hold it on.
+        fcntl.flock(self.descriptor, fcntl.LOCK_UN)
+        if self.borrowers == 0:
             self.close()
 
     def close(self) -> None:
         os.close(self.descriptor)
         os.close(self.place.directory)
-
-
-@contextmanager
-def inheritable(state: State) -> Iterator[List[int]]:
-    """Duplicates for a child: a lock that is given back meanwhile cannot make one another file's."""
-    with state.locks.lock:
-        copies = [os.dup(lock.descriptor) for lock in state.locks.held.values()]
-    try:
-        yield copies
-    finally:
-        for copy in copies:
-            os.close(copy)
 
 
 def take(place: Place, flags: int = os.O_RDWR | os.O_CREAT, forbidden_mode: int = 0o077) -> Tuple[int, bool]:

@@ -4,8 +4,7 @@ import threading
 import time
 import traceback
 from collections import deque
-from contextlib import contextmanager
-from typing import Any, Callable, Deque, Dict, Iterator, List, NamedTuple, Optional
+from typing import Any, Callable, Deque, Dict, List, NamedTuple, Optional
 
 from worker.arguments import Arguments
 from worker.errors import Details, Failure, system_failure
@@ -53,20 +52,9 @@ class Request:
 
     def fence(self) -> None:
         """Before each changing step: every lock that the request names is still the file under its name."""
-        for number in self.arguments.numbers("locks"):
-            self.state.locks.get(number).require()
-
-    @contextmanager
-    def resting_on_locks(self) -> Iterator[None]:
-        """Those that the request names are free no sooner than it has ended."""
-        locks = [self.state.locks.get(number) for number in self.arguments.numbers("locks")]
-        for lock in locks:
-            lock.use()
-        try:
-            yield
-        finally:
+        with self.state.locks.using(self.arguments.numbers("locks")) as locks:
             for lock in locks:
-                lock.leave()
+                lock.require()
 
     def progress(self, values: Details) -> None:
         self.heard = time.monotonic()
@@ -112,7 +100,7 @@ def perform(request: Request, found: Operation) -> Details:
     """The reply, without the id."""
     try:
         request.check()
-        with request.resting_on_locks():
+        with request.state.locks.using(request.arguments.numbers("locks")):
             request.fence()
             return {"result": found.run(request)}
     except Failure as failure:

@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING
 
 from worker.handles import Descriptors, Handles
+from worker.lock_table import Locks
 from worker.wire import Outlet
 
 if TYPE_CHECKING:
-    from worker.locks import Lock
     from worker.monitor import Monitor
 
 
@@ -17,7 +17,7 @@ class State:
         self.umask = 0o022
         self.directories = Descriptors("directory")
         self.files = Descriptors("file")
-        self.locks: "Handles[Lock]" = Handles("lock")
+        self.locks = Locks("lock")
         self.monitors: "Handles[Monitor]" = Handles("monitor")
 
     def end(self) -> None:

@@ -12,7 +12,6 @@ from worker.connection import Connection, Peer
 from worker.errors import Details, Failure
 from worker.forked import Work, forked
 from worker.line import Line
-from worker.locks import inheritable
 from worker.monitor import Monitor
 from worker.processes import is_alive, is_qemu
 from worker.requests import Request, operation
@@ -64,12 +63,7 @@ def qemu_behind(monitor: Monitor) -> Peer:
 
 def locks_of(request: Request, stack: ExitStack) -> Set[int]:
     """Each is held until the stack ends, also where the client gives it back before."""
-    state = request.state
-    with state.locks.lock:
-        for lock in state.locks.held.values():
-            lock.use()
-            stack.callback(lock.leave)
-    return set(stack.enter_context(inheritable(state)))
+    return {lock.descriptor for lock in stack.enter_context(request.state.locks.using_all())}
 
 
 def descriptors_of(plan: Plan) -> Set[int]:

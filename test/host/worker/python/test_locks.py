@@ -7,7 +7,7 @@ from support import Folder, request_of
 from worker import lock_operations, locks
 from worker.arguments import Arguments
 from worker.errors import Failure
-from worker.requests import Request
+from worker.requests import Operation, Request, perform
 from worker.text import to_base64, to_text
 
 
@@ -121,7 +121,7 @@ class Content(Folder):
         request = request_of({})
         request.arguments.values["locks"] = [request.state.locks.add(lock)]
         with mock.patch.object(lock, "close"):
-            with request.resting_on_locks():
+            with request.state.locks.using(request.arguments.values["locks"]):
                 request.state.locks.take(request.arguments.values["locks"][0]).release()
                 self.assertFalse(self.is_free())
             self.assertTrue(self.is_free())
@@ -130,8 +130,47 @@ class Content(Folder):
         lock = self.lock()
         request = request_of({})
         number = request.state.locks.add(lock)
-        with locks.inheritable(request.state) as inherited:
+        with mock.patch.object(lock, "close"), request.state.locks.inheritable() as inherited:
             self.assertEqual(len(inherited), 1)
-            with mock.patch.object(lock, "close"):
-                request.state.locks.take(number).release()
+            request.state.locks.take(number).release()
             self.assertTrue(self.is_free())
+
+    def test_it_is_counted_while_its_number_is_looked_up(self) -> None:
+        """Given back by another thread in between, its descriptor would be that of the next file that is opened."""
+        lock = self.lock()
+        request = request_of({})
+        table = request.state.locks
+        number = table.add(lock)
+        use = lock.use
+
+        def counted() -> None:
+            self.assertTrue(table.lock.locked(), "another thread may take it now")
+            use()
+
+        with mock.patch.object(lock, "use", side_effect=counted) as used:
+            request.arguments.values["locks"] = [number]
+            self.assertEqual(perform(request, Operation(lambda _: {}, True)), {"result": {}})
+        self.assertGreaterEqual(used.call_count, 1)
+
+    def test_it_is_closed_once_by_the_last_that_needs_it(self) -> None:
+        lock = self.lock()
+        table = request_of({}).state.locks
+        number = table.add(lock)
+        with mock.patch.object(lock, "close") as close:
+            with table.inheritable():
+                with table.using([number]):
+                    with table.using([number]):
+                        table.take(number).release()
+                    self.assertFalse(self.is_free())
+                self.assertTrue(self.is_free())
+                close.assert_not_called()
+            close.assert_called_once()
+
+    def test_what_children_inherit_takes_no_descriptors(self) -> None:
+        """Each of fifty programs at a time would take one for each of a hundred locks."""
+        table = request_of({}).state.locks
+        lock = self.lock()
+        table.add(lock)
+        before = os.listdir("/proc/self/fd")
+        with table.inheritable() as inherited:
+            self.assertEqual((inherited, os.listdir("/proc/self/fd")), ([lock.descriptor], before))

@@ -1,0 +1,43 @@
+"""The locks that the worker holds, by number. Who uses one is counted while its number is looked up, so nobody closes it in between."""
+
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Iterator, List
+
+from worker.handles import Handles
+
+if TYPE_CHECKING:
+    from worker.locks import Lock
+
+
+class Locks(Handles["Lock"]):
+    @contextmanager
+    def using(self, numbers: List[int]) -> Iterator[List["Lock"]]:
+        """They are free no sooner than this has ended."""
+        with ExitStack() as stack:
+            with self.lock:
+                locks = [self._find(number) for number in numbers]
+                for lock in locks:
+                    lock.use()
+                    stack.callback(lock.leave)
+            yield locks
+
+    @contextmanager
+    def using_all(self) -> Iterator[List["Lock"]]:
+        with ExitStack() as stack:
+            with self.lock:
+                locks = list(self.held.values())
+                for lock in locks:
+                    lock.use()
+                    stack.callback(lock.leave)
+            yield locks
+
+    @contextmanager
+    def inheritable(self) -> Iterator[List[int]]:
+        """Descriptors for a child. One that is given back meanwhile is free at once, and closed when this has ended."""
+        with ExitStack() as stack:
+            with self.lock:
+                locks = list(self.held.values())
+                for lock in locks:
+                    lock.lend()
+                    stack.callback(lock.take_back)
+            yield [lock.descriptor for lock in locks]
