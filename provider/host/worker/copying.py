@@ -32,7 +32,7 @@ TELL_SECONDS = 0.2
 
 @operation("file-copy", changes=True)
 def copy(request: Request) -> Details:
-    """Both files exist; the target is empty, or holds what an earlier copy has told as its resume point.
+    """Both files exist; the target is empty, or with a resume point the earlier copy's that has told it.
 
     Events: `{"dataBytes", "dataTotalBytes", "copiedBytes", "resumeBytes"}`; the first comes before the first byte, the last where it ends.
     """
@@ -52,7 +52,8 @@ class Copy:
         self.target = target
         self.size = os.fstat(source).st_size
         #: Up to here all is copied, or is a hole; and up to here it is durable.
-        self.position = self.durable = aligned_down(request.arguments.whole("resumeBytes"))
+        self.resumed = request.arguments.whole("resumeBytes")
+        self.position = self.durable = aligned_down(self.resumed)
         self.total = data_bytes(source, 0, self.size)
         self.done = self.done_before(self.position)
         self.is_lost = False
@@ -63,8 +64,10 @@ class Copy:
         return max(0, self.total - data_bytes(self.source, position, self.size))
 
     def run(self) -> str:
-        if self.position == 0 and os.fstat(self.target).st_size != 0:
+        if self.resumed == 0 and os.fstat(self.target).st_size != 0:
             raise Failure("not-empty", "the target of a copy from the beginning has content")
+        if self.position == 0:  # of a copy that was not a block long, nothing counts
+            os.ftruncate(self.target, 0)
         self.tell()
         try:
             way = "reflink" if self.is_cloned() else self.move_all()

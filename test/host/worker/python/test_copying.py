@@ -179,6 +179,16 @@ class Copying(Folder):
         copying.copy(request)
         self.assertEqual(self.read(b"to"), b"x" * MIB + bytes(2 * MIB))
 
+    def test_a_copy_shorter_than_a_block_goes_on_where_it_was_cut_behind_its_last_byte(self) -> None:
+        """Also where what came behind that, as qemu-img, has made the partial longer; and by reflink, which makes nothing shorter."""
+        for reflink in ("never", "try"):
+            self.write(b"from", b"short")
+            self.write(b"to", b"short and more")
+            request = self.request()
+            request.arguments.values.update(resumeBytes=5, reflink=reflink)
+            copying.copy(request)
+            self.assertEqual(self.read(b"to"), b"short")
+
     def test_the_rate_is_changed_by_input_and_a_wrong_one_refused(self) -> None:
         request = self.request()
         request.arguments.values["bytesPerSecond"] = 1
