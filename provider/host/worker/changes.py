@@ -106,12 +106,14 @@ def remove(request: Request) -> Details:
     """The expected file, and only if no process is seen to have it open.
 
     It is taken off its name before it is looked at for good, so that nobody opens it between the checks and the removal; what is refused
-    gets its name back. `hidden` says whether processes that this account may not look into are a refusal.
+    gets its name back. A worker that is killed in between takes the name of a file that nobody had open: it is looked at before as well.
+    `hidden` says whether processes that this account may not look into are a refusal.
     """
     expected = request.arguments.mapping("expected")
     hidden = request.arguments.choice("hidden", ["allow", "refuse"])
     with using_place(request) as place, using_staging(request, place) as staged:
         require_identity(request, place, expected)
+        require_unused(place, hidden)
         rename(place, staged)
         try:
             require_identity(request, staged, expected)

@@ -1,4 +1,5 @@
 import errno
+import fcntl
 import os
 import stat
 from unittest import mock
@@ -87,6 +88,19 @@ class Removing(Folder):
             changes.remove(request_of(arguments))
         self.assertEqual(caught.exception.name, "other-file")
         self.assertEqual((self.names(), self.read(b"ours")), ([b"ours"], b"theirs"))
+
+    def test_a_file_that_somebody_uses_keeps_its_name_throughout(self) -> None:
+        """A worker that is killed behind the renaming would leave it without."""
+        self.write(b"image", b"image")
+        with held(self.place(b"image")) as descriptor:
+            expected = identity_of(descriptor)
+        arguments = {"place": {"path": os.fsdecode(self.path(b"image"))}, "expected": expected, "hidden": "allow"}
+        with open(self.path(b"image"), "rb") as image, mock.patch.object(changes, "rename") as renamed:
+            fcntl.flock(image, fcntl.LOCK_EX)
+            with self.assertRaises(Failure) as caught:
+                changes.remove(request_of(arguments))
+        self.assertEqual(caught.exception.name, "open")
+        renamed.assert_not_called()
 
 
 class Squashed(Folder):
