@@ -10,27 +10,33 @@ import type { ImageHeader } from "./qemu-img.js";
 /** A layer whose header says something else than what it is to stand on. */
 export interface Deviation {
   layer: LayerFile;
+  /** Where in the chain, and what it is to stand on. */
+  index: number;
+  below?: LayerFile;
   /** `no-format`: it names the right file, and does not say which format that has. */
   in: "header" | "file" | "format" | "no-format";
   /** As the end of a sentence that begins with the layer's path. */
   why: string;
 }
 
-/** The first deviation from the top down; undefined where whoever opens the top by its header gets exactly this chain. */
-export async function deviationIn(host: Host, chain: ChainFiles): Promise<Deviation | undefined> {
-  const headers = await readHeaders(host, chain);
+/**
+ * All deviations from the top down; none where whoever opens the top by its header gets exactly this chain.
+ * @param asked of how many layers, from the top, the headers are looked at
+ */
+export async function deviationsIn(host: Host, chain: ChainFiles, asked = chain.length): Promise<Deviation[]> {
+  const headers = await readHeaders(host, chain.slice(0, asked));
   const named = headers.map((header, index) => ("why" in header ? undefined : header.backingPath) ?? chain[index]?.path ?? "");
   const files = await statFiles(host, [...named, ...chain.map(({ path }) => path)], "follow");
   const namedBy = (index: number) => files[index];
-  const there = (index: number) => files[chain.length + index];
-  for (const [index, layer] of chain.entries()) {
-    const below = chain[index + 1];
-    const header = headers[index] ?? { why: "its header was not read" };
+  const there = (index: number) => files[headers.length + index];
+  return headers.flatMap((header, index) => {
+    const [layer, below] = [chain[index], chain[index + 1]];
     const found = deviationOf(header, below && { ...below, file: there(index + 1), named: namedBy(index) });
-    if (found) return { layer, ...found };
-  }
-  return undefined;
+    return layer && found ? { layer, index, ...(below && { below }), ...found } : [];
+  });
 }
+
+type Found = Pick<Deviation, "in" | "why">;
 
 interface Below extends LayerFile {
   file: FileStat | undefined;
@@ -38,7 +44,7 @@ interface Below extends LayerFile {
   named: FileStat | undefined;
 }
 
-function deviationOf(header: Header, below: Below | undefined): Omit<Deviation, "layer"> | undefined {
+function deviationOf(header: Header, below: Below | undefined): Found | undefined {
   if ("why" in header) return { in: "header", why: `cannot be read (${header.why.replace(/\.$/, "")})` };
   const { backingName } = header;
   if (!below) return backingName === undefined ? undefined : { in: "file", why: `names ${backingName} as its backing file, and has none` };
@@ -46,7 +52,7 @@ function deviationOf(header: Header, below: Below | undefined): Omit<Deviation, 
   return deviationBelow(header, below);
 }
 
-function deviationBelow({ backingName, backingFormat }: ImageHeader, below: Below): Omit<Deviation, "layer"> | undefined {
+function deviationBelow({ backingName, backingFormat }: ImageHeader, below: Below): Found | undefined {
   if (!below.file || !below.named || !sameFile(below.file, below.named))
     return { in: "file", why: `names ${backingName} as its backing file, and stands on ${below.path}` };
   if (backingFormat === below.format) return undefined;

@@ -6,7 +6,8 @@ import { type Properties, Unfinished } from "../../provider/core/lifecycle.js";
 import { storageMigration } from "../../provider/resources/storage-migration/lifecycle.js";
 import { chainOf } from "../sandbox/check.js";
 import { run } from "../sandbox/command.js";
-import { threeLayers } from "../sandbox/disks.js";
+import { type DiskOptions, makeImages, planDisks, threeLayers } from "../sandbox/disks.js";
+import { forgetBackingFormat } from "../sandbox/headers.js";
 import { created, onOwnStage, Recorder, stopAt } from "./stage.js";
 
 describe("a lower layer that lies at the destination with the same content", function () {
@@ -76,6 +77,13 @@ describe("a lower layer that lies at the destination with the same content", fun
     );
   });
 
+  it("whose header does not name the format of the layer below is refused, where the source's does: a boot would guess", async () => {
+    for (const name of ["base.qcow2", "middle.qcow2"]) await cp(stage().at("path1", name), path2(name));
+    forgetBackingFormat(path2("middle.qcow2"));
+    const message = await stage().refuses({});
+    assert.match(message, /the header of \S+path2\/middle\.qcow2 does not say which format \S+path2\/base\.qcow2 has.*Nothing was touched/);
+  });
+
   it("under the active layer's name is refused after a freeze too: that one is written to in the end", async () => {
     const { id, outputs } = await stoppedInCopy({ strategy: "snapshot", restartDuringMove: "from-manifest" });
     await cp(stage().at("path1", "top.qcow2"), path2("top.qcow2"));
@@ -105,5 +113,32 @@ describe("a lower layer that lies at the destination with the same content", fun
     await stage().guest.waitForRecords(10);
     await stage().guest.stop();
     await stage().holdsAll(path2("top.qcow2"));
+  });
+});
+
+describe("a lower layer at the destination that names no format, as the source's own", function () {
+  this.timeout(180_000);
+  const guessed = async (at: (...names: string[]) => string): Promise<DiskOptions[]> => {
+    const disks: DiskOptions[] = [{ storage: at("path1"), layers: threeLayers() }];
+    for (const disk of planDisks(disks)) await makeImages(disk);
+    forgetBackingFormat(at("path1", "middle.qcow2"));
+    return disks;
+  };
+  const stage = onOwnStage({ disks: guessed });
+  const path2 = (name: string) => stage().at("path2", name);
+  beforeEach(async () => {
+    for (const name of ["base.qcow2", "middle.qcow2"]) await cp(stage().at("path1", name), path2(name));
+  });
+
+  it("is adopted", async () => {
+    const { ino } = await stat(path2("middle.qcow2"));
+    const { vda } = await stage().moves({});
+    assert.deepEqual([vda?.phase, (await stat(path2("middle.qcow2"))).ino], ["settled", ino]);
+  });
+
+  it("does not hide that the header below it leads elsewhere", async () => {
+    await run("qemu-img", ["rebase", "-u", "-f", "qcow2", "-F", "raw", "-b", "/etc/passwd", path2("base.qcow2")]);
+    const message = await stage().refuses({});
+    assert.match(message, /the header of \S+base\.qcow2 names \/etc\/passwd as its backing file, and has none.*Nothing was touched/);
   });
 });

@@ -151,8 +151,12 @@ async function compare(site: SnapshotSite, disk: RecordedDisk, { copy, copied, o
 type Refuse = ReturnType<typeof refused>;
 
 /** Nothing is lost by a refusal: the snapshot lasts, and the guest writes to both files. */
-export function refused(site: SnapshotSite, { disk, manifest }: RecordedDisk) {
-  const left = `The snapshot lasts, and the guest writes to both files; current: ${manifest.current}.`;
+export function refused(site: SnapshotSite, disk: RecordedDisk) {
+  const left = leftAsItIs(disk);
   return (why: string, advice: string, cause?: unknown) =>
-    refusal(site, "pivot", disk)(why, advice, { left, ...(cause === undefined ? {} : { cause }) });
+    refusal(site, "pivot", disk.disk)(why, advice, { left, ...(cause === undefined ? {} : { cause }) });
+}
+
+export function leftAsItIs({ manifest }: RecordedDisk): string {
+  return `The snapshot lasts, and the guest writes to both files; current: ${manifest.current}.`;
 }

@@ -1,17 +1,18 @@
 /** The pivot of all disks: each mirror gets its copied chain, then all switch or none. */
 
+import type { ChainFiles } from "../../core/disk/chain-options.js";
 import { fileNames, jobNames, nodeNames } from "../../core/disk/names.js";
 import { directoryOf, within } from "../../core/disk/paths.js";
 import { BugError, isKind } from "../../core/errors.js";
 import { snapshotManifestText, type WrittenSnapshotManifest } from "../../journal/snapshot-manifest.js";
 import { manifestPaths } from "../../journal/snapshot-records.js";
 import { wordsOf } from "../shared/complaint.js";
-import { belowTop } from "../shared/opened-chain.js";
+import { belowTop, checkOpened } from "../shared/opened-chain.js";
 import type { Outcome } from "../shared/outcome.js";
 import { switchDisks } from "../shared/switch.js";
 import { notYetMeasured, recordTurns, type Turn } from "../shared/turn.js";
 import { checkChains } from "./chain-check.js";
-import { type CopiedChain, checkCopiedChain, checkUntouched, refused } from "./copied-chain.js";
+import { type CopiedChain, checkCopiedChain, checkUntouched, leftAsItIs, refused } from "./copied-chain.js";
 import { copiedNodes } from "./endings.js";
 import { checkDisks } from "./others.js";
 import type { RecordedDisk, Seen, SnapshotSite } from "./site.js";
@@ -41,14 +42,17 @@ async function moveOntoCopies(site: SnapshotSite, { view }: Seen, disk: Recorded
   if (open.length > 0) await site.guest.reopenOn(mirror.node, { ...target, backing: await borrowedBacking(site, disk) });
   const stay = new Set((await site.guest.closeNodes(open)).map(({ node }) => node));
   const node = freeCopiedName(disk, stay);
-  try {
-    await site.guest.openLayer(node, { ...optionsOf(disk, top.path, top.format), ...(await belowTop(site.host, [top, ...below])) });
-    await site.guest.reopenOn(mirror.node, { ...target, backing: node });
-  } catch (cause) {
+  const refuse = (cause: unknown) => {
     if (!isKind(cause, "user")) throw cause;
     const why = `its QEMU cannot let ${mirror.path} stand on ${top.path} (${wordsOf(cause)})`;
     throw refused(site, disk)(why, "Let the guest's QEMU read the copies, then run again.", cause);
-  }
+  };
+  const chain: ChainFiles = [top, ...below];
+  const opening = { verb: "pivot", disk: disk.disk, chain, left: leftAsItIs(disk) };
+  const told = await belowTop(site, opening);
+  await site.guest.openLayer(node, { ...optionsOf(disk, top.path, top.format), ...told }).catch(refuse);
+  await checkOpened(site, { ...opening, node });
+  await site.guest.reopenOn(mirror.node, { ...target, backing: node }).catch(refuse);
 }
 
 /** A disk that pivoted before stands on such a node. */

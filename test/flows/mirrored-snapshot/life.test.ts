@@ -334,6 +334,17 @@ describe("the pivot of a mirrored snapshot", () => {
     assert.deepEqual(here.model.chain("vda"), frozen());
   });
 
+  it("is refused where QEMU has opened another chain than the copies, which is closed, and the snapshot lasts", async () => {
+    await withCopies();
+    const openedChain = () => [{ path: here.scene.at("path2/disk.qcow2"), format: "qcow2" }];
+    const said = /Unable to pivot vda of .*QEMU opened .*disk\.qcow2 \(qcow2\), and it is to be .*base\.raw \(raw\)\. The snapshot lasts/;
+    await assert.rejects(end(siteOf({ openedChain }), "pivot"), refused(said));
+    assert.deepEqual([here.model.chain("vda"), here.model.jobs[0]?.status], [frozen(), "ready"]);
+    assert(here.model.done.includes(`close lm-${keyOf("vda")}-copied-0`));
+    await end(siteOf(), "pivot");
+    assert.deepEqual(here.model.chain("vda"), pivoted());
+  });
+
   it("is refused where the guest is on its way elsewhere, and the snapshot lasts", async () => {
     await withCopies();
     const blockers = () => [{ concerns: "guest", why: "it migrates", advice: "Wait." }];

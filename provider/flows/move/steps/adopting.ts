@@ -5,7 +5,7 @@ import { identityOf } from "../../../core/disk/chain.js";
 import { nodeNames } from "../../../core/disk/names.js";
 import { messageOf } from "../../../core/errors.js";
 import { statFiles } from "../../../host/files.js";
-import { deviationIn } from "../../../image/chain-headers.js";
+import { type Deviation, deviationsIn } from "../../../image/chain-headers.js";
 import { compareImages } from "../../../image/compare.js";
 import type { Manifest, MovedLayer } from "../../../journal/manifest.js";
 import { writeRecords } from "../../../journal/records.js";
@@ -35,10 +35,8 @@ export async function compareAdopted(site: Site, disk: SeenDisk, manifest: Manif
   const advice = `Take ${top.destination} away, or give it another name.`;
   const refuse = (why: string, cause?: unknown) =>
     complaint(site, { verb: "move", disk: disk.disk, why, ...(left !== undefined && { left }), advice, cause });
-  // what a later boot opens by its header must be the chain that was compared; a header that names no format is not ours to change
-  const deviation = await deviationIn(site.host, filesFrom({ ...disk, manifest }, top).destination);
-  if (deviation && deviation.in !== "no-format")
-    throw refuse(`${top.destination} already exists, and the header of ${deviation.layer.path} ${deviation.why}`);
+  const deviation = await newDeviation(site, { ...disk, manifest }, top);
+  if (deviation) throw refuse(`${top.destination} already exists, and the header of ${deviation.layer.path} ${deviation.why}`);
   await site.guest.closeNodes([node]);
   try {
     await site.guest.hold(node, top.destination, top.format);
@@ -58,6 +56,18 @@ export async function compareAdopted(site: Site, disk: SeenDisk, manifest: Manif
   } finally {
     await site.guest.closeNodes([node]);
   }
+}
+
+/**
+ * What a later boot opens by the headers must be the chain that was compared. A header that names no format is the guest's own affair where its
+ * source names none either: then a boot guesses at the source as well. The layers that stay are the source's own files.
+ */
+async function newDeviation({ host }: Site, disk: SeenDisk & { manifest: Manifest }, top: MovedLayer): Promise<Deviation | undefined> {
+  const { layers } = disk.manifest;
+  const first = layers.indexOf(top);
+  const deviations = await deviationsIn(host, filesFrom(disk, top).destination, layers.length - first);
+  const guessedAtSource = (index: number) => disk.image.chain[1 + first + index]?.backingFormat === undefined;
+  return deviations.find((each) => each.in !== "no-format" || !guessedAtSource(each.index));
 }
 
 export function compareLayer({ host, options, run }: Site, disk: SeenDisk & { manifest: Manifest }, layer: MovedLayer) {

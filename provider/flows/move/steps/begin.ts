@@ -14,6 +14,7 @@ import { compareAdopted } from "./adopting.js";
 import { checkCollapse } from "./collapsible.js";
 import { type Draft, draftMove } from "./draft.js";
 import { checkLink } from "./link.js";
+import { checkNameable } from "./nameable.js";
 import { checkGuest, checkHolders, type Refusing } from "./others.js";
 import { checkActiveFile, checkActiveName, checkDestination, checkDevice, checkDisk, checkFeatures } from "./preflight.js";
 
@@ -46,6 +47,7 @@ export async function begin(site: Bound, seen: Seen, disks: readonly SeenDisk[])
   checkNames(site, drafts);
   await checkSpace(site, drafts);
   for (const draft of drafts) draft.manifest.layers = await compareAdopted(site, draft.disk, draft.manifest);
+  for (const { disk, manifest } of drafts) await checkNameable(site, { ...disk, manifest });
   for (const draft of drafts) await record(site, draft);
 }
 

@@ -44,14 +44,15 @@ async function openChain(site: Site, disk: SeenDisk & { manifest: Manifest }, li
   const { destination, overlay, current } = disk.manifest;
   const { node, target: path } = destination;
   const chain: ChainFiles = [{ path, format: like.format }, ...filesBelowTarget(disk)];
-  const { below } = await belowTop(site.host, chain);
+  const left = `The guest runs on ${current}, as before; the copied layers are kept.`;
+  const opening = { verb: "move", disk: disk.disk, chain, left };
+  const { below } = await belowTop(site, opening);
   if (overlay?.collapse === "commit") {
     const landing = { ...like, path: overlay.landing, format: frozenFormat(disk.manifest), ...(below && { below: below.slice(1) }) };
     await site.guest.openLayer(overlay.landingNode, landing);
     await site.guest.openTarget(node, { ...like, path, backing: overlay.landingNode });
   } else await site.guest.openTarget(node, { ...like, path, ...(below && { below }) });
-  const left = `The guest runs on ${current}, as before; the copied layers are kept.`;
-  await checkOpened(site, { disk: disk.disk, node, chain, left });
+  await checkOpened(site, { ...opening, node });
 }
 
 /** A node of this move tells by its name which image it is. */
