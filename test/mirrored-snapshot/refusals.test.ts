@@ -54,7 +54,11 @@ describe("files that were made before", function () {
       /has 2147483648 bytes, and the disk 1073741824/,
     ],
     ["an overlay that holds something", () => writeInto(file()), /old\.migrate is not empty/],
-    ["a raw file", () => run("qemu-img", ["create", "-q", "-f", "raw", mirror(), "1G"]), /is a raw image/],
+    [
+      "a raw file",
+      () => run("qemu-img", ["create", "-q", "-f", "raw", mirror(), "1G"]),
+      /cannot be read as a qcow2 image \(.*not in qcow2 format\)/,
+    ],
   ];
   for (const [what, spoil, expected] of wrong) {
     it(`are refused for ${what}, with nothing touched`, async () => {
