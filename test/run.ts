@@ -45,7 +45,7 @@ async function main(): Promise<number> {
 
 function isWanted(name: string, parts: readonly string[], tier: Tier): boolean {
   if (parts.length === 0) return isIn(tier, name.replace(/^test\//, ""));
-  const asked = isLong(name) ? parts.filter((part) => /adversity|at-length|matrix/.test(part)) : parts;
+  const asked = isLong(name) ? parts.filter((part) => /adversity|at-length|matrix|faults/.test(part)) : parts;
   return asked.some((part) => name.includes(part));
 }
 

@@ -10,8 +10,8 @@ import { reachable, type Sources } from "./architecture/imports.js";
 export const tiers = ["unit", "usual", "all"] as const;
 export type Tier = (typeof tiers)[number];
 
-/** What takes many minutes: `npm run test:adversity`, `npm run test:matrix`. */
-const long = /(^|\/)(adversity\/at-length|matrix)\//;
+/** What takes many minutes: `npm run test:adversity`, `npm run test:matrix`, and the faults of libvirt. */
+const long = /(^|\/)(adversity|matrix)\/|^(test\/)?hypervisor\/libvirt\/faults/;
 
 /** What starts a machine, or a server that signs in. */
 const heavy = ["guest", "managed-guest", "sshd", "libvirtd", "sandbox"].map((name) => `sandbox/${name}.ts`);
@@ -44,7 +44,7 @@ const usual = [
 ];
 
 /** What of these folders takes a minute by itself: a program cut at every system call, a guest that is killed at every stage, definitions that change meanwhile. */
-const seldom = /^host\/worker\/switching|^rows\/(cut-together|libvirt-definition)/;
+const seldom = /^host\/worker\/switching|^rows\/(cut-together|libvirt-definition|overlays-libvirt|supervised|unwritten-switch)/;
 
 const sourceFolder = path.resolve(__dirname, "../../test");
 
