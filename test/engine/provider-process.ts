@@ -125,7 +125,13 @@ export class ProviderProcess {
 
   /** Sends a signal to the provider's process group. */
   kill(signal: NodeJS.Signals): void {
-    if (this.child.exitCode === null && this.child.signalCode === null) process.kill(-this.pid, signal);
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
+    try {
+      process.kill(-this.pid, signal);
+    } catch (thrown) {
+      // killed by somebody else: it is gone, and its exit is still to be told
+      if (!(thrown instanceof Error && "code" in thrown && thrown.code === "ESRCH")) throw thrown;
+    }
   }
 
   async #configure(config: Properties): Promise<void> {
