@@ -5,7 +5,7 @@ import { rename } from "node:fs/promises";
 import path from "node:path";
 import { gone, type Properties } from "../../provider/core/lifecycle.js";
 import { domainDisk } from "../../provider/resources/domain-disk/lifecycle.js";
-import { run } from "../sandbox/command.js";
+import { run, until } from "../sandbox/command.js";
 import { snapshotOf } from "../storage-migration/snapshot.js";
 import { created, onOwnStage, onStage, Recorder, refusal, type Stage } from "../storage-migration/stage.js";
 
@@ -101,6 +101,8 @@ describe(title, function () {
     await operator.execute("blockdev-mirror", { "job-id": "hand", device: root, target: "hand", sync: "full" });
     await operator.waitForJob("hand", "ready");
     await operator.execute("job-complete", { id: "hand" });
+    const isThere = async () => (await operator.activeImage("vda")) === target || undefined;
+    await until(30, isThere, () => "The mirror by hand does not pivot.");
     await operator.execute("blockdev-del", { "node-name": root }).catch(() => {});
     await rename(stage().at("path2", "old.qcow2"), path.join(stage().sandbox.folder, "stale.qcow2"));
   }

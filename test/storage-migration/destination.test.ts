@@ -82,7 +82,10 @@ describe("a destination that will not do", function () {
     await using _ = removed(path2("common.qcow2"));
     await writeFile(path2("common.qcow2"), "somebody's");
     const message = await stage().refuses({});
-    assert.match(message, /path2\/common\.qcow2 already exists, and QEMU cannot open it \(.*\)\. Nothing was touched/);
+    assert.match(
+      message,
+      /path2\/common\.qcow2 already exists, and the header of \S+ cannot be read \(.*not in qcow2 format\)\. Nothing was touched/,
+    );
   });
 
   it("is refused if a lower layer's name is a directory there", async () => {
