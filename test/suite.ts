@@ -7,18 +7,26 @@ import Mocha from "mocha";
 import type { Result } from "./known-broken.js";
 import { whyTwice } from "./second-turn/leave.js";
 import { Slowest } from "./slowest.js";
+import { isIn } from "./tiers.js";
 
 /** For what hangs. Two busy cores carry two guests at a time; a test that takes longer says so. */
 const perTestMs = 180_000;
 
-/** Real processes and whole scenarios come after what needs a fraction of a second; the shorter ones last, so that no worker waits long for the other. */
-const lateFolders = ["engine", "e2e", "sandbox"];
+/** What needs a fraction of a second comes first, then whole scenarios, the longest; the shorter ones last, so that no worker waits long for the other. */
+const folders = ["e2e", "engine", "", "sandbox"];
+
+function turnOf(name: string): number {
+  const [folder = ""] = name.split(path.sep);
+  if (isIn("unit", name)) return 0;
+  return 1 + folders.indexOf(folders.includes(folder) ? folder : "");
+}
 
 /** All compiled test files whose source is still there, in the order in which they run. */
 export function testFiles(folder = __dirname): string[] {
   const compiled = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".test.js"));
   const files = compiled.filter((file) => existsSync(path.join(folder, "../../test", file.replace(/\.js$/, ".ts"))));
-  const turn = (file: string) => lateFolders.indexOf(file.split(path.sep)[0] ?? "");
+  const turns = new Map(files.map((file) => [file, turnOf(file)]));
+  const turn = (file: string) => turns.get(file) ?? 0;
   return files.sort((a, b) => turn(a) - turn(b) || a.localeCompare(b)).map((file) => path.join(folder, file));
 }
 
