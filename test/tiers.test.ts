@@ -12,7 +12,7 @@ describe("the tiers of the tests", () => {
 
   it("have no file that starts a guest, by whatever way round, in the unit tier", () => {
     assert.deepEqual(tiersOf("e2e/move.test.js"), ["usual", "all"]);
-    assert.deepEqual(tiersOf("hypervisor/libvirt/snapshot-faults.test.js"), ["all"]);
+    assert.deepEqual(tiersOf("hypervisor/libvirt/snapshot.test.js"), ["all"]);
   });
 
   it("have what is cut at every system call, and the cuts of a whole scenario, in the last one alone", () => {
@@ -22,7 +22,7 @@ describe("the tiers of the tests", () => {
 
   it("leave the long ones to whoever names them", () => {
     assert.deepEqual(tiersOf("adversity/at-length/two-at-once.test.js"), []);
-    for (const name of ["adversity/planted.test.js", "matrix/background.test.js", "hypervisor/libvirt/faults.test.js"])
+    for (const name of ["adversity/planted.test.js", "matrix/background.test.js", "hypervisor/libvirt/snapshot-faults.test.js"])
       assert.deepEqual(tiersOf(name), [], name);
   });
 });

@@ -11,7 +11,7 @@ export const tiers = ["unit", "usual", "all"] as const;
 export type Tier = (typeof tiers)[number];
 
 /** What takes many minutes: `npm run test:adversity`, `npm run test:matrix`, and the faults of libvirt. */
-const long = /(^|\/)(adversity|matrix)\/|^(test\/)?hypervisor\/libvirt\/faults/;
+const long = /(^|\/)(adversity|matrix)\/|^(test\/)?hypervisor\/libvirt\/(snapshot-)?faults/;
 
 /** What starts a machine, or a server that signs in. */
 const heavy = ["guest", "managed-guest", "sshd", "libvirtd", "sandbox"].map((name) => `sandbox/${name}.ts`);
