@@ -27,9 +27,6 @@ class Arguments:
             raise wrong(key, "a whole number of at least 0")
         return value
 
-    def whole_or(self, key: str, absent: int) -> int:
-        return self.whole(key) if self.has(key) else absent
-
     def seconds(self, key: str) -> float:
         value = self.values.get(key)
         if not isinstance(value, (int, float)) or isinstance(value, bool) or value < 0:

@@ -1,7 +1,8 @@
 """What an operation can fail with: a name that the client acts on, and words for people. Nobody parses the words."""
 
 import os
-from typing import Any, Dict, Optional
+import traceback
+from typing import Any, Callable, Dict, Optional
 
 from worker.text import to_text
 
@@ -47,3 +48,15 @@ def system_failure(error: OSError, path: Optional[bytes] = None) -> Failure:
         name = os.fsencode(name)
     words = os.strerror(error.errno) if error.errno else str(error)
     return Failure("system", words, name if isinstance(name, bytes) else None, error.errno)
+
+
+def outcome_of(work: Callable[[], Details]) -> Details:
+    """What it returned, or its failure, as the client is told it."""
+    try:
+        return {"result": work()}
+    except Failure as failure:
+        return {"error": failure.to_json()}
+    except OSError as error:
+        return {"error": system_failure(error).to_json()}
+    except Exception:
+        return {"error": Failure("bug", traceback.format_exc(limit=-8)).to_json()}

@@ -7,10 +7,9 @@ ended too. It has none of the worker's threads, and therefore may use nothing th
 import json
 import os
 import signal
-import traceback
 from typing import Callable, Optional, Set
 
-from worker.errors import Details, Failure, system_failure
+from worker.errors import Details, Failure, outcome_of
 from worker.text import to_bytes
 from worker.wire import write_all
 
@@ -74,17 +73,6 @@ def close_quietly(descriptor: int) -> None:
         os.close(descriptor)
     except OSError:  # the directory's own, which is closed already
         pass
-
-
-def outcome_of(work: Work) -> Details:
-    try:
-        return {"result": work()}
-    except Failure as failure:
-        return {"error": failure.to_json()}
-    except OSError as error:
-        return {"error": system_failure(error).to_json()}
-    except Exception:
-        return {"error": Failure("bug", traceback.format_exc(limit=-8)).to_json()}
 
 
 def read_to_end(descriptor: int) -> bytes:

@@ -16,9 +16,7 @@ class Locks(Handles["Lock"]):
         with ExitStack() as stack:
             with self.lock:
                 locks = [self._find(number) for number in numbers]
-                for lock in locks:
-                    lock.use()
-                    stack.callback(lock.leave)
+                use(locks, stack)
             yield locks
 
     @contextmanager
@@ -26,9 +24,7 @@ class Locks(Handles["Lock"]):
         with ExitStack() as stack:
             with self.lock:
                 locks = list(self.held.values())
-                for lock in locks:
-                    lock.use()
-                    stack.callback(lock.leave)
+                use(locks, stack)
             yield locks
 
     @contextmanager
@@ -41,3 +37,10 @@ class Locks(Handles["Lock"]):
                     lock.lend()
                     stack.callback(lock.take_back)
             yield [lock.descriptor for lock in locks]
+
+
+def use(locks: List["Lock"], stack: ExitStack) -> None:
+    """Until the stack ends."""
+    for lock in locks:
+        lock.use()
+        stack.callback(lock.leave)

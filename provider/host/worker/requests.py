@@ -2,12 +2,11 @@
 
 import threading
 import time
-import traceback
 from collections import deque
 from typing import Any, Callable, Deque, Dict, List, NamedTuple, Optional
 
 from worker.arguments import Arguments
-from worker.errors import Details, Failure, system_failure
+from worker.errors import Details, Failure, outcome_of
 from worker.state import State
 from worker.text import from_base64
 
@@ -98,17 +97,14 @@ def operation(name: str, changes: bool = False) -> Callable[[Run], Run]:
 
 def perform(request: Request, found: Operation) -> Details:
     """The reply, without the id."""
-    try:
+
+    def work() -> Details:
         request.check()
         with request.state.locks.using(request.arguments.numbers("locks")):
             request.fence()
-            return {"result": found.run(request)}
-    except Failure as failure:
-        return {"error": failure.to_json()}
-    except OSError as error:
-        return {"error": system_failure(error).to_json()}
-    except Exception:
-        return {"error": Failure("bug", traceback.format_exc(limit=-8)).to_json()}
+            return found.run(request)
+
+    return outcome_of(work)
 
 
 class Running(NamedTuple):
