@@ -1,26 +1,20 @@
 /** The end of a pivot that is written down: jobs that wait are ended, names put right, and the manifests say plainly what is current. */
 
 import { isFile } from "../../core/disk/chain.js";
-import { type DiskKey, jobNames } from "../../core/disk/names.js";
+import { jobNames } from "../../core/disk/names.js";
 import { BugError } from "../../core/errors.js";
 import { renameWithoutReplacing, statFiles } from "../../host/files.js";
 import type { Host } from "../../host/host.js";
 import { correctBoth } from "../../journal/corrected.js";
-import type { SwitchSide } from "../../journal/decided-by.js";
-import type { CutSwitch } from "../../journal/records.js";
 import { snapshotDecidedAs, snapshotManifestText, type WrittenSnapshotManifest } from "../../journal/snapshot-manifest.js";
 import { manifestPaths } from "../../journal/snapshot-records.js";
 import { decideByRecord, dropSwitchRecord } from "../../journal/switch-record.js";
-import { orderOfEnds } from "../shared/cut-switch.js";
+import { type EndedDisk, writeEndsBy } from "../shared/end-switch.js";
 import { recoverDisks } from "../shared/recover-switch.js";
 import type { Turn } from "../shared/turn.js";
 import type { SeenDisk, SnapshotSite } from "./site.js";
 
-/** A disk of a pivot that has not ended, and on which of its images it ends. */
-export interface EndedDisk extends CutSwitch<WrittenSnapshotManifest> {
-  key: DiskKey;
-  ends: SwitchSide;
-}
+type Ended = EndedDisk<WrittenSnapshotManifest>;
 
 /** Every line of it may be done twice. */
 export async function endSwitch(site: SnapshotSite, disks: readonly SeenDisk[]): Promise<void> {
@@ -33,30 +27,29 @@ export async function endSwitch(site: SnapshotSite, disks: readonly SeenDisk[]):
   await recoverDisks(site, { turns: disks.map(cutTurn), deciding }, decided);
 }
 
-function endOf({ disk, key, seen, cut }: SeenDisk): EndedDisk {
+function endOf({ disk, key, seen, cut }: SeenDisk): Ended {
   if (!cut || seen.phase !== "switch-cut") throw new BugError(`The end of a pivot was chosen for ${disk}, which is in none.`);
   return { ...cut, key, ends: seen.ends };
 }
 
-/** {@link orderOfEnds} */
-export async function writeEnds(host: Host, disks: readonly EndedDisk[]): Promise<void> {
-  const { side, first, last } = orderOfEnds(disks);
-  for (const disk of disks) await putNameRight(host, disk);
-  for (const disk of first) await writePlainly(host, disk);
-  for (const { written } of disks) await decideByRecord(host, written.current.path, side);
-  for (const disk of last) await writePlainly(host, disk);
-  for (const { written } of disks) await dropSwitchRecord(host, written.current.path);
+export function writeEnds(host: Host, disks: readonly Ended[]): Promise<void> {
+  return writeEndsBy(disks, {
+    names: (disk) => putNameRight(host, disk),
+    manifests: (disk) => writePlainly(host, disk),
+    decide: ({ written }, side) => decideByRecord(host, written.current.path, side),
+    forget: ({ written }) => dropSwitchRecord(host, written.current.path),
+  });
 }
 
 /** @throws UserError if one of the two cannot be written: then the record still decides */
-async function writePlainly(host: Host, { key, written, ends }: EndedDisk): Promise<void> {
+async function writePlainly(host: Host, { key, written, ends }: Ended): Promise<void> {
   const manifest = snapshotDecidedAs(written, ends);
   const paths = manifestPaths(manifest, key);
   const unwritten = await correctBoth(host, { source: paths.file, destination: paths.mirror }, snapshotManifestText(manifest));
   if (unwritten !== undefined) throw unwritten;
 }
 
-async function putNameRight(host: Host, { written: { file, quarantine }, ends }: EndedDisk): Promise<void> {
+async function putNameRight(host: Host, { written: { file, quarantine }, ends }: Ended): Promise<void> {
   const [from, to] = ends === "after" ? [file.path, quarantine] : [quarantine, file.path];
   const [found, taken] = await statFiles(host, [from, to], "keep-links");
   if (found && !taken && file.is && isFile(found, file.is)) await renameWithoutReplacing(host, from, to);

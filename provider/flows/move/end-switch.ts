@@ -1,16 +1,16 @@
 /** The end of a switch that is written down: jobs that wait are ended, names and link put right, and the manifests say plainly what is current. */
 
 import { isFile } from "../../core/disk/chain.js";
-import { type DiskKey, jobNames } from "../../core/disk/names.js";
+import { jobNames } from "../../core/disk/names.js";
 import { BugError } from "../../core/errors.js";
 import { renameWithoutReplacing, statFiles } from "../../host/files.js";
 import type { Host } from "../../host/host.js";
 import { correctBoth } from "../../journal/corrected.js";
 import type { SwitchSide } from "../../journal/decided-by.js";
 import { decidedAs, type Manifest, manifestText, type WrittenManifest } from "../../journal/manifest.js";
-import { type CutSwitch, manifestPaths } from "../../journal/records.js";
+import { manifestPaths } from "../../journal/records.js";
 import { decideByRecord, dropSwitchRecord } from "../../journal/switch-record.js";
-import { orderOfEnds } from "../shared/cut-switch.js";
+import { type EndedDisk, writeEndsBy } from "../shared/end-switch.js";
 import { recoverDisks } from "../shared/recover-switch.js";
 import type { Seen, SeenDisk, Site } from "../shared/site.js";
 import type { DecidingTurn, Turn } from "../shared/turn.js";
@@ -18,11 +18,7 @@ import { giveNameBack, pointLink } from "./steps/endings.js";
 import { nodeAt } from "./steps/former-nodes.js";
 import { linkTurn } from "./turns.js";
 
-/** A disk of a switch that has not ended, and on which of its images it ends. */
-export interface EndedDisk extends CutSwitch<WrittenManifest> {
-  key: DiskKey;
-  ends: SwitchSide;
-}
+type Ended = EndedDisk<WrittenManifest>;
 
 /** Every line of it may be done twice. */
 export async function endSwitch(site: Site, seen: Seen, all: readonly SeenDisk[]): Promise<void> {
@@ -35,22 +31,23 @@ export async function endSwitch(site: Site, seen: Seen, all: readonly SeenDisk[]
   await writeEnds(site.host, disks.map(endOf));
 }
 
-function endOf({ disk, key, seen, cut }: SeenDisk): EndedDisk {
+function endOf({ disk, key, seen, cut }: SeenDisk): Ended {
   if (!cut || seen.phase !== "switch-cut") throw new BugError(`The end of a switch was chosen for ${disk}, which is in none.`);
   return { ...cut, key, ends: seen.ends };
 }
 
-/** {@link orderOfEnds} */
-export async function writeEnds(host: Host, disks: readonly EndedDisk[]): Promise<void> {
-  const { side, first, last } = orderOfEnds(disks);
-  for (const disk of disks) await putNamesRight(host, disk);
-  for (const disk of first) await writePlainly(host, disk);
-  for (const disk of disks) await decide(host, disk, side);
-  for (const disk of last) await writePlainly(host, disk);
-  for (const { written } of disks) if (written.current.decidedBy === "switch-record") await dropSwitchRecord(host, written.current.path);
+export function writeEnds(host: Host, disks: readonly Ended[]): Promise<void> {
+  return writeEndsBy(disks, {
+    names: (disk) => putNamesRight(host, disk),
+    manifests: (disk) => writePlainly(host, disk),
+    decide: (disk, side) => decide(host, disk, side),
+    forget: async ({ written: { current } }) => {
+      if (current.decidedBy === "switch-record") await dropSwitchRecord(host, current.path);
+    },
+  });
 }
 
-async function decide(host: Host, { key, written }: EndedDisk, side: SwitchSide): Promise<void> {
+async function decide(host: Host, { key, written }: Ended, side: SwitchSide): Promise<void> {
   const { current, link, destination } = written;
   if (current.decidedBy === "switch-record") return decideByRecord(host, current.path, side);
   if (!link) return;
@@ -59,14 +56,14 @@ async function decide(host: Host, { key, written }: EndedDisk, side: SwitchSide)
 }
 
 /** @throws UserError if one of the two cannot be written: then what decides still does */
-async function writePlainly(host: Host, { key, written, ends }: EndedDisk): Promise<void> {
+async function writePlainly(host: Host, { key, written, ends }: Ended): Promise<void> {
   const manifest = decidedAs(written, ends);
   const unwritten = await correctBoth(host, manifestPaths(manifest, key), manifestText(manifest));
   if (unwritten !== undefined) throw unwritten;
 }
 
 /** Only a pivot takes the former image its name. */
-async function putNamesRight(host: Host, { written, ends }: EndedDisk): Promise<void> {
+async function putNamesRight(host: Host, { written, ends }: Ended): Promise<void> {
   const manifest = decidedAs(written, ends);
   if (written.current.after !== manifest.destination.target) return;
   if (ends === "before") return giveNameBack(host, manifest);

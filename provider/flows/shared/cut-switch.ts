@@ -66,15 +66,6 @@ export function endWithoutGuest({ decided, before, after }: Pick<FoundCut, "deci
   return left ? "before" : entered ? "after" : decided;
 }
 
-/**
- * Ends that are to be written: names first, then what decides, then the manifests, so that a cut in between leaves what this chooses again.
- * Disks that end otherwise than most have their manifests written before what decides says something else of them.
- */
-export function orderOfEnds<D extends { ends: SwitchSide }>(disks: readonly D[]): { side: SwitchSide; first: D[]; last: D[] } {
-  const side = disks.some(({ ends }) => ends === "after") ? "after" : "before";
-  return { side, first: disks.filter(({ ends }) => ends !== side), last: disks.filter(({ ends }) => ends === side) };
-}
-
 function contradiction({ named, before, after }: FoundCut, what: string): CutPhase {
   return { phase: "contradiction", why: `its switch from ${before.path} to ${after.path} was cut, the guest runs on ${named}, ${what}` };
 }

@@ -26,8 +26,16 @@ export async function orEndLeft<T>(ask: () => Promise<T>, endLeft: () => Promise
   }
 }
 
+/** What of a manifest of either flow counts here. */
+export interface LeftManifest {
+  disk: string;
+  domainId: string;
+  qdev: string;
+  quarantine: string;
+}
+
 /** @throws UserError if both images were written to since the switch, or one is not there: nothing was touched then */
-export async function endOfLeft(host: Host, { written, decided }: CutSwitch<{ disk: string; quarantine: string }>): Promise<SwitchSide> {
+export async function endOfLeft(host: Host, { written, decided }: CutSwitch<LeftManifest>): Promise<SwitchSide> {
   const { disk, current, pending, quarantine } = written;
   const [named, away, after] = await statFiles(host, [current.before, quarantine, current.after], "keep-links");
   const before = [named, away].find((found) => found && isFile(found, pending.before));

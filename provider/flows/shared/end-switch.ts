@@ -1,0 +1,67 @@
+/** How the end of a switch that was written down is written, whichever flow it is of. */
+
+import { type DiskKey, diskKey } from "../../core/disk/names.js";
+import type { Host } from "../../host/host.js";
+import type { SwitchSide } from "../../journal/decided-by.js";
+import { withLocks } from "../../journal/lock.js";
+import type { CutSwitch } from "../../journal/records.js";
+import { endOfLeft, type LeftManifest } from "./silent-guest.js";
+import type { Site } from "./site.js";
+
+/** A disk of a switch that has not ended, and on which of its images it ends. */
+export interface EndedDisk<W> extends CutSwitch<W> {
+  key: DiskKey;
+  ends: SwitchSide;
+}
+
+/** What is written of each disk. All of it may be done twice. */
+export interface EndWriter<W> {
+  names(disk: EndedDisk<W>): Promise<void>;
+  /** Both manifests, which then say plainly what is current. @throws UserError if one cannot be written: what decides still does */
+  manifests(disk: EndedDisk<W>): Promise<void>;
+  decide(disk: EndedDisk<W>, side: SwitchSide): Promise<void>;
+  /** What has decided is needed no more. */
+  forget(disk: EndedDisk<W>): Promise<void>;
+}
+
+/**
+ * Names first, then what decides, then the manifests, so that a cut in between leaves what this chooses again. Disks that end otherwise
+ * than most have their manifests written before what decides says something else of them.
+ */
+export async function writeEndsBy<W>(disks: readonly EndedDisk<W>[], writer: EndWriter<W>): Promise<void> {
+  const side = disks.some(({ ends }) => ends === "after") ? "after" : "before";
+  for (const disk of disks) await writer.names(disk);
+  for (const disk of disks) if (disk.ends !== side) await writer.manifests(disk);
+  for (const disk of disks) await writer.decide(disk, side);
+  for (const disk of disks) if (disk.ends === side) await writer.manifests(disk);
+  for (const disk of disks) await writer.forget(disk);
+}
+
+/** How a flow reads and writes what a guest has left that does not run any more. */
+export interface LeftSwitches<W> {
+  /** One manifest for each disk. */
+  left: readonly W[];
+  directoriesOf(manifest: W): [string, string];
+  read(key: DiskKey, directories: readonly string[]): Promise<{ cut?: CutSwitch<W> } | undefined>;
+  write(host: Host, ended: readonly EndedDisk<W>[]): Promise<void>;
+}
+
+/** Names and manifests are put right. @returns where each disk is @throws UserError if both of its images were written to since */
+export async function endLeft<W extends LeftManifest>(
+  { host, run }: Pick<Site, "host" | "run">,
+  { left, directoriesOf, read, write }: LeftSwitches<W>,
+): Promise<string[]> {
+  if (left.length === 0) return [];
+  return withLocks(host, async (locks) => {
+    const ended: EndedDisk<W>[] = [];
+    for (const manifest of left) {
+      const key = diskKey(manifest.domainId, manifest.qdev);
+      const directories = directoriesOf(manifest);
+      await locks.takeAll(directories, key, { said: (text) => run.progress(`${manifest.disk} ${text}`), stop: run.stop });
+      const records = await read(key, directories);
+      if (records?.cut) ended.push({ ...records.cut, key, ends: await endOfLeft(host, records.cut) });
+    }
+    await write(host, ended);
+    return ended.map(({ written: { disk, current }, ends }) => `${disk} at ${current[ends]}`);
+  });
+}
