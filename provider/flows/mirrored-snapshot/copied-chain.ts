@@ -96,9 +96,9 @@ async function copiedLayers(site: SnapshotSite, disk: RecordedDisk, sources: rea
     const verdict = await placeOf(site, disk, layer, home);
     if (verdict === "shared") return layers;
     layers.push(layer);
-    next = await below(site, layer, { format: sources[index + 1]?.format, refuse });
+    next = await below(site, layer, { source: sources[index + 1], refuse });
   }
-  if (next) throw refuse(`the copied chain goes on to ${next.path}, where the source's has ended`, "Copy the chain again.");
+  if (next) throw goesOn(refuse, next.path);
   return layers;
 }
 
@@ -121,17 +121,21 @@ async function placeOf(site: SnapshotSite, disk: RecordedDisk, { path, source }:
 async function below(
   site: SnapshotSite,
   layer: CopiedLayer,
-  { format: ofSource, refuse }: { format: string | undefined; refuse: Refuse },
+  { source, refuse }: { source: LayerFile | undefined; refuse: Refuse },
 ): Promise<LayerFile | undefined> {
   const { backingPath, backingFormat } = await imageInfo(site.host, layer.path, layer.format);
   if (backingPath === undefined) return undefined;
-  const format = ofSource ?? backingFormat ?? "raw"; // without a source it is refused
-  if (backingFormat !== undefined && backingFormat !== format)
+  if (!source) throw goesOn(refuse, backingPath);
+  if (backingFormat !== undefined && backingFormat !== source.format)
     throw refuse(
-      `the header of ${layer.path} says that ${backingPath} has the format ${backingFormat}, and its source's is ${format}`,
+      `the header of ${layer.path} says that ${backingPath} has the format ${backingFormat}, and its source's is ${source.format}`,
       "Copy it again.",
     );
-  return { path: backingPath, format };
+  return { path: backingPath, format: source.format };
+}
+
+function goesOn(refuse: Refuse, path: string): Error {
+  return refuse(`the copied chain goes on to ${path}, where the source's has ended`, "Copy the chain again.");
 }
 
 /** Past the page cache: a fresh copy would else be compared from the host's memory. */
