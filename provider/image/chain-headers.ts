@@ -20,7 +20,7 @@ export interface Deviation {
 }
 
 /**
- * All deviations from the top down; none where whoever opens the top by its header gets exactly this chain.
+ * All deviations from the top down; none where the top, opened by its header, stands on exactly this chain.
  * @param asked of how many layers, from the top, the headers are looked at
  */
 export async function deviationsIn(host: Host, chain: ChainFiles, asked = chain.length): Promise<Deviation[]> {

@@ -13,7 +13,7 @@ export interface Layer {
   allocatedBytes: number;
   /** The backing name in the image's own header, unresolved; absent where it has none. */
   backingName?: string;
-  /** The format that the header gives for that; absent where it gives none, and whoever opened the image by it has guessed. */
+  /** The format that the header gives for that; absent where it gives none: who opens the image by its header guesses. */
   backingFormat?: string;
 }
 

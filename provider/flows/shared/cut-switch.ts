@@ -13,7 +13,7 @@ export type CutPhase =
 /** One of the two images. */
 export interface CutImage {
   path: string;
-  /** What lies there now. */
+  /** The file that is there now. */
   found: FileIdentity | undefined;
   /** What it was in `pending`. */
   recorded: FileIdentity;

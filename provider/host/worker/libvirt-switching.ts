@@ -5,7 +5,7 @@ import { changes } from "./operation.js";
 import type { SwitchMove } from "./switching.js";
 import type { Worker } from "./worker.js";
 
-/** An image by its path, and what lies there now: libvirt may spell the path otherwise. */
+/** An image by its path, and which file that is now: libvirt may spell the path otherwise. */
 export interface PlannedImage {
   path: string;
   format: string;

@@ -6,7 +6,7 @@ import { formatOf } from "./creation.js";
 import { readFileName } from "./file-names.js";
 import type { GraphReply, NodeReply } from "./replies.js";
 
-/** Name and format of each layer from `top` down. What is no file of the host has QEMU's own name for it. */
+/** Name and format of each layer from `top` down. A layer that is not a file of the host has the name that QEMU gives it. */
 export function chainOf(top: string, nodes: readonly NodeReply[]): LayerFile[] {
   const found = nodes.find((node) => node["node-name"] === top);
   return (found ? layersOf(found.image) : []).map((image) => {

@@ -33,7 +33,7 @@ export interface Found {
   identities: ReadonlyMap<string, Identity>;
 }
 
-/** Every image that the switch knows by what lies there. */
+/** Every image whose file is compared in the switch. */
 export function imagesIn(endings: readonly ManagedEnding[]): string[] {
   return endings.flatMap(({ disk, image }) => [image.path, ...disk.image.chain.map(({ path }) => path)]);
 }
