@@ -53,6 +53,7 @@ class Monitor(Connection):
         """For one that sends and reads alone, perhaps in another process. Others wait meanwhile, also who would close it.
 
         What is under way is answered first, and what has been read of a message goes along, both ways.
+        Where the connection has ended, its end is told before this one goes on: nobody must learn what came of it and still use the connection.
         """
         with self.changed:
             while self.is_lent or self.waiting:
@@ -66,6 +67,8 @@ class Monitor(Connection):
             yield Line(self)
         finally:
             self._start_reading()
+            if self.is_closed:
+                self.reader.join()
             with self.changed:
                 self.is_lent = False
                 self.changed.notify_all()

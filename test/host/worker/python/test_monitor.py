@@ -41,3 +41,14 @@ class Closed(Folder):
             with monitor.lent(lambda: None):
                 pass
         self.assertEqual((caught.exception.name, self.read(b"image")), ("monitor-closed", b""))
+
+    def test_its_end_is_told_before_who_borrowed_it_goes_on(self) -> None:
+        monitor = self.opened()
+        has_gone_on = threading.Event()
+        was_late: List[bool] = []
+        monitor.start(lambda values: was_late.append(has_gone_on.wait(0.2)))
+        with monitor.lent(lambda: None) as line:
+            line.give_back(None)
+        has_gone_on.set()
+        monitor.close()
+        self.assertEqual(was_late, [False])
