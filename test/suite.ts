@@ -9,7 +9,7 @@ import { whyTwice } from "./second-turn/leave.js";
 import { Slowest } from "./slowest.js";
 import { isIn } from "./tiers.js";
 
-/** For what hangs. Two busy cores carry two guests at a time; a test that takes longer says so. */
+/** For what hangs. Two busy cores carry three guests at a time; a test that takes longer says so. */
 const perTestMs = 180_000;
 
 /** What needs a fraction of a second comes first, then whole scenarios, the longest; the shorter ones last, so that no worker waits long for the other. */
@@ -58,9 +58,9 @@ export function runSuite(files: readonly string[], { only, reporter }: SuiteOpti
     slow: 10_000,
     reporter: reporter === "spec" ? "spec" : CountReporter,
     forbidOnly: true,
-    // every file in a process of its own turn; two on one processor, too: a scenario waits for its guest most of the time
+    // one more than there are processors: a scenario waits for its guest a third of the time
     parallel: true,
-    jobs: Math.max(2, os.availableParallelism()),
+    jobs: os.availableParallelism() + 1,
     // a test that may have a second turn says so itself (second-turn/leave.ts)
     retries: 0,
     ...(only === undefined ? {} : { fgrep: only }),
