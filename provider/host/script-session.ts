@@ -33,11 +33,10 @@ export class ScriptSession {
     /** Standard output, from the script's first byte on; standard input. Paused until somebody listens. */
     readonly channel: ClientChannel,
   ) {
-    channel.on("exit", (code: number | null, signal?: string) => {
-      this.#status = code ?? 128 + (constants.signals[signal as NodeJS.Signals] ?? 0);
-    });
-    channel.on("close", () => {
+    // "exit" may have been emitted before anybody could listen; "close" says the same, when all output has been read
+    channel.on("close", (code?: number | null, signal?: string) => {
       this.#isEnded = true;
+      if (code !== undefined) this.#status = code ?? 128 + (constants.signals[signal as NodeJS.Signals] ?? 0);
     });
     channel.on("error", () => {}); // to write behind the end: "close" says all there is to say
   }
