@@ -71,11 +71,6 @@ export class SshConnection {
     return this.#channel((opened) => this.#client.exec(command, opened));
   }
 
-  /** A stream to a Unix socket on the host. */
-  forwardSocket(path: string): Promise<ClientChannel> {
-    return this.#channel((opened) => this.#client.openssh_forwardOutStreamLocal(path, opened));
-  }
-
   /** A stream to another host, as a jump host gives it. */
   async forwardPort(address: string, port: number): Promise<ClientChannel> {
     try {
