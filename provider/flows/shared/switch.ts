@@ -93,9 +93,11 @@ export function notSwitched(site: Site, turns: readonly Turn[], { end, why, astr
         `The guest goes on writing to ${at(turns, "source")}, but not all names and manifests could be set back.`,
       );
     case "reverted-without-qemu":
-      return refuse(turns, "its QEMU ended in the middle", `A boot finds ${at(turns, "source")}.`);
-    case "finished-without-qemu":
-      return refuse(turns, "its QEMU ended in the middle", `A boot finds ${at(turns, "target")}.`);
+    case "finished-without-qemu": {
+      const right = at(turns, end === "reverted-without-qemu" ? "source" : "target");
+      if (why === null) return refuse(turns, "its QEMU ended in the middle", `A boot finds ${right}.`);
+      return refuse(turns, `its QEMU ended in the middle, and not all names could be given: ${why}`, `A boot must use ${right}.`);
+    }
     default: {
       const stayed = turns.filter(({ jobId }) => astray.includes(jobId));
       return refuse(stayed, `its QEMU did not go over (${reason})`, `The guest goes on writing to ${at(stayed, "source")}.`);

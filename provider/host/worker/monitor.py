@@ -53,7 +53,7 @@ class Monitor(Connection):
         """For one that sends and reads alone, perhaps in another process. Others wait meanwhile, also who would close it.
 
         What is under way is answered first, and what has been read of a message goes along, both ways.
-        Where the connection has ended, its end is told before this one goes on: nobody must learn what came of it and still use the connection.
+        Where the connection has ended, that is told before this one goes on: who learns what came of it must not use it any more.
         """
         with self.changed:
             while self.is_lent or self.waiting:

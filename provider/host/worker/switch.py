@@ -9,6 +9,7 @@ import struct
 from time import monotonic
 from typing import Any, Callable, Dict, List, Optional
 
+from worker.below_filters import below_by_graph, below_by_name
 from worker.errors import Details, Failure
 from worker.line import Line
 from worker.switch_plan import Disk, Plan, apply, complete, is_committed, revert
@@ -50,22 +51,28 @@ class Conversation:
     def pivoted(self) -> List[Disk]:
         """The active node decides, never a reply: job-finalize says {} although the pivot failed where a raw image was renamed before."""
         blocks = self.ask("query-block", {}, PATIENT_SECONDS)
-        nodes = {block.get("qdev"): block.get("inserted", {}).get("node-name") for block in blocks}
-        if all(nodes.get(disk.device) == disk.target for disk in self.disks):
+        roots = {block.get("qdev"): block.get("inserted", {}) for block in blocks}
+        if all(roots.get(disk.device, {}).get("node-name") == disk.target for disk in self.disks):
             return self.disks
         below = self._below_filters()
-        return [disk for disk in self.disks if below(nodes.get(disk.device)) == disk.target]
+        return [disk for disk in self.disks if below(roots.get(disk.device, {})) == disk.target]
 
-    def _below_filters(self) -> Callable[[Optional[str]], Optional[str]]:
-        """From a node to the first one below it that is no filter, as a throttle of the guest's own or the job's own node is one."""
-        drivers = {node["node-name"]: node["drv"] for node in self.ask("query-named-block-nodes", {"flat": True}, PATIENT_SECONDS)}
-        graph = self.ask("x-debug-query-block-graph", {}, PATIENT_SECONDS)
-        names = {node["id"]: node["name"] for node in graph["nodes"]}
-        children = {names[edge["parent"]]: names[edge["child"]] for edge in graph["edges"] if edge["name"] in ("file", "backing")}
+    def _below_filters(self) -> Callable[[Details], Optional[str]]:
+        """From what a device has to the first node below that is no filter: a throttle of the guest's is one, and the node of the job."""
+        nodes = self.ask("query-named-block-nodes", {"flat": True}, PATIENT_SECONDS)
+        try:
+            graph = self.ask("x-debug-query-block-graph", {}, PATIENT_SECONDS)
+        except Failure as failure:
+            if failure.name != "qmp":
+                raise
+            refusal = failure  # QEMU may be told to refuse what begins with x-
+        else:
+            return lambda root: below_by_graph(root, nodes, graph, self.filters)
 
-        def below(node: Optional[str]) -> Optional[str]:
-            while node is not None and drivers.get(node) in self.filters:
-                node = children.get(node)
+        def below(root: Details) -> str:
+            node = below_by_name(root, nodes, self.filters)
+            if node is None:
+                raise refusal
             return node
 
         return below
@@ -219,13 +226,16 @@ def recover(plan: Plan, line: Optional[Line]) -> Details:
 
 
 def recover_names(plan: Plan) -> Details:
+    """A name that cannot be given is only said: what decides does not change by that, and the next run does the rest."""
+    how, each, stages = "reverted-without-qemu", revert, plan.stages[::-1]
     if is_committed(plan):
-        for stage in plan.stages:
-            apply(stage)
-        return end("finished-without-qemu", None, [])
-    for stage in reversed(plan.stages):
-        revert(stage)
-    return end("reverted-without-qemu", None, [])
+        how, each, stages = "finished-without-qemu", apply, plan.stages
+    try:
+        for stage in stages:
+            each(stage)
+    except (OSError, Failure) as reason:
+        return end(how, str(reason), [])
+    return end(how, None, [])
 
 
 def end(how: str, why: Optional[str], astray: List[str]) -> Details:

@@ -53,15 +53,18 @@ export class FakeJobs {
   }
 
   private blocks(): object[] {
-    return this.chains().map(([root], number) => ({ qdev: `/disk${number}`, inserted: root }));
+    return this.chains().map((chain, number) => {
+      const [active] = chain.slice(-1);
+      return { qdev: `/disk${number}`, inserted: { ...chain[0], image: { filename: active?.file, format: active?.drv } } };
+    });
   }
 
   /** Of each disk: the guest's own nodes, the job's until it is concluded, the active image. */
-  private chains(): { "node-name": string; drv: string }[][] {
+  private chains(): { "node-name": string; drv: string; file: string }[][] {
     return [...this.jobs.values()].map(({ active, status }, number) => [
-      ...this.above.map((drv) => ({ "node-name": `${drv}${number}`, drv })),
-      ...(status === "concluded" ? [] : [{ "node-name": `job-node${number}`, drv: "mirror_top" }]),
-      { "node-name": `${active}${number}`, drv: "qcow2" },
+      ...this.above.map((drv) => ({ "node-name": `${drv}${number}`, drv, file: `/${active}${number}` })),
+      ...(status === "concluded" ? [] : [{ "node-name": `job-node${number}`, drv: "mirror_top", file: `/${active}${number}` }]),
+      { "node-name": `${active}${number}`, drv: "qcow2", file: `/${active}${number}` },
     ]);
   }
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { readdirSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { readFile, rm, writeFile } from "node:fs/promises";
+import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { isKind } from "../../../provider/core/errors.js";
 import { acquireLock } from "../../../provider/host/worker/locks.js";
@@ -93,6 +93,17 @@ describe("a switch by the worker", function () {
     assert.deepEqual(await namesOf(bench), before);
   });
 
+  it("whose QEMU is gone ends on its side, and says which name it could not give", async () => {
+    const [worker, bench] = [await localWorker(), await switchBench()];
+    const plan = await planOf(worker, bench);
+    await rename(path.join(bench.folder, "vm.next"), path.join(bench.folder, "vm"));
+    await writeFile(path.join(bench.folder, "src/disk1.former"), "somebody's");
+    const { end, why } = await recoverSwitch(worker, { plan, peer: dead, locks: [] });
+    assert.equal(end, "finished-without-qemu");
+    assert.match(why ?? "", /File exists/);
+    assert.deepEqual(await namesOf(bench), { ...after, bootable: ["disk1"] });
+  });
+
   it("refuses a plan with an empty stage", async () => {
     const [worker, bench] = [await localWorker(), await switchBench()];
     await failure("bad-request", switched(worker, bench, { stages: [[]], commit: 0 }));
@@ -111,6 +122,25 @@ describe("a switch by the worker", function () {
       const { end, astray } = await switched(worker, bench);
       assert.deepEqual([end, astray], last === "go on" ? ["switched", []] : ["astray", ["job1"]]);
     }
+  });
+
+  it("is called off, and its guest goes on, where a QEMU refuses to tell its graph and a name is taken", async () => {
+    const [worker, bench] = [await localWorker(), await switchBench()];
+    const { stages } = await planOf(worker, bench);
+    await writeFile(path.join(bench.folder, "src/disk1.former"), "somebody's");
+    bench.jobs.above = ["throttle"];
+    bench.jobs.before = ({ execute, id }, say) => {
+      if (!execute.startsWith("x-")) return "go on";
+      say({ error: { class: "GenericError", desc: `Unstable command ${execute} disabled by policy` }, id });
+      return "answered";
+    };
+    const withoutLink = stages.filter((_, index) => index !== 1);
+    assert.equal((await switched(worker, bench, { stages: withoutLink, commit: 1 })).end, "cancelled");
+    assert.deepEqual(
+      [...bench.jobs.jobs.values()].map(({ status }) => status),
+      ["concluded", "concluded"],
+    );
+    assert.deepEqual(await namesOf(bench), before);
   });
 
   it("is not done where a job has been cancelled in ready, which may end without an error", async () => {
