@@ -57,7 +57,7 @@ const resources: Record<string, { lifecycle: Lifecycle; good: Properties; kinds:
 
 const hostKinds: Record<string, Kind> = {
   ...{ address: "text", port: "count", user: "text", identityFile: "text", hostKey: "word", knownHostsFile: "text" },
-  ...{ jump: "object", privilege: "word" },
+  ...{ jump: "object", privilege: "word", stateDirectory: "path" },
 };
 
 const silent: Run = { progress() {}, say() {}, stop: new AbortController().signal, credentials: {}, urn: "" };

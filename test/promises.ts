@@ -149,6 +149,12 @@ export const argumentsProved: Readonly<Record<string, Readonly<Record<string, re
     knownHostsFile: [host("host-key", "the host key is found in known_hosts, in plain and in lists")],
     jump: [host("jump", "a host behind a jump host is reached, and both host keys are checked")],
     privilege: [host("sudo", "a host with privilege sudo runs commands and conversations through sudo")],
+    stateDirectory: [
+      [
+        "storage-migration/no-room.test.ts",
+        "a disk whose own directory is full is begun with its manifest in the state directory, and a run that is cut leaves it there",
+      ],
+    ],
   },
   domain: {
     qmp: [["storage-migration/reach.test.ts", "a move whose guest cannot be reached says that there is no socket"]],

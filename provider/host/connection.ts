@@ -24,7 +24,7 @@ export interface ConnectOptions {
  * @throws UnreachableError if the host does not answer
  */
 export async function connectHost(target: HostArgs, credentials: Credentials, options: ConnectOptions = {}): Promise<Host> {
-  const key = `${target.privilege} ${poolKey(target, credentials)}`;
+  const key = [target.privilege, poolKey(target, credentials), target.stateDirectory].join(" ");
   const host = hosts.get(key) ?? new PooledHost(target, () => awake(target, credentials));
   hosts.set(key, host);
   await unlessStopped(awake(target, credentials), host.name, options.stop);
@@ -36,6 +36,7 @@ const hosts = new Map<string, PooledHost>();
 
 class PooledHost implements Host {
   readonly name: string;
+  readonly stateDirectory: string;
 
   readonly #privilege: HostArgs["privilege"];
   readonly #user: string;
@@ -48,6 +49,7 @@ class PooledHost implements Host {
     this.#connected = connected;
 
     this.name = hostName(target);
+    this.stateDirectory = target.stateDirectory ?? "/var/lib/pulumi-livedisk";
   }
 
   async run(script: string, args: readonly string[] = [], options: RunOptions = {}): Promise<Finished> {

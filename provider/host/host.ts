@@ -10,6 +10,9 @@ export interface Host {
   /** For messages: `db-3`, or `db-3:2222`. */
   readonly name: string;
 
+  /** Where lock and manifest of a disk lie whose own directory has no room for them. It need not be there. */
+  readonly stateDirectory: string;
+
   /**
    * Runs a fixed POSIX script with arguments in `$1`, `$2`, … . No user's text ever stands in the script itself.
    * Exit status non-zero is an answer, not an error. Several may run side by side.

@@ -7,6 +7,7 @@ export function remembering(host: Host): Host {
   const answers = new Map<string, Promise<Finished>>();
   return {
     name: host.name,
+    stateDirectory: host.stateDirectory,
     run(script, args = [], options = {}) {
       const question = JSON.stringify([script, args, String(options.stdin ?? "")]);
       const known = answers.get(question);

@@ -1,6 +1,7 @@
 /** The `host` argument: where a host is, how it is recognised and who signs in. */
 
 import { z } from "zod";
+import { absolutePath } from "../core/disk/paths.js";
 
 /** Given here, `hostKey` is compared; otherwise the key is looked up. Both at once would be two answers to one question. */
 const oneHostKey = {
@@ -94,6 +95,15 @@ export const hostArgs = z
        * @throws UserError when connecting, if sudo refuses
        */
       privilege: z.enum(["user", "sudo"], { error: 'host.privilege is "user" or "sudo".' }).default("user"),
+
+      /**
+       * Absolute path, on the host, of a directory of the account's own (mode 0700): lock and manifest of a disk lie in it while the disk's own
+       * directory has no room for them. All programs that move disks of this host must name the same one.
+       * It is made where the account is root; for another account, create it once: `install -d -m 0700 -o deploy /var/lib/pulumi-livedisk`.
+       * @default "/var/lib/pulumi-livedisk"
+       * @throws UserError if it is no absolute path; when it is needed, if it cannot be made, or others may use it
+       */
+      stateDirectory: absolutePath("host.stateDirectory").optional(),
     },
     { error: (issue) => unknownArgument("host", issue) },
   )
@@ -102,7 +112,7 @@ export const hostArgs = z
 export type HostArgs = z.output<typeof hostArgs>;
 
 /** A host to sign in to: the target itself or its jump host. */
-export type SignInArgs = Omit<HostArgs, "jump" | "privilege">;
+export type SignInArgs = Omit<HostArgs, "jump" | "privilege" | "stateDirectory">;
 
 /** For messages: `db-3`, or `db-3:2222`. */
 export function hostName({ address, port }: Pick<HostArgs, "address" | "port">): string {

@@ -51,6 +51,14 @@ function whatIsThere(cause: WorkerError): string | undefined {
   return undefined;
 }
 
+/** There was no room for it when this run began, whose lock lies elsewhere. */
+export function takenSince({ path, hostName }: LockAt): UserError {
+  return new UserError(
+    `Unable to go on with a move on ${hostName}: another run has begun, and holds ${path}, for which there was no room when this one began. ` +
+      "Nothing more was done. Let it end, then run `pulumi up` again.",
+  );
+}
+
 /** The file is no longer under its name. */
 export function lost(paths: readonly string[], hostName: string): UserError {
   return new UserError(

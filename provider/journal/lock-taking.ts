@@ -1,9 +1,10 @@
 /** Taking one lock: who is waited for, and what of runs of 0.1.0 counts. */
 
 import { pause } from "../core/async/pause.js";
+import { hostErrno } from "../host/worker/errno.js";
 import { acquireLock, saidByHolder, type WorkerLock } from "../host/worker/locks.js";
 import type { Worker } from "../host/worker/worker.js";
-import { isFailure } from "../host/worker/worker-error.js";
+import { isErrno, isFailure } from "../host/worker/worker-error.js";
 import { FormerLockWatch, removeOthers } from "./former-lock.js";
 import { type Holder, holderIs } from "./holder.js";
 import { heldElsewhere, notOurs } from "./lock-refusals.js";
@@ -46,6 +47,18 @@ export async function takeLock(taken: Taken, wait: Waiting): Promise<WorkerLock>
     }
     await lock.release();
     await pause(1, wait.stop);
+  }
+}
+
+/** Whether another run has it now. */
+export async function isHeld(worker: Worker, path: string): Promise<boolean> {
+  try {
+    await (await acquireLock(worker, { path }, { waitSeconds: 0, make: false })).release();
+    return false;
+  } catch (thrown) {
+    if (isErrno(thrown, hostErrno.ENOENT)) return false;
+    if (isFailure(thrown, "held")) return true;
+    throw thrown;
   }
 }
 

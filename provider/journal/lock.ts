@@ -14,8 +14,9 @@ import { lostLocks, removeLocks, type WorkerLock } from "../host/worker/locks.js
 import type { Worker } from "../host/worker/worker.js";
 import { isErrno, isFailure, isWorkerError } from "../host/worker/worker-error.js";
 import { type Holder, newHolder } from "./holder.js";
-import { lost, notLocked } from "./lock-refusals.js";
-import { takeLock, type Waiting } from "./lock-taking.js";
+import { lost, notLocked, takenSince } from "./lock-refusals.js";
+import { isHeld, takeLock, type Waiting } from "./lock-taking.js";
+import { makeStateDirectory } from "./state-directory.js";
 
 export type { Waiting };
 
@@ -27,7 +28,7 @@ const usualPatienceSeconds = 45;
 /** Does `work` with locks to take, by the one worker that then does everything on the host; gives them back afterwards. */
 export function withLocks<T>(host: Host, work: (locks: Locks) => Promise<T>): Promise<T> {
   return host.withOneWorker(async (worker) => {
-    const locks = new Locks(worker);
+    const locks = new Locks(worker, { stateDirectory: host.stateDirectory });
     try {
       return await work(locks);
     } finally {
@@ -36,20 +37,31 @@ export function withLocks<T>(host: Host, work: (locks: Locks) => Promise<T>): Pr
   });
 }
 
+interface Locking {
+  /** @default this run */
+  holder?: Holder | undefined;
+  /** How long another holder is waited for whose run is not known to be alive. */
+  patienceSeconds?: number;
+  /** Where a lock lies for which there is no room beside the active image. */
+  stateDirectory: string;
+}
+
 /** Locks of one run; takes them in the order asked, gives them back all at once. Use {@link withLocks}. */
 export class Locks {
+  readonly holder: Holder;
   /** By its path. */
   readonly #held = new Map<string, WorkerLock>();
+  /** Locks that could not be had for lack of room: nobody else may have one of them. */
+  readonly #withoutRoom = new Set<string>();
   readonly #worker: Worker;
   readonly #patienceSeconds: number;
+  readonly #stateDirectory: string;
 
-  constructor(
-    worker: Worker,
-    readonly holder: Holder = newHolder(),
-    patienceSeconds = usualPatienceSeconds,
-  ) {
+  constructor(worker: Worker, { holder = newHolder(), patienceSeconds = usualPatienceSeconds, stateDirectory }: Locking) {
+    this.holder = holder;
     this.#worker = worker;
     this.#patienceSeconds = patienceSeconds;
+    this.#stateDirectory = stateDirectory;
   }
 
   /**
@@ -70,26 +82,55 @@ export class Locks {
    * that is full, or that has turned read-only in the middle of a move, where no lock can be written, keeps nobody from ending what was begun.
    */
   async takeAll(directories: readonly string[], key: string, wait: Waiting): Promise<void> {
-    const [home = ""] = directories;
-    for (const directory of directories) {
+    const [home = "", ...others] = directories;
+    await this.#takeFirst(home, key, wait);
+    for (const directory of others) {
       const path = within(directory, fileNames.lock(key));
       try {
         await this.#take(path, wait);
       } catch (thrown) {
-        if (directory !== home && (await this.#takesNoLock(thrown, within(home, fileNames.manifest(key))))) continue;
+        if (await this.#takesNoLock(thrown, within(home, fileNames.manifest(key)))) continue;
         throw isWorkerError(thrown) ? notLocked(this.#at(path), thrown) : thrown;
       }
     }
   }
 
+  /**
+   * Beside the active image, or in the state directory while there is no room. Each run looks at the other place once more when it has its
+   * own: of two that choose differently at least one sees the other.
+   */
+  async #takeFirst(home: string, key: string, wait: Waiting): Promise<void> {
+    const [here, away] = [home, this.#stateDirectory].map((directory) => within(directory, fileNames.lock(key))) as [string, string];
+    const takeAway = async () => void ((await this.#isThere(away)) && (await this.#take(away, wait)));
+    await takeAway();
+    if (await this.#takeIfRoom(here, wait)) return takeAway();
+    await makeStateDirectory({ worker: this.#worker, path: this.#stateDirectory }, home);
+    await this.#take(away, wait);
+    if (!(await this.#takeIfRoom(here, wait))) this.#withoutRoom.add(here);
+  }
+
+  /** @returns whether there was room */
+  async #takeIfRoom(path: string, wait: Waiting): Promise<boolean> {
+    try {
+      await this.#take(path, wait);
+      return true;
+    } catch (thrown) {
+      if (isFull(thrown)) return false;
+      throw isWorkerError(thrown) ? notLocked(this.#at(path), thrown) : thrown;
+    }
+  }
+
+  #isThere(path: string): Promise<boolean> {
+    return fileStatus(this.#worker, { path }).then(
+      () => true,
+      () => false, // or it lies where this account may not look: its holder looks here, before each step
+    );
+  }
+
   /** Whether the directory has no room, or is read-only while a move is under way. */
   async #takesNoLock(thrown: unknown, manifest: string): Promise<boolean> {
-    if (isErrno(thrown, ENOSPC) || isErrno(thrown, EDQUOT)) return true;
-    if (!isErrno(thrown, EROFS)) return false;
-    return fileStatus(this.#worker, { path: manifest }).then(
-      () => true,
-      () => false,
-    );
+    if (isFull(thrown)) return true;
+    return isErrno(thrown, EROFS) && this.#isThere(manifest);
   }
 
   async #take(path: string, wait: Waiting): Promise<void> {
@@ -100,9 +141,10 @@ export class Locks {
 
   /**
    * Before each step that changes something: whether all are still the files under their names.
-   * @throws UserError if somebody removed one: another run may have begun
+   * @throws UserError if somebody removed one, or has one that could not be had for lack of room: another run may have begun
    */
   async check(): Promise<void> {
+    for (const path of this.#withoutRoom) if (await isHeld(this.#worker, path)) throw takenSince(this.#at(path));
     const gone = new Set(await lostLocks(this.#worker, [...this.#held.values()]));
     const paths = [...this.#held].filter(([, lock]) => gone.has(lock)).map(([path]) => path);
     if (paths.length > 0) throw lost(paths, this.#worker.hostName);
@@ -139,6 +181,11 @@ export class Locks {
   async release(): Promise<void> {
     const locks = [...this.#held.values()];
     this.#held.clear();
+    this.#withoutRoom.clear();
     if (locks.length > 0) await removeLocks(this.#worker, locks).catch(() => {});
   }
+}
+
+function isFull(thrown: unknown): boolean {
+  return isErrno(thrown, ENOSPC) || isErrno(thrown, EDQUOT);
 }

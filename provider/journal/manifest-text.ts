@@ -5,6 +5,7 @@ import { within } from "../core/disk/paths.js";
 import { UserError } from "../core/errors.js";
 import { readSmallFile, readSmallFiles, smallFileBytes, statFiles } from "../host/files.js";
 import type { Host } from "../host/host.js";
+import { stateDirectoriesOf } from "./state-directory.js";
 
 /** With more manifests in a directory than this, only those that are wanted are read. */
 const fewManifests = 4;
@@ -74,16 +75,16 @@ export async function readManifestText(
 const find = `for place do find "$place/" ${manifestNames} -print0 || exit; done`;
 
 /**
- * All manifests that lie in the directories, of whatever guest. A directory that is not there holds none.
+ * All manifests that lie in the directories, or in the host's state directory, of whatever guest. A directory that is not there holds none.
  * @throws UserError if one is there and cannot be listed: that is not "none"
  */
 export async function manifestsIn(host: Host, directories: readonly string[]): Promise<string[]> {
   const wanted = [...new Set(directories)];
   const there = await statFiles(host, wanted, "follow");
-  const { exitStatus, stdout, stderr } = await host.run(
-    find,
-    wanted.filter((_, index) => there[index] !== undefined),
-  );
+  const { exitStatus, stdout, stderr } = await host.run(find, [
+    ...wanted.filter((_, index) => there[index] !== undefined),
+    ...(await stateDirectoriesOf(host)),
+  ]);
   if (exitStatus === 0) return stdout.split("\0").filter((name) => name !== "");
   const why = stderr.trim().split("\n").pop() || `exit status ${exitStatus}`;
   throw new UserError(

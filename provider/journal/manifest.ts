@@ -44,6 +44,8 @@ const manifestSchema = z.strictObject({
     /** Which file that is. Its size and times change: the guest writes to it. */
     dev: z.string(),
     ino: z.string(),
+    /** The directory of the manifest, where the image's own had no room for it. */
+    manifestIn: absolute.optional(),
   }),
   /**
    * The node that took the guest's writes when nodes of this move were opened in its QEMU, and which image that is: as long as they are

@@ -9,6 +9,7 @@ import { type DecidingLink, type InPending, type SwitchSide, sideOf, type Undeci
 import { decidedAs, type Manifest, manifestText, parseManifest, switchesWritten, type WrittenManifest } from "./manifest.js";
 import { readManifestText } from "./manifest-text.js";
 import { isSnapshotText } from "./snapshot-mark.js";
+import { stateDirectoriesOf } from "./state-directory.js";
 
 /** What the two sides say together. */
 export interface Records {
@@ -34,7 +35,8 @@ interface Read {
 
 export function manifestPaths(manifest: Manifest, key: DiskKey): { source: string; destination: string } {
   const name = fileNames.manifest(key);
-  return { source: within(directoryOf(manifest.source.active), name), destination: within(manifest.destination.directory, name) };
+  const { active, manifestIn = directoryOf(active) } = manifest.source;
+  return { source: within(manifestIn, name), destination: within(manifest.destination.directory, name) };
 }
 
 /**
@@ -49,7 +51,7 @@ export async function readRecords(
   together: readonly DiskKey[] = [],
 ): Promise<Records | undefined> {
   const read = (directory: string) => readManifest(host, key, directory, together);
-  for (const directory of new Set(directories)) {
+  for (const directory of new Set([...directories, ...(await stateDirectoriesOf(host))])) {
     const found = await read(directory);
     if (found) return bothSides(read, key, found);
   }
@@ -83,7 +85,19 @@ function refuseStrangers(source: Manifest, destination: Manifest, paths: { sourc
 async function readManifest(host: Host, key: DiskKey, directory: string, together: readonly DiskKey[]): Promise<Read | undefined> {
   const text = await readManifestText(host, key, directory, together);
   if (text === undefined || isSnapshotText(text)) return undefined;
-  return readDecided(host, await parsed(host, text, within(directory, fileNames.manifest(key))));
+  const path = within(directory, fileNames.manifest(key));
+  const written = await parsed(host, text, path);
+  refuseOtherPlace(host, written, path);
+  return readDecided(host, written);
+}
+
+/** It is written to: never to a directory that only a manifest names. */
+function refuseOtherPlace({ name, stateDirectory }: Host, { disk, source: { manifestIn } }: WrittenManifest, path: string): void {
+  if (manifestIn === undefined || manifestIn === stateDirectory) return;
+  throw new UserError(
+    `Unable to go on with the move of ${disk} on ${name}: its manifest ${path} has its twin in ${manifestIn}, and \`host.stateDirectory\` is ${stateDirectory}. ` +
+      `Nothing was touched. Set \`host.stateDirectory\` to the one that the run had which began the move, then run again.`,
+  );
 }
 
 /** @throws UserError where a switch was cut, and what decides it is not there */

@@ -16,6 +16,7 @@ export async function counted(): Promise<{ there: Host; folder: string; trips():
   return {
     there: {
       name: real.name,
+      stateDirectory: real.stateDirectory,
       run,
       open: (...all) => real.open(...all),
       worker: () => real.worker(),

@@ -26,6 +26,7 @@ async function watched(...programs: readonly string[]) {
   const local = new LocalHost();
   const host: Host = {
     name: "here",
+    stateDirectory: local.stateDirectory,
     run: (script, args, options) => local.run(`PATH=${quote(bin)}:$PATH\n${script}`, args, options),
     open: (script, args) => local.open(script, args),
     worker: () => local.worker(),

@@ -12,7 +12,6 @@ import { writeFile as writeOnHost } from "../../provider/host/worker/changes.js"
 import type { Worker } from "../../provider/host/worker/worker.js";
 import { GuestNotRunning } from "../../provider/hypervisor/hypervisor.js";
 import { openGuest } from "../../provider/hypervisor/qemu/guest.js";
-import { newHolder } from "../../provider/journal/holder.js";
 import { Locks, withLocks } from "../../provider/journal/lock.js";
 import { emptyGuest, ScriptedMonitor } from "../hypervisor/qemu/scripted-monitor.js";
 import { key, wait } from "../journal/lock-scene.js";
@@ -148,10 +147,13 @@ describe("a run whose process is stopped", function () {
     const lines = createInterface({ input: sleeper.stdout })[Symbol.asyncIterator]();
     assert.equal((await lines.next()).value, "taken");
     const text = await readFile(path.join(folder, `lm-${key}.lock`), "utf8");
-    await assert.rejects(new Locks(await localWorker(), newHolder(), 0).take(folder, key, wait()), /another run holds the lock/);
+    await assert.rejects(
+      new Locks(await localWorker(), { patienceSeconds: 0, stateDirectory: "/nowhere" }).take(folder, key, wait()),
+      /another run holds the lock/,
+    );
     sleeper.kill("SIGSTOP");
     sleeper.stdin.write("go on\n");
-    const next = new Locks(await localWorker(), newHolder(), 30);
+    const next = new Locks(await localWorker(), { patienceSeconds: 30, stateDirectory: "/nowhere" });
     undoLater(() => next.release());
     // its process is alive, so it is refused and not waited for
     await until(

@@ -11,6 +11,7 @@ export function ownHost(options: LocalOptions = {}): Host {
   const one = new OneWorker(() => workers.of("only", () => localWorker(options)));
   return {
     name: "here",
+    stateDirectory: "/nowhere",
     run: async (script, args = [], how = {}) => runScript(await one.now(), { script, args }, how),
     open: () => Promise.reject(new Error("no conversations here")),
     worker: () => one.now(),

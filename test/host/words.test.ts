@@ -26,7 +26,7 @@ function answering(...answers: (Finished | Error)[]): Host & { asked: string[] }
     return answer;
   };
   const never = () => Promise.reject(new Error("nobody asks for that"));
-  return { name: "db-3", asked, run, open: never, worker: never, withOneWorker: never };
+  return { name: "db-3", stateDirectory: "/nowhere", asked, run, open: never, worker: never, withOneWorker: never };
 }
 
 const said = (stdout: string): Finished => ({ exitStatus: 0, stdout, stderr: "" });

@@ -7,7 +7,8 @@ import { imageInfo } from "../../provider/image/qemu-img.js";
 /** A host whose qemu-img says this. */
 function saying(stdout: string, exitStatus = 0, stderr = ""): Host {
   const silent = () => Promise.reject(new Error("not in this test"));
-  return { name: "db-3", run: async () => ({ exitStatus, stdout, stderr }), open: silent, worker: silent, withOneWorker: silent };
+  const run = async () => ({ exitStatus, stdout, stderr });
+  return { name: "db-3", stateDirectory: "/nowhere", run, open: silent, worker: silent, withOneWorker: silent };
 }
 
 const reply = {

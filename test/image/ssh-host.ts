@@ -18,6 +18,9 @@ export const host: Host = {
   get name() {
     return current().host.name;
   },
+  get stateDirectory() {
+    return current().host.stateDirectory;
+  },
   run: (script, args, options) => current().host.run(script, args, options),
   open: (script, args) => current().host.open(script, args),
   worker: () => current().host.worker(),

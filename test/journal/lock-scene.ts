@@ -44,12 +44,14 @@ export class LockScene {
     worker,
     holder,
     patienceSeconds = 3,
+    state = "state",
   }: {
     worker?: Worker;
     holder?: Holder;
     patienceSeconds?: number;
+    state?: string;
   } = {}): Promise<Locks> {
-    const locks = new Locks(worker ?? (await localWorkerAs("myself")), holder, patienceSeconds);
+    const locks = new Locks(worker ?? (await localWorkerAs("myself")), { holder, patienceSeconds, stateDirectory: this.at(state) });
     undoLater(() => locks.release());
     return locks;
   }

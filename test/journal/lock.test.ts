@@ -33,6 +33,7 @@ describe("the lock of a disk, on this machine", function () {
     scene = await LockScene.open();
   });
   const at = (name: string) => scene.at(name);
+  const locksIn = async (name: string) => (await readdir(at(name))).filter((file) => file.endsWith(".lock"));
 
   it("says who holds it when it is taken, in a file for its account alone, and is gone when it is given back", async () => {
     const locks = await scene.locks();
@@ -287,33 +288,82 @@ describe("the lock of a disk, on this machine", function () {
     await assert.rejects(locks.takeAll([at("one"), at("two")], key, wait()), refusedFor(/Unable to lock .*two on here: Permission denied/));
   });
 
-  /** A file system without room, or one that its own error has made read-only. */
-  const failing = {
-    async full() {
-      await mountSmall({ defer: undoLater }, at("two"), { kind: "tmpfs", sizeMiB: 1 });
-      await run("sh", ["-c", 'cat /dev/zero >"$1" 2>&- || :', "sh", at("two/ballast")]);
-    },
-    "read-only": async () => (await mountSmall({ defer: undoLater }, at("two"), { kind: "ext4", sizeMiB: 16 })).turnReadOnly(),
-  };
-  for (const [what, prepare] of Object.entries(failing)) {
-    it(`of another directory, which is ${what}, is not required while a move is under way; the active image's is`, async function () {
-      if (process.getuid?.() !== 0) this.skip(); // to mount
-      await prepare();
-      const locks = await scene.locks();
-      const words = /Unable to lock .*two on here: (No space left on device|Read-only file system)\. Nothing/;
-      await assert.rejects(locks.takeAll([at("two"), at("one")], key, wait()), refusedFor(words));
-      await writeFile(at(`one/${fileNames.manifest(key)}`), "{}");
-      await locks.takeAll([at("one"), at("two")], key, wait());
-      assert.deepEqual([(await readdir(at("two"))).filter((name) => name.endsWith(".lock")), locks.has(key)], [[], true]);
-      await locks.check();
-    });
-  }
+  const turnReadOnly = async () => (await mountSmall({ defer: undoLater }, at("two"), { kind: "ext4", sizeMiB: 16 })).turnReadOnly();
+
+  it("of another directory, which is read-only, is not required while a move is under way; the active image's is", async function () {
+    if (process.getuid?.() !== 0) this.skip(); // to mount
+    await turnReadOnly();
+    const locks = await scene.locks();
+    const words = /Unable to lock .*two on here: Read-only file system\. Nothing/;
+    await assert.rejects(locks.takeAll([at("two"), at("one")], key, wait()), refusedFor(words));
+    await writeFile(at(`one/${fileNames.manifest(key)}`), "{}");
+    await locks.takeAll([at("one"), at("two")], key, wait());
+    assert.deepEqual([await locksIn("two"), locks.has(key)], [[], true]);
+    await locks.check();
+  });
 
   it("of another directory, which is read-only, is required where no move is under way", async function () {
     if (process.getuid?.() !== 0) this.skip(); // to mount
-    await failing["read-only"]();
+    await turnReadOnly();
     const asking = (await scene.locks()).takeAll([at("one"), at("two")], key, wait());
     await assert.rejects(asking, refusedFor(/Unable to lock .*two on here: Read-only file system\. Nothing was touched/));
+  });
+
+  describe("whose directory has no room", () => {
+    before(function () {
+      if (process.getuid?.() !== 0) this.skip(); // to mount
+    });
+    beforeEach(async () => {
+      await mountSmall({ defer: undoLater }, at("two"), { kind: "tmpfs", sizeMiB: 1 });
+      await run("sh", ["-c", 'cat /dev/zero >"$1" 2>&- || :', "sh", at("two/ballast")]);
+    });
+    const makeRoom = () => unlink(at("two/ballast"));
+
+    it("is not required of another directory than the active image's", async () => {
+      const locks = await scene.locks();
+      await locks.takeAll([at("one"), at("two")], key, wait());
+      assert.deepEqual([await locksIn("one"), await locksIn("two")], [[fileNames.lock(key)], []]);
+      await locks.check();
+    });
+
+    it("lies in the state directory, which is the account's alone, and is gone from there when it is given back", async () => {
+      const locks = await scene.locks();
+      await locks.takeAll([at("two"), at("one")], key, wait());
+      assert.deepEqual([await locksIn("state"), await locksIn("two")], [[fileNames.lock(key)], []]);
+      assert.equal((await stat(at("state"))).mode & 0o777, 0o700);
+      await locks.check();
+      await locks.release();
+      assert.deepEqual(await readdir(at("state")), []);
+    });
+
+    it("keeps out who comes when there is room again, and looks in the state directory", async () => {
+      const locks = await scene.locks();
+      await locks.takeAll([at("two"), at("one")], key, wait());
+      await makeRoom();
+      await assert.rejects((await scene.locks()).takeAll([at("two")], key, wait()), refusedFor(/its lock is .*state\/lm-/));
+      await locks.check();
+    });
+
+    it("stops its run before the next step where another one, with another state directory, has come when there was room again", async () => {
+      const locks = await scene.locks();
+      await locks.takeAll([at("two")], key, wait());
+      await makeRoom();
+      await (await scene.locks({ state: "another" })).takeAll([at("two")], key, wait());
+      await assert.rejects(locks.check(), refusedFor(/another run has begun, and holds .*two\/lm-.*\.lock, for which there was no room/));
+    });
+
+    it("is refused with the line that makes the state directory, where this account cannot", async () => {
+      await chmod(at("two"), 0o777);
+      await chmod(scene.folder, 0o755);
+      const locks = await scene.locks({ worker: await localWorkerAs("nobody") });
+      const words = /two on here: it has no room for a lock or a manifest.*Permission denied\..*`install -d -m 0700 -o <account> .*state`/;
+      await assert.rejects(locks.takeAll([at("two")], key, wait()), refusedFor(words));
+    });
+
+    it("is refused where others may use the state directory", async () => {
+      await mkdir(at("state"), { mode: 0o755 });
+      await assert.rejects((await scene.locks()).takeAll([at("two")], key, wait()), refusedFor(/others may use it: its mode is 755/));
+    });
   });
 
   it("names nobody gone whose machine is unknown or another one", () => {

@@ -16,6 +16,7 @@ import { until } from "../sandbox/command.js";
 import { killQuietly } from "../sandbox/processes.js";
 
 const key = "0a1b2c3d";
+const stateDirectory = "/nowhere";
 
 describe("the lock of a disk", function () {
   overSsh();
@@ -28,7 +29,7 @@ describe("the lock of a disk", function () {
   });
 
   const newLocks = async () => {
-    const locks = new Locks(await host.worker());
+    const locks = new Locks(await host.worker(), { stateDirectory });
     undoLater(() => locks.release());
     return locks;
   };
@@ -89,7 +90,7 @@ describe("the lock of a disk", function () {
   });
 
   it("of a run whose worker was killed is had by the next one at once; the first changes nothing any more, and a later one does", async () => {
-    const next = new Locks(await localWorker(), newHolder(), 0);
+    const next = new Locks(await localWorker(), { patienceSeconds: 0, stateDirectory });
     await withLocks(host, async (locks) => {
       await take(locks);
       killQuietly((await host.worker()).hello.pid);
@@ -108,7 +109,7 @@ describe("the lock of a disk", function () {
         locks.check(),
         host.run('touch "$1"', [planted]),
         host.open('touch "$1"', [planted]),
-        take(new Locks(await localWorker())),
+        take(new Locks(await localWorker(), { stateDirectory })),
       ];
       for (const { status } of await Promise.allSettled(acts)) assert.equal(status, "rejected");
       await assert.rejects(host.run("echo"), (thrown) => isKind(thrown, "unreachable") && /worker on .* ended/.test(thrown.message));
@@ -122,7 +123,7 @@ describe("the lock of a disk", function () {
 
   it("stays with a worker that another client has, and ends with it", async () => {
     const { worker, child } = await localWorkerProcess();
-    const first = new Locks(worker, elsewhere());
+    const first = new Locks(worker, { holder: elsewhere(), stateDirectory });
     await first.take(folder, key, { said: () => {}, stop: new AbortController().signal });
     const locks = await newLocks();
     const said: string[] = [];

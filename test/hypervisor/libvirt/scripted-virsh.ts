@@ -6,6 +6,7 @@ import type { Reply } from "../../../provider/hypervisor/libvirt/virsh-session.j
 
 const nowhere: Host = {
   name: "db-3",
+  stateDirectory: "/nowhere",
   run: () => Promise.reject(new Error("no commands here")),
   open: () => Promise.reject(new Error("no conversations here")),
   worker: () => Promise.reject(new Error("no worker here")),

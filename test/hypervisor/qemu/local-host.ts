@@ -15,6 +15,7 @@ import type { Worker } from "../../../provider/host/worker/worker.js";
 
 export class LocalHost implements Host {
   readonly name = "here";
+  stateDirectory = "/nowhere/livedisk-state";
   /** How many commands were run. */
   readonly opened = { commands: 0 };
   private readonly one = new OneWorker(() => localWorkerAs(this.as));

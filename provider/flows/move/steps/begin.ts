@@ -2,11 +2,12 @@
 
 import { bytesText } from "../../../core/bytes.js";
 import { fileNames, nodeNames } from "../../../core/disk/names.js";
-import { within } from "../../../core/disk/paths.js";
+import { directoryOf, within } from "../../../core/disk/paths.js";
 import { isKind } from "../../../core/errors.js";
 import { createExclusively, freeBytes, removeFile, takeOver } from "../../../host/files.js";
 import type { Manifest } from "../../../journal/manifest.js";
 import { removeRecords, writeDestinationRecord, writeSourceRecord } from "../../../journal/records.js";
+import { makeStateDirectory } from "../../../journal/state-directory.js";
 import { complaint, wordsOf } from "../../shared/complaint.js";
 import type { Seen, SeenDisk, Site } from "../../shared/site.js";
 import { checkManaged } from "../managed/preflight.js";
@@ -19,6 +20,9 @@ import { checkGuest, checkHolders, type Refusing } from "./others.js";
 import { checkActiveFile, checkActiveName, checkDestination, checkDevice, checkDisk, checkFeatures } from "./preflight.js";
 
 type Bound = Site & { destination: string };
+
+/** For a manifest, what it shall say, what it said, and the switch record, each in blocks of the file system's. */
+const manifestRoomBytes = 256 * 1024;
 
 /** Refuses all of them, or writes all of them down. */
 export async function begin(site: Bound, seen: Seen, disks: readonly SeenDisk[]): Promise<void> {
@@ -90,6 +94,11 @@ async function checkSpace(site: Bound, drafts: readonly Draft[]): Promise<void> 
  * connection leaves it open whether QEMU has the probe open: then the manifest stays, by which the next run finds it.
  */
 async function record(site: Bound, { disk, manifest }: Draft): Promise<void> {
+  const home = directoryOf(manifest.source.active);
+  if ((await freeBytes(site.host, home)) < manifestRoomBytes) {
+    await makeStateDirectory({ worker: await site.host.worker(), path: site.host.stateDirectory }, home);
+    manifest.source.manifestIn = site.host.stateDirectory;
+  }
   await writeSourceRecord(site.host, disk.key, manifest);
   try {
     await probe(site, disk, manifest);

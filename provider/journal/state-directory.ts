@@ -1,0 +1,47 @@
+/** The host's state directory: lock and manifest of a disk lie there where the disk's own directory has no room for them (decisions/0012). */
+
+import { isKind, UserError } from "../core/errors.js";
+import { statFiles } from "../host/files.js";
+import type { Host } from "../host/host.js";
+import { makeDirectory, openPrivateDirectory } from "../host/worker/directories.js";
+import { hostErrno } from "../host/worker/errno.js";
+import type { Worker } from "../host/worker/worker.js";
+import { isErrno, isWorkerError } from "../host/worker/worker-error.js";
+
+const { EEXIST } = hostErrno;
+
+export interface StateDirectory {
+  worker: Worker;
+  path: string;
+}
+
+/**
+ * For who writes in it: it is there now, and the account's own.
+ * @param full the directory that has no room
+ * @throws UserError with the line that makes it
+ */
+export async function makeStateDirectory({ worker, path }: StateDirectory, full: string): Promise<void> {
+  try {
+    await makeDirectory(worker, { path }).catch((thrown) => (isErrno(thrown, EEXIST) ? undefined : Promise.reject(thrown)));
+    await (await openPrivateDirectory(worker, path)).close();
+  } catch (cause) {
+    if (!isWorkerError(cause)) throw cause;
+    throw new UserError(
+      `Unable to begin a move in ${full} on ${worker.hostName}: it has no room for a lock or a manifest, and ${path}, where they would lie, cannot be used: ${cause.words}. ` +
+        `Nothing was touched. Free some space in ${full}, or create ${path} there once, for the account that this runs as: \`install -d -m 0700 -o <account> ${path}\`.`,
+      { cause },
+    );
+  }
+}
+
+/** For who looks: none, or the one directory, where it is there and the account's own. Another account's runs write nothing that this one could read. */
+export async function stateDirectoriesOf(host: Host): Promise<string[]> {
+  const { stateDirectory: path } = host;
+  try {
+    const [found] = await statFiles(host, [path], "follow");
+    return found?.kind === "directory" && found.mode === "700" && found.uid === (await host.worker()).hello.uid ? [path] : [];
+  } catch (cause) {
+    if (!isKind(cause, "user")) throw cause;
+    return []; // it lies where this account may not look
+  }
+}
