@@ -77,7 +77,14 @@ export function runSuite(files: readonly string[], { only, reporter }: SuiteOpti
   };
   return new Promise((resolve) => {
     const slowest = new Slowest();
+    // a worker that ends while it has nothing to do is waited for by nobody (workerpool 10.0.3, terminate()): Node would end the run with status 0
+    const cut = () => {
+      console.log("\nThe run has stopped in the middle: a process of its tests ended, as is said above.");
+      resolve([...results, { title: "the run", state: "failed", message: "it stopped in the middle" }]);
+    };
+    process.once("beforeExit", cut);
     const runner = mocha.run(() => {
+      process.off("beforeExit", cut);
       const line = reporter === "spec" ? slowest.line(__dirname) : undefined;
       if (line !== undefined) console.log(line);
       resolve(results);
@@ -85,9 +92,12 @@ export function runSuite(files: readonly string[], { only, reporter }: SuiteOpti
     slowest.listen(runner);
     runner.on("pass", (test) => ended(test, { state: "passed" }));
     runner.on("pending", (test) => ended(test, { state: "skipped" }));
-    runner.on("fail", (test, reason: { message?: string }) =>
-      ended(test, { state: String(test.type) === "hook" ? "hook-failed" : "failed", message: firstLine(reason.message ?? String(reason)) }),
-    );
+    runner.on("fail", (test, reason: { message?: string; uncaught?: boolean }) => {
+      const message = firstLine(reason.message ?? String(reason));
+      // of all but the first mocha's own reporter says neither
+      if (reason.uncaught && test.file) console.log(`    ${nameOf(test.file)} did not come to its end: ${message}`);
+      ended(test, { state: String(test.type) === "hook" ? "hook-failed" : "failed", message });
+    });
     runner.on("retry", (test, reason: { message: string }) => {
       const mayFail = whyTwice(test);
       firstTurns.set(test.fullTitle(), { firstFailure: firstLine(reason.message), ...(mayFail !== undefined && { mayFail }) });
