@@ -1,6 +1,6 @@
 /** Projects that have the packed package installed by npm, pnpm and yarn, each from the registry that npm is set to. */
 
-import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { run } from "../sandbox/command.js";
 import { cacheFolder } from "../sandbox/kernel.js";
@@ -37,11 +37,18 @@ const flags: Readonly<Record<Manager, readonly string[]>> = {
   yarn: ["--ignore-scripts", "--prefer-offline", "--no-progress", "--cache-folder", path.join(cacheFolder, "yarn")],
 };
 
-/** What `npm publish` would publish, of what is built. @returns the tarball's path */
+/**
+ * What `npm publish` would publish, of what is built. In a folder with the name of its content: yarn 1 keeps what it has once unpacked under the
+ * path from the project to the tarball, and would install that again (TarballResolver, 1.22.22).
+ * @returns the tarball's path
+ */
 export async function pack(folder: string): Promise<string> {
   const told = await run("npm", ["pack", "--ignore-scripts", "--json", "--pack-destination", folder], { folder: repository });
-  const [{ filename }]: [{ filename: string }] = JSON.parse(told);
-  return path.join(folder, filename);
+  const [{ filename, shasum }]: [{ filename: string; shasum: string }] = JSON.parse(told);
+  const tarball = path.join(folder, shasum, filename);
+  mkdirSync(path.dirname(tarball));
+  renameSync(path.join(folder, filename), tarball);
+  return tarball;
 }
 
 /** A copy of test/examples/program, with the package and that SDK as a user would install them. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import ts from "typescript";
@@ -7,7 +7,8 @@ import { comparesNestedOutputs } from "../engine/nested-outputs.js";
 import { type Checkout, Runner } from "./checkout.js";
 import { install, type Manager, pack, sdks } from "./installing.js";
 
-const examples = path.resolve(__dirname, "../../../examples");
+const repository = path.resolve(__dirname, "../../..");
+const examples = path.join(repository, "examples");
 
 describe("the examples", function () {
   this.timeout(180_000);
@@ -47,6 +48,12 @@ describe("the packed package", function () {
 
   for (const [manager, sdk] of chosen) {
     describe(`installed by ${manager} beside SDK ${sdk}`, () => {
+      it("is what was packed, and not what was kept of a build before", () => {
+        const installed = path.join(folderOf(manager), "node_modules/pulumi-livedisk");
+        for (const file of ["package.json", "dist/provider/index.d.ts", "dist/provider/host/worker/main.py"])
+          assert.equal(readFileSync(path.join(installed, file), "utf8"), readFileSync(path.join(repository, file), "utf8"), file);
+      });
+
       it("loads by import and by require, with the program's SDK and no other", async () => {
         const told = await projects.get(manager)?.must(process.execPath, "load.mjs");
         assert.deepEqual(JSON.parse(told ?? ""), {
