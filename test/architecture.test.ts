@@ -45,6 +45,7 @@ const held: Held[] = [
       { "core/disk/chain.ts": 'import type { Host } from "../../host/host.js";' },
       { "pulumi/adapter.ts": 'import { observe } from "../flows/move/observe.js";' },
       { "index.ts": 'import { observe } from "./flows/move/observe.js";' },
+      { "host/files.ts": 'const late = () => require("../image/headers");' },
       { "somewhere/else.ts": 'import { UserError } from "../core/errors.js";' },
     ],
     allowed: {
@@ -79,8 +80,45 @@ const held: Held[] = [
   {
     fact: "only host/ speaks SSH",
     rule: rules.ssh2OnlyInHost,
-    broken: [{ "image/copy.ts": 'import type { Client } from "ssh2";' }, { "dynamic.ts": 'const ssh = require("ssh2/lib/client");' }],
+    broken: [
+      { "image/copy.ts": 'import type { Client } from "ssh2";' },
+      { "dynamic.ts": 'const ssh = require("ssh2/lib/client");' },
+      { "image/copy.ts": 'const load = createRequire(__filename); const ssh = load("ssh2");' },
+    ],
     allowed: { "host/connection.ts": 'import { Client } from "ssh2";' },
+  },
+  {
+    fact: "only host/ opens a connection",
+    rule: rules.connectionsOnlyInHost,
+    broken: [
+      { "image/copy.ts": 'import { connect } from "node:net";' },
+      { "hypervisor/qemu/client.ts": 'import http2 from "http2";' },
+      { "journal/holder.ts": 'const { lookup } = process.getBuiltinModule("dns");' },
+      { "flows/move/loop.ts": 'export const told = () => fetch("https://example.org");' },
+      { "pulumi/progress.ts": 'export const socket = new WebSocket("wss://example.org");' },
+    ],
+    allowed: {
+      "host/ssh-connection.ts": 'import { connect } from "node:net";',
+      "image/copy.ts": "export const fetched = (disk: Disk) => disk.fetch();",
+    },
+  },
+  {
+    fact: "the package does not import itself by its name",
+    rule: rules.noImportOfItself,
+    broken: [
+      { "core/disk/chain.ts": 'import type { LayerReport } from "pulumi-livedisk";' },
+      { "host/host.ts": 'const late = () => require("pulumi-livedisk/dynamic");' },
+    ],
+    allowed: { "resources/domain-disk/resource.ts": "const __provider = 'exports.handler = () => require(\"pulumi-livedisk/dynamic\")';" },
+  },
+  {
+    fact: "what is loaded is named",
+    rule: rules.loadsAreNamed,
+    broken: [
+      { "image/copy.ts": 'const name = "ss" + "h2"; const ssh = require(name);' },
+      { "image/copy.ts": "const load = (name: string) => import(name);" },
+    ],
+    allowed: { "image/copy.ts": 'const late = () => import("./layer.js");' },
   },
   {
     fact: "only hypervisor/libvirt/ reads XML",
@@ -114,6 +152,8 @@ const held: Held[] = [
     broken: [
       { "host/host.ts": 'import { spawn } from "node:child_process";' },
       { "host/host.ts": 'const { spawn } = require("child_process");' },
+      { "host/host.ts": 'const { spawn } = process.getBuiltinModule("child_process");' },
+      { "host/host.ts": 'import cluster from "node:cluster";' },
     ],
   },
   {
@@ -185,5 +225,14 @@ describe("the architecture of provider/", () => {
   it("is judged by all of its files", () => {
     const files = [...provider().keys()];
     assert.ok(files.includes("core/errors.ts") && files.includes("host/host.ts"), files.join());
+    const entries = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+    const others = entries
+      .map((entry) => path.relative(folder, path.join(entry.parentPath, entry.name)))
+      .filter((file) => !files.includes(file));
+    assert.deepEqual(
+      others.filter((file) => !/^host\/worker\/\w+\.py$/.test(file)),
+      [],
+      "no rule reads these",
+    );
   });
 });

@@ -1,5 +1,6 @@
 /** What a TypeScript file imports, and what that reaches. Works on texts, so that rules can be tried on files that do not exist. */
 
+import { builtinModules } from "node:module";
 import path from "node:path";
 import ts from "typescript";
 
@@ -17,7 +18,18 @@ export interface Import {
   package?: string;
 }
 
-export function importsOf(from: string, text: string): Import[] {
+const known = new Map<string, { text: string; found: readonly Import[] }>();
+
+/** Asked once of each text: a rule goes through all files, and there are many. */
+export function importsOf(from: string, text: string): readonly Import[] {
+  const before = known.get(from);
+  if (before?.text === text) return before.found;
+  const found = importsIn(from, text);
+  known.set(from, { text, found });
+  return found;
+}
+
+function importsIn(from: string, text: string): Import[] {
   const found: Import[] = [];
   const add = (specifier: ts.Node | undefined, kind: Import["kind"]) => {
     if (specifier !== undefined && ts.isStringLiteralLike(specifier)) found.push(resolve(from, specifier.text, kind));
@@ -45,17 +57,34 @@ function kindOf(clause: ts.ImportClause | undefined): Import["kind"] {
   return clause.isTypeOnly || (clause.name === undefined && onlyTypes) ? "type" : "value";
 }
 
-/** `import("x")`, `require("x")`, and a require by another name of one of our own files. */
+/** `import("x")`, `require("x")`, and a require by another name, as `createRequire()` gives one: of our own files, of Node's, of packages that a rule names. */
 function loads(call: ts.CallExpression): boolean {
   const [first] = call.arguments;
   if (first === undefined || !ts.isStringLiteralLike(first)) return false;
-  if (call.expression.kind === ts.SyntaxKind.ImportKeyword) return true;
-  return call.expression.getText() === "require" || /^\.{1,2}\/.*\.js$/.test(first.text);
+  return isLoader(call) || /^\.{1,2}\/.*\.js$/.test(first.text) || ruled.test(first.text);
+}
+
+const ruled = /^(node:|(ssh2|fast-xml-parser|pulumi-livedisk|@grpc\/[\w-]+|@pulumi\/pulumi)(\/|$))/;
+
+function isLoader({ expression }: ts.CallExpression): boolean {
+  return expression.kind === ts.SyntaxKind.ImportKeyword || /^(.*\.)?(require|getBuiltinModule)$/.test(expression.getText());
+}
+
+/** Loads of what the text does not name. */
+export function unnamedLoads(from: string, text: string): string[] {
+  const found: string[] = [];
+  const visit = (node: ts.Node): void => {
+    const [first] = ts.isCallExpression(node) && isLoader(node) ? node.arguments : [];
+    if (first && !ts.isStringLiteralLike(first)) found.push(node.getText());
+    ts.forEachChild(node, visit);
+  };
+  visit(parse(from, text));
+  return found;
 }
 
 function resolve(from: string, specifier: string, kind: Import["kind"]): Import {
   if (specifier.startsWith(".")) {
-    const file = path.posix.join(path.posix.dirname(from), specifier).replace(/\.js$/, ".ts");
+    const file = path.posix.join(path.posix.dirname(from), specifier).replace(/(\.[jt]s)?$/, ".ts");
     return { specifier, kind, file };
   }
   const parts = specifier.split("/");
@@ -63,7 +92,7 @@ function resolve(from: string, specifier: string, kind: Import["kind"]): Import 
   return { specifier, kind, package: builtin.has(name) ? `node:${name}` : name };
 }
 
-const builtin = new Set(["fs", "net", "child_process", "timers", "tls", "http", "https", "dgram", "os", "path", "crypto"]);
+const builtin = new Set(builtinModules);
 
 /** Every import of every file. */
 export function allImports(sources: Sources): { from: string; found: Import }[] {

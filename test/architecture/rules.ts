@@ -1,7 +1,7 @@
 /** The rules of the layout (docs/architecture.md), as functions from sources to sentences about what breaks them. */
 
 import ts from "typescript";
-import { allImports, type Import, importsOf, parse, reachable, type Sources } from "./imports.js";
+import { allImports, type Import, importsOf, parse, reachable, type Sources, unnamedLoads } from "./imports.js";
 
 export type Rule = (sources: Sources) => string[];
 
@@ -111,9 +111,33 @@ export const engineOnlyAtTheEdge = packageOnlyIn(
     file === "index.ts" ||
     (kind === "type" && /^(dynamic|resources\/inputs)\.ts$/.test(file)),
 );
-export const noChildProcess = packageOnlyIn("node:child_process", () => false);
+const inOne =
+  (rules: readonly Rule[]): Rule =>
+  (sources) =>
+    rules.flatMap((rule) => rule(sources));
 
-const effects = ["node:fs", "node:net", "node:tls", "node:http", "node:https", "node:dgram", "node:child_process", "node:timers", "ssh2"];
+const starters = ["node:child_process", "node:cluster", "node:worker_threads"];
+export const noChildProcess = inOne(starters.map((name) => packageOnlyIn(name, () => false)));
+/** By its own name the package imports itself past the rooms. */
+export const noImportOfItself = packageOnlyIn("pulumi-livedisk", () => false);
+
+/** What an import does not say is said by no rule. */
+export const loadsAreNamed: Rule = (sources) =>
+  [...sources].flatMap(([file, text]) => unnamedLoads(file, text).map((load) => `${file} does not say what it loads: ${load}`));
+
+const nets = ["node:net", "node:tls", "node:http", "node:https", "node:http2", "node:dgram", "node:dns", "node:inspector"];
+const inHost = (file: string) => folderOf(file) === "host";
+export const connectionsOnlyInHost = inOne([
+  ...nets.map((name) => packageOnlyIn(name, inHost)),
+  (sources) =>
+    [...sources]
+      .filter(([file]) => !inHost(file))
+      .flatMap(([file, text]) =>
+        namesIn(file, text, /^(globalThis\.)?(fetch|WebSocket|EventSource)$/).map((name) => `${file} uses ${name}`),
+      ),
+]);
+
+const effects = [...nets, ...starters, "node:fs", "node:timers", "ssh2"];
 
 /** Plans and core/disk/ do nothing to the world: neither they nor what they load. */
 export const plansAreWithoutEffects: Rule = (sources) => effectsReachedFrom([...sources.keys()].filter(isPure), sources);
@@ -146,6 +170,18 @@ function clocksIn(file: string, text: string): string[] {
   const visit = (node: ts.Node): void => {
     if (ts.isCallExpression(node) && clocks.test(node.expression.getText())) found.push(`${node.expression.getText()}()`);
     if (ts.isNewExpression(node) && node.expression.getText() === "Date" && (node.arguments ?? []).length === 0) found.push("new Date()");
+    ts.forEachChild(node, visit);
+  };
+  visit(parse(file, text));
+  return found;
+}
+
+/** What of such a name is called or made. */
+function namesIn(file: string, text: string, names: RegExp): string[] {
+  const found: string[] = [];
+  const visit = (node: ts.Node): void => {
+    const isMade = ts.isCallExpression(node) || ts.isNewExpression(node);
+    if (isMade && names.test(node.expression.getText())) found.push(node.expression.getText());
     ts.forEachChild(node, visit);
   };
   visit(parse(file, text));
