@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { hostCommands, type Listing } from "../tools/host-commands/listing.js";
+import { modulesOfWorker, qmpOfSwitch, startersIn, virshOfWorker } from "../tools/host-commands/of-worker.js";
 import { page } from "../tools/host-commands/page.js";
 import { programsIn } from "../tools/host-commands/shell-words.js";
 
@@ -82,6 +83,31 @@ const broken: Record<string, { text: string; said: RegExp }> = {
     text: `${host}interface Runs { run(script: string): unknown }\nconst through = (it: Runs) => it.run("stat /");\nexport const look = (host: Host) => through(host);`,
     said: /run\(script: string\): unknown is handed on/,
   },
+  "a question to the worker by an operation of its own": {
+    text:
+      'import { z } from "zod";\nimport type { Worker } from "../host/worker/worker.js";\n' +
+      'const run = { name: "program-run", reply: z.object({}), changes: true };\n' +
+      'export const look = (worker: Worker) => worker.request(run, { words: ["wipefs"] });',
+    said: /request goes to a host past all headers/,
+  },
+  "a script that is handed to the worker itself": {
+    text:
+      'import { runScript } from "../host/worker/scripts.js";\nimport type { Worker } from "../host/worker/worker.js";\n' +
+      'export const look = (worker: Worker) => runScript(worker, { script: "wipefs /dev/sda", args: [] });',
+    said: /runScript goes to a host past all headers/,
+  },
+  "a command to a monitor of the worker's": {
+    text:
+      'import type { WorkerMonitor } from "../host/worker/monitors.js";\n' +
+      'export const end = (monitor: WorkerMonitor) => monitor.execute("quit");',
+    said: /execute goes to a host past all headers/,
+  },
+  "a switch on a monitor without a header": {
+    text:
+      'import { type RunOptions, runSwitch } from "../host/worker/switching.js";\nimport type { Worker } from "../host/worker/worker.js";\n' +
+      "export const end = (worker: Worker, { plan, monitor }: RunOptions) => runSwitch(worker, { plan, monitor, locks: [] });",
+    said: /runSwitch runs something on a host and has no header/,
+  },
   "a script with a text that is known at run time only": {
     text: `${host}${header("stat")}\nexport function look(host: Host, more: string) { return host.run(\`stat /; \${more}\`); }`,
     said: /what it runs is known at run time only/,
@@ -154,6 +180,34 @@ describe("what runs on hosts", function () {
       assert.match(own[0] ?? "", said);
     });
   }
+});
+
+describe("what the worker says and starts by itself", () => {
+  it("is said of its modules: the commands of a switch to QEMU, and of one on libvirt to virsh", () => {
+    const modules = new Map([
+      ["switch.py", 'talk.each("job-complete", disks)\nself.ask("query-jobs", {})'],
+      ["connection.py", 'self.send({"execute": "qmp_capabilities"})'],
+      ["pausing.py", 'from worker.virsh import command\ntalk.do("suspend")'],
+    ]);
+    assert.deepEqual(qmpOfSwitch(modules), ["QMP qmp_capabilities", "QMP job-complete", "QMP query-jobs"]);
+    assert.deepEqual(virshOfWorker(modules), ["virsh suspend"]);
+  });
+
+  it("is started in few of its modules, which run what the client gives them, virsh, or a child without a program", () => {
+    assert.deepEqual(startersIn(modulesOfWorker()), ["children.py", "conversations.py", "forked.py", "scripts.py", "virsh.py"]);
+  });
+
+  it("would be found in another module", () => {
+    const lines = [
+      'os.system("wipefs /dev/sda")',
+      "subprocess.run(words)",
+      "from subprocess import run",
+      "child = Child(request, words)",
+      "os.execvp(a, b)",
+    ];
+    for (const line of lines) assert.deepEqual(startersIn(new Map([["other.py", `${line}\n`]])), ["other.py"], line);
+    assert.deepEqual(startersIn(new Map([["other.py", "from worker.children import Child\n"]])), []);
+  });
 });
 
 describe("the programs that a shell script starts", () => {

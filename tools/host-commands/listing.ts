@@ -1,9 +1,10 @@
 /** All that runs on hosts, with its headers, and where the two do not agree. */
 
-import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import ts from "typescript";
+import { pastHeaders } from "./behind.js";
 import { type Headed, type Header, headersOf } from "./headers.js";
+import { qmpOfGreeting, qmpOfSwitch, virshOfWorker } from "./of-worker.js";
 import { ProgramTexts, unknown } from "./program-text.js";
 import { programsIn } from "./shell-words.js";
 import { type Site, sitesIn } from "./sites.js";
@@ -41,6 +42,7 @@ export function hostCommands(planted: Readonly<Record<string, string>> = {}): Li
   }
   const owned = new Map([...headed.keys()].map((owner) => [owner, [] as Site[]]));
   const problems = handedOn.map((node) => `${place(node)}: ${node.getText()} is handed on, so nobody sees what it runs`);
+  for (const node of pastHeaders(files, checker)) problems.push(`${place(node)}: ${node.getText()} goes to a host past all headers`);
   for (const site of sites) {
     if (!isWritten(site.kind, texts.of(site.program))) problems.push(`${place(site.call)}: what it runs is known at run time only`);
     const owner = ownerOf(site, texts, headed);
@@ -110,15 +112,6 @@ function isWritten(kind: Site["kind"], text: string): boolean {
   return kind !== "shell" || !text.includes(unknown);
 }
 
-/** What the worker's own modules tell virsh. */
-function virshOfWorker(): string[] {
-  const folder = path.join(root, "provider/host/worker");
-  const modules = readdirSync(folder).filter((file) => file.endsWith(".py"));
-  const texts = modules.map((file) => readFileSync(path.join(folder, file), "utf8"));
-  const text = texts.filter((each) => /^class Virsh\b|^from worker\.(virsh|libvirt_talk) import/m.test(each)).join("\n");
-  return [...text.matchAll(/\b(?:command|do|tell|ask)\("([a-z]+(?:-[a-z]+)*)/g)].map(([, word]) => `virsh ${word}`);
-}
-
 function startedBy({ kind, program }: Site, texts: ProgramTexts): string[] {
   const text = texts.of(program);
   switch (kind) {
@@ -128,6 +121,10 @@ function startedBy({ kind, program }: Site, texts: ProgramTexts): string[] {
       return [`QMP ${text}`];
     case "virsh":
       return [...text.matchAll(/^[a-z]+(-[a-z]+)*/gm)].map(([word]) => `virsh ${word}`);
+    case "greeting":
+      return qmpOfGreeting();
+    case "switch":
+      return qmpOfSwitch();
     case "plan":
       return ["virsh", ...virshOfWorker()];
     case "words":

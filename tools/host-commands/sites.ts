@@ -4,8 +4,11 @@ import path from "node:path";
 import ts from "typescript";
 import { isWrapped, type ProgramTexts } from "./program-text.js";
 
-/** What the program is written for. `sshd`: no program, sshd itself is asked for a stream. `words`: a list, through no shell. `plan`: data, which the worker carries out by a virsh of its own. */
-type Kind = "shell" | "virsh" | "QMP" | "sshd" | "words" | "plan";
+/**
+ * What the program is written for. `sshd`: no program, sshd itself is asked for a stream. `words`: a list, through no shell. `greeting`: what every
+ * monitor is told first. Data, which the worker carries out: `plan` by a virsh of its own, `switch` on QEMU's monitor.
+ */
+type Kind = "shell" | "virsh" | "QMP" | "sshd" | "words" | "greeting" | "plan" | "switch";
 
 interface Runner {
   kind: Kind;
@@ -29,7 +32,9 @@ const ends: Readonly<Record<string, Readonly<Record<string, Runner>>>> = {
     "Host.open": { kind: "shell", at: 0 },
   },
   "provider/host/worker/libvirt-switching.ts": { runLibvirtSwitch: { kind: "plan", at: 1 } },
+  "provider/host/worker/monitors.ts": { openMonitor: { kind: "greeting", at: 1 } },
   "provider/host/worker/programs.ts": { runProgram: { kind: "words", at: 1 } },
+  "provider/host/worker/switching.ts": { runSwitch: { kind: "switch", at: 1 }, recoverSwitch: { kind: "switch", at: 1 } },
   "provider/host/script-session.ts": { "ScriptSession.start": { kind: "shell", at: 1 } },
   "provider/hypervisor/libvirt/virsh-session.ts": { "VirshSession.ask": { kind: "virsh", at: 0 } },
   "provider/hypervisor/qemu/client.ts": { "QmpSession.call": { kind: "QMP", at: 0 } },
@@ -137,10 +142,16 @@ function calledName(called: ts.Expression): string {
 function endAt(declaration: ts.Node | undefined): Runner | undefined {
   if (!declaration || !(ts.isMethodDeclaration(declaration) || ts.isMethodSignature(declaration) || ts.isFunctionDeclaration(declaration)))
     return undefined;
-  const { parent, name } = declaration;
+  const { file, name } = placeOf(declaration);
+  return Object.entries(ends).find(([end]) => file.endsWith(`/${end}`))?.[1][name];
+}
+
+/** A function's file, and its name: `Container.method` of one in a class or an interface. */
+export function placeOf(declaration: ts.Node): { file: string; name: string } {
+  const { parent } = declaration;
   const container = ts.isClassDeclaration(parent) || ts.isInterfaceDeclaration(parent) ? `${parent.name?.text}.` : "";
-  const file = declaration.getSourceFile().fileName.split(path.sep).join("/");
-  return Object.entries(ends).find(([end]) => file.endsWith(`/${end}`))?.[1][`${container}${name?.getText()}`];
+  const name = ts.getNameOfDeclaration(declaration as ts.Declaration)?.getText();
+  return { file: declaration.getSourceFile().fileName.split(path.sep).join("/"), name: `${container}${name}` };
 }
 
 /** The function whose parameter this is, if it is one; also as the only member of a list, or as what a callback returns. */
@@ -157,7 +168,7 @@ function passes(program: ts.Expression | undefined, texts: ProgramTexts): { from
   return name === undefined ? undefined : { from, name, at: from.parameters.indexOf(declaration) };
 }
 
-function all<N extends ts.Node>(within: ts.Node, is: (node: ts.Node) => node is N): N[] {
+export function all<N extends ts.Node>(within: ts.Node, is: (node: ts.Node) => node is N): N[] {
   const found: N[] = [];
   const visit = (node: ts.Node): void => {
     if (is(node)) found.push(node);

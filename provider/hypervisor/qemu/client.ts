@@ -43,6 +43,12 @@ export class QmpSession {
    * @throws MonitorBusy if it does not greet
    * @throws UnreachableError if the connection ends
    * @throws WorkerError `system` with the errno if it cannot be connected to
+   * @host QMP qmp_capabilities
+   * @for monitor
+   * @does begins a session of the monitor
+   * @changes nothing; nobody else can use the monitor meanwhile
+   * @as QEMU, as the user that it runs as
+   * @why QEMU takes no command before
    */
   static async open(
     { worker, socket, name }: Address,
@@ -87,6 +93,13 @@ export class QmpSession {
   /**
    * From jobs that are ready to the end, by the worker alone. It survives the end of this session.
    * @throws OutcomeUnknownError if no answer came: the worker carries it through all the same
+   * @host QMP job-complete, QMP job-finalize, QMP job-cancel, QMP query-jobs, QMP query-block, QMP query-named-block-nodes, QMP x-debug-query-block-graph, QMP qmp_capabilities
+   * @for switching
+   * @does ends the mirrors of all disks together, or cancels them all, and looks which image each disk has then; said by a child of the
+   *   worker, which connects once more where its connection breaks
+   * @changes which image takes the guest's writes
+   * @as QEMU, as the user that it runs as
+   * @why between the first command and the last, names and manifests are written, also where the client is gone
    */
   async switch(plan: SwitchPlan): Promise<SwitchResult> {
     const monitor = this.#monitor;
@@ -101,6 +114,12 @@ export class QmpSession {
   /**
    * What is left of a switch that was cut, by the worker, which connects to the monitor itself: this session is over.
    * @throws OutcomeUnknownError if no answer came: the worker carries it through all the same
+   * @host QMP job-complete, QMP job-finalize, QMP job-cancel, QMP query-jobs, QMP query-block, QMP query-named-block-nodes, QMP x-debug-query-block-graph, QMP qmp_capabilities
+   * @for switching
+   * @does the same, for a switch that was cut: finishes it where it was decided, cancels it where not
+   * @changes which image takes the guest's writes
+   * @as QEMU, as the user that it runs as
+   * @why the guest's I/O waits for it
    */
   async recover(plan: SwitchPlan): Promise<SwitchResult> {
     const monitor = this.#monitor;
