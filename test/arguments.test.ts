@@ -38,6 +38,22 @@ describe("the arguments of a StorageMigration", () => {
     });
   });
 
+  it("are as if left out where they have no value, at any depth: so a secret output without one comes", () => {
+    const empty = {
+      ...good,
+      link: null,
+      collapse: undefined,
+      host: { ...host, port: null, jump: null },
+      domain: { libvirt: "web", uri: null },
+    };
+    const { inputs, failures } = checkArguments(storageMigrationArgs, empty);
+    assert.deepEqual(failures, []);
+    const whole = checkArguments(storageMigrationArgs, { ...good, domain: { libvirt: "web" } });
+    assert.deepEqual(inputs, whole.inputs);
+    assert.equal(reason({ ...good, destination: null }), reason({ ...good, destination: undefined }));
+    assert.match(reason({ ...good, disks: ["vda", null] }), /disk/);
+  });
+
   it("keep a destination that is not known yet, and still get their defaults", () => {
     const { inputs, failures } = checkArguments(storageMigrationArgs, { ...good, destination: unknown });
     assert.deepEqual(failures, []);

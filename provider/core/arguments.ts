@@ -22,10 +22,22 @@ export function isUnknown(value: unknown): boolean {
 
 /** The arguments with every default written in; or what is wrong with them. Unknown values stay as they are. */
 export function checkArguments(schema: z.ZodObject, news: Properties): { inputs: Properties; failures: CheckFailure[] } {
-  const known = Object.fromEntries(Object.entries(news).filter(([, value]) => value !== undefined));
+  const known = withoutEmpty(news);
   const { value, issues } = checkValue(schema, known);
   const names = Object.keys(schema.shape);
   return { inputs: isBag(value) ? value : known, failures: issues.flatMap((issue) => failuresOf(issue, names)) };
+}
+
+/** Without the keys that have no value: a secret output that resolves to `undefined` comes as null (SDK 3.233 to 3.276, serializeSecretValue()). */
+function withoutEmpty(bag: Properties): Properties {
+  const given = Object.entries(bag).filter(([, value]) => value !== undefined && value !== null);
+  return Object.fromEntries(given.map(([key, value]) => [key, partsWithoutEmpty(value)]));
+}
+
+/** A member of a list is left, so that it is told of. */
+function partsWithoutEmpty(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(partsWithoutEmpty);
+  return isBag(value) ? withoutEmpty(value) : value;
 }
 
 /** The part of zod's issues that is read here. */

@@ -2,12 +2,19 @@ import assert from "node:assert/strict";
 import { isKind } from "../../provider/core/errors.js";
 import { readCredentials, readMovesPerHost } from "../../provider/pulumi/settings.js";
 
-const config = (values: Record<string, string>) => ({ get: (key: string) => values[key] });
+const config = (values: Record<string, string | null>) => ({ get: (key: string) => values[key] });
 
 describe("the settings of the stack's config", () => {
   it("are the secrets that are set, and nothing else", () => {
     const read = readCredentials(config({ "livedisk:password": "p", "livedisk:passphrase": "", "livedisk:other": "o" }));
     assert.deepEqual(read, { password: "p" });
+  });
+
+  it("are not set where a secret of the Provider's has no value, which comes as null", () => {
+    const keys = ["privateKey", "passphrase", "password", "passwordFor", "movesPerHost"];
+    const empty = config(Object.fromEntries(keys.map((key) => [`livedisk:${key}`, null])));
+    assert.deepEqual(readCredentials(empty), {});
+    assert.equal(readMovesPerHost(empty), undefined);
   });
 
   it("hold the hosts that a password may be sent to, as the engine hands a list over", () => {

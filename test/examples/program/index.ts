@@ -30,6 +30,24 @@ new StorageMigration("frozen", {
   restartDuringMove: "from-manifest",
 });
 
+declare const config: pulumi.Output<{ port?: number; link?: string; uri?: string; password?: string; moves?: number; hosts?: string[] }>;
+const maybe = {
+  address: vm.ip,
+  user: "root",
+  port: config.apply(({ port }) => port),
+  jump: pulumi.output<typeof plainJump | undefined>(undefined),
+};
+const plainJump = { address: "jump", user: "root" };
+new StorageMigration("maybe", {
+  host: maybe,
+  domain: { libvirt: "web", uri: config.uri },
+  destination: "/srv/fast",
+  link: config.link,
+  disks: pulumi.secret(config.hosts),
+});
+new DomainDisk("followed", { host: maybe, domain: { qmp: vm.ip }, disk: "vda", storage: disk.storage });
+new Provider("maybe", { password: config.password, movesPerHost: config.moves, passwordFor: config.hosts });
+
 const files = { file: pulumi.interpolate`/path1/${vm.disk}`, mirror: vm.later };
 new MirroredSnapshot("objects", {
   host,
@@ -51,6 +69,8 @@ export const unknownKey: DomainDiskArgs = {
   // @ts-expect-error: a host has no such argument
   host: { address: vm.ip, user: "root", password: vm.ip },
 };
+// @ts-expect-error: a host has an address for sure
+export const maybeNone: DomainDiskArgs = { ...plain, host: { address: config.link, user: "root" } };
 // @ts-expect-error: collapse goes with strategy snapshot only
 export const excluded: StorageMigrationArgs = { ...common, strategy: "mirror", collapse: "pull" };
 
