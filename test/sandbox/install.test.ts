@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { installMissing, missingPackages } from "./install.js";
+import { findProgram, installMissing, missingPackages } from "./install.js";
 
 describe("what the tests need on this machine", () => {
   it("is nothing more, once all programs are found", () => {
@@ -12,6 +12,15 @@ describe("what the tests need on this machine", () => {
   it("names each package once, however many of its programs are missing", () => {
     const find = (program: string) => (program.startsWith("qemu-") || program === "sshd" ? undefined : "/usr/bin/found");
     assert.deepEqual(missingPackages(find), ["openssh-server", "qemu-system-x86", "qemu-utils"]);
+  });
+
+  it("is looked for exactly there where it is named with its path", () => {
+    assert.equal(findProgram("/bin/sh"), "/bin/sh");
+    assert.equal(findProgram("/no/such/sh"), undefined);
+    assert.deepEqual(
+      missingPackages((program) => (program === "/usr/bin/python3" ? undefined : program)),
+      ["python3"],
+    );
   });
 
   it("is not installed against the user's will; the sentence holds packages and command", async () => {

@@ -30,7 +30,9 @@ const needed: Readonly<Record<string, string>> = {
   virsh: "libvirt-clients",
   sudo: "sudo",
   strace: "strace",
-  // the types and the style of the worker's program; with Debian's own python3
+  // the worker's own, and what tests of it look for
+  "/usr/bin/python3": "python3",
+  // the types and the style of the worker's program
   mypy: "mypy",
   flake8: "flake8",
 };
@@ -40,7 +42,7 @@ const folders = [...(process.env.PATH ?? "").split(":"), "/usr/local/sbin", "/us
 
 /** Where a program lies, or undefined. */
 export function findProgram(name: string): string | undefined {
-  return folders.map((folder) => path.join(folder, name)).find(isExecutable);
+  return folders.map((folder) => path.resolve(folder, name)).find(isExecutable);
 }
 
 function isExecutable(file: string): boolean {
