@@ -6,7 +6,8 @@ import { switchDisks } from "../shared/switch.js";
 import { manifestOf, of, written } from "./chosen.js";
 import { checkLanded } from "./landed.js";
 import { type ManagedTurn, switchManaged } from "./managed/switch.js";
-import { checkSwitch } from "./steps/others.js";
+import { checkLinkIsOwn } from "./steps/link-users.js";
+import { checkSwitch, refusing } from "./steps/others.js";
 import { collapsedTurn, decidingTurn, foldedTurn, linkMovesIn, pivotTurn } from "./turns.js";
 
 /** By where it goes: what is to be done of each disk, at which of the switches a link moves, and what a refusal calls it. */
@@ -45,3 +46,5 @@ async function switchByMonitor(
   await checkSwitch(site, disks, way);
   await switchDisks(site, turns, deciding, outcome);
 }
+  const { refuse } = refusing(site, way);
+  if (decidedBy === "link") await checkLinkIsOwn(site, { link: path, disks }, (why, advice) => refuse(first, why, advice));

@@ -17,6 +17,7 @@ import worker.directories  # noqa: F401
 import worker.files  # noqa: F401
 import worker.holders  # noqa: F401
 import worker.libvirt_switches  # noqa: F401
+import worker.link_users  # noqa: F401
 import worker.lock_operations  # noqa: F401
 import worker.monitors  # noqa: F401
 import worker.scripts  # noqa: F401

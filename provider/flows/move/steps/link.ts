@@ -8,6 +8,7 @@ import type { GuestView } from "../../../hypervisor/hypervisor.js";
 import { complaint } from "../../shared/complaint.js";
 import { sameDirectory } from "../../shared/places.js";
 import type { SeenDisk, Site } from "../../shared/site.js";
+import { checkLinkIsOwn } from "./link-users.js";
 
 /**
  * A link leads to the directory in which the disk is, and every disk that is found through it moves. Or the disk was moved away from it
@@ -53,6 +54,7 @@ export async function checkLink(site: Site & { destination: string }, view: Gues
   }
   if (leadsHome) return warnOfLink(site, link, disks);
   await checkNobodyLeftBehind(site, view, disks, refuse);
+  await checkLinkIsOwn(site, { link, disks }, refuse);
 }
 
 /** Found through the link is what somebody left there, or from the mirror's start on what is not whole yet: that was so before us, and is said. */

@@ -93,7 +93,7 @@ export async function checkHolders<D extends Disk>(
 }
 
 /** A device that may share its image is no reason to keep a move from its end, either one: only who has it open now is. */
-function refusing(site: Site, way: Way): Refusing<SeenDisk> {
+export function refusing(site: Site, way: Way): Refusing<SeenDisk> {
   const verb = way === "undo" ? "undo the move of" : "go on with the move of";
   return {
     refuse: (disk, why, advice) => inWords(site, verb, disk, { why, advice }),
