@@ -80,6 +80,12 @@ export interface Blocker {
   advice: string;
 }
 
+/**
+ * Where a request waits that the guest begins while a disk is drained: in its own queue, which QEMU does not look at meanwhile, or in QEMU's
+ * block layer.
+ */
+export type GuestRequests = { wait: "in-guest" } | { wait: "in-qemu"; device: string };
+
 /** The process behind a monitor, as the host shows it. */
 export interface GuestProcess {
   pid: number;

@@ -5,7 +5,7 @@ import type { Job } from "../core/disk/job.js";
 import { UserError } from "../core/errors.js";
 import type { PlannedSwitch, SwitchResult } from "../host/worker/switching.js";
 import type { CollapseOptions, MirrorOptions, TargetOptions } from "./block-steps.js";
-import type { Blocker, ChainsView, GuestProcess, GuestView } from "./guest-view.js";
+import type { Blocker, ChainsView, GuestProcess, GuestRequests, GuestView } from "./guest-view.js";
 import type { ManagedGuest } from "./managed-guest.js";
 
 export * from "./guest-view.js";
@@ -54,8 +54,8 @@ export interface Guest {
   /** The serial numbers of devices, in the order of their qdevs. One question a device: ask only when no name fits. */
   serials(qdevs: readonly string[]): Promise<readonly (string | undefined)[]>;
 
-  /** QEMU's name of a device's type (`virtio-blk-pci`, `nvme-ns`); undefined where the hypervisor does not tell. @see QEMU QMP reference, qom-get */
-  deviceType(qdev: string): Promise<string | undefined>;
+  /** Where a request waits that the guest begins in the switch. */
+  requestsOf(qdev: string): Promise<GuestRequests>;
 
   /** Asked right before each job of ours and each switch: one round trip, however many disks. Empty when nothing is in the way. */
   blockers(qdevs: readonly string[]): Promise<readonly Blocker[]>;

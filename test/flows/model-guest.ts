@@ -139,7 +139,7 @@ export class ModelGuest {
       lookAtChains: () => this.#view(),
       jobs: () => this.#told(),
       process: () => ({ pid: 1, workingDirectory: "/", openFiles: new Set([...this.#nodes.values()].map(({ file }) => file)) }),
-      deviceType: () => "virtio-blk-pci",
+      requestsOf: () => ({ wait: "in-guest" }),
       layerNodes: (top: string) => this.#layers(this.#node(top)).map(({ name }) => name),
       wakeUp: () => this.#goOn(),
       probe: change("probe", (_: string, file: string) => void statSync(file)),

@@ -128,7 +128,7 @@ describe("a raw image of an emulated nvme drive", function () {
   this.timeout(180_000);
   const stage = onStage({ disks: (at) => [{ storage: at("path1"), bus: "nvme", layers: rawImage() }] });
   const why =
-    /it is a raw image of an emulated nvme drive.*Nothing was touched\. Give it to the guest as virtio-blk or virtio-scsi, or as a qcow2\.$/;
+    /it is a raw image of the device nvme.*Nothing was touched\. Give it to the guest as virtio-blk or virtio-scsi .*, or as a qcow2\.$/;
 
   it("is refused, since QEMU would end in the switch", async () => assert.match(await stage().refuses({}), why));
 

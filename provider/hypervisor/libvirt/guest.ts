@@ -5,7 +5,16 @@ import type { Job } from "../../core/disk/job.js";
 import { diskKey, jobNamesOf } from "../../core/disk/names.js";
 import { BugError, UserError } from "../../core/errors.js";
 import type { Host } from "../../host/host.js";
-import { type Blocker, type ChainsView, type Guest, type GuestProcess, type GuestView, type ManagedGuest, shutOff } from "../hypervisor.js";
+import {
+  type Blocker,
+  type ChainsView,
+  type Guest,
+  type GuestProcess,
+  type GuestRequests,
+  type GuestView,
+  type ManagedGuest,
+  shutOff,
+} from "../hypervisor.js";
 import { blockersIn, sharingIn } from "./blockers.js";
 import { type DiskXml, type DomainXml, readDomain } from "./domain-xml.js";
 import { type DomainSeen, see } from "./look.js";
@@ -88,9 +97,9 @@ class LibvirtGuest implements Guest {
     return []; // libvirt asks its QEMU itself, and refuses in words
   }
 
-  /** libvirt's guests have no emulated nvme drives (9.0: a disk's bus), of which this is asked. */
-  async deviceType(): Promise<undefined> {
-    return undefined;
+  /** It is suspended in the switch. */
+  async requestsOf(): Promise<GuestRequests> {
+    return { wait: "in-guest" };
   }
 
   async blockers(qdevs: readonly string[]): Promise<readonly Blocker[]> {

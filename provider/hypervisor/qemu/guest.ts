@@ -6,10 +6,10 @@ import type { Job } from "../../core/disk/job.js";
 import type { Host } from "../../host/host.js";
 import type { PlannedSwitch, SwitchResult } from "../../host/worker/switching.js";
 import type { CollapseOptions, MirrorOptions, TargetOptions } from "../block-steps.js";
-import type { Blocker, ChainsView, Guest, GuestProcess, GuestView, ImageView } from "../hypervisor.js";
+import type { Blocker, ChainsView, Guest, GuestProcess, GuestRequests, GuestView, ImageView } from "../hypervisor.js";
 import { filters } from "./active-node.js";
 import { blockersOf } from "./blockers.js";
-import { qomPath, serialOf, typeOf } from "./devices.js";
+import { qomPath, requestsOf, serialOf } from "./devices.js";
 import { missingFeatures } from "./features.js";
 import { chainOf, layerNodes } from "./layer-nodes.js";
 import { lookAtJobs, lookoutOf } from "./look.js";
@@ -113,8 +113,8 @@ class QemuGuest implements Guest {
     return Promise.all(qdevs.map((qdev) => serialOf(this.#monitor, qdev)));
   }
 
-  deviceType(qdev: string): Promise<string | undefined> {
-    return typeOf(this.#monitor, qdev);
+  requestsOf(qdev: string): Promise<GuestRequests> {
+    return requestsOf(this.#monitor, qdev);
   }
 
   blockers(qdevs: readonly string[]): Promise<readonly Blocker[]> {

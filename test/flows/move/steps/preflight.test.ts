@@ -156,20 +156,18 @@ describe("a disk that is to be moved", () => {
     checkRead(scene.image(), (why) => new Error(why));
   });
 
-  for (const [title, type, format, options, refused] of [
-    ["a raw image of an nvme drive by strategy mirror", "nvme", "raw", {}, true],
-    ["a raw image of an nvme namespace by strategy mirror", "nvme-ns", "raw", {}, true],
-    ["a qcow2 of an nvme drive", "nvme", "qcow2", {}, false],
-    ["a raw image of a virtio disk", "virtio-blk-pci", "raw", {}, false],
-    ["a raw image of an unknown device", undefined, "raw", {}, false],
-    ["a raw image of an nvme drive by a commit", "nvme", "raw", snapshot, true],
-    ["a raw image of an nvme drive whose overlay stays", "nvme", "raw", { ...snapshot, collapse: "none" }, false],
+  for (const [title, wait, format, options, refused] of [
+    ["a raw image of a device that hands requests on, by strategy mirror", "in-qemu", "raw", {}, true],
+    ["a qcow2 of such a device", "in-qemu", "qcow2", {}, false],
+    ["a raw image of a device that leaves them in the guest", "in-guest", "raw", {}, false],
+    ["a raw image of a device that hands requests on, by a commit", "in-qemu", "raw", snapshot, true],
+    ["a raw image of such a device whose overlay stays", "in-qemu", "raw", { ...snapshot, collapse: "none" }, true],
   ] as const)
     it(`is ${refused ? "refused" : "taken"} as ${title}`, async () => {
       const disk = scene.disk({ image: scene.image([["path1/disk.qcow2", format]]) });
       await says(
-        () => checkDevice(scene.site({ deviceType: () => type }, options).site, disk),
-        refused ? /QEMU ends when the guest writes in the switch/ : undefined,
+        () => checkDevice(scene.site({ requestsOf: () => ({ wait, device: "nvme" }) }, options).site, disk),
+        refused ? /a raw image of the device nvme, and QEMU ends when the guest writes to one in the switch/ : undefined,
       );
     });
 
