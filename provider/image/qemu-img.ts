@@ -126,7 +126,8 @@ export interface NewImage {
 /** Making a file durable waits for what others write to the same storage. */
 const syncSeconds = 120;
 
-// O_EXCL by dd: the shell's noclobber would open a planted symlink to a device or a fifo
+// O_EXCL by dd: the shell's noclobber would open a planted symlink to a device or a fifo. Synced by a descriptor from before the first write:
+// an error of writing back is told to each that was open then, and to qemu-img, which does not look (bdrv_close() in block.c, 7.2)
 /**
  * @host dd, qemu-img, cp, sync, rm
  * @for images
@@ -140,11 +141,12 @@ export LC_ALL=C
 path=$1 format=$2 size=$3 options=$4 backing=$5 backing_format=$6 like=$7
 command -v qemu-img >/dev/null || exit 127
 (umask 077; exec dd if=/dev/null of="$path" conv=excl status=none) || exit 1
+exec 9<>"$path" || exit 1
 if [ -n "$backing" ]; then set -- -u -b "$backing" -F "$backing_format"; else set --; fi
 if [ -n "$options" ]; then set -- "$@" -o "$options"; fi
 qemu-img create -q -f "$format" "$@" "$path" "$size" &&
 { [ -z "$like" ] || cp --attributes-only --preserve=mode,ownership,xattr -- "$like" "$path"; } &&
-sync "$path" && sync "\${path%/*}/" || { rm -f -- "$path"; exit 1; }`;
+dd if=/dev/null conv=notrunc,fsync status=none >&9 && sync "\${path%/*}/" || { rm -f -- "$path"; exit 1; }`;
 
 /**
  * Makes a new image, owner and mode like another's, and has it safely on the storage.
