@@ -8,6 +8,7 @@ import { type LibvirtSwitchResult, runLibvirtSwitch } from "../../host/worker/li
 import { type MirrorOptions, mirrorBufferBytes } from "../block-steps.js";
 import type { Burdens, CopyTarget, GuestView, ImageFile, ManagedGuest, PlannedLibvirtSwitch } from "../hypervisor.js";
 import { burdensOf, unreadable } from "./burdens.js";
+import { syncDefinitions } from "./definitions.js";
 import { copyTargetXml, diskXmlAt } from "./disk-xml.js";
 import { readDomain } from "./domain-xml.js";
 import { allDomains, type DomainSeen } from "./look.js";
@@ -172,6 +173,7 @@ class Managed implements ManagedGuest {
         await this.#virsh(),
       );
     await this.#withFile(`redefine ${disk}`, text, (file) => command("update-device --config", live.uuid, file));
+    await syncDefinitions((await this.#virsh()).host);
   }
 
   async letGo(deadline: number): Promise<string> {
