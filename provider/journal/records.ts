@@ -3,13 +3,14 @@
 import { backOf, type DiskKey, fileNames } from "../core/disk/names.js";
 import { directoryOf, within } from "../core/disk/paths.js";
 import { UserError } from "../core/errors.js";
-import { readSmallFile, removeFile, writeFileAtomically } from "../host/files.js";
+import { removeFile, writeFileAtomically } from "../host/files.js";
 import type { Host } from "../host/host.js";
 import { type DecidingLink, type InPending, type SwitchSide, sideOf, type Undecided } from "./decided-by.js";
 import { decidedAs, type Manifest, manifestText, parseManifest, switchesWritten, type WrittenManifest } from "./manifest.js";
 import { readManifestText } from "./manifest-text.js";
 import { isSnapshotText } from "./snapshot-mark.js";
 import { stateDirectoriesOf } from "./state-directory.js";
+import { beforeTorn } from "./torn.js";
 
 /** What the two sides say together. */
 export interface Records {
@@ -113,8 +114,7 @@ async function parsed(host: Host, text: string, path: string): Promise<WrittenMa
   try {
     return parseManifest(text, path);
   } catch (unreadable) {
-    // a power cut in the switch can take the tail of what was being written; then it had not happened yet
-    const before = await readSmallFile(host, backOf(path));
+    const before = await beforeTorn(host, text, path);
     if (before === undefined) throw unreadable;
     return parseManifest(before, backOf(path));
   }

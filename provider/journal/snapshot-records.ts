@@ -17,6 +17,7 @@ import {
 } from "./snapshot-manifest.js";
 import { isSnapshotText } from "./snapshot-mark.js";
 import { dropSwitchRecord } from "./switch-record.js";
+import { beforeTorn } from "./torn.js";
 
 /** What the two sides say together. */
 export interface SnapshotRecords {
@@ -82,8 +83,7 @@ async function parsed(host: Host, text: string, path: string): Promise<WrittenSn
   try {
     return parseSnapshotManifest(text, path);
   } catch (unreadable) {
-    // a power cut in the switch can take the tail of what was being written; then it had not happened yet
-    const before = await readSmallFile(host, backOf(path));
+    const before = await beforeTorn(host, text, path);
     if (before === undefined) throw unreadable;
     return parseSnapshotManifest(before, backOf(path));
   }

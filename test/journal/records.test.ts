@@ -101,17 +101,35 @@ describe("the manifests of a move", () => {
       );
     });
 
-  it("that a power cut has left without their end are what they were before the switch", async () => {
+  const refused = /Unable to read the manifest .*path1.* Nothing was touched/;
+
+  it("that a power cut has left without their end, as 0.1.0 wrote it, are what they were before the switch", async () => {
     await using made = await scene();
     const manifest = await made.manifest();
     await writeRecords(made.host, key, manifest);
-    await made.write(`path1/${name}`, manifestText(manifest).slice(0, 100));
-    await assert.rejects(read(made, "path1"), /Unable to read the manifest .*path1.* Nothing was touched/);
+    const switched = { dev: "1", ino: "2", sizeBytes: 3, modified: "4.0" };
+    const torn = manifestText({ ...manifest, current: manifest.destination.target, switched });
+    await made.write(`path1/${name}`, torn.slice(0, torn.lastIndexOf('"sizeBytes"')));
+    await assert.rejects(read(made, "path1"), refused);
     await made.write(`path1/${name}.back`, manifestText(manifest));
     assert.deepEqual(await read(made, "path1"), { manifest, sides: "both" });
-    await made.write(`path1/${name}.back`, "{");
-    await assert.rejects(read(made, "path1"), /Unable to read the manifest .*\.back/);
+    await made.write(`path1/${name}.back`, manifestText({ ...manifest, startedAt: "before" }));
+    await assert.rejects(read(made, "path1"), refused);
   });
+
+  for (const [title, change] of [
+    ["whole, and of a newer version", (text: string) => text.replace('"version": 1', '"version": 2')],
+    ["cut anywhere else", (text: string) => text.slice(0, 200)],
+    ["empty", () => ""],
+  ] as const)
+    it(`that cannot be read are refused where they are ${title}, whatever an earlier switch has left beside them`, async () => {
+      await using made = await scene();
+      const manifest = await made.manifest();
+      await writeRecords(made.host, key, manifest);
+      await made.write(`path1/${name}.back`, manifestText(manifest));
+      await made.write(`path1/${name}`, change(manifestText(manifest)));
+      await assert.rejects(read(made, "path1"), refused);
+    });
 
   it("of a mirrored snapshot are none of a move's, and are told", async () => {
     await using made = await scene();
