@@ -17,7 +17,7 @@ const long = /(^|\/)(adversity|matrix)\/|^(test\/)?hypervisor\/libvirt\/(snapsho
 const heavy = ["guest", "managed-guest", "sshd", "libvirtd", "sandbox"].map((name) => `sandbox/${name}.ts`);
 
 /** Slow, or starting a guest in a process of their own: benchmarks, installs of packages, the SDK's real processes, a program cut at every call. */
-const slow = /^(cuts|engine|examples)\/|^bench\.|^host\/worker\/switching|^flows\/move\/cut-switch/;
+const slow = /^(cuts|engine|examples)\/|^bench\.|^host\/worker\/switching|^flows\/move\/(astray|cut-switch)/;
 
 /** Parts of paths below test/. */
 const usual = [

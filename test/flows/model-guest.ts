@@ -77,6 +77,8 @@ export function makeQcow2(file: string, backing?: { name: string; format: string
 export class ModelGuest {
   /** Once, in the next switch: after so many of its stages, all of which are the most. */
   workerDies: "never" | { afterStages: number } = "never";
+  /** Once, in the next switch: the disk that does not pivot, though its job ends. */
+  staysBehind: string | undefined;
   /** The commands that change something, in their order. */
   readonly done: string[] = [];
   jobs: ModelJob[] = [];
@@ -203,8 +205,10 @@ export class ModelGuest {
     for (const { from, to } of stages.slice(0, workerDies === "never" ? undefined : workerDies.afterStages).flat())
       renameSync(pathOf(from), pathOf(to));
     if (workerDies !== "never") throw new UnreachableError("the connection was lost");
-    for (const job of each("finalize", "pending", "concluded")) job.end();
-    return { end: "switched", why: null, astray: [], pauseSeconds: 0.01 };
+    const astray = disks.flatMap(({ job, device }) => (device === this.staysBehind ? [job] : []));
+    this.staysBehind = undefined;
+    for (const job of each("finalize", "pending", "concluded")) if (!astray.includes(job.id)) job.end();
+    return { end: astray.length > 0 ? "astray" : "switched", why: null, astray, pauseSeconds: 0.01 };
   }
 
   /** As the worker of the next run does it: by the commit point. */

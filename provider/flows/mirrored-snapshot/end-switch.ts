@@ -35,6 +35,8 @@ function endOf({ disk, key, seen, cut }: SeenDisk): Ended {
 export function writeEnds(host: Host, disks: readonly Ended[]): Promise<void> {
   return writeEndsBy(disks, {
     names: (disk) => putNameRight(host, disk),
+    // its name is the operator's, and the next mirror goes onto that very file
+    hideTarget: async () => {},
     manifests: (disk) => writePlainly(host, disk),
     decide: ({ written }, side) => decideByRecord(host, written.current.path, side),
     forget: ({ written }) => dropSwitchRecord(host, written.current.path),

@@ -10,7 +10,7 @@ import { endSharedLook } from "../move/look/shared-look.js";
 import { JobTeller } from "../move/steps/mirroring.js";
 import type { Outcome } from "../shared/outcome.js";
 import { existing } from "../shared/places.js";
-import { finalize } from "../shared/switch.js";
+import { Astray, finalize } from "../shared/switch.js";
 import { begin } from "./begin.js";
 import { checkChains } from "./chain-check.js";
 import { endSwitch } from "./end-switch.js";
@@ -51,6 +51,7 @@ class Settling {
   readonly #continued = new Set<string>();
   /** Disks whose mirror this run has seen at work, and not cancelled: its end is ours to tell. One that was called off before is not. */
   readonly #mirrored = new Set<string>();
+  #astray: Astray | undefined;
 
   readonly #site: SnapshotSite;
   readonly #goal: Goal;
@@ -70,13 +71,20 @@ class Settling {
     for (;;) {
       const seen = await observe(this.#site);
       const step = nextStep(this.#goal, seen.disks);
+      if (this.#astray && step.step !== "end-switch") throw this.#astray;
       if (step.step === "done") return seen;
       if (this.#site.run.stop.aborted && !releasing.has(step.step)) throw this.#stopped(seen);
       this.#watch.see(step, seen);
       for (const { disk, seen: now } of seen.disks) if (now.phase === "mirroring" || now.phase === "ready") this.#mirrored.add(disk);
       await this.#locks.check();
-      await this.#take(step, seen);
+      await this.#take(step, seen).catch((thrown: unknown) => this.#endFirst(thrown));
     }
+  }
+
+  /** A pivot that has left a disk behind is ended for all of its disks before that is told. */
+  #endFirst(thrown: unknown): void {
+    if (!(thrown instanceof Astray)) throw thrown;
+    this.#astray = thrown;
   }
 
   async #take(step: Exclude<Step, { step: "done" }>, seen: Seen): Promise<void> {

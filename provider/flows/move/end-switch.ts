@@ -1,9 +1,10 @@
 /** The end of a switch that is written down: jobs that wait are ended, names and link put right, and the manifests say plainly what is current. */
 
 import { isFile } from "../../core/disk/chain.js";
-import { jobNames } from "../../core/disk/names.js";
+import { fileNames, jobNames } from "../../core/disk/names.js";
+import { within } from "../../core/disk/paths.js";
 import { BugError } from "../../core/errors.js";
-import { renameWithoutReplacing, statFiles } from "../../host/files.js";
+import { removeFile, renameWithoutReplacing, statFiles } from "../../host/files.js";
 import type { Host } from "../../host/host.js";
 import { correctBoth } from "../../journal/corrected.js";
 import type { SwitchSide } from "../../journal/decided-by.js";
@@ -39,7 +40,8 @@ function endOf({ disk, key, seen, cut }: SeenDisk): Ended {
 export function writeEnds(host: Host, disks: readonly Ended[]): Promise<void> {
   return writeEndsBy(disks, {
     names: (disk) => putNamesRight(host, disk),
-    manifests: (disk) => writePlainly(host, disk),
+    hideTarget: (disk) => hideTarget(host, disk),
+    manifests: (disk, side) => writePlainly(host, disk, side),
     decide: (disk, side) => decide(host, disk, side),
     forget: async ({ written: { current } }) => {
       if (current.decidedBy === "switch-record") await dropSwitchRecord(host, current.path);
@@ -56,8 +58,10 @@ async function decide(host: Host, { key, written }: Ended, side: SwitchSide): Pr
 }
 
 /** @throws UserError if one of the two cannot be written: then what decides still does */
-async function writePlainly(host: Host, { key, written, ends }: Ended): Promise<void> {
-  const manifest = decidedAs(written, ends);
+async function writePlainly(host: Host, { key, written, ends }: Ended, side: SwitchSide): Promise<void> {
+  const { link, ...rest } = decidedAs(written, ends);
+  // where the link goes with the other disks, this one's move goes on without it
+  const manifest: Manifest = { ...rest, ...(link && ends === side && { link }) };
   const unwritten = await correctBoth(host, manifestPaths(manifest, key), manifestText(manifest));
   if (unwritten !== undefined) throw unwritten;
 }
@@ -70,6 +74,17 @@ async function putNamesRight(host: Host, { written, ends }: Ended): Promise<void
   const { source, quarantine } = manifest;
   const [byName, away] = await statFiles(host, [source.active, quarantine], "keep-links");
   if (byName && !away && isFile(byName, source)) await renameWithoutReplacing(host, source.active, quarantine);
+}
+
+/** Under the name that a target has before it is whole, where the next mirror, or the undo, removes it. QEMU may have it open still. */
+async function hideTarget(host: Host, { key, written: { current, destination } }: Ended): Promise<void> {
+  const { target, file, directory } = destination;
+  if (current.after !== target || !file) return;
+  const [there] = await statFiles(host, [target], "keep-links");
+  if (!there || !isFile(there, file)) return;
+  const newborn = within(directory, fileNames.newborn(key));
+  await removeFile(host, newborn);
+  await renameWithoutReplacing(host, target, newborn);
 }
 
 /** QEMU lives, and its guest's I/O waits: the host's worker ends the jobs, by what decides. */

@@ -11,6 +11,7 @@ import { Watch } from "../../reconciler/watch.js";
 import { complaint } from "../shared/complaint.js";
 import type { Outcome } from "../shared/outcome.js";
 import type { Seen, SeenDisk, Site } from "../shared/site.js";
+import { Astray } from "../shared/switch.js";
 import { of, one } from "./chosen.js";
 import type { HeldPlaces } from "./locked.js";
 import { observe } from "./look/observe.js";
@@ -46,6 +47,7 @@ class Move {
   readonly #space: SourceSpace;
   readonly #tending: Tending;
   readonly #chains: ChainCheck;
+  #astray: Astray | undefined;
 
   readonly #places: HeldPlaces;
   readonly #goal: Goal;
@@ -79,6 +81,7 @@ class Move {
       const seen = await observe(this.#site, this.#places.disks);
       await this.#space.look(seen);
       const [step, ...alike] = nextSteps(this.#aim, seen.disks);
+      if (this.#astray && step.step !== "end-switch") throw this.#astray;
       if (step.step === "done") return this.#ended(seen);
       if (await this.#places.takeBack([step, ...alike].flatMap(disksOf))) continue; // a disk that was done is not
       if (this.#site.run.stop.aborted && !releasing.has(step.step)) throw this.#stopped(seen);
@@ -87,13 +90,19 @@ class Move {
       if (turn === "waited") continue; // what was seen is old by now
       this.#watch.see(step, seen);
       await checkSteps(this.#site, seen, [step, ...alike]);
-      await this.#take(step, seen);
+      await this.#take(step, seen).catch((thrown: unknown) => this.#endFirst(thrown));
       for (const next of alike) {
         if (next.step === "done" || this.#site.run.stop.aborted || this.#space.reason) break;
         await checkNextStep(this.#site, seen, next);
         await this.#take(next, seen);
       }
     }
+  }
+
+  /** A switch that has left a disk behind is ended for all of its disks before that is told: until then one authority speaks for both sides. */
+  #endFirst(thrown: unknown): void {
+    if (!(thrown instanceof Astray)) throw thrown;
+    this.#astray = thrown;
   }
 
   /** What is wanted by now: a move for which the source's space does not suffice is undone. */

@@ -1,5 +1,8 @@
 /** The switches of a move: which image takes the guest's writes afterwards. */
 
+import { sameFile } from "../../core/disk/chain.js";
+import { statFiles } from "../../host/files.js";
+import type { Manifest } from "../../journal/manifest.js";
 import type { Outcome } from "../shared/outcome.js";
 import type { Seen, SeenDisk, Site } from "../shared/site.js";
 import { switchDisks } from "../shared/switch.js";
@@ -31,6 +34,13 @@ export async function switchTo(
   await switchManaged({ site, managed, seen, outcome }, disks, to);
 }
 
+/** A link that leads to the destination already, as where another disk of an earlier switch has it, decides nothing by its rename. */
+async function leadsThere({ host }: Site, { link, destination }: Manifest): Promise<boolean> {
+  if (!link) return false;
+  const [leadsTo, there] = await statFiles(host, [link.path, destination.directory], "follow");
+  return leadsTo !== undefined && there !== undefined && sameFile(leadsTo, there);
+}
+
 async function switchByMonitor(
   to: ManagedTurn,
   { site, seen, outcome }: { site: Site; seen: Seen; outcome: Outcome },
@@ -40,11 +50,12 @@ async function switchByMonitor(
   if (!first) return;
   const { turnOf, link, way } = kinds[to];
   const manifest = manifestOf(first);
-  const deciding = decidingTurn(first, manifest, linkMovesIn(manifest) === link);
+  const linkMoves = linkMovesIn(manifest) === link && !(await leadsThere(site, manifest));
+  const deciding = decidingTurn(first, manifest, linkMoves);
   const { decidedBy, path } = deciding;
   const turns = await Promise.all(disks.map((disk) => turnOf({ site, seen, decidedBy: { decidedBy, path } }, disk, manifestOf(disk))));
   await checkSwitch(site, disks, way);
-  await switchDisks(site, turns, deciding, outcome);
-}
   const { refuse } = refusing(site, way);
   if (decidedBy === "link") await checkLinkIsOwn(site, { link: path, disks }, (why, advice) => refuse(first, why, advice));
+  await switchDisks(site, turns, deciding, outcome);
+}

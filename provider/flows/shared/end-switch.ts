@@ -17,8 +17,14 @@ export interface EndedDisk<W> extends CutSwitch<W> {
 /** What is written of each disk. All of it may be done twice. */
 export interface EndWriter<W> {
   names(disk: EndedDisk<W>): Promise<void>;
-  /** Both manifests, which then say plainly what is current. @throws UserError if one cannot be written: what decides still does */
-  manifests(disk: EndedDisk<W>): Promise<void>;
+  /** The image that a disk was to go to and did not takes no more writes: a boot must not find it. */
+  hideTarget(disk: EndedDisk<W>): Promise<void>;
+  /**
+   * Both manifests, which then say plainly what is current.
+   * @param side on which most disks end: what decides says nothing of a disk that ends on the other one any more
+   * @throws UserError if one cannot be written: what decides still does
+   */
+  manifests(disk: EndedDisk<W>, side: SwitchSide): Promise<void>;
   decide(disk: EndedDisk<W>, side: SwitchSide): Promise<void>;
   /** What has decided is needed no more. */
   forget(disk: EndedDisk<W>): Promise<void>;
@@ -30,10 +36,18 @@ export interface EndWriter<W> {
  */
 export async function writeEndsBy<W>(disks: readonly EndedDisk<W>[], writer: EndWriter<W>): Promise<void> {
   const side = disks.some(({ ends }) => ends === "after") ? "after" : "before";
+  const astray = disks.filter(({ ends, decided }) => ends === "before" && decided === "after");
   for (const disk of disks) await writer.names(disk);
-  for (const disk of disks) if (disk.ends !== side) await writer.manifests(disk);
-  for (const disk of disks) await writer.decide(disk, side);
-  for (const disk of disks) if (disk.ends === side) await writer.manifests(disk);
+  for (const disk of astray) await writer.hideTarget(disk);
+  for (const disk of disks) if (disk.ends !== side) await writer.manifests(disk, side);
+  try {
+    for (const disk of disks) await writer.decide(disk, side);
+  } catch (unwritable) {
+    // what decides still names the image that nobody writes to: the manifests at least say what is right
+    for (const disk of astray) await writer.manifests(disk, side);
+    throw unwritable;
+  }
+  for (const disk of disks) if (disk.ends === side) await writer.manifests(disk, side);
   for (const disk of disks) await writer.forget(disk);
 }
 

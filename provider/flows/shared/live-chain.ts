@@ -1,7 +1,7 @@
 /** Whether the guest's live chain is the one on which a move expects it: file by file from the top down, and by format. */
 
 import { isFile, sameFile } from "../../core/disk/chain.js";
-import { within } from "../../core/disk/paths.js";
+import { baseName, directoryOf, within } from "../../core/disk/paths.js";
 import { BugError } from "../../core/errors.js";
 import { type FileStat, statFiles } from "../../host/files.js";
 import type { Host } from "../../host/host.js";
@@ -76,6 +76,8 @@ export interface LiveChain {
   layers: readonly [LiveLayer, ...LiveLayer[]];
   /** What QEMU has open; undefined where its process is not to be seen. */
   open: ReadonlySet<string> | undefined;
+  /** The link through which the guest's command line names its images, which may have been re-pointed since. */
+  link?: string;
 }
 
 export async function liveChain(host: Host, { chain }: Pick<ImageView, "chain">, process: GuestProcess | undefined): Promise<LiveChain> {
@@ -105,13 +107,23 @@ export async function layersAbove(host: Host, live: LiveChain, expected: Expecte
   return undefined;
 }
 
-function isLayer({ layers, open }: LiveChain, index: number, expected: ExpectedLayer, there: readonly (FileStat | undefined)[]): boolean {
-  const live = layers[index];
+function isLayer(chain: LiveChain, index: number, expected: ExpectedLayer, there: readonly (FileStat | undefined)[]): boolean {
+  const live = chain.layers[index];
   const file = there.find((found) => found !== undefined && (expected.ino === undefined || isFile(found, { ino: expected.ino })));
   if (!live || !file || (expected.format !== undefined && live.format !== expected.format)) return false;
   // QEMU names a file as it was called when it was opened
   const isIt = live.file ? sameFile(live.file, file) : live.path === expected.path;
-  return isIt && (open === undefined || open.has(`${file.dev}:${file.ino}`));
+  return (isIt && isOpen(chain, file) !== "closed") || (isThroughLink(chain, live, expected) && isOpen(chain, file) === "open");
+}
+
+/** Where a link was re-pointed since, the names through it lead to other files by now, or to none. */
+function isThroughLink({ link }: LiveChain, live: LiveLayer, expected: ExpectedLayer): boolean {
+  return directoryOf(live.path) === link && baseName(live.path) === baseName(expected.path);
+}
+
+function isOpen({ open }: LiveChain, { dev, ino }: FileStat): "open" | "closed" | "hidden" {
+  if (open === undefined) return "hidden";
+  return open.has(`${dev}:${ino}`) ? "open" : "closed";
 }
 
 /** A live chain that is not the expected one. */

@@ -8,6 +8,7 @@
 
 import { backOf, nextOf, standInNames } from "../../core/disk/names.js";
 import { baseName } from "../../core/disk/paths.js";
+import { UserError } from "../../core/errors.js";
 import { createExclusively, takeOver, writeFileAtomically } from "../../host/files.js";
 import { makeSymlink } from "../../host/links.js";
 import { fileStatus } from "../../host/worker/files.js";
@@ -77,6 +78,9 @@ function notBegun(site: Site, turns: readonly Turn[], thrown: unknown): unknown 
   return complaint(site, { verb: "switch", disk, why: thrown.message, left, advice: "Run `pulumi up` again.", cause: thrown });
 }
 
+/** Some disks have switched, and some stay where they were. What is written down of it is to be ended before this is told. */
+export class Astray extends UserError {}
+
 /** A switch that did not come to its end, and where each disk is now. */
 export function notSwitched(site: Site, turns: readonly Turn[], { end, why, astray }: SwitchResult): Error {
   const refuse = (of: readonly Turn[], said: string, left: string) =>
@@ -100,7 +104,8 @@ export function notSwitched(site: Site, turns: readonly Turn[], { end, why, astr
     }
     default: {
       const stayed = turns.filter(({ jobId }) => astray.includes(jobId));
-      return refuse(stayed, `its QEMU did not go over (${reason})`, `The guest goes on writing to ${at(stayed, "source")}.`);
+      const left = `The guest goes on writing to ${at(stayed, "source")}, which is current: a boot must use that.`;
+      return new Astray(refuse(stayed, `its QEMU did not go over (${reason})`, left).message);
     }
   }
 }

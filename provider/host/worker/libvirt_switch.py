@@ -12,10 +12,10 @@ from worker.definitions import Place, define, where_is
 from worker.domain_xml import DiskXml, DomainXml, Image, Job
 from worker.errors import Details, Failure
 from worker.holders import holders_of_descriptor
+from worker.image_lock import set_image_lock
 from worker.libvirt_plan import LibvirtDisk, LibvirtPlan
 from worker.libvirt_talk import Talk
 from worker.pausing import Pausing
-from worker.switch import set_image_lock
 from worker.switch_plan import apply, revert
 from worker.virsh import Virsh
 

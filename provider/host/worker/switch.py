@@ -4,24 +4,20 @@ Order and reasons: docs/decisions/0003 and 0008. The plan is data; this carries 
 """
 
 import fcntl
-import os
-import struct
 from time import monotonic
 from typing import Any, Callable, Dict, List, Optional
 
 from worker.below_filters import below_by_graph, below_by_name
 from worker.errors import Details, Failure
+from worker.image_lock import set_image_lock
 from worker.line import Line
 from worker.switch_plan import Disk, Plan, apply, complete, is_committed, revert
 
-#: fcntl(2), linux/fcntl.h: locks of an open file, which end with its last descriptor.
-F_OFD_SETLK = 37
-
-#: QEMU (block/file-posix.c, raw_apply_lock_bytes): byte 200 + n locked for reading means "I do not share permission n". 1 is WRITE.
-IMAGE_LOCK_BYTE = 201
-
 #: Once all jobs are pending, nothing is given up: a QEMU that is stopped, or waits for its disk, is waited for as long as it lives.
 PATIENT_SECONDS = float("inf")
+
+#: Before each try of job-finalize.
+FINALIZE_PAUSES_SECONDS = (0.0, 0.05, 0.5)
 
 
 class Late(Exception):
@@ -47,6 +43,10 @@ class Conversation:
 
     def jobs(self, seconds: float) -> Dict[str, Details]:
         return {job["id"]: job for job in self.ask("query-jobs", {}, seconds)}
+
+    def pending(self, disks: List[Disk]) -> List[Disk]:
+        jobs = self.jobs(PATIENT_SECONDS)
+        return [disk for disk in disks if jobs.get(disk.job, {}).get("status") == "pending"]
 
     def pivoted(self) -> List[Disk]:
         """The active node decides, never a reply: job-finalize says {} although the pivot failed where a raw image was renamed before."""
@@ -130,10 +130,6 @@ def release_sources(plan: Plan) -> None:
             pass  # where none could be taken
 
 
-def set_image_lock(descriptor: int, kind: int) -> None:
-    fcntl.fcntl(descriptor, F_OFD_SETLK, struct.pack("hhqqi4x", kind, os.SEEK_SET, IMAGE_LOCK_BYTE, 1, 0))
-
-
 def begin(plan: Plan, line: Line) -> Details:
     """From jobs that are ready to the end."""
     talk = Conversation(line, plan)
@@ -173,13 +169,27 @@ def is_end_of_monitor(reason: Exception) -> bool:
 
 
 def finalize(plan: Plan, talk: Conversation, trouble: Optional[str]) -> Details:
-    jobs = talk.jobs(PATIENT_SECONDS)
-    pending = [disk for disk in plan.disks if jobs.get(disk.job, {}).get("status") == "pending"]
-    refused = talk.each("job-finalize", pending, PATIENT_SECONDS)
+    refused = let_go(plan, talk)
     pivoted = talk.pivoted()
     astray = [disk.job for disk in plan.disks if disk not in pivoted]
     release_sources(plan)
     return end("astray" if astray else "switched", trouble or (refused[0] if refused else None), astray)
+
+
+def let_go(plan: Plan, talk: Conversation) -> List[str]:
+    """No job stays pending, as its guest's I/O waits: one that QEMU will not finalize is cancelled, and its disk does not pivot."""
+    refused: List[str] = []
+    for pause in FINALIZE_PAUSES_SECONDS:
+        pending = talk.pending(plan.disks)
+        if not pending:
+            return refused
+        talk.line.wait(pause)
+        refused = talk.each("job-finalize", pending, PATIENT_SECONDS)
+    stubborn = talk.pending(plan.disks)
+    if stubborn:
+        release_sources(plan)
+        talk.each("job-cancel", stubborn, PATIENT_SECONDS)
+    return refused
 
 
 def cancel(plan: Plan, talk: Conversation, why: str) -> Details:

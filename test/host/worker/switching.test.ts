@@ -242,6 +242,24 @@ time.sleep(60)`;
     assert.deepEqual([end, astray], ["astray", ["job1"]]);
   });
 
+  for (const [refusals, ends] of [
+    [1, "switched"],
+    [99, "astray"],
+  ] as const)
+    it(`leaves no job pending that QEMU refuses to finalize ${refusals} times: it is ${ends}`, async () => {
+      const [worker, bench] = [await localWorker(), await switchBench()];
+      let left: number = refusals;
+      bench.jobs.before = ({ execute, id, arguments: { id: job } }, say) => {
+        if (execute !== "job-finalize" || job !== "job1" || left-- <= 0) return "go on";
+        say({ error: { class: "GenericError", desc: "not now" }, id });
+        return "answered";
+      };
+      const { end, astray, why } = await switched(worker, bench);
+      assert.deepEqual([end, astray], ends === "astray" ? ["astray", ["job1"]] : ["switched", []]);
+      if (ends === "astray") assert.match(why ?? "", /not now/);
+      assert.notEqual(bench.jobs.jobs.get("job1")?.status, "pending");
+    });
+
   it("goes on by a new connection where the old one breaks and QEMU lives, on either side of the commit point", async () => {
     for (const at of ["query-jobs", "job-finalize"]) {
       const [worker, bench] = [await localWorker(), await switchBench()];
@@ -388,7 +406,7 @@ describe("a monitor during a switch", function () {
     };
     await runSwitch(worker, { monitor, plan, locks: [] });
     await asked;
-    assert.deepEqual(order.slice(order.lastIndexOf("job-finalize")), ["job-finalize", "query-block", "query-jobs", "asked"]);
+    assert.deepEqual(order.slice(order.lastIndexOf("job-finalize")), ["job-finalize", "query-jobs", "query-block", "query-jobs", "asked"]);
     bench.fake.say({ event: "STOP" });
     await until(
       5,

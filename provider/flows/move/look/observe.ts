@@ -1,12 +1,13 @@
 /** One look at the host: where each disk's move stands. Changes nothing, remembers nothing. */
 
+import { sameFile } from "../../../core/disk/chain.js";
 import { type DiskKey, diskKey } from "../../../core/disk/names.js";
 import { directoryOf, within } from "../../../core/disk/paths.js";
-import { realPath } from "../../../host/files.js";
+import { type FileStat, realPath, statFiles } from "../../../host/files.js";
 import { remembering } from "../../../host/remembering.js";
 import type { GuestProcess, GuestView, ImageView } from "../../../hypervisor/hypervisor.js";
 import { findDisk } from "../../../hypervisor/qemu/find.js";
-import type { Manifest } from "../../../journal/manifest.js";
+import { type Manifest, pathOf } from "../../../journal/manifest.js";
 import { type Records, readRecords } from "../../../journal/records.js";
 import { readSnapshotMark, snapshotLasts } from "../../../journal/snapshot-mark.js";
 import { existing, imageOf, sameDirectory } from "../../shared/places.js";
@@ -114,14 +115,31 @@ async function observeDisk(site: Viewpoint, { view, process, found }: Look, plac
   const heading = await headingOf(site, manifest);
   const definition = definitionBehind(manifest, image, named) ? ({ definition: "behind" } as const) : {};
   const { managed } = site.guest;
-  if (!managed || manifest.overlay?.collapse !== "pull")
-    return { ...base, heading, ...definition, ...(await phaseOf({ site, view, process, image, named, key, records })) };
+  if (!managed || manifest.overlay?.collapse !== "pull") {
+    const found = await phaseOf({ site, view, process, image, named, key, records });
+    const active = (await placeIn(site, process, { named, inManifest: pathOf(manifest, found.standing) })) ?? base.active;
+    return { ...base, active, heading, ...definition, ...found };
+  }
   const now = await managed.lookForPull(qdev);
   const chain = imageOf(site, disk, await findDisk(site.guest, now, qdev));
   return {
     ...{ ...base, image: chain, heading, ...definition },
     ...(await phaseOf({ site, view: now, process, image: chain, named, key, records })),
   };
+}
+
+/** A name through a link that was re-pointed since QEMU opened it leads elsewhere by now: then that in the manifest counts, if QEMU has that open. */
+async function placeIn(
+  site: Viewpoint,
+  process: Look["process"],
+  { named, inManifest }: { named: string; inManifest: string },
+): Promise<SeenDisk["active"] | undefined> {
+  if (named === inManifest) return undefined;
+  const [byName, recorded] = await statFiles(site.host, [named, inManifest], "follow");
+  if (!recorded || (byName && sameFile(byName, recorded))) return undefined;
+  const open = (await process())?.openFiles;
+  const has = (file: FileStat | undefined) => file !== undefined && open?.has(`${file.dev}:${file.ino}`) === true;
+  return has(recorded) && !has(byName) ? { named: inManifest, directory: directoryOf(inManifest) } : undefined;
 }
 
 async function withoutRecords(site: Viewpoint, { key, directory, named, image }: FoundDisk, isOpen: IsOpen): Promise<Phase> {

@@ -89,7 +89,8 @@ export class ChainCheck {
   ): Promise<Strayed | undefined> {
     const device = view.disks.find(({ qdev }) => qdev === disk.qdev);
     const image = device ? imageOf(this.#site, disk.disk, device) : disk.image;
-    const live = await liveChain(this.#site.host, image, process);
+    const { link } = this.#site.options;
+    const live = { ...(await liveChain(this.#site.host, image, process)), ...(link !== undefined && { link }) };
     const whole = expectedChain(disk.manifest, disk.standing);
     const expected: ExpectedChain = depth === "whole" ? whole : { layers: whole.layers.slice(0, 2), below: "unknown" };
     const above = await layersAbove(this.#site.host, live, expected);
