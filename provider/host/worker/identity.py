@@ -11,8 +11,8 @@ from worker.text import to_text
 
 SAME, DIFFERENT, UNKNOWN = "same", "different", "unknown"
 
-#: Their f_fsid comes from the UUID that is on the disk. XFS's is the device's number, which changes with a reboot.
-LASTING_FSID = ("ext2", "ext3", "ext4", "btrfs", "f2fs")
+#: Their f_fsid comes from the UUID that is on the disk. XFS's and F2FS's is the device's number, which changes with a reboot.
+LASTING_FSID = ("ext2", "ext3", "ext4", "btrfs")
 
 
 def identity_of(descriptor: int) -> Details:
@@ -39,7 +39,7 @@ def identity_of(descriptor: int) -> Details:
 def compare(one: Details, two: Details) -> str:
     """`same`, `different` or `unknown`. A missing part never counts as equal.
 
-    The client has the same function: test/host/worker/identities.json holds both to it.
+    The client has the same function (core/disk/identity.ts): test/host/worker/identities.json holds both to it.
     """
     systems = compare_file_systems(one, two)
     return compare_files(one, two) if systems == SAME else systems
@@ -56,18 +56,20 @@ def compare_files(one: Details, two: Details) -> str:
 def compare_file_systems(one: Details, two: Details) -> str:
     a, b = one["fileSystem"], two["fileSystem"]
     uuids = equal(a["uuid"], b["uuid"])
-    if uuids == DIFFERENT:
+    # Subvolumes of btrfs share a UUID; their f_fsid differs, and their inodes are counted apart.
+    fsids = equal(a["fsid"], b["fsid"]) if a["kind"] == b["kind"] and a["kind"] in LASTING_FSID else UNKNOWN
+    # Before the device's number, which another file system gets when this one is not mounted any more.
+    if DIFFERENT in (uuids, fsids):
         return DIFFERENT
     if one["bootId"] == two["bootId"] and one["device"] == two["device"]:
         return SAME
     if uuids == SAME:
-        # Subvolumes of btrfs share a UUID; their f_fsid differs, and their inodes are counted apart.
-        return equal(a["fsid"], b["fsid"]) if a["kind"] == "btrfs" else SAME
+        return fsids if a["kind"] == "btrfs" else SAME
     if a["kind"] != b["kind"]:
         return UNKNOWN
     if is_network(a["source"]) and a["source"] == b["source"]:
         return SAME
-    return equal(a["fsid"], b["fsid"]) if a["kind"] in LASTING_FSID else UNKNOWN
+    return fsids
 
 
 def is_network(source: Optional[str]) -> bool:
