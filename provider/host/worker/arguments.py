@@ -67,10 +67,10 @@ class Arguments:
         return value
 
     def path(self, key: str) -> bytes:
-        path = encoded(key, self.text(key))
-        if not path.startswith(b"/"):
-            raise wrong(key, "an absolute path")
-        return path
+        return absolute(key, self.text(key))
+
+    def paths(self, key: str) -> List[bytes]:
+        return [absolute(key, path) for path in self.texts(key)]
 
     def words(self, key: str, at_least: int = 1) -> List[bytes]:
         """Words of a command line, none with a NUL."""
@@ -101,6 +101,13 @@ def encoded(key: str, text: str) -> bytes:
     if b"\0" in data:
         raise wrong(key, "text without NUL")
     return data
+
+
+def absolute(key: str, text: str) -> bytes:
+    path = encoded(key, text)
+    if not path.startswith(b"/"):
+        raise wrong(key, "an absolute path")
+    return path
 
 
 def wrong(key: str, expected: str) -> Failure:

@@ -4,7 +4,7 @@ import { z } from "zod";
 import type { HeldFile } from "./files.js";
 import type { Identity } from "./identity.js";
 import { type ChangeOptions, changes } from "./operation.js";
-import type { FromTo } from "./place.js";
+import type { Place } from "./place.js";
 import type { Worker } from "./worker.js";
 
 const progress = z.object({
@@ -41,7 +41,13 @@ export interface CopyOptions extends ToFileOptions {
   onProgress?: (progress: CopyProgress) => void;
 }
 
-interface CopyArguments extends FromTo {
+/** From a place, or from a file that is held open, whatever its name leads to by now. */
+export interface FromFile {
+  from: Place | HeldFile;
+  to: Place;
+}
+
+interface CopyArguments extends FromFile {
   resumeBytes: number;
   bytesPerSecond: number;
   reflink: "try" | "never";
@@ -56,7 +62,7 @@ const copied = z.object({
 });
 const copy = changes<CopyArguments, z.output<typeof copied>>("file-copy", copied);
 const left = z.object({ left: z.array(z.object({ attribute: z.string(), errno: z.int() })) });
-const attributes = changes<FromTo & { expected: Identity | HeldFile | null; locks: readonly number[] }, z.output<typeof left>>(
+const attributes = changes<FromFile & { expected: Identity | HeldFile | null; locks: readonly number[] }, z.output<typeof left>>(
   "file-attributes-copy",
   left,
 );
@@ -65,7 +71,7 @@ const attributes = changes<FromTo & { expected: Identity | HeldFile | null; lock
  * Into an existing file of ours, which is empty or holds what the resume point says; holes stay holes, and it is durable at the end.
  * @throws WorkerError `changed` if the source was written to meanwhile; `cancelled`; `not-empty`; `other-file`; `system` with ENOSPC and the like
  */
-export function copyFile(worker: Worker, { from, to }: FromTo, options: CopyOptions = {}): Promise<z.output<typeof copied>> {
+export function copyFile(worker: Worker, { from, to }: FromFile, options: CopyOptions = {}): Promise<z.output<typeof copied>> {
   const { resumeBytes = 0, bytesPerSecond = () => 0, reflink = "try", expected = null, locks = [], onProgress = () => {} } = options;
   let rate = wholeRate(bytesPerSecond());
   let give: (piece: Buffer) => void = () => {};
@@ -90,7 +96,7 @@ function wholeRate(bytesPerSecond: number): number {
  * Owner, mode, ACLs, security label and the user's own attributes.
  * @returns what could not be carried, with the errno
  */
-export async function copyAttributes(worker: Worker, { from, to }: FromTo, options: ToFileOptions = {}): Promise<Left[]> {
+export async function copyAttributes(worker: Worker, { from, to }: FromFile, options: ToFileOptions = {}): Promise<Left[]> {
   const { expected = null, locks = [] } = options;
   return (await worker.request(attributes, { from, to, expected, locks }, options)).left;
 }

@@ -36,6 +36,27 @@ def status(request: Request) -> Details:
         return dict(described(os.fstat(descriptor)), identity=identity_of(descriptor))
 
 
+@operation("files-look")
+def look(request: Request) -> Details:
+    """Several paths at once: for each what `file-status` tells, null where there is nothing. With `follow` of what a link leads to.
+
+    The directories above need not be readable.
+    """
+    flags = os.O_PATH | os.O_CLOEXEC | (0 if request.arguments.flag("follow") else os.O_NOFOLLOW)
+    return {"files": [looked_at(path, flags) for path in request.arguments.paths("paths")]}
+
+
+def looked_at(path: bytes, flags: int) -> Optional[Details]:
+    try:
+        descriptor = os.open(path, flags)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        return dict(described(os.fstat(descriptor)), identity=identity_of(descriptor))
+    finally:
+        os.close(descriptor)
+
+
 def described(found: os.stat_result) -> Details:
     return {
         "kind": kind_of(found),
@@ -86,14 +107,32 @@ def compared(request: Request, descriptor: int, expected: Arguments) -> str:
 
 @contextmanager
 def from_and_to(request: Request) -> Iterator[Tuple[int, int, bytes]]:
-    """Two regular files: `from` to read, `to` to write, which is the expected one where the request names one; and how `from` is shown."""
+    """Two regular files, and how the first is shown: `from` to read, `to` to write, the expected one where the request names one."""
     arguments = request.arguments
-    with using(request, "from", arguments.mapping("from")) as old, using(request, "to", arguments.mapping("to")) as new:
-        with opened(old, os.O_RDONLY) as source, opened(new, os.O_RDWR) as target:
-            require_regular(os.fstat(source), old.shown)
+    with reading(request) as (source, shown), using(request, "to", arguments.mapping("to")) as new:
+        with opened(new, os.O_RDWR) as target:
+            require_regular(os.fstat(source), shown)
             require_regular(os.fstat(target), new.shown)
             require_same(request, new, target, arguments.optional_mapping("expected"))
-            yield source, target, old.shown
+            yield source, target, shown
+
+
+@contextmanager
+def reading(request: Request) -> Iterator[Tuple[int, bytes]]:
+    """The file `from`, and how it is shown. One that is held open is opened once more: offset and flags are its own then (proc(5), fd)."""
+    origin = Arguments(request.arguments.mapping("from"))
+    if not origin.has("file"):
+        with using(request, "from", origin.values) as place, opened(place, os.O_RDONLY) as descriptor:
+            yield descriptor, place.shown
+        return
+    with request.state.files.using(origin.whole("file")) as file:
+        link = b"/proc/self/fd/%d" % file
+        shown = os.readlink(link)
+        descriptor = os.open(link, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield descriptor, shown
+    finally:
+        os.close(descriptor)
 
 
 @operation("link-read")

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { chmod, chown, type FileHandle, open, readFile, stat, symlink, truncate, writeFile } from "node:fs/promises";
+import { chmod, chown, type FileHandle, open, readFile, rename, stat, symlink, truncate, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { type CopyOptions, type CopyProgress, copyAttributes, copyFile } from "../../../provider/host/worker/copying.js";
-import { fileStatus } from "../../../provider/host/worker/files.js";
+import { fileStatus, openFile } from "../../../provider/host/worker/files.js";
 import { acquireLock } from "../../../provider/host/worker/locks.js";
 import type { Worker } from "../../../provider/host/worker/worker.js";
 import { run } from "../../sandbox/command.js";
@@ -55,6 +55,18 @@ async function cutCopy(worker: Worker, paths: Awaited<ReturnType<typeof files>>,
 
 describe("a copy by the worker", function () {
   withWorkers(this);
+
+  it("of a file that is held open is of that file, whatever its name leads to by now", async () => {
+    const worker = await localWorker();
+    const paths = await files(await scratch());
+    const held = await openFile(worker, paths.from);
+    const sum = await sumOf(paths.from.path);
+    await rename(paths.from.path, `${paths.from.path}.away`);
+    await writeFile(paths.from.path, "another file");
+    await copyFile(worker, { from: held.itself, to: paths.to });
+    await held.close();
+    assert.equal(await sumOf(paths.to.path), sum);
+  });
 
   it("has the same bytes, past the page cache, and its holes are holes", async () => {
     const worker = await localWorker();

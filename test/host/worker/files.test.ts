@@ -3,7 +3,7 @@ import { chmod, chown, link, mkdir, rename, rm, symlink, truncate, utimes, write
 import { constants as system } from "node:os";
 import path from "node:path";
 import { openDirectory, openPrivateDirectory } from "../../../provider/host/worker/directories.js";
-import { fileStatus, linkTarget, openFile, readFile, readTrustedFile } from "../../../provider/host/worker/files.js";
+import { fileStatus, linkTarget, lookAtFiles, openFile, readFile, readTrustedFile } from "../../../provider/host/worker/files.js";
 import { compareIdentities } from "../../../provider/host/worker/identity.js";
 import { run } from "../../sandbox/command.js";
 import { mountSmall } from "../../sandbox/file-systems.js";
@@ -15,6 +15,37 @@ async function file(content: string, mode = 0o600): Promise<string> {
   await chmod(name, mode);
   return name;
 }
+
+describe("several files that the worker looks at", function () {
+  withWorkers(this);
+
+  it("are told as they are, with what is not there, and links followed where that is asked", async () => {
+    const worker = await localWorker();
+    const name = await file("four");
+    const folder = path.dirname(name);
+    await symlink("file", path.join(folder, "link"));
+    await symlink("nowhere", path.join(folder, "dangling"));
+    const names = ["file", "absent", "link", "dangling", "file/below"].map((each) => path.join(folder, each));
+    const kinds = async (links: "follow" | "keep-links") => (await lookAtFiles(worker, names, links)).map((found) => found?.kind);
+    assert.deepEqual(await kinds("keep-links"), ["file", undefined, "link", "link", undefined]);
+    assert.deepEqual(await kinds("follow"), ["file", undefined, "file", undefined, undefined]);
+    const [one, , two] = await lookAtFiles(worker, names, "follow");
+    assert(one && two);
+    assert.deepEqual([one.sizeBytes, compareIdentities(one.identity, two.identity)], [4, "same"]);
+    assert.deepEqual(one.identity, (await fileStatus(worker, { path: name })).identity);
+  });
+
+  it("need no right to list the directories above, and one that cannot be looked at fails", async function () {
+    if (process.getuid?.() !== 0) this.skip(); // root alone can look as another account
+    const name = await file("x");
+    const folder = path.dirname(name);
+    await chmod(folder, 0o711);
+    const worker = await localWorker({ uid: 65534 });
+    assert.equal((await lookAtFiles(worker, [name], "keep-links"))[0]?.kind, "file");
+    await chmod(folder, 0o700);
+    await failure("system", lookAtFiles(worker, [name], "keep-links"));
+  });
+});
 
 describe("a file that the worker reads", function () {
   withWorkers(this);
