@@ -11,10 +11,9 @@ import { UserError } from "../core/errors.js";
 import { statFiles } from "../host/files.js";
 import type { Host } from "../host/host.js";
 import { readLink } from "../host/links.js";
+import { fileIdentity } from "./which-file.js";
 
 const absolute = z.string().startsWith("/");
-
-export const fileIdentity = z.strictObject({ dev: z.string(), ino: z.string(), sizeBytes: z.int(), modified: z.string() });
 
 /** From right before a switch to its end. */
 export const undecided = z.strictObject({

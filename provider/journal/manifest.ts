@@ -9,7 +9,9 @@ import { z } from "zod";
 import { baseName } from "../core/disk/paths.js";
 import { BugError, UserError } from "../core/errors.js";
 import { misfit } from "./coherence.js";
-import { fileIdentity as identity, inPending, type SwitchSide, undecided } from "./decided-by.js";
+import { inPending, type SwitchSide, undecided } from "./decided-by.js";
+import { directories, generation } from "./generation.js";
+import { fileIdentity as identity, which } from "./which-file.js";
 
 const absolute = z.string().startsWith("/");
 
@@ -42,8 +44,7 @@ const manifestSchema = z.strictObject({
     /** The active image before the move, by its real path. */
     active: absolute,
     /** Which file that is. Its size and times change: the guest writes to it. */
-    dev: z.string(),
-    ino: z.string(),
+    ...which,
     /** The directory of the manifest, where the image's own had no room for it. */
     manifestIn: absolute.optional(),
   }),
@@ -53,7 +54,7 @@ const manifestSchema = z.strictObject({
    */
   written: z.strictObject({ node: z.string(), image: z.enum(["former", "overlay"]) }).optional(),
   /** The guest's whole chain when the move began, top first. Absent in manifests of 0.1.0, which tell only of the layers that move. */
-  chain: z.array(z.strictObject({ path: absolute, dev: z.string(), ino: z.string(), format: z.string() })).optional(),
+  chain: z.array(z.strictObject({ path: absolute, format: z.string(), ...which })).optional(),
   destination: z.strictObject({
     /** As the user spelled it. */
     directory: absolute,
@@ -67,8 +68,10 @@ const manifestSchema = z.strictObject({
     /** The backing name in the target's header; absent for an image without backing. */
     backing: z.strictObject({ name: z.string(), format: z.string() }).optional(),
     /** Which file the target is, once it is made: only that file is ours under this name. */
-    file: z.strictObject({ dev: z.string(), ino: z.string() }).optional(),
+    file: z.strictObject(which).optional(),
   }),
+  directories,
+  generation,
   /** The layers below the active one that move with it, top first. */
   layers: z.array(movedLayer),
   /** Strategy snapshot: the overlay that takes the guest's writes from the freeze on. */

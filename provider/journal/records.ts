@@ -6,6 +6,7 @@ import { UserError } from "../core/errors.js";
 import { removeFile, writeFileAtomically } from "../host/files.js";
 import type { Host } from "../host/host.js";
 import { type DecidingLink, type InPending, type SwitchSide, sideOf, type Undecided } from "./decided-by.js";
+import { raised, refuseBroughtBack, refuseMoved, refuseStray, withLowerOf } from "./generation.js";
 import { decidedAs, type Manifest, manifestText, parseManifest, switchesWritten, type WrittenManifest } from "./manifest.js";
 import { readManifestText } from "./manifest-text.js";
 import { isSnapshotText } from "./snapshot-mark.js";
@@ -54,29 +55,50 @@ export async function readRecords(
   const read = (directory: string) => readManifest(host, key, directory, together);
   for (const directory of new Set([...directories, ...(await stateDirectoriesOf(host))])) {
     const found = await read(directory);
-    if (found) return bothSides(read, key, found);
+    if (found) return (await bothSides({ host, read }, key, found)) ?? (await stray(read, key, { directory, found }));
   }
   return undefined;
 }
 
-async function bothSides(read: (directory: string) => Promise<Read | undefined>, key: DiskKey, found: Read): Promise<Records> {
+type ReadIn = (directory: string) => Promise<Read | undefined>;
+
+/** Found, and at neither of its places: another run has ended the move meanwhile, or somebody has moved it. */
+async function stray(read: ReadIn, key: DiskKey, { directory, found }: { directory: string; found: Read }): Promise<undefined> {
+  if (!(await read(directory))) return undefined;
+  const { source, destination } = manifestPaths(found.manifest, key);
+  const path = within(directory, fileNames.manifest(key));
+  return refuseStray(goal, { disk: found.manifest.disk, path, places: [source, destination] });
+}
+
+const goal = "the move";
+
+async function bothSides({ host, read }: { host: Host; read: ReadIn }, key: DiskKey, found: Read): Promise<Records | undefined> {
   const paths = manifestPaths(found.manifest, key);
   const sides = [paths.source, paths.destination].map((path) => read(directoryOf(path)));
   const [source, destination] = await Promise.all(sides);
+  const one = source ?? destination;
+  if (!one) return undefined;
+  // the destination's directory has a phase of its own: where its storage is gone for good, the move is undone at the source
+  if (source) await refuseMoved(host, goal, { disk: one.manifest.disk, path: paths.source, home: source.manifest.directories?.source });
   const cut = source?.cut ?? destination?.cut ?? found.cut;
   const unfinished = cut === undefined ? {} : { cut };
   if (source && destination) {
     refuseStrangers(source.manifest, destination.manifest, paths);
     const ordered = [source.manifest, destination.manifest].sort((a, b) => switchesWritten(a) - switchesWritten(b));
-    const [manifest, further] = ordered as [Manifest, Manifest];
+    const [lower, further] = ordered as [Manifest, Manifest];
+    const manifest = withLowerOf(lower, further);
     return { manifest, sides: "both", ...(switchesWritten(manifest) < switchesWritten(further) && { further }), ...unfinished };
   }
-  const { manifest } = source ?? destination ?? found;
+  const { manifest } = one;
   return { manifest, sides: source ? "source" : "destination", ...unfinished };
 }
 
 function refuseStrangers(source: Manifest, destination: Manifest, paths: { source: string; destination: string }): void {
-  if (source.startedAt === destination.startedAt && source.destination.active === destination.destination.active) return;
+  const isOneMove = source.startedAt === destination.startedAt && source.destination.active === destination.destination.active;
+  if (isOneMove) {
+    refuseBroughtBack(goal, { ...source, path: paths.source }, { ...destination, path: paths.destination });
+    return;
+  }
   throw new UserError(
     `Unable to go on with the move of ${source.disk}: the manifests ${paths.source} and ${paths.destination} tell of two different moves. ` +
       "Nothing was touched. Take away the one of the move that did not happen, then run `pulumi up` again.",
@@ -130,8 +152,9 @@ export async function writeDestinationRecord(host: Host, key: DiskKey, manifest:
 
 /** Changes what both sides say; the source's first. */
 export async function writeRecords(host: Host, key: DiskKey, manifest: Manifest): Promise<void> {
-  await writeSourceRecord(host, key, manifest);
-  await writeDestinationRecord(host, key, manifest);
+  const next = raised(manifest);
+  await writeSourceRecord(host, key, next);
+  await writeDestinationRecord(host, key, next);
 }
 
 /**

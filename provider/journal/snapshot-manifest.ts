@@ -9,10 +9,11 @@ import { z } from "zod";
 import { diskKey, fileNames } from "../core/disk/names.js";
 import { baseName, directoryOf } from "../core/disk/paths.js";
 import { UserError } from "../core/errors.js";
-import { fileIdentity, fitTogether, inPending, type SwitchSide, undecided } from "./decided-by.js";
+import { fitTogether, inPending, type SwitchSide, undecided } from "./decided-by.js";
+import { directories, generation } from "./generation.js";
+import { fileIdentity, which } from "./which-file.js";
 
 const absolute = z.string().startsWith("/");
-const which = { dev: z.string(), ino: z.string() };
 
 /** A file of the snapshot. */
 const part = z.strictObject({
@@ -42,6 +43,8 @@ const manifestSchema = z.strictObject({
   former: z.strictObject({ path: absolute, format: z.string(), ...which }),
   /** The guest's whole chain when the snapshot was begun, top first: `former` is the first. Absent in manifests of 0.1.0. */
   chain: z.array(z.strictObject({ path: absolute, format: z.string(), ...which })).optional(),
+  directories,
+  generation,
   virtualBytes: z.int(),
   /** The overlay that takes the guest's writes, and where they go too. */
   file: part,

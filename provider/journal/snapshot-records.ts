@@ -6,6 +6,7 @@ import { UserError } from "../core/errors.js";
 import { readSmallFile, removeFiles, writeFileAtomically } from "../host/files.js";
 import type { Host } from "../host/host.js";
 import { sideOf } from "./decided-by.js";
+import { raised, refuseBroughtBack, refuseMoved, refuseStray, withLowerOf } from "./generation.js";
 import type { CutSwitch } from "./records.js";
 import {
   currentSide,
@@ -44,26 +45,47 @@ export function manifestPaths({ file, mirror }: SnapshotManifest, key: DiskKey):
 export async function readSnapshotRecords(host: Host, key: DiskKey, directories: readonly string[]): Promise<SnapshotRecords | undefined> {
   for (const directory of new Set(directories)) {
     const found = await readManifest(host, within(directory, fileNames.manifest(key)));
-    if (found) return bothSides(host, key, found);
+    if (found) return (await bothSides(host, key, found)) ?? (await stray(host, key, { directory, found }));
   }
   return undefined;
 }
 
-async function bothSides(host: Host, key: DiskKey, found: Read): Promise<SnapshotRecords> {
+const goal = "the mirrored snapshot";
+
+/** Found, and at neither of its places: another run has ended the snapshot meanwhile, or somebody has moved it. */
+async function stray(host: Host, key: DiskKey, { directory, found }: { directory: string; found: Read }): Promise<undefined> {
+  const path = within(directory, fileNames.manifest(key));
+  if (!(await readManifest(host, path))) return undefined;
+  const places = Object.values(manifestPaths(found.manifest, key));
+  return refuseStray(goal, { disk: found.manifest.disk, path, places });
+}
+
+async function bothSides(host: Host, key: DiskKey, found: Read): Promise<SnapshotRecords | undefined> {
   const paths = manifestPaths(found.manifest, key);
   const sides = [await readManifest(host, paths.file), await readManifest(host, paths.mirror)];
+  const one = sides[0] ?? sides[1];
+  if (!one) return undefined;
+  const { disk, directories } = one.manifest;
+  if (sides[0]) await refuseMoved(host, goal, { disk, path: paths.file, home: directories?.source });
+  if (sides[1]) await refuseMoved(host, goal, { disk, path: paths.mirror, home: directories?.destination });
   const cut = sides[0]?.cut ?? sides[1]?.cut ?? found.cut;
   const unfinished = cut === undefined ? {} : { cut };
   const [file, mirror] = sides.map((side) => side?.manifest);
-  if (!file || !mirror) return { manifest: file ?? mirror ?? found.manifest, sides: file ? "file" : "mirror", ...unfinished };
+  if (!file || !mirror) return { manifest: one.manifest, sides: file ? "file" : "mirror", ...unfinished };
   if (file.startedAt !== mirror.startedAt) {
     throw new UserError(
       `Unable to go on with the mirrored snapshot of ${file.disk}: the manifests ${paths.file} and ${paths.mirror} tell of two different ones. ` +
         "Nothing was touched. Take away the one of the snapshot that is not there, then run `pulumi up` again.",
     );
   }
+  refuseBroughtBack(goal, { ...file, path: paths.file }, { ...mirror, path: paths.mirror });
   const halfWritten = currentSide(file) !== currentSide(mirror) && ({ halfWritten: true } as const);
-  return { manifest: currentSide(file) === "source" ? file : mirror, sides: "both", ...halfWritten, ...unfinished };
+  return {
+    manifest: currentSide(file) === "source" ? withLowerOf(file, mirror) : withLowerOf(mirror, file),
+    sides: "both",
+    ...halfWritten,
+    ...unfinished,
+  };
 }
 
 async function readManifest(host: Host, path: string): Promise<Read | undefined> {
@@ -92,8 +114,9 @@ async function parsed(host: Host, text: string, path: string): Promise<WrittenSn
 /** Writes it beside one of the two, or changes what both say. */
 export async function writeSnapshotRecords(host: Host, key: DiskKey, manifest: SnapshotManifest, sides: "file" | "both" = "both") {
   const paths = manifestPaths(manifest, key);
-  await writeFileAtomically(host, paths.file, snapshotManifestText(manifest));
-  if (sides === "both") await writeFileAtomically(host, paths.mirror, snapshotManifestText(manifest));
+  const text = snapshotManifestText(sides === "both" ? raised(manifest) : manifest);
+  await writeFileAtomically(host, paths.file, text);
+  if (sides === "both") await writeFileAtomically(host, paths.mirror, text);
 }
 
 /** Takes the manifests away, with what a cut switch left beside them; the one beside the active image goes last. */

@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { identityOf, isFile, isUnchanged, sameFile } from "../../provider/core/disk/chain.js";
+import { compareFiles, identityOf, isFile, isUnchanged, sameFile, whichOf } from "../../provider/core/disk/chain.js";
+import type { Identity } from "../../provider/core/disk/identity.js";
 import {
   diskKey,
   fileNames,
@@ -25,6 +26,31 @@ describe("which file it is", () => {
       [true, false, false],
     );
     assert.deepEqual([isFile(file, { ino: "2" }), isFile(file, { ino: "9" })], [true, false]);
+  });
+
+  it("is proved only where both sides tell more than the inode", () => {
+    const is = (handle: string | null): Identity => ({
+      ...{ handle, inode: "2", birthNs: null, device: "1", bootId: "boot" },
+      fileSystem: { kind: "ext4", source: "/dev/sda1", uuid: "u", fsid: null },
+    });
+    const compared = (one: Identity | undefined, two: Identity | undefined) =>
+      compareFiles({ ino: "2", identity: one }, { ino: "2", identity: two });
+    assert.deepEqual([compared(is("1:aa"), is("1:aa")), compared(is("1:aa"), is("1:bb"))], ["same", "different"]);
+    assert.deepEqual(
+      [compared(undefined, is("1:aa")), compared(is("1:aa"), undefined), compared(is(null), is("1:aa"))],
+      Array(3).fill("unknown"),
+    );
+    assert.equal(compareFiles({ ino: "9", identity: is("1:aa") }, { ino: "2" }), "different");
+    assert(
+      isFile({ ino: "2" }, { ino: "2", identity: is("1:aa") }) &&
+        !isFile({ ino: "2", identity: is("1:bb") }, { ino: "2", identity: is("1:aa") }),
+    );
+    assert.deepEqual(whichOf({ ...file, identity: is("1:aa") }), { dev: "1", ino: "2", identity: is("1:aa") });
+  });
+
+  it("is unchanged by a time of whole seconds, as some stat prints it", () => {
+    assert(isUnchanged(file, { ...file, modified: "4" }) && isUnchanged({ ...file, modified: "4" }, file));
+    assert(!isUnchanged(file, { ...file, modified: "4.6" }));
   });
 
   it("is unchanged only with its inode, size and time, and whatever its device", () => {

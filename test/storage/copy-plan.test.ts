@@ -1,16 +1,21 @@
 /** What copying a layer begins with, from what lies there: each answer by the one fact that decides it. */
 
 import assert from "node:assert/strict";
+import type { Identity } from "../../provider/core/disk/identity.js";
 import { type CopyStart, copyStart } from "../../provider/storage/directory/copy-plan.js";
 import type { LayerSeen } from "../../provider/storage/directory/layer.js";
 import type { CopyState, LayerRecord, Origin } from "../../provider/storage/directory/layer-record.js";
 
 const [me, other] = ["aaaaaaaa", "bbbbbbbb"];
-const origin: Origin = { source: { dev: "1", ino: "2", sizeBytes: 3, modified: "4" }, backing: "as-in-source" };
-const finished: CopyState = { phase: "finished", ino: "9", sizeBytes: 3, modified: "8" };
-const partial: CopyState = { phase: "partial", suffix: "0123456789abcdef", ino: "9", doneBytes: 1 };
-const { ino: _, ...unmade } = partial as Extract<CopyState, { phase: "partial" }>;
-const layer = { dev: "1", ino: "9", sizeBytes: 3, modified: "8", allocatedBytes: 0, kind: "file" as const };
+const is = (inode: string): Identity => ({
+  ...{ handle: `1:${inode}`, inode, birthNs: null, device: "1", bootId: "boot" },
+  fileSystem: { kind: "ext4", source: "/dev/sda1", uuid: "u", fsid: null },
+});
+const origin: Origin = { source: { dev: "1", ino: "2", identity: is("2"), sizeBytes: 3, modified: "4" }, backing: "as-in-source" };
+const finished: CopyState = { phase: "finished", ino: "9", identity: is("9"), sizeBytes: 3, modified: "8" };
+const partial: CopyState = { phase: "partial", suffix: "0123456789abcdef", ino: "9", identity: is("9"), doneBytes: 1 };
+const { ino: _, identity: __, ...unmade } = partial as Extract<CopyState, { phase: "partial" }>;
+const layer = { dev: "1", ino: "9", identity: is("9"), sizeBytes: 3, modified: "8", allocatedBytes: 0, kind: "file" as const };
 
 function start(record: LayerSeen["record"], there: LayerSeen["layer"], wanted: Origin = origin): CopyStart {
   return copyStart({ record, layer: there, source: undefined }, wanted, me ?? "");
@@ -46,7 +51,8 @@ describe("what the copy of a layer begins with", () => {
   it("is joined where the finished copy of the same is there, device and all else apart", () => {
     const record = recorded(finished);
     assert.deepEqual(start(record, layer), { start: "join", record });
-    assert.deepEqual(start(record, { ...layer, dev: "2" }), { start: "join", record });
+    const rebooted = { ...layer, dev: "2", identity: { ...is("9"), bootId: "next", device: "2" } };
+    assert.deepEqual(start(record, rebooted), { start: "join", record });
   });
 
   for (const [what, there] of [
@@ -56,8 +62,11 @@ describe("what the copy of a layer begins with", () => {
   ] as const)
     it(`is a refusal where the finished copy is ${what}`, () => assert.equal(start(recorded(finished), there).start, "refuse"));
 
-  it("is a refusal where the copy there is of something else", () => {
-    for (const wanted of differs) assert.equal(start(recorded(finished), layer, wanted).start, "refuse");
+  it("is a refusal where the copy there is of something else, until a finished one is compared", () => {
+    for (const wanted of differs) {
+      const refused = start(recorded(finished), layer, wanted);
+      assert.deepEqual([refused.start, "what" in refused && refused.what], ["refuse", "unproved"]);
+    }
     for (const wanted of differs) assert.equal(start(recorded(partial), layer, wanted).start, "refuse");
   });
 

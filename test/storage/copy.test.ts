@@ -7,10 +7,10 @@ import { once } from "node:events";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { chmod, chown, mkdir, open, readFile, rename, rm, stat, symlink, truncate, writeFile } from "node:fs/promises";
 import path from "node:path";
-import type { FileIdentity } from "../../provider/core/disk/chain.js";
+import { type FileIdentity, identityOf } from "../../provider/core/disk/chain.js";
 import { isKind } from "../../provider/core/errors.js";
-import { statFiles } from "../../provider/host/files.js";
-import { type CopyOptions, copyLayer, LeftBehind } from "../../provider/storage/directory/copy.js";
+import { seeFiles } from "../../provider/host/file-seen.js";
+import { type CopyOptions, copyLayer, LeftBehind, Unproved } from "../../provider/storage/directory/copy.js";
 import { Layer } from "../../provider/storage/directory/layer.js";
 import { LayerPartial } from "../../provider/storage/directory/layer-partial.js";
 import { keepLayer, layerStates, leaveLayer } from "../../provider/storage/directory/sidecar.js";
@@ -40,9 +40,8 @@ describe("a layer's copy, on this machine", function () {
   afterEach(() => made.remove());
 
   async function identity(name: string): Promise<FileIdentity> {
-    const [found] = await statFiles(host, [at(name)], "follow");
-    const { dev, ino, sizeBytes, modified } = found ?? assert.fail(name);
-    return { dev, ino, sizeBytes, modified };
+    const [found] = await seeFiles(host, [at(name)], "follow");
+    return identityOf(found ?? assert.fail(name));
   }
 
   async function options(more: Partial<CopyOptions> = {}): Promise<CopyOptions> {
@@ -65,11 +64,11 @@ describe("a layer's copy, on this machine", function () {
     assert.equal((await stat(copy())).mode & 0o777, 0o640);
     assert.deepEqual(names(), ["copy", "copy.lm-layer", "source"]);
     const { ino, size } = await stat(copy());
-    const { dev, ino: from, sizeBytes, modified } = await identity("source");
-    assert.equal(
-      sidecar(),
-      `pulumi-livedisk layer 1\nsource ${dev} ${from} ${sizeBytes} ${modified}\nbacking as-in-source\nfinished ${ino} ${size} ${(await identity("copy")).modified}\nuser ${A}\nend\n`,
-    );
+    const { dev, ino: from, sizeBytes, modified, identity: of } = await identity("source");
+    const { modified: finished, identity: is } = await identity("copy");
+    const told = [`source ${dev} ${from} ${sizeBytes} ${modified}`, "backing as-in-source", `finished ${ino} ${size} ${finished}`];
+    const beyond = [`source-is ${JSON.stringify(of)}`, `copy-is ${JSON.stringify(is)}`];
+    assert.equal(sidecar(), ["pulumi-livedisk layer 1", ...told, ...beyond, `user ${A}`, "end", ""].join("\n"));
     assert.equal(seen[0]?.[0], 0);
     assert.equal(seen.at(-1)?.[0], seen.at(-1)?.[1]);
     assert((await stat(copy())).blocks < (await stat(copy())).size / 512, "its holes are holes");
@@ -113,6 +112,51 @@ describe("a layer's copy, on this machine", function () {
     assert.equal((await state())?.state, "foreign");
     assert.equal(await leaveLayer(host, copy(), A), "not-ours");
     assert.equal(await readFile(copy(), "utf8"), "somebody's");
+  });
+
+  it("that has its recorded inode and is another file is none of ours, and stays", async () => {
+    await copied();
+    await writeFile(at("copy.lm-layer"), sidecar().replace(/^(copy-is .*"handle":)[^,]*(,.*"birthNs":)[^,]*/m, '$1"1:other"$2"1"'));
+    assert.equal((await state())?.state, "foreign");
+    await assert.rejects(copied(), isUser(/a file that is not ours has that name already/));
+    assert.equal(await leaveLayer(host, copy(), A), "not-ours");
+    await same();
+  });
+
+  /** As 0.1.0 wrote it. */
+  const forgetIdentities = async () => writeFile(at("copy.lm-layer"), sidecar().replace(/^(source|copy)-is .*\n/gm, ""));
+
+  it("of 0.1.0 is gone on with by its own disk, joined by another one once it was compared, and kept by the last", async () => {
+    await copied();
+    await forgetIdentities();
+    assert.equal(await copied(), "joined");
+    await assert.rejects(
+      copied({ user: B }),
+      (thrown) => thrown instanceof Unproved && /it is not proved that the copy/.test(thrown.message),
+    );
+    const compared = await identity("copy");
+    await assert.rejects(copied({ user: B, compared: { ...compared, modified: "1.000000000" } }), (thrown) => thrown instanceof Unproved);
+    assert.equal(await copied({ user: B, compared }), "joined");
+    assert.equal((await state(B))?.state, "ours");
+    assert.equal(await leaveLayer(host, copy(), A), "kept");
+    assert.equal(await leaveLayer(host, copy(), B), "unproved");
+    assert.deepEqual(names(), ["copy", "source"]);
+  });
+
+  it("of another file, or with another backing name, is joined once it was compared", async () => {
+    await copied();
+    await rename(source(), at("before"));
+    await writeFile(source(), await readFile(at("before")), { mode: 0o640 });
+    await assert.rejects(copied({ user: B }), (thrown) => thrown instanceof Unproved);
+    assert.equal(await copied({ user: B, compared: await identity("copy") }), "joined");
+    assert.match(sidecar(), /^user aaaaaaaa\nuser bbbbbbbb\nend$/m);
+  });
+
+  it("is refused where the guest has another file open than the source", async () => {
+    const { dev, ino } = await identity("source");
+    await assert.rejects(copied({ openFiles: new Set([`${dev}:1`]) }), isUser(/source is not the file that the guest has open/));
+    assert.deepEqual(names(), ["source"]);
+    assert.equal(await copied({ openFiles: new Set([`${dev}:${ino}`]) }), "copied");
   });
 
   it("that was taken away is absent, and is made again", async () => {
@@ -315,7 +359,7 @@ describe("a layer's copy, on this machine", function () {
     assert(ours instanceof LayerPartial);
     await assert.rejects(layer.place(ours), /a file that is not ours has that name already/);
     assert.equal(await readFile(copy(), "utf8"), "somebody's");
-    await layer.removeLayer("1");
+    await layer.removeLayer({ phase: "finished", ino: "1", sizeBytes: 1, modified: "1" });
     await rename(at(`copy.lm-partial-${suffix}`), at("elsewhere"));
     await writeFile(at(`copy.lm-partial-${suffix}`), "somebody's");
     await assert.rejects(ours.remove(), { failure: "other-file" });

@@ -1,11 +1,13 @@
 /** The first steps: everything is asked, then the snapshot is written down beside `file`, then beside `mirror`. */
 
 import { posix } from "node:path";
+import { whichOf } from "../../core/disk/chain.js";
 import type { DiskKey } from "../../core/disk/names.js";
 import { nodeNames, quarantineName } from "../../core/disk/names.js";
 import { baseName, directoryOf, within } from "../../core/disk/paths.js";
 import { BugError } from "../../core/errors.js";
-import { realPath, statFiles } from "../../host/files.js";
+import { seeFiles } from "../../host/file-seen.js";
+import { realPath } from "../../host/files.js";
 import type { GuestView } from "../../hypervisor/hypervisor.js";
 import type { Part, SnapshotManifest } from "../../journal/snapshot-manifest.js";
 import { writeSnapshotRecords } from "../../journal/snapshot-records.js";
@@ -31,11 +33,14 @@ async function draft(site: SnapshotSite, view: GuestView, disk: SeenDisk, now: D
   const [former] = chain;
   if (!former) throw new BugError(`${active.named} was found a moment ago, and is not there.`);
   const taken = new Set(view.nodes.map(({ name }) => name));
+  const [home, away] = await seeFiles(site.host, [directoryOf(wanted.file), directoryOf(wanted.mirror)], "follow");
   const parts = site.reuseExternal ? await externalParts(site, disk) : await newParts(site, disk);
   return {
     ...{ kind: "mirrored-snapshot", version: 1, domainId: view.domainId, qdev, disk: disk.disk, startedAt: now.toISOString() },
-    former: { path: active.named, format: image.chain[0].format, dev: former.dev, ino: former.ino },
+    former: { ...former, path: active.named, format: image.chain[0].format },
     chain,
+    ...(home && away && { directories: { source: home.identity, destination: away.identity } }),
+    generation: 1,
     virtualBytes: image.chain[0].virtualBytes,
     file: { path: wanted.file, node: freeSnapshotName(key, taken), ...parts.file },
     mirror: {
@@ -53,7 +58,7 @@ async function draft(site: SnapshotSite, view: GuestView, disk: SeenDisk, now: D
 async function openChain(site: SnapshotSite, { disk, image }: SeenDisk): Promise<NonNullable<SnapshotManifest["chain"]>> {
   const { layers, open } = await liveChain(site.host, image, await site.guest.process());
   return layers.map(({ path, format, file }) => {
-    if (file && (!open || open.has(`${file.dev}:${file.ino}`))) return { path, format, dev: file.dev, ino: file.ino };
+    if (file && (!open || open.has(`${file.dev}:${file.ino}`))) return { path, format, ...whichOf(file) };
     const why = file
       ? `its layer ${path} is another file than the one that QEMU has open under that name`
       : `its layer ${path} is not there`;
@@ -85,12 +90,12 @@ async function externalParts(site: SnapshotSite, disk: SeenDisk): Promise<{ file
 
 async function externalPart(site: SnapshotSite, disk: SeenDisk, role: "file" | "mirror"): Promise<Header> {
   const { backingName = "", backingFormat = "", options } = await checkExternal(site, disk, role);
-  const [is] = await statFiles(site.host, [disk.wanted[role]], "follow");
+  const [is] = await seeFiles(site.host, [disk.wanted[role]], "follow");
   if (!is) throw new BugError(`${disk.wanted[role]} was found a moment ago, and is not there.`);
   return {
     made: "before",
     backing: { name: backingName, format: backingFormat },
     creation: { ...options },
-    is: { dev: is.dev, ino: is.ino },
+    is: whichOf(is),
   };
 }

@@ -1,7 +1,7 @@
 /** Before the snapshot, before its mirror and right before its pivot: the live chain is the one that was written down. */
 
 import type { SnapshotManifest } from "../../journal/snapshot-manifest.js";
-import { adviceFor, type ExpectedChain, layersAbove, liveChain, whyStrayed } from "../shared/live-chain.js";
+import { adviceFor, type ExpectedChain, layersAbove, liveChain, recordedLayer, whyStrayed } from "../shared/live-chain.js";
 import { imageOf } from "../shared/places.js";
 import { type RecordedDisk, refusal, type SnapshotSite } from "./site.js";
 
@@ -27,7 +27,7 @@ export async function checkChains(site: SnapshotSite, disks: readonly RecordedDi
 
 /** Pure. */
 export function expectedChain({ former, chain, file }: SnapshotManifest, on: On): ExpectedChain {
-  const frozen = chain ?? [former];
-  const top = { path: file.path, format: "qcow2", ...(file.is && { ino: file.is.ino }) };
+  const frozen = (chain ?? [former]).map(recordedLayer);
+  const top = { path: file.path, format: "qcow2", ...(file.is && { is: file.is }) };
   return { layers: on === "file" ? [top, ...frozen] : frozen, below: chain ? "nothing" : "unknown" };
 }

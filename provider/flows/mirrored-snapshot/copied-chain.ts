@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from "node:util";
 import { isFile, sameFile } from "../../core/disk/chain.js";
 import type { LayerFile } from "../../core/disk/chain-options.js";
 import { directoryOf, within } from "../../core/disk/paths.js";
+import { seeFiles } from "../../host/file-seen.js";
 import { type FileStat, realPath, statFiles } from "../../host/files.js";
 import { compareImages } from "../../image/compare.js";
 import { imageInfo } from "../../image/qemu-img.js";
@@ -50,7 +51,7 @@ export async function checkCopiedChain(site: SnapshotSite, disk: RecordedDisk): 
 /** Nobody has written to a copy since it was compared, and by the mirror's name a boot will find the mirror. */
 export async function checkUntouched(site: SnapshotSite, disk: RecordedDisk, { layers, identities }: CopiedChain): Promise<void> {
   const { mirror } = disk.manifest;
-  const [there] = await statFiles(site.host, [mirror.path], "follow");
+  const [there] = await seeFiles(site.host, [mirror.path], "follow");
   if (!there || !mirror.is || !isFile(there, mirror.is))
     throw refused(site, disk)(
       `${mirror.path} is not the file any more that the guest's writes go to`,

@@ -3,7 +3,8 @@
 import { isFile } from "../../core/disk/chain.js";
 import { jobNames } from "../../core/disk/names.js";
 import { BugError } from "../../core/errors.js";
-import { renameWithoutReplacing, statFiles } from "../../host/files.js";
+import { seeFiles } from "../../host/file-seen.js";
+import { renameWithoutReplacing } from "../../host/files.js";
 import type { Host } from "../../host/host.js";
 import { correctBoth } from "../../journal/corrected.js";
 import { snapshotDecidedAs, snapshotManifestText, type WrittenSnapshotManifest } from "../../journal/snapshot-manifest.js";
@@ -53,7 +54,7 @@ async function writePlainly(host: Host, { key, written, ends }: Ended): Promise<
 
 async function putNameRight(host: Host, { written: { file, quarantine }, ends }: Ended): Promise<void> {
   const [from, to] = ends === "after" ? [file.path, quarantine] : [quarantine, file.path];
-  const [found, taken] = await statFiles(host, [from, to], "keep-links");
+  const [found, taken] = await seeFiles(host, [from, to], "keep-links");
   if (found && !taken && file.is && isFile(found, file.is)) await renameWithoutReplacing(host, from, to);
 }
 

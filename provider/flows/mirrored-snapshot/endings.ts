@@ -2,7 +2,8 @@
 
 import { isFile } from "../../core/disk/chain.js";
 import { type DiskKey, jobNames, nodeNames } from "../../core/disk/names.js";
-import { renameWithoutReplacing, statFiles } from "../../host/files.js";
+import { seeFiles } from "../../host/file-seen.js";
+import { renameWithoutReplacing } from "../../host/files.js";
 import type { GuestView } from "../../hypervisor/hypervisor.js";
 import { overlayContent } from "../../image/overlay.js";
 import { correctBoth } from "../../journal/corrected.js";
@@ -21,10 +22,13 @@ export function copiedNodes(view: Pick<GuestView, "nodes">, key: DiskKey): strin
 export async function clear(site: SnapshotSite, disk: RecordedDisk): Promise<void> {
   const { file, mirror } = disk.manifest;
   await close(site, disk, [nodeNames.probe(disk.key), file.node]);
-  const [there] = await statFiles(site.host, [file.path], "keep-links");
+  const [there] = await seeFiles(site.host, [file.path], "keep-links");
   const holdsWrites = there && file.is && isFile(there, file.is) && (await overlayContent(site.host, file.path)) === "holds-writes";
-  if (!holdsWrites) await removeOurs(site, disk, file);
-  await removeOurs(site, disk, mirror);
+  for (const part of holdsWrites ? [mirror] : [file, mirror]) {
+    const stays = await removeOurs(site, disk, part);
+    if (stays !== undefined && part.made === "here")
+      site.run.say("warning", `${disk.disk} of ${site.guest.name} on ${site.host.name}: ${part.path} ${stays}, so it was kept.`);
+  }
   await removeSnapshotRecords(site.host, disk.key, disk.manifest, "file");
 }
 
@@ -33,9 +37,9 @@ export async function drop(site: SnapshotSite, { view }: Seen, disk: RecordedDis
   const { file, mirror } = disk.manifest;
   await close(site, disk, [mirror.node]);
   await site.guest.closeNodes(copiedNodes(view, disk.key));
-  const left = await removeOurs(site, disk, mirror);
+  const stays = await removeOurs(site, disk, mirror);
   await removeSnapshotRecords(site.host, disk.key, disk.manifest, "file");
-  const leftover = left === "left" ? ` ${mirror.path} stays, since it was there before; what it holds is of no use.` : "";
+  const leftover = stays === undefined ? "" : ` ${mirror.path} stays, since it ${stays}; what the mirror wrote is of no use.`;
   site.run.say("warning", `${disk.disk} of ${site.guest.name} stays on ${file.path}: a boot must use that.${leftover}`);
 }
 
@@ -55,7 +59,7 @@ export async function tidy(site: SnapshotSite, { view }: Seen, disk: RecordedDis
 /** The pivot renamed it. If QEMU ended in the middle of it, it still has its old name: nobody has it open, so it is renamed now. */
 async function putAway(site: SnapshotSite, { manifest }: RecordedDisk): Promise<void> {
   const { file, quarantine } = manifest;
-  const [byName] = await statFiles(site.host, [file.path], "keep-links");
+  const [byName] = await seeFiles(site.host, [file.path], "keep-links");
   if (byName && file.is && isFile(byName, file.is)) await renameWithoutReplacing(site.host, file.path, quarantine);
 }
 
@@ -65,7 +69,7 @@ async function putAway(site: SnapshotSite, { manifest }: RecordedDisk): Promise<
  */
 export async function setBack(site: SnapshotSite, disk: RecordedDisk): Promise<void> {
   const { file, quarantine } = disk.manifest;
-  const [byName, away] = await statFiles(site.host, [file.path, quarantine], "keep-links");
+  const [byName, away] = await seeFiles(site.host, [file.path, quarantine], "keep-links");
   if (!byName && away && file.is && isFile(away, file.is)) await renameWithoutReplacing(site.host, quarantine, file.path);
   const { switched: _, ...before } = { ...disk.manifest, current: file.path };
   const paths = manifestPaths(before, disk.key);

@@ -4,11 +4,13 @@ import { isFile } from "../../core/disk/chain.js";
 import { fileNames } from "../../core/disk/names.js";
 import { directoryOf, within } from "../../core/disk/paths.js";
 import { BugError } from "../../core/errors.js";
-import { removeFile, renameWithoutReplacing, statFiles } from "../../host/files.js";
+import { seeFiles } from "../../host/file-seen.js";
+import { removeFile, renameWithoutReplacing } from "../../host/files.js";
 import { overlayContent } from "../../image/overlay.js";
 import { createImage } from "../../image/qemu-img.js";
 import type { Part } from "../../journal/snapshot-manifest.js";
 import { writeSnapshotRecords } from "../../journal/snapshot-records.js";
+import { removeOwn, seeMade } from "../shared/own-images.js";
 import { type RecordedDisk, refusal, type SnapshotSite } from "./site.js";
 
 /** Makes what is to be made here and is not there yet. */
@@ -27,20 +29,29 @@ export async function emptyMirror(site: SnapshotSite, disk: RecordedDisk): Promi
   const stands = await standing(site, mirror);
   if (stands === "another") throw replaced(site, disk, mirror);
   if (stands === "ours" && (await overlayContent(site.host, mirror.path)) === "empty") return;
-  if (stands === "ours") await removeFile(site.host, mirror.path);
+  const kept = stands === "ours" ? await removePart(site, mirror) : undefined;
+  if (kept !== undefined) throw replaced(site, disk, { path: mirror.path, why: kept });
   await makeFile(site, disk, mirror);
 }
 
-/** Removes a file of the snapshot if we made it and it is still that one. */
-export async function removeOurs(site: SnapshotSite, disk: RecordedDisk, part: Part): Promise<"removed" | "left"> {
+/**
+ * Removes a file of the snapshot if we made it and it is still that one.
+ * @returns why it stays, to follow its path in a sentence; undefined where it is gone
+ */
+export async function removeOurs(site: SnapshotSite, disk: RecordedDisk, part: Part): Promise<string | undefined> {
   await removeFile(site.host, newborn(disk, part));
-  if (part.made === "before" || (await standing(site, part)) === "another") return "left";
-  await removeFile(site.host, part.path);
-  return "removed";
+  if (part.made === "before") return "was there before";
+  return removePart(site, part);
+}
+
+async function removePart(site: SnapshotSite, { path, is }: Part): Promise<string | undefined> {
+  if (is) return (await removeOwn(site.host, { path, made: is, named: "by the user", maker: "this snapshot" }))?.why;
+  const [there] = await seeFiles(site.host, [path], "keep-links");
+  return there && "is not a file that was made here";
 }
 
 async function standing(site: SnapshotSite, { path, is }: Part): Promise<"ours" | "absent" | "another"> {
-  const [there] = await statFiles(site.host, [path], "keep-links");
+  const [there] = await seeFiles(site.host, [path], "keep-links");
   if (!there) return "absent";
   return is && isFile(there, is) ? "ours" : "another";
 }
@@ -59,9 +70,9 @@ async function makeFile(site: SnapshotSite, disk: RecordedDisk, part: Part): Pro
     backing,
     like: manifest.former.path,
   });
-  const [made] = await statFiles(site.host, [path], "keep-links");
+  const made = await seeMade(site.host, path);
   if (!made) throw new BugError(`${path} was made and is not there.`);
-  part.is = { dev: made.dev, ino: made.ino };
+  part.is = made;
   await writeSnapshotRecords(site.host, key, manifest);
   await renameWithoutReplacing(site.host, path, part.path);
 }
@@ -70,8 +81,14 @@ function newborn({ key }: RecordedDisk, { path }: Part): string {
   return within(directoryOf(path), fileNames.newborn(key));
 }
 
-function replaced(site: SnapshotSite, { disk, manifest }: RecordedDisk, { path }: Part): Error {
-  const why = `${path} is not the file that the snapshot was begun with`;
+const another = "is not the file that the snapshot was begun with";
+
+function replaced(
+  site: SnapshotSite,
+  { disk, manifest }: RecordedDisk,
+  { path, why: is = another }: { path: string; why?: string },
+): Error {
+  const why = `${path} ${is}`;
   const left = `The guest runs on; current: ${manifest.current}.`;
   return refusal(site, "go on with the mirrored snapshot of", disk)(why, "Put that file back, or take the other away, then run again.", {
     left,

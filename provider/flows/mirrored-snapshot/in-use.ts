@@ -2,7 +2,7 @@
 
 import { isFile, sameFile } from "../../core/disk/chain.js";
 import type { Job } from "../../core/disk/job.js";
-import { type FileStat, statFiles } from "../../host/files.js";
+import { type FileSeen, seeFiles } from "../../host/file-seen.js";
 import type { GuestProcess, GuestView } from "../../hypervisor/hypervisor.js";
 import type { CutSwitch } from "../../journal/records.js";
 import type { SnapshotManifest, WrittenSnapshotManifest } from "../../journal/snapshot-manifest.js";
@@ -45,18 +45,18 @@ export function foundCut(
 
 export interface Files {
   /** What QEMU's name of the active image leads to now. */
-  active: FileStat | undefined;
+  active: FileSeen | undefined;
   /** The three of the snapshot under their names, if they are those that were written down. */
-  former: FileStat | undefined;
-  file: FileStat | undefined;
-  mirror: FileStat | undefined;
+  former: FileSeen | undefined;
+  file: FileSeen | undefined;
+  mirror: FileSeen | undefined;
   /** `file` under the name that a pivot gives it. */
-  quarantined: FileStat | undefined;
+  quarantined: FileSeen | undefined;
 }
 
 export async function filesOf({ site, disk }: Evidence, { former, file, mirror, quarantine }: SnapshotManifest): Promise<Files> {
   const paths = [disk.active.named, former.path, file.path, mirror.path, quarantine];
-  const [active, ...found] = await statFiles(site.host, paths, "follow");
+  const [active, ...found] = await seeFiles(site.host, paths, "follow");
   const known = [former, file.is, mirror.is, file.is].map((is, index) => {
     const there = found[index];
     return there && is && isFile(there, is) ? there : undefined;
@@ -74,12 +74,12 @@ export function imageInUse({ view, process, disk }: Evidence, manifest: Snapshot
   // both nodes are of the same QEMU: any other on top is somebody else's
   if (view.nodes.some(({ name }) => name === manifest.mirror.node))
     return disk.image.activeNode === manifest.file.node ? "file" : "another";
-  const is = (file: FileStat | undefined) => file !== undefined && files.active !== undefined && sameFile(files.active, file);
+  const is = (file: FileSeen | undefined) => file !== undefined && files.active !== undefined && sameFile(files.active, file);
   if (is(files.mirror)) return "mirror";
   if (is(files.file)) return "file";
   if (is(files.former)) return "former";
   // its name was taken away: what the process has open tells
-  const isOpen = (file: FileStat | undefined) => file !== undefined && process?.openFiles.has(`${file.dev}:${file.ino}`) === true;
+  const isOpen = (file: FileSeen | undefined) => file !== undefined && process?.openFiles.has(`${file.dev}:${file.ino}`) === true;
   const isAway = is(files.quarantined) || (files.active === undefined && isOpen(files.quarantined));
   return isAway ? "file" : "another";
 }

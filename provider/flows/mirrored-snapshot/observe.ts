@@ -4,6 +4,7 @@ import { isFile, isUnchanged, sameFile } from "../../core/disk/chain.js";
 import type { Job } from "../../core/disk/job.js";
 import { diskKey, jobNames } from "../../core/disk/names.js";
 import { directoryOf, within } from "../../core/disk/paths.js";
+import { seeFiles } from "../../host/file-seen.js";
 import { realPath, statFiles } from "../../host/files.js";
 import type { GuestProcess, GuestView } from "../../hypervisor/hypervisor.js";
 import { findDisk } from "../../hypervisor/qemu/find.js";
@@ -102,7 +103,7 @@ async function beforeSnapshot(
   { file, former }: SnapshotManifest,
   sides: SnapshotRecords["sides"],
 ): Promise<SnapshotPhase> {
-  const [there] = await statFiles(site.host, [file.path], "follow");
+  const [there] = await seeFiles(site.host, [file.path], "follow");
   if (there && file.is && isFile(there, file.is) && (await overlayContent(site.host, file.path)) === "holds-writes") {
     const why =
       `the guest runs on ${former.path}, but the snapshot's overlay ${file.path} holds writes that are not in it: it was started from the wrong file. ` +

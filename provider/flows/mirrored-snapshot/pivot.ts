@@ -4,6 +4,7 @@ import type { ChainFiles } from "../../core/disk/chain-options.js";
 import { fileNames, jobNames, nodeNames } from "../../core/disk/names.js";
 import { directoryOf, within } from "../../core/disk/paths.js";
 import { BugError, isKind } from "../../core/errors.js";
+import { raised } from "../../journal/generation.js";
 import { snapshotManifestText, type WrittenSnapshotManifest } from "../../journal/snapshot-manifest.js";
 import { manifestPaths } from "../../journal/snapshot-records.js";
 import { wordsOf } from "../shared/complaint.js";
@@ -72,7 +73,7 @@ function pivotTurn({ disk, key, qdev, manifest }: RecordedDisk, path: string): T
     throw new BugError(`The mirror ${mirror.path} is ready, but which files it is made of was never written down.`);
   const pending = { before: notYetMeasured(file.is), after: notYetMeasured(mirror.is) };
   const current = { decidedBy: "switch-record" as const, path, before: file.path, after: mirror.path };
-  const after: WrittenSnapshotManifest = { ...rest, file, mirror, quarantine, current, pending };
+  const after: WrittenSnapshotManifest = { ...raised(rest), file, mirror, quarantine, current, pending };
   const paths = manifestPaths(manifest, key);
   const texts = { now: snapshotManifestText(manifest), after: snapshotManifestText(after) };
   return {

@@ -4,7 +4,8 @@ import { isFile } from "../../core/disk/chain.js";
 import { fileNames, jobNames } from "../../core/disk/names.js";
 import { within } from "../../core/disk/paths.js";
 import { BugError } from "../../core/errors.js";
-import { removeFile, renameWithoutReplacing, statFiles } from "../../host/files.js";
+import { seeFiles } from "../../host/file-seen.js";
+import { removeFile, renameWithoutReplacing } from "../../host/files.js";
 import type { Host } from "../../host/host.js";
 import { correctBoth } from "../../journal/corrected.js";
 import type { SwitchSide } from "../../journal/decided-by.js";
@@ -72,7 +73,7 @@ async function putNamesRight(host: Host, { written, ends }: Ended): Promise<void
   if (written.current.after !== manifest.destination.target) return;
   if (ends === "before") return giveNameBack(host, manifest);
   const { source, quarantine } = manifest;
-  const [byName, away] = await statFiles(host, [source.active, quarantine], "keep-links");
+  const [byName, away] = await seeFiles(host, [source.active, quarantine], "keep-links");
   if (byName && !away && isFile(byName, source)) await renameWithoutReplacing(host, source.active, quarantine);
 }
 
@@ -80,7 +81,7 @@ async function putNamesRight(host: Host, { written, ends }: Ended): Promise<void
 async function hideTarget(host: Host, { key, written: { current, destination } }: Ended): Promise<void> {
   const { target, file, directory } = destination;
   if (current.after !== target || !file) return;
-  const [there] = await statFiles(host, [target], "keep-links");
+  const [there] = await seeFiles(host, [target], "keep-links");
   if (!there || !isFile(there, file)) return;
   const newborn = within(directory, fileNames.newborn(key));
   await removeFile(host, newborn);

@@ -1,7 +1,7 @@
 /** Right before the pivot: QEMU has the target and its chain open, but a boot will look for them by their names. */
 
 import { isFile, isUnchanged } from "../../core/disk/chain.js";
-import { statFiles } from "../../host/files.js";
+import { seeFiles } from "../../host/file-seen.js";
 import type { Manifest } from "../../journal/manifest.js";
 import { layerStates } from "../../storage/directory/sidecar.js";
 import { complaint } from "../shared/complaint.js";
@@ -23,14 +23,14 @@ export async function checkLanded(site: Site, disks: readonly (SeenDisk & { mani
 }
 
 async function strayedTarget({ host }: Site, { destination: { target, file } }: Manifest): Promise<string | undefined> {
-  const [there] = await statFiles(host, [target], "keep-links");
+  const [there] = await seeFiles(host, [target], "keep-links");
   return there && file && isFile(there, file) ? undefined : target;
 }
 
 async function strayedLayer({ host }: Site, { key, manifest: { layers } }: SeenDisk & { manifest: Manifest }): Promise<string | undefined> {
   const places = layers.map(({ destination }) => destination);
   const states = await layerStates(host, places, key);
-  const stats = await statFiles(host, places, "follow");
+  const stats = await seeFiles(host, places, "follow");
   const strayed = layers.find(({ coming, adopted }, index) => {
     if (coming === "copy") return states[index]?.state !== "ours";
     const there = stats[index];

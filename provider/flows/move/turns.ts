@@ -3,8 +3,9 @@
 import { fileNames, jobNames } from "../../core/disk/names.js";
 import { directoryOf, within } from "../../core/disk/paths.js";
 import { BugError } from "../../core/errors.js";
-import { statFiles } from "../../host/files.js";
+import { seeFiles } from "../../host/file-seen.js";
 import type { Undecided } from "../../journal/decided-by.js";
+import { raised } from "../../journal/generation.js";
 import { type Manifest, manifestText, pathOf, type Standing } from "../../journal/manifest.js";
 import { manifestPaths } from "../../journal/records.js";
 import type { Seen, SeenDisk, Site } from "../shared/site.js";
@@ -63,13 +64,13 @@ async function turnTo({ site, decidedBy }: SwitchedAt, seen: SeenDisk, { manifes
   const { disk, key, qdev, manifest: now } = seen;
   const target = pathOf(manifest, to);
   if (!now) throw new BugError(`The switch of ${disk} was begun without its manifest.`);
-  const [left, file] = await statFiles(site.host, [now.current, target], "follow");
+  const [left, file] = await seeFiles(site.host, [now.current, target], "follow");
   if (!left || !file) throw new BugError(`The switch of ${disk} goes from ${now.current} to ${target}, and one of the two is not there.`);
   const pending = { before: notYetMeasured(left), after: notYetMeasured(file) };
   const current = { ...decidedBy, before: now.current, after: target };
   const { switched: _, ...after } = manifest;
   const { source, destination } = manifestPaths(manifest, key);
-  const texts = { now: manifestText(now), after: manifestText({ ...after, current, pending }) };
+  const texts = { now: manifestText(now), after: manifestText({ ...raised(after), current, pending }) };
   return {
     ...{ disk, key, qdev, jobId, node, source: now.current, target },
     records: recordTurns([source, destination], texts),

@@ -1,9 +1,9 @@
 /** Whether the guest's live chain is the one on which a move expects it: file by file from the top down, and by format. */
 
-import { isFile, sameFile } from "../../core/disk/chain.js";
+import { isFile, sameFile, type WhichFile } from "../../core/disk/chain.js";
 import { baseName, directoryOf, within } from "../../core/disk/paths.js";
 import { BugError } from "../../core/errors.js";
-import { type FileStat, statFiles } from "../../host/files.js";
+import { type FileSeen, seeFiles } from "../../host/file-seen.js";
 import type { Host } from "../../host/host.js";
 import type { GuestProcess, ImageView } from "../../hypervisor/hypervisor.js";
 import { type Manifest, pathOf, type Standing } from "../../journal/manifest.js";
@@ -13,7 +13,8 @@ export interface ExpectedLayer {
   path: string;
   /** Its name after a switch: QEMU goes on calling it `path`. */
   quarantine?: string;
-  ino?: string;
+  /** Which file it is. */
+  is?: Pick<WhichFile, "ino" | "identity">;
   format?: string;
 }
 
@@ -28,39 +29,42 @@ export function expectedChain(manifest: Manifest, standing: Standing): ExpectedC
   const { destination, overlay, chain } = manifest;
   const below = chain ? "nothing" : "unknown";
   const format = chain?.[0]?.format;
-  const top = (path: string, ino: string | undefined, of: string | undefined): ExpectedLayer => ({
+  const top = (path: string, is: WhichFile | undefined, of: string | undefined): ExpectedLayer => ({
     path,
-    ...(ino === undefined ? {} : { ino }),
+    ...(is && { is }),
     ...(of === undefined ? {} : { format: of }),
   });
   switch (standing) {
     case "former":
       return { layers: atSource(manifest), below };
     case "overlay":
-      return { layers: [top(pathOf(manifest, "overlay"), overlay?.made?.ino, "qcow2"), ...atSource(manifest)], below };
+      return { layers: [top(pathOf(manifest, "overlay"), overlay?.made, "qcow2"), ...atSource(manifest)], below };
     case "target":
-      return { layers: [top(destination.target, destination.file?.ino, overlay ? "qcow2" : format), ...atDestination(manifest)], below };
+      return { layers: [top(destination.target, destination.file, overlay ? "qcow2" : format), ...atDestination(manifest)], below };
     case "landing":
       return { layers: atDestination(manifest), below };
   }
 }
 
 function atSource({ source, quarantine, layers, chain }: Manifest): ExpectedLayer[] {
-  const known = chain ?? [
-    { path: source.active, ino: source.ino },
-    ...layers
-      .filter((layer) => layer.source !== source.active)
-      .map((layer) => ({ path: layer.source, ino: layer.identity.ino, format: layer.format })),
-  ];
+  const below = layers.filter((layer) => layer.source !== source.active);
+  const known: ExpectedLayer[] = chain
+    ? chain.map(recordedLayer)
+    : [{ path: source.active, is: source }, ...below.map(({ source: path, identity: is, format }) => ({ path, is, format }))];
   return known.map((layer) => ({ ...layer, ...(layer.path === source.active ? { quarantine } : {}) }));
+}
+
+/** A layer as manifests have it in `chain`. */
+export function recordedLayer({ path, format, ...is }: { path: string; format: string } & WhichFile): ExpectedLayer {
+  return { path, format, is };
 }
 
 /** With an overlay, the former active image is one of the layers that move. */
 function atDestination({ source, layers, chain }: Manifest): ExpectedLayer[] {
-  const moved = layers.map(({ destination, format, adopted }) => ({ path: destination, format, ...(adopted && { ino: adopted.ino }) }));
+  const moved = layers.map(({ destination, format, adopted }) => ({ path: destination, format, ...(adopted && { is: adopted }) }));
   const tops = layers[0]?.source === source.active ? 0 : 1;
   // a manifest of 0.1.0 does not tell them: then `below` is unknown
-  const staying = chain === undefined ? [] : chain.slice(tops + layers.length);
+  const staying = chain === undefined ? [] : chain.slice(tops + layers.length).map(recordedLayer);
   return [...moved, ...staying];
 }
 
@@ -68,7 +72,7 @@ function atDestination({ source, layers, chain }: Manifest): ExpectedLayer[] {
 interface LiveLayer {
   path: string;
   format: string;
-  file: FileStat | undefined;
+  file: FileSeen | undefined;
 }
 
 /** The live chain, and what has to be known to compare it. */
@@ -83,7 +87,7 @@ export interface LiveChain {
 export async function liveChain(host: Host, { chain }: Pick<ImageView, "chain">, process: GuestProcess | undefined): Promise<LiveChain> {
   const home = process?.workingDirectory ?? "/";
   const named = chain.map(({ path, format }) => ({ path: within(home, path), format }));
-  const files = await statFiles(
+  const files = await seeFiles(
     host,
     named.map(({ path }) => path),
     "follow",
@@ -99,7 +103,7 @@ export async function liveChain(host: Host, { chain }: Pick<ImageView, "chain">,
  */
 export async function layersAbove(host: Host, live: LiveChain, expected: ExpectedChain): Promise<number | undefined> {
   const names = expected.layers.flatMap(({ path, quarantine }) => [path, quarantine ?? path]);
-  const files = await statFiles(host, names, "follow");
+  const files = await seeFiles(host, names, "follow");
   const fits = (above: number) =>
     expected.layers.every((layer, index) => isLayer(live, above + index, layer, files.slice(2 * index, 2 * index + 2)));
   const longest = live.layers.length - expected.layers.length;
@@ -107,9 +111,9 @@ export async function layersAbove(host: Host, live: LiveChain, expected: Expecte
   return undefined;
 }
 
-function isLayer(chain: LiveChain, index: number, expected: ExpectedLayer, there: readonly (FileStat | undefined)[]): boolean {
+function isLayer(chain: LiveChain, index: number, expected: ExpectedLayer, there: readonly (FileSeen | undefined)[]): boolean {
   const live = chain.layers[index];
-  const file = there.find((found) => found !== undefined && (expected.ino === undefined || isFile(found, { ino: expected.ino })));
+  const file = there.find((found) => found !== undefined && (expected.is === undefined || isFile(found, expected.is)));
   if (!live || !file || (expected.format !== undefined && live.format !== expected.format)) return false;
   // QEMU names a file as it was called when it was opened
   const isIt = live.file ? sameFile(live.file, file) : live.path === expected.path;
@@ -121,7 +125,7 @@ function isThroughLink({ link }: LiveChain, live: LiveLayer, expected: ExpectedL
   return directoryOf(live.path) === link && baseName(live.path) === baseName(expected.path);
 }
 
-function isOpen({ open }: LiveChain, { dev, ino }: FileStat): "open" | "closed" | "hidden" {
+function isOpen({ open }: LiveChain, { dev, ino }: FileSeen): "open" | "closed" | "hidden" {
   if (open === undefined) return "hidden";
   return open.has(`${dev}:${ino}`) ? "open" : "closed";
 }

@@ -2,7 +2,7 @@
 
 import { isFile } from "../../core/disk/chain.js";
 import { UserError } from "../../core/errors.js";
-import { statFiles } from "../../host/files.js";
+import { seeFiles } from "../../host/file-seen.js";
 import type { Host } from "../../host/host.js";
 import { GuestNotRunning } from "../../hypervisor/hypervisor.js";
 import type { SwitchSide } from "../../journal/decided-by.js";
@@ -37,7 +37,7 @@ export interface LeftManifest {
 /** @throws UserError if both images were written to since the switch, or one is not there: nothing was touched then */
 export async function endOfLeft(host: Host, { written, decided }: CutSwitch<LeftManifest>): Promise<SwitchSide> {
   const { disk, current, pending, quarantine } = written;
-  const [named, away, after] = await statFiles(host, [current.before, quarantine, current.after], "keep-links");
+  const [named, away, after] = await seeFiles(host, [current.before, quarantine, current.after], "keep-links");
   const before = [named, away].find((found) => found && isFile(found, pending.before));
   const end = endWithoutGuest({
     decided,

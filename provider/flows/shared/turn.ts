@@ -1,6 +1,6 @@
 /** What a switch is made of: one turn for each disk, and one for their link. */
 
-import type { FileIdentity } from "../../core/disk/chain.js";
+import { type FileIdentity, type WhichFile, whichOf } from "../../core/disk/chain.js";
 import type { DiskKey } from "../../core/disk/names.js";
 import { BugError } from "../../core/errors.js";
 
@@ -61,8 +61,8 @@ export function recordTurns([one, other]: readonly [string, string], { now, afte
 }
 
 /** For `pending` in the text of a manifest: sizes and times are known only in the switch. */
-export function notYetMeasured(file: { dev: string; ino: string }): FileIdentity {
-  return { dev: file.dev, ino: file.ino, sizeBytes: 0, modified: "" };
+export function notYetMeasured(file: WhichFile): FileIdentity {
+  return { ...whichOf(file), sizeBytes: 0, modified: "" };
 }
 
 /** A manifest without the sizes and times of {@link notYetMeasured}. */

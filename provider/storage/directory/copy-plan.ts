@@ -1,8 +1,10 @@
 /** What copying a layer begins with, from what lies there. Pure. */
 
+import type { Comparison } from "../../core/disk/identity.js";
 import type { DiskKey } from "../../core/disk/names.js";
+import type { FileSeen } from "../../host/file-seen.js";
 import type { LayerSeen } from "./layer.js";
-import { type CopyState, type LayerRecord, type Origin, sameOrigin } from "./layer-record.js";
+import { type CopyState, compareCopy, compareOrigins, type LayerRecord, type Origin } from "./layer-record.js";
 
 type Standing = Pick<LayerRecord, "moving" | "kept">;
 type Partial = Extract<CopyState, { phase: "partial" }>;
@@ -17,7 +19,9 @@ export type CopyStart =
   /** `standing`: who stands on it besides. `discard`: a partial that holds something else, or nothing. */
   | { start: "anew"; standing: Standing; discard?: Partial }
   /** `left-behind`: because of a regular file that no move stands on, perhaps a copy whose last user's move has just ended. */
-  | { start: "refuse"; why: string; what?: "left-behind" };
+  | { start: "refuse"; why: string; what?: "left-behind" }
+  /** All bytes of a copy are there, and it is not proved that it is ours, or one of the same file: it is joined once it is seen to hold the same. */
+  | { start: "refuse"; why: string; what: "unproved"; record: LayerRecord };
 
 /** `user` wants a copy of `origin`. */
 export function copyStart({ record, layer }: LayerSeen, origin: Origin, user: DiskKey): CopyStart {
@@ -27,15 +31,37 @@ export function copyStart({ record, layer }: LayerSeen, origin: Origin, user: Di
     if (layer === undefined) return { start: "anew", standing: nobody };
     return layer.kind === "file" ? { ...strangerThere, what: "left-behind" } : strangerThere;
   }
-  const { copy } = record;
-  if (layer !== undefined && layer.ino !== copy.ino) return strangerThere;
-  const same = sameOrigin(record.origin, origin);
-  if (layer === undefined) return withoutLayer(record, same ? "same" : "other", user);
-  if (copy.phase === "finished" && (layer.sizeBytes !== copy.sizeBytes || layer.modified !== copy.modified)) {
+  const origins = compareOrigins(record.origin, origin);
+  if (layer === undefined) return withoutLayer(record, originFor(record, origins, user), user);
+  return withLayer({ record, layer }, origins, user);
+}
+
+function withLayer({ record, layer }: { record: LayerRecord; layer: FileSeen }, origins: Comparison, user: DiskKey): CopyStart {
+  const { copy, moving, kept } = record;
+  const compared = compareCopy(layer, copy);
+  if (compared === "different") return strangerThere;
+  if (copy.phase === "partial") {
+    if (origins === "different") return otherOrigin;
+    return compared === "same" && origins === "same" ? { start: "record", record } : unproved(record, origins);
+  }
+  if (layer.sizeBytes !== copy.sizeBytes || layer.modified !== copy.modified) {
     return { start: "refuse", why: "the copy there was written to after it was made; move it away" };
   }
-  if (!same) return otherOrigin;
-  return copy.phase === "finished" ? { start: "join", record } : { start: "record", record };
+  // what this very move stands on already, it has copied or compared
+  const isProved = compared === "same" && origins === "same";
+  return isProved || (origins !== "different" && [...moving, ...kept].includes(user))
+    ? { start: "join", record }
+    : unproved(record, origins);
+}
+
+function unproved(record: LayerRecord, origins: Comparison): CopyStart {
+  const why = "it is not proved that the copy which another disk's move keeps there is one of the same file; let that move end first";
+  return { start: "refuse", why: origins === "different" ? otherOrigin.why : why, what: "unproved", record };
+}
+
+/** Of a copy that is not finished: nobody joins one of which it is not known what it is a copy of. */
+function originFor({ moving, kept }: LayerRecord, origins: Comparison, user: DiskKey): "same" | "other" {
+  return origins === "same" || (origins === "unknown" && [...moving, ...kept].every((key) => key === user)) ? "same" : "other";
 }
 
 function withoutLayer(record: LayerRecord, origin: "same" | "other", user: DiskKey): CopyStart {
@@ -52,7 +78,7 @@ const nobody: Standing = { moving: [], kept: [] };
 
 const strangerThere = { start: "refuse", why: "a file that is not ours has that name already; move it away" } as const;
 
-const otherOrigin: CopyStart = {
+const otherOrigin = {
   start: "refuse",
   why: "another disk's move keeps a copy there of another file, of an earlier state of it, or with another backing name; let that move end first",
-};
+} as const;

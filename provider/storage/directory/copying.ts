@@ -11,6 +11,10 @@ export interface CopyOptions {
   source: string;
   /** Must hold at the start and at the end. */
   sourceIdentity: FileIdentity;
+  /** What the guest has open, as `dev:ino`: the source must be one of these. Undefined where its process is not to be seen. */
+  openFiles?: ReadonlySet<string> | undefined;
+  /** What lies at the destination and was seen to hold the same as the source. */
+  compared?: FileIdentity;
   destination: string;
   /** The disk that will stand on the copy. */
   user: DiskKey;

@@ -2,9 +2,9 @@
 
 import { pause } from "../../core/async/pause.js";
 import { UserError } from "../../core/errors.js";
+import { seeFile } from "../../host/file-seen.js";
 import type { Host } from "../../host/host.js";
 import { fileHolders } from "../../host/worker/holders.js";
-import { seeFile } from "./file-seen.js";
 import { Layer, type LayerOptions } from "./layer.js";
 import { ifRefused } from "./layer-failures.js";
 import { partialOf, readSidecar, sidecarOf } from "./layer-files.js";

@@ -1,23 +1,26 @@
 /** A layer's partial: a file of ours that becomes the layer. It is held open, so that it stays known, and is told each error of writing it. */
 
 import path from "node:path";
+import { compareFiles } from "../../core/disk/chain.js";
+import { BugError } from "../../core/errors.js";
+import { type FileSeen, fileSeen, isMissing, seeFile } from "../../host/file-seen.js";
 import { moveFile, removeFile } from "../../host/worker/changes.js";
-import { type CopyOptions, copyAttributes, copyFile } from "../../host/worker/copying.js";
+import { type CopyOptions, copyAttributes, copyFile, type FromFile } from "../../host/worker/copying.js";
 import { hostErrno } from "../../host/worker/errno.js";
-import { openFile, type WorkerFile } from "../../host/worker/files.js";
+import { type HeldFile, openFile, type WorkerFile } from "../../host/worker/files.js";
 import type { ChangeOptions } from "../../host/worker/operation.js";
-import type { FromTo, NamedPlace, Place } from "../../host/worker/place.js";
+import type { NamedPlace, Place } from "../../host/worker/place.js";
 import { runProgram } from "../../host/worker/programs.js";
 import type { Worker } from "../../host/worker/worker.js";
 import { isErrno, isFailure } from "../../host/worker/worker-error.js";
 import { lastWords } from "../../image/last-words.js";
-import { type FileSeen, fileSeen, isMissing, seeFile } from "./file-seen.js";
 import { StepFailed } from "./layer-failures.js";
 
 /** Where it lies. */
 export interface PartialPlace {
   worker: Worker;
-  source: string;
+  /** Where a copy is made. */
+  source: HeldFile | undefined;
   /** For programs, which take paths. */
   folder: string;
   place: NamedPlace;
@@ -85,8 +88,10 @@ export class LayerPartial {
     return { ...this.#at.change(), expected: this.#file.itself };
   }
 
-  get #sourceAndThis(): FromTo {
-    return { from: { path: this.#at.source, follow: true }, to: this.#at.place };
+  get #sourceAndThis(): FromFile {
+    const { source, place } = this.#at;
+    if (!source) throw new BugError(`A copy to ${place.name} was begun without its source.`);
+    return { from: source, to: place };
   }
 
   /**
@@ -101,7 +106,7 @@ export class LayerPartial {
     const { worker, folder, place, change } = this.#at;
     // qemu-img takes a path, so what lies there is looked at first
     const there = await seeFile(worker, place, change());
-    if (there?.ino !== this.seen.ino) throw new PartialGone();
+    if (!there || compareFiles(there, this.seen) === "different") throw new PartialGone();
     const words = ["qemu-img", "rebase", "-u", "-f", "qcow2", "-F", format, "-b", name, "--", path.posix.join(folder, place.name)];
     const { exitStatus, stderr } = await runQemuImg(worker, words, change());
     if (exitStatus !== 0) throw new StepFailed(lastWords(stderr.toString()));

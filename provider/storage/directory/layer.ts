@@ -1,20 +1,21 @@
 /** A layer's place, worked on under its lock: the copy, its partial and its sidecar, which is the lock's own file. */
 
 import path from "node:path";
+import type { Comparison } from "../../core/disk/identity.js";
 import { BugError, UserError } from "../../core/errors.js";
+import { type FileSeen, fileSeen, isMissing, seeFile } from "../../host/file-seen.js";
 import type { Host } from "../../host/host.js";
 import { removeFile, writeFile } from "../../host/worker/changes.js";
 import { openDirectory, type WorkerDirectory } from "../../host/worker/directories.js";
-import { openFile } from "../../host/worker/files.js";
+import { openFile, type WorkerFile } from "../../host/worker/files.js";
 import { acquireLock, type WorkerLock } from "../../host/worker/locks.js";
 import type { NamedPlace, Place } from "../../host/worker/place.js";
 import type { Worker } from "../../host/worker/worker.js";
 import { isFailure } from "../../host/worker/worker-error.js";
-import { type FileSeen, fileSeen, isMissing, seeFile } from "./file-seen.js";
 import { complaintOf, isRefusal, whyNotLocked } from "./layer-failures.js";
 import { partialOf, readSidecar, sidecarOf } from "./layer-files.js";
 import { LayerPartial } from "./layer-partial.js";
-import { formatRecord, type LayerRecord } from "./layer-record.js";
+import { type CopyState, compareCopy, formatRecord, type LayerRecord } from "./layer-record.js";
 
 /** One look at everything that belongs to a layer. */
 export interface LayerSeen {
@@ -33,6 +34,7 @@ export interface LayerOptions {
 /** The sidecar's lock is held as long as this is open, and by what hangs under it still. */
 export class Layer {
   #partial: LayerPartial | undefined;
+  #source: WorkerFile | undefined;
   #lock: WorkerLock | undefined;
 
   readonly #worker: Worker;
@@ -87,7 +89,7 @@ export class Layer {
     const lock = this.#lock;
     this.#lock = undefined;
     try {
-      await Promise.all([this.#partial?.close(), this.#directory.close(), lock?.release()]);
+      await Promise.all([this.#partial?.close(), this.#source?.close(), this.#directory.close(), lock?.release()]);
     } catch (thrown) {
       // it has let go of all by its end
       if (this.#worker.ended === undefined) throw thrown;
@@ -102,6 +104,18 @@ export class Layer {
       source === undefined ? undefined : seeFile(this.#worker, { path: source, follow: true }, this.#patience),
     ]);
     return { record, layer, source: from };
+  }
+
+  /** The source, held open from now on: what is copied is this file, whatever its name leads to. Undefined where it is not a regular file. */
+  async holdSource(): Promise<FileSeen | undefined> {
+    const { source = "" } = this.#options;
+    try {
+      this.#source ??= await openFile(this.#worker, { path: source, follow: true }, this.#patience);
+      return fileSeen(this.#source.status);
+    } catch (thrown) {
+      if (isMissing(thrown) || isFailure(thrown, "not-regular")) return undefined;
+      throw thrown;
+    }
   }
 
   /** What can still be written beside the layer, by an ordinary user. */
@@ -134,17 +148,14 @@ export class Layer {
     return seeFile(this.#worker, this.#layerPlace, this.#patience);
   }
 
-  /** Removes the layer if it is this inode. */
-  async removeLayer(ino: string): Promise<void> {
+  /** Removes the layer if it is proved to be the copy that is recorded. @returns what it was, beside that */
+  async removeLayer(copy: CopyState): Promise<Comparison | "absent"> {
     const there = await seeFile(this.#worker, this.#layerPlace, this.#patience);
-    if (there?.ino !== ino || there.kind !== "file") return;
-    const file = await openFile(this.#worker, this.#layerPlace, this.#patience);
-    try {
-      if (fileSeen(file.status).ino !== ino) return;
-      await removeFile(this.#worker, this.#layerPlace, { ...this.#underLock, expected: file.itself, hidden: "allow" });
-    } finally {
-      await file.close();
-    }
+    if (!there) return "absent";
+    const compared = compareCopy(there, copy);
+    if (compared !== "same" || copy.identity === undefined) return compared;
+    await removeFile(this.#worker, this.#layerPlace, { ...this.#underLock, expected: copy.identity, hidden: "allow" });
+    return "same";
   }
 
   /** Removes the sidecar, and with it the lock, as the last thing: what was removed before it is then gone for good. */
@@ -179,8 +190,8 @@ export class Layer {
     const before = this.#partial;
     this.#partial = undefined;
     await before?.close();
-    const { source = "", destination } = this.#options;
-    const folder = path.posix.dirname(destination);
+    const folder = path.posix.dirname(this.#options.destination);
+    const source = this.#source?.itself;
     this.#partial = await LayerPartial.hold({ worker: this.#worker, source, folder, place, change: () => this.#underLock });
     return this.#partial;
   }

@@ -3,14 +3,14 @@
 import type { FileIdentity } from "../../core/disk/chain.js";
 import type { DiskKey } from "../../core/disk/names.js";
 import { UserError } from "../../core/errors.js";
+import { seeFile } from "../../host/file-seen.js";
 import type { Host } from "../../host/host.js";
 import { discardPartial } from "./copy.js";
-import { seeFile } from "./file-seen.js";
 import type { Layer, LayerSeen } from "./layer.js";
 import { complaintOf, isRefusal, wordsOf } from "./layer-failures.js";
 import { readSidecar, sidecarOf } from "./layer-files.js";
 import { inTurn, lockWhenFree } from "./layer-lock.js";
-import { fate, type LayerRecord, withKept, withoutMover } from "./layer-record.js";
+import { compareCopy, fate, type LayerRecord, withKept, withoutMover } from "./layer-record.js";
 
 /** What a layer's place holds, as one disk sees it. */
 export type LayerState =
@@ -50,14 +50,15 @@ const unstoppable: Leaving = { stop: new AbortController().signal };
 /**
  * Takes an undone disk off a layer. With the last one the layer, its partial and its sidecar go, if they are the files recorded as ours.
  * Call it when nothing has the layer open for this disk any more.
- * @returns `kept`: others stand on it · `not-ours`: nothing of ours is there, or `user` does not stand on it
+ * @returns `kept`: others stand on it · `not-ours`: nothing of ours is there, or `user` does not stand on it · `unproved`: it stays, since it is not
+ *   proved to be the file that is recorded
  */
 export function leaveLayer(
   host: Host,
   destination: string,
   user: DiskKey,
   leaving = unstoppable,
-): Promise<"removed" | "kept" | "not-ours"> {
+): Promise<"removed" | "kept" | "not-ours" | "unproved"> {
   return underLock(host, { destination, leaving, otherwise: "not-ours" }, async (held, seen) => {
     const { record } = seen;
     if (record === "empty") await held.forget();
@@ -71,17 +72,17 @@ export function leaveLayer(
         await held.forget();
         return "kept";
       case "all goes":
-        return removeAll(held, seen, left);
+        return removeAll(held, left);
     }
   });
 }
 
-async function removeAll(held: Layer, { layer }: LayerSeen, { copy }: LayerRecord): Promise<"removed" | "not-ours"> {
+async function removeAll(held: Layer, { copy }: LayerRecord): Promise<"removed" | "not-ours" | "unproved"> {
   if (copy.phase === "partial") await discardPartial(held, copy);
-  const replaced = layer !== undefined && layer.ino !== copy.ino;
-  if (copy.ino !== undefined) await held.removeLayer(copy.ino);
+  const was = await held.removeLayer(copy);
   await held.forget();
-  return replaced ? "not-ours" : "removed";
+  if (was === "unknown") return "unproved";
+  return was === "different" ? "not-ours" : "removed";
 }
 
 /**
@@ -142,8 +143,10 @@ function stateOf({ record, layer }: Omit<LayerSeen, "source">, user: DiskKey): L
   if (record === "foreign") return { state: "foreign", why: "its sidecar (.lm-layer) was not written by this program" };
   if (record === "empty") return layer === undefined ? { state: "absent" } : { state: "foreign", why: "the file there is not ours" };
   const { origin, copy, moving, kept } = record;
-  if (layer !== undefined && layer.ino !== copy.ino) return { state: "foreign", why: "the file there is not the one that was copied" };
-  const standing = { source: origin.source, moving, kept };
+  if (layer !== undefined && compareCopy(layer, copy) === "different")
+    return { state: "foreign", why: "the file there is not the one that was copied" };
+  const { identity: _, ...source } = origin.source;
+  const standing = { source, moving, kept };
   if (copy.phase === "partial") return { state: "partial", doneBytes: copy.doneBytes, totalBytes: origin.source.sizeBytes, ...standing };
   if (layer === undefined) return { state: "absent" };
   return { state: [...moving, ...kept].includes(user) ? "ours" : "kept", layer, ...standing };

@@ -1,15 +1,15 @@
 /** Two folders with the files of a move of one disk, and what it has written down: no guest, no server. */
 
 import assert from "node:assert/strict";
-import { mkdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { type FileIdentity, identityOf } from "../../../provider/core/disk/chain.js";
+import { type FileIdentity, identityOf, type WhichFile, whichOf } from "../../../provider/core/disk/chain.js";
 import type { Job } from "../../../provider/core/disk/job.js";
 import { diskKey, fileNames, nodeNames, quarantineName } from "../../../provider/core/disk/names.js";
 import { type MoveOptions, moveOptions } from "../../../provider/flows/shared/options.js";
 import { Outcome } from "../../../provider/flows/shared/outcome.js";
 import type { SeenDisk, Site } from "../../../provider/flows/shared/site.js";
-import { statFiles } from "../../../provider/host/files.js";
+import { type FileSeen, seeFiles } from "../../../provider/host/file-seen.js";
 import type { Guest, GuestProcess, ImageView } from "../../../provider/hypervisor/hypervisor.js";
 import type { Manifest, MovedLayer } from "../../../provider/journal/manifest.js";
 import { formatRecord, type LayerRecord } from "../../../provider/storage/directory/layer-record.js";
@@ -64,15 +64,18 @@ export class MoveScene implements AsyncDisposable {
   }
 
   async identity(name: string): Promise<FileIdentity> {
-    const [found] = await statFiles(this.host, [this.at(name)], "follow");
-    assert(found, name);
-    return identityOf(found);
+    return identityOf(await this.seen(name));
   }
 
-  /** Cheaper than {@link identity}: only which file it is. */
-  async which(name: string): Promise<{ dev: string; ino: string }> {
-    const { dev, ino } = await stat(this.at(name));
-    return { dev: String(dev), ino: String(ino) };
+  /** Only which file it is. */
+  async which(name: string): Promise<WhichFile> {
+    return whichOf(await this.seen(name));
+  }
+
+  private async seen(name: string): Promise<FileSeen> {
+    const [found] = await seeFiles(this.host, [this.at(name)], "follow");
+    assert(found, name);
+    return found;
   }
 
   /** The QEMU that has these open. */
@@ -85,9 +88,9 @@ export class MoveScene implements AsyncDisposable {
   async copied(name: string, { user = key, more = {} as Partial<LayerRecord> } = {}): Promise<FileIdentity> {
     await this.write(name);
     const copy = await this.identity(name);
-    const { ino, sizeBytes, modified } = copy;
+    const { dev: _, ...is } = copy;
     const record: LayerRecord = {
-      ...{ origin: { source: copy, backing: "as-in-source" }, copy: { phase: "finished", ino, sizeBytes, modified } },
+      ...{ origin: { source: copy, backing: "as-in-source" }, copy: { phase: "finished", ...is } },
       ...{ moving: [user], kept: [], ...more },
     };
     await this.write(fileNames.sidecar(name), `${formatRecord(record).join("\n")}\n`);
@@ -111,6 +114,8 @@ export class MoveScene implements AsyncDisposable {
     assert(disk && base);
     const target = this.at("path2/disk.qcow2");
     const made = await this.which("path2/disk.qcow2").catch(() => undefined);
+    const [home, there] = await Promise.all(["path1", "path2"].map((name) => this.seen(name)));
+    assert(home && there);
     return {
       ...{ version: 1, domainId: "domain", qdev: "vda", disk: "vda", strategy: "mirror", startedAt: "x", afterwards: "quarantine" },
       source: { active: this.at("path1/disk.qcow2"), ...disk },
@@ -120,9 +125,10 @@ export class MoveScene implements AsyncDisposable {
       ],
       destination: {
         ...{ directory: this.at("path2"), active: target, target, node: nodeNames.targets(key)[0] },
-        ...{ ino: (await this.which("path2")).ino, backing: { name: "base.raw", format: "raw" } },
+        ...{ ino: there.ino, backing: { name: "base.raw", format: "raw" } },
         ...(made && { file: made }),
       },
+      directories: { source: home.identity, destination: there.identity },
       layers: [await this.layer()],
       ...{ quarantine: this.quarantine, formerNodes: [], current: this.at("path1/disk.qcow2") },
       ...more,

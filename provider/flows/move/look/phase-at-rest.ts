@@ -1,11 +1,12 @@
 /** Where a move stands when no job of ours runs, and the guest is where `current` says. */
 
-import { type FileIdentity, isUnchanged } from "../../../core/disk/chain.js";
+import { compareFiles, type FileIdentity, isUnchanged } from "../../../core/disk/chain.js";
 import { baseName } from "../../../core/disk/paths.js";
 import { impossible } from "../../../core/errors.js";
-import { type FileStat, statFiles } from "../../../host/files.js";
+import { type FileSeen, seeFiles } from "../../../host/file-seen.js";
 import { readHeaders } from "../../../image/headers.js";
 import type { Manifest, MovedLayer, Standing } from "../../../journal/manifest.js";
+import type { Records } from "../../../journal/records.js";
 import { type LayerState, layerStates } from "../../../storage/directory/sidecar.js";
 import type { Viewpoint } from "../../shared/site.js";
 import type { Phase } from "./observation.js";
@@ -13,7 +14,7 @@ import type { Evidence, FilesNow } from "./standing.js";
 
 export async function phaseAtRest(evidence: Evidence, standing: Standing, now: FilesNow): Promise<Phase> {
   const { manifest } = evidence.records;
-  const other = await otherDirectory(evidence.site, manifest);
+  const other = await otherDirectory(evidence.site, evidence.records);
   if (other && (standing === "former" || standing === "overlay")) return { phase: "astray", why: other };
   if (manifest.overlay) return phaseOfSnapshot(evidence, manifest.overlay, standing, now);
   if (standing === "target") return { phase: "switched" };
@@ -22,13 +23,24 @@ export async function phaseAtRest(evidence: Evidence, standing: Standing, now: F
 }
 
 /** Where the destination's storage is not mounted, nothing may be copied into what lies below. */
-async function otherDirectory({ host }: Viewpoint, { destination: { directory, ino } }: Manifest): Promise<string | undefined> {
-  const [there] = await statFiles(host, [directory], "follow");
-  if (ino === undefined || there?.ino === ino) return undefined;
+async function otherDirectory({ host }: Viewpoint, records: Records): Promise<string | undefined> {
+  const { directory, ino } = records.manifest.destination;
+  const [there] = await seeFiles(host, [directory], "follow");
+  if (ino === undefined || (there && isDirectoryOf(records, there, ino))) return undefined;
   return (
     `${directory} is ${there ? "another directory than" : "not there, but was"} when the move began. Mount its storage again. ` +
     "If that is gone for good, destroy the resource, which undoes the move at the source"
   );
+}
+
+/**
+ * The root of a file system has the same inode on many of them. Where no more is known of the directory, it is the one in which the manifest
+ * lies, once that was written there.
+ */
+function isDirectoryOf({ manifest, sides }: Records, there: FileSeen, ino: string): boolean {
+  const compared = compareFiles(there, { ino, identity: manifest.directories?.destination });
+  const wasWritten = (manifest.generation ?? 0) > 1;
+  return compared === "same" || (compared === "unknown" && (sides !== "source" || !wasWritten));
 }
 
 type Overlay = NonNullable<Manifest["overlay"]>;
@@ -105,7 +117,7 @@ function isInPlace({ options }: Viewpoint, { compared }: MovedLayer, state: Laye
 
 /** A frozen file whose identity has changed stops everything. */
 async function changedLayer(site: Viewpoint, layers: readonly MovedLayer[]): Promise<string | undefined> {
-  const stats = (paths: string[]) => statFiles(site.host, paths, "follow");
+  const stats = (paths: string[]) => seeFiles(site.host, paths, "follow");
   const sources = await stats(layers.map(({ source }) => source));
   const destinations = await stats(layers.map(({ destination }) => destination));
   for (const [index, layer] of layers.entries()) {
@@ -115,7 +127,7 @@ async function changedLayer(site: Viewpoint, layers: readonly MovedLayer[]): Pro
   return undefined;
 }
 
-function unchanged(found: FileStat | undefined, recorded: FileIdentity): boolean {
+function unchanged(found: FileSeen | undefined, recorded: FileIdentity): boolean {
   return found !== undefined && isUnchanged(found, recorded);
 }
 

@@ -3,7 +3,8 @@
 import { isFile, sameFile } from "../../../core/disk/chain.js";
 import { type DiskKey, standInNames } from "../../../core/disk/names.js";
 import { baseName, directoryOf, within } from "../../../core/disk/paths.js";
-import { type FileStat, realPath, statFiles } from "../../../host/files.js";
+import { type FileSeen, seeFiles } from "../../../host/file-seen.js";
+import { realPath, statFiles } from "../../../host/files.js";
 import type { GuestProcess, GuestView, ImageView } from "../../../hypervisor/hypervisor.js";
 import { imagesOf, type Manifest, type Standing, standings } from "../../../journal/manifest.js";
 import type { Records } from "../../../journal/records.js";
@@ -22,13 +23,13 @@ export interface Evidence {
 }
 
 /** What lies now under the names that the manifest knows; `away`: under the former image's name in quarantine. */
-export type FilesNow = Partial<Record<Standing | "away", FileStat | undefined>>;
+export type FilesNow = Partial<Record<Standing | "away", FileSeen | undefined>>;
 
 export async function filesNow({ site, records }: Evidence): Promise<FilesNow> {
   const { manifest } = records;
   const named = Object.entries({ ...imagesOf(manifest), away: manifest.quarantine });
   const paths = named.map(([, path]) => path);
-  const found = await statFiles(site.host, paths, "follow");
+  const found = await seeFiles(site.host, paths, "follow");
   return Object.fromEntries(named.map(([name], index) => [name, found[index]]));
 }
 
@@ -103,7 +104,7 @@ async function isRenamedFormer({ site, process, named, records }: Evidence, now:
 }
 
 /** A name of ours with another file under it is no image of ours. The landed copy's own record is its sidecar, so its name is enough. */
-function isOurs({ source, destination, overlay }: Manifest, standing: Standing, file: FileStat): boolean {
+function isOurs({ source, destination, overlay }: Manifest, standing: Standing, file: FileSeen): boolean {
   const recorded = { former: source, overlay: overlay?.made, target: destination.file, landing: file }[standing];
   return recorded !== undefined && isFile(file, recorded);
 }

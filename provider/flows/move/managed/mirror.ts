@@ -3,12 +3,13 @@
 import { fileNames } from "../../../core/disk/names.js";
 import { within } from "../../../core/disk/paths.js";
 import { BugError } from "../../../core/errors.js";
-import { renameWithoutReplacing, statFiles, writeFileAtomically } from "../../../host/files.js";
+import { renameWithoutReplacing, writeFileAtomically } from "../../../host/files.js";
 import { type ManagedGuest, shutOff } from "../../../hypervisor/hypervisor.js";
 import type { Manifest } from "../../../journal/manifest.js";
 import { writeRecords } from "../../../journal/records.js";
 import { complaint, wordsOf } from "../../shared/complaint.js";
 import type { Outcome } from "../../shared/outcome.js";
+import { seeMade } from "../../shared/own-images.js";
 import type { SeenDisk, Site } from "../../shared/site.js";
 import { filesBelowTarget } from "../steps/chain-files.js";
 import { removeTarget } from "../steps/mirroring.js";
@@ -51,9 +52,9 @@ export async function startManagedCopy(site: Site, managed: ManagedGuest, disk: 
 async function makeEmptyTarget(site: Site, disk: SeenDisk, manifest: Manifest): Promise<void> {
   const path = within(manifest.destination.directory, fileNames.newborn(disk.key));
   await writeFileAtomically(site.host, path, "", { like: manifest.source.active });
-  const [made] = await statFiles(site.host, [path], "keep-links");
+  const made = await seeMade(site.host, path);
   if (!made) throw new BugError(`The target ${path} was made and is not there.`);
-  manifest.destination.file = { dev: made.dev, ino: made.ino };
+  manifest.destination.file = made;
   await writeRecords(site.host, disk.key, manifest);
   await renameWithoutReplacing(site.host, path, manifest.destination.target);
 }

@@ -1,10 +1,10 @@
 /** A lower layer that lies at the destination already, and that no move stands on: taken as it is, once it is seen to be the same. */
 
 import { isDeepStrictEqual } from "node:util";
-import { identityOf } from "../../../core/disk/chain.js";
+import { type FileIdentity, identityOf } from "../../../core/disk/chain.js";
 import { nodeNames } from "../../../core/disk/names.js";
-import { messageOf } from "../../../core/errors.js";
-import { statFiles } from "../../../host/files.js";
+import { BugError, messageOf } from "../../../core/errors.js";
+import { seeFiles } from "../../../host/file-seen.js";
 import { type Deviation, deviationsIn } from "../../../image/chain-headers.js";
 import { compareImages } from "../../../image/compare.js";
 import type { Manifest, MovedLayer } from "../../../journal/manifest.js";
@@ -21,18 +21,40 @@ import { filesFrom } from "./chain-files.js";
 export async function adoptInstead(site: Site, disk: SeenDisk & { manifest: Manifest }, layer: MovedLayer, left: string): Promise<void> {
   const coming = (each: MovedLayer): MovedLayer => (each.destination === layer.destination ? { ...each, coming: "adopt" } : each);
   const manifest = { ...disk.manifest, layers: disk.manifest.layers.map(coming) };
-  await writeRecords(site.host, disk.key, { ...manifest, layers: await compareAdopted(site, disk, manifest, left) });
+  await writeRecords(site.host, disk.key, { ...manifest, layers: await compareAdopted(site, disk, { manifest, left }) });
+}
+
+/**
+ * A copy lies there on which other moves stand, and it is not proved that it is one of this layer: it may be shared if it holds the same.
+ * @returns what was compared
+ */
+export async function compareShared(site: Site, disk: SeenDisk & { manifest: Manifest }, layer: MovedLayer): Promise<FileIdentity> {
+  const coming = (each: MovedLayer): MovedLayer["coming"] => (each.destination === layer.destination ? "adopt" : "copy");
+  const layers = disk.manifest.layers.map((each) => ({ ...each, coming: coming(each) }));
+  const left = "The guest runs on the source as before.";
+  const advice = "Let the other move end that keeps a copy there, or give one of the two layers another name, then run again.";
+  const compared = await compareAdopted(site, disk, { manifest: { ...disk.manifest, layers }, left, advice });
+  const adopted = compared.find(({ destination }) => destination === layer.destination)?.adopted;
+  if (!adopted) throw new BugError(`${layer.destination} was compared, and nothing was written down of it.`);
+  return adopted;
+}
+
+interface Adopting {
+  manifest: Manifest;
+  /** What a refusal says of how things are left, and what to do. */
+  left?: string;
+  advice?: string;
 }
 
 /**
  * A lower layer that is at the destination already is adopted if a guest would read the same from it: QEMU holds it open, so that
  * nobody writes to it meanwhile. The topmost adopted layer is read with all below it, so one comparison covers them.
  */
-export async function compareAdopted(site: Site, disk: SeenDisk, manifest: Manifest, left?: string): Promise<MovedLayer[]> {
+export async function compareAdopted(site: Site, disk: SeenDisk, { manifest, left, ...told }: Adopting): Promise<MovedLayer[]> {
   const top = manifest.layers.find(({ coming }) => coming === "adopt");
   if (!top) return manifest.layers;
   const node = nodeNames.held(disk.key, manifest.layers.indexOf(top) + 1);
-  const advice = `Take ${top.destination} away, or give it another name.`;
+  const { advice = `Take ${top.destination} away, or give it another name.` } = told;
   const refuse = (why: string, cause?: unknown) =>
     complaint(site, { verb: "move", disk: disk.disk, why, ...(left !== undefined && { left }), advice, cause });
   const deviation = await newDeviation(site, { ...disk, manifest }, top);
@@ -79,7 +101,7 @@ export function compareLayer({ host, options, run }: Site, disk: SeenDisk & { ma
 
 /** @throws UserError if an adopted layer is not there any more: its identity is what every later step compares it with */
 async function withIdentities(site: Site, layers: readonly MovedLayer[], refuse: (why: string) => Error): Promise<MovedLayer[]> {
-  const stats = await statFiles(
+  const stats = await seeFiles(
     site.host,
     layers.map(({ destination }) => destination),
     "follow",

@@ -50,7 +50,7 @@ export async function begin(site: Bound, seen: Seen, disks: readonly SeenDisk[])
   for (const disk of disks) drafts.push(await draftMove(site, seen.view, disk, now));
   checkNames(site, drafts);
   await checkSpace(site, drafts);
-  for (const draft of drafts) draft.manifest.layers = await compareAdopted(site, draft.disk, draft.manifest);
+  for (const draft of drafts) draft.manifest.layers = await compareAdopted(site, draft.disk, { manifest: draft.manifest });
   for (const { disk, manifest } of drafts) await checkNameable(site, { ...disk, manifest });
   for (const draft of drafts) await record(site, draft);
 }

@@ -3,16 +3,16 @@
 import { bytesText } from "../../../core/bytes.js";
 import { identityOf } from "../../../core/disk/chain.js";
 import { messageOf } from "../../../core/errors.js";
-import { statFiles } from "../../../host/files.js";
+import { seeFiles } from "../../../host/file-seen.js";
 import type { Manifest, MovedLayer } from "../../../journal/manifest.js";
 import { writeRecords } from "../../../journal/records.js";
-import { copyLayer, LeftBehind } from "../../../storage/directory/copy.js";
+import { type CopyOptions, copyLayer, LeftBehind, Unproved } from "../../../storage/directory/copy.js";
 import { leaveLayer } from "../../../storage/directory/sidecar.js";
 import { complaint } from "../../shared/complaint.js";
 import type { Outcome } from "../../shared/outcome.js";
 import { pace } from "../../shared/progress.js";
 import type { SeenDisk, Site } from "../../shared/site.js";
-import { adoptInstead, compareLayer } from "./adopting.js";
+import { adoptInstead, compareLayer, compareShared } from "./adopting.js";
 
 type Written = SeenDisk & { manifest: Manifest };
 
@@ -27,9 +27,20 @@ export async function copyOne(site: Site, disk: Written, layer: MovedLayer, outc
 }
 
 async function copyOrJoin(site: Site, disk: Written, layer: MovedLayer, outcome: Outcome): Promise<void> {
-  const { host, options, run } = site;
+  const { host } = site;
+  const copying = await copyOptions(site, disk, layer);
+  const copied = await copyLayer(host, copying).catch(async (thrown: unknown) => {
+    if (!(thrown instanceof Unproved)) throw thrown;
+    return copyLayer(host, { ...copying, compared: await compareShared(site, disk, layer) });
+  });
+  outcome.copied(disk.disk, copied === "copied" ? layer.identity.sizeBytes : 0);
+  if (site.options.verify === "full") await verify(site, disk, layer);
+}
+
+/** The guest has every layer open: what is copied is that very file. */
+async function copyOptions({ guest, options, run }: Site, disk: Written, layer: MovedLayer): Promise<CopyOptions> {
   const told = pace(`${disk.disk} copying`);
-  const copied = await copyLayer(host, {
+  return {
     source: layer.source,
     sourceIdentity: layer.identity,
     destination: layer.destination,
@@ -40,14 +51,13 @@ async function copyOrJoin(site: Site, disk: Written, layer: MovedLayer, outcome:
     waiting: (text) => run.progress(`${disk.disk} ${text}`),
     stop: run.stop,
     stallSeconds: options.stallSeconds,
-  });
-  outcome.copied(disk.disk, copied === "copied" ? layer.identity.sizeBytes : 0);
-  if (options.verify === "full") await verify(site, disk, layer);
+    openFiles: (await guest.process())?.openFiles,
+  };
 }
 
 /** Written down once it is done: a run that is cut before leaves a copy that no mirror starts on. */
 async function verify(site: Site, disk: Written, layer: MovedLayer): Promise<void> {
-  const [before] = await statFiles(site.host, [layer.destination], "keep-links");
+  const [before] = await seeFiles(site.host, [layer.destination], "keep-links");
   const verdict = await compareCopy(site, disk, layer);
   if (verdict !== "same") throw await differing(site, disk, layer, verdict.differs);
   const { manifest, key } = disk;

@@ -1,12 +1,14 @@
 /** What a move of one disk will be, worked out from what was seen, before anything is written. */
 
+import { whichOf } from "../../../core/disk/chain.js";
 import { fileNames, nodeNames, quarantineName } from "../../../core/disk/names.js";
 import { baseName, directoryOf, within } from "../../../core/disk/paths.js";
-import { statFiles } from "../../../host/files.js";
+import { seeFiles } from "../../../host/file-seen.js";
+import type { Host } from "../../../host/host.js";
 import { readLink } from "../../../host/links.js";
 import type { GuestView } from "../../../hypervisor/hypervisor.js";
 import type { Manifest, MovedLayer } from "../../../journal/manifest.js";
-import { layerStates } from "../../../storage/directory/sidecar.js";
+import { type LayerState, layerStates } from "../../../storage/directory/sidecar.js";
 import type { MoveOptions } from "../../shared/options.js";
 import { sameDirectory } from "../../shared/places.js";
 import type { SeenDisk, Site } from "../../shared/site.js";
@@ -40,6 +42,7 @@ export async function draftMove(site: Site & { destination: string }, view: Gues
   );
   const layers = lower.map((_, index) => movedLayer(landing, index + 1, states[index]?.state === "foreign" ? "adopt" : "copy"));
   const moved = within(destination, baseName(active.place));
+  const directories = await directoriesOf(site.host, [directoryOf(active.place), destination]);
   const overlay = site.options.strategy === "snapshot" ? planOverlay(site.options, landing, { view, disk }) : undefined;
   const manifest: Manifest = {
     version: 1,
@@ -48,16 +51,17 @@ export async function draftMove(site: Site & { destination: string }, view: Gues
     disk: disk.disk,
     strategy: site.options.strategy,
     startedAt: now.toISOString(),
-    source: { active: active.place, dev: active.identity.dev, ino: active.identity.ino },
-    chain: chain.map(({ place, format, identity: { dev, ino } }) => ({ path: place, dev, ino, format })),
+    source: { active: active.place, ...whichOf(active.identity) },
+    chain: chain.map(({ place, format, identity }) => ({ path: place, format, ...whichOf(identity) })),
     destination: {
       directory: destination,
-      ...optionally("ino", (await statFiles(site.host, [destination], "follow"))[0]?.ino),
+      ...optionally("ino", directories?.destination.inode),
       active: overlay?.active ?? moved,
       target: overlay?.target ?? moved,
       node: freeName(view, nodeNames.targets(disk.key)),
       ...optionally("backing", overlay ? overlay.below : backingAtDestination(landing, 0)),
     },
+    ...(directories && { directories, generation: 1 }),
     layers,
     ...optionally("overlay", overlay?.overlay),
     ...optionally("link", await linkAsItIs(site)),
@@ -66,10 +70,17 @@ export async function draftMove(site: Site & { destination: string }, view: Gues
     formerNodes: namedNodes(view, disk.image),
     current: active.place,
   };
-  const missing = lower.filter(
-    (_, index) => layers[index]?.coming === "copy" && states[index]?.state !== "ours" && states[index]?.state !== "kept",
-  );
+  const missing = lower.filter((_, index) => layers[index]?.coming === "copy" && !isCopied(states[index]));
   return { disk, manifest, neededBytes: [active, ...missing].reduce((sum, layer) => sum + layer.allocatedBytes, 0) };
+}
+
+function isCopied(state: LayerState | undefined): boolean {
+  return state?.state === "ours" || state?.state === "kept";
+}
+
+async function directoriesOf(host: Host, paths: readonly [source: string, destination: string]): Promise<Manifest["directories"]> {
+  const [source, destination] = await seeFiles(host, paths, "follow");
+  return source && destination && { source: source.identity, destination: destination.identity };
 }
 
 function optionally<K extends string, V>(key: K, value: V | undefined): { [key in K]?: V } {

@@ -13,7 +13,8 @@ import {
   standInNames,
 } from "../../../core/disk/names.js";
 import { baseName, directoryOf, within } from "../../../core/disk/paths.js";
-import { removeFile, removeFiles, renameWithoutReplacing, statFiles } from "../../../host/files.js";
+import { seeFiles } from "../../../host/file-seen.js";
+import { removeFile, removeFiles, renameWithoutReplacing } from "../../../host/files.js";
 import type { Host } from "../../../host/host.js";
 import { makeSymlink, readLink, replaceLink } from "../../../host/links.js";
 import { correctBoth } from "../../../journal/corrected.js";
@@ -22,10 +23,11 @@ import { manifestPaths, removeRecords } from "../../../journal/records.js";
 import { dropSwitchRecord } from "../../../journal/switch-record.js";
 import { keepLayer, leaveLayer } from "../../../storage/directory/sidecar.js";
 import type { Outcome } from "../../shared/outcome.js";
+import { removeOwn } from "../../shared/own-images.js";
 import type { Seen, SeenDisk, Site } from "../../shared/site.js";
 import { linkMovesIn } from "../turns.js";
 import { closable } from "./former-nodes.js";
-import { removeTarget } from "./mirroring.js";
+import { removeTarget, withProvedTarget } from "./mirroring.js";
 
 interface Written extends SeenDisk {
   manifest: Manifest;
@@ -43,7 +45,7 @@ export async function tidy(site: Site, seen: Seen, disk: Written, outcome: Outco
     await pointLink(site.host, disk.key, manifest.link, { from: manifest.link.before, to: manifest.destination.directory });
   const left = await closeFormer(site, seen, disk, outcome);
   await putAwayFormerImage(site, manifest, outcome);
-  await removeOverlays(site, disk, manifest, left);
+  for (const stays of await removeOverlays(site, disk, manifest, left)) outcome.left(disk.disk, stays);
   for (const { coming, source, destination } of manifest.layers) {
     if (coming === "copy" && !isPassing(manifest, destination)) await keepLayer(site.host, destination, disk.key);
     if (source !== manifest.source.active) outcome.left(disk.disk, `${source}: other disks may stand on it`);
@@ -67,48 +69,62 @@ function isPassing({ overlay }: Manifest, path: string): boolean {
   return overlay?.collapse === "pull" && overlay.landing === path;
 }
 
-/** Their content is recorded to live on: `current` is what was mirrored from them, or what they were committed into. None is open. */
-async function removeOverlays(site: Site, disk: SeenDisk, manifest: Manifest, open: readonly string[]): Promise<void> {
+/**
+ * Their content is recorded to live on: `current` is what was mirrored from them, or what they were committed into. None is open.
+ * @returns what stays, and why
+ */
+async function removeOverlays(site: Site, disk: SeenDisk, manifest: Manifest, open: readonly string[]): Promise<string[]> {
   const { overlay, destination } = manifest;
-  if (!overlay || currentStanding(manifest) === "overlay") return;
-  if (!open.includes(overlay.node)) await removeOverlay(site, overlay);
+  if (!overlay || currentStanding(manifest) === "overlay") return [];
+  const stays = open.includes(overlay.node) ? [] : await removeOverlay(site, overlay);
   if (disk.standing === "landing" && overlay.committed === "destination" && !open.includes(destination.node))
     await removeTarget(site, disk, manifest);
   if (overlay.collapse === "pull") await leaveLayer(site.host, overlay.landing, disk.key);
+  return stays;
 }
 
-/** Of one that a run was about to make when it was cut only the name is recorded, which nobody else gives. */
-async function removeOverlay(site: Site, { path, made }: Overlay): Promise<void> {
-  const [there] = await statFiles(site.host, [path], "keep-links");
-  if (there && (!made || isFile(there, made))) await removeFile(site.host, path);
+/** Of one that a run was about to make when it was cut only the name is recorded, which nobody else gives. @returns what stays, and why */
+async function removeOverlay({ host }: Site, { path, made }: Overlay): Promise<string[]> {
+  const kept = await removeOwn(host, { path, made, named: "by us", maker: "this move" });
+  return kept ? [`${path} ${kept.why}`] : [];
 }
 
 /** The switch renamed it. If QEMU ended in the middle of the switch, it still has its old name: nobody has it open, so it is renamed now. */
 async function putAwayFormerImage(site: Site, manifest: Manifest, outcome: Outcome): Promise<void> {
   const { source, quarantine, disk } = manifest;
   await removeStandIn(site.host, manifest);
-  const [byName] = await statFiles(site.host, [source.active], "keep-links");
+  const [byName] = await seeFiles(site.host, [source.active], "keep-links");
   const kept = manifest.afterwards === "keep";
   if (byName && isFile(byName, source) && !kept) await renameWithoutReplacing(site.host, source.active, quarantine);
-  const [there] = await statFiles(site.host, [quarantine], "keep-links");
+  const [there] = await seeFiles(site.host, [quarantine], "keep-links");
   if (!there || !isFile(there, source)) return;
-  if (manifest.afterwards === "delete") return removeFile(site.host, quarantine);
+  if (manifest.afterwards === "delete") {
+    const kept = await removeOwn(site.host, { path: quarantine, made: source, named: "by us", maker: "this move" });
+    if (kept) outcome.left(disk, `${quarantine} ${kept.why}`);
+    return;
+  }
   if (kept) await renameWithoutReplacing(site.host, quarantine, source.active);
   outcome.left(disk, `${kept ? source.active : quarantine}: the image that was active before`);
 }
 
+function sayKept({ run, guest, host }: Site, { disk }: SeenDisk, what: string): void {
+  run.say("warning", `${disk} of ${guest.name} on ${host.name}: ${what}, so it was kept.`);
+}
+
 /** Before the switch: the source's exact chain, and nothing of ours at the destination. Every line of it may be done twice. */
 export async function clear(site: Site, seen: Seen, disk: Written, removeLast?: RemoveLast): Promise<void> {
-  const { manifest } = disk;
+  const manifest = await withProvedTarget(site, seen, disk.manifest);
   const { destination, overlay } = manifest;
   const strange = overlay ? closable(seen, disk, manifest) : [];
   await site.guest.closeNodes([destination.node, ...(overlay ? [overlay.landingNode, overlay.node] : []), ...strange]);
   await removeTarget(site, disk, manifest);
   for (const { coming, destination: copied } of manifest.layers) {
-    if (coming === "copy") await leaveLayer(site.host, copied, disk.key);
+    if (coming === "copy" && (await leaveLayer(site.host, copied, disk.key)) === "unproved")
+      sayKept(site, disk, `${copied} is not proved to be the copy that this move made`);
   }
   // committed down, or never written to: the observation has made sure of one of the two
-  if (overlay) await removeOverlay(site, overlay);
+  const stays = overlay ? await removeOverlay(site, overlay) : [];
+  for (const what of stays) sayKept(site, disk, what);
   await removeScaffold(site, disk, manifest);
   await removeRecords(site.host, disk.key, manifest, "source", removeLast);
 }
@@ -139,7 +155,7 @@ export function manifestAt(manifest: Manifest, standing: Standing): Manifest {
 export async function giveNameBack(host: Host, manifest: Manifest): Promise<void> {
   const { source, quarantine } = manifest;
   await removeStandIn(host, manifest);
-  const [byName, away] = await statFiles(host, [source.active, quarantine], "keep-links");
+  const [byName, away] = await seeFiles(host, [source.active, quarantine], "keep-links");
   if (!byName && away && isFile(away, source)) await renameWithoutReplacing(host, quarantine, source.active);
 }
 

@@ -4,14 +4,15 @@ import { identityOf } from "../../../core/disk/chain.js";
 import { jobNames, nodeNames } from "../../../core/disk/names.js";
 import { baseName } from "../../../core/disk/paths.js";
 import { BugError, isKind, UserError } from "../../../core/errors.js";
-import { removeFile, statFiles } from "../../../host/files.js";
+import { seeFiles } from "../../../host/file-seen.js";
 import { createImage } from "../../../image/qemu-img.js";
 import type { Manifest, MovedLayer } from "../../../journal/manifest.js";
 import { writeRecords } from "../../../journal/records.js";
 import { complaint, wordsOf } from "../../shared/complaint.js";
+import { removeOwn } from "../../shared/own-images.js";
 import type { Seen, SeenDisk, Site } from "../../shared/site.js";
 import { nodeAt, withStrangeTop } from "./former-nodes.js";
-import { imageLike, removeTarget } from "./mirroring.js";
+import { imageLike, removeTarget, withProvedTarget } from "./mirroring.js";
 
 export interface Written extends SeenDisk {
   manifest: Manifest;
@@ -70,10 +71,11 @@ export async function makeOverlay(site: Site, disk: Written): Promise<void> {
     await writeRecords(site.host, key, manifest);
   }
   await site.guest.closeNodes([overlay.node]);
-  await removeFile(site.host, overlay.path);
+  const kept = await removeOwn(site.host, { path: overlay.path, made: undefined, named: "by us", maker: "this move" });
+  if (kept) throw complaint(site, { verb: "freeze", disk: disk.disk, why: `${overlay.path} ${kept.why}`, advice: kept.advice });
   const backing = { name: baseName(manifest.source.active), format: disk.image.creation.format };
   await createImage(site.host, { ...imageLike(disk, manifest), path: overlay.path, format: "qcow2", backing });
-  const [made] = await statFiles(site.host, [overlay.path], "keep-links");
+  const [made] = await seeFiles(site.host, [overlay.path], "keep-links");
   if (!made) throw new BugError(`The overlay ${overlay.path} was made and is not there.`);
   overlay.made = identityOf(made);
   await writeRecords(site.host, key, manifest);
@@ -89,7 +91,7 @@ async function openOverlay(site: Site, disk: Written): Promise<void> {
 export async function recordFrozen(site: Site, disk: Written): Promise<void> {
   const { manifest, key } = disk;
   const { landing, landingBacking: below } = overlayOf(disk);
-  const [frozen] = await statFiles(site.host, [manifest.source.active], "follow");
+  const [frozen] = await seeFiles(site.host, [manifest.source.active], "follow");
   const layer = disk.image.chain[1];
   if (!frozen || !layer)
     throw new UserError(`Unable to go on with the move of ${disk.disk}: its frozen image ${manifest.source.active} is not there.`);
@@ -123,7 +125,8 @@ export function pullFailed(site: Site, disk: SeenDisk): Error {
 
 /** The way back: nothing of the destination is open any more, and the overlay's content goes down into the image that it stands on. */
 export async function fold(site: Site, seen: Seen, disk: Written): Promise<void> {
-  const { key, manifest, image } = disk;
+  const { key, image } = disk;
+  const manifest = await withProvedTarget(site, seen, disk.manifest);
   await site.guest.closeNodes([manifest.destination.node, overlayOf(disk).landingNode]);
   await removeTarget(site, disk, manifest);
   const base = nodeAt(seen, disk, 1);

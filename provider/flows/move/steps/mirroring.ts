@@ -1,19 +1,20 @@
 /** The mirror of the active layer: its target, its job, its two endings before the switch. */
 
 import { bytesText } from "../../../core/bytes.js";
-import { isFile } from "../../../core/disk/chain.js";
 import type { ChainFiles } from "../../../core/disk/chain-options.js";
 import type { Job } from "../../../core/disk/job.js";
-import { fileNames, jobNames, nodeNames } from "../../../core/disk/names.js";
-import { within } from "../../../core/disk/paths.js";
+import { fileNames, isOverlayName, jobNames, nodeNames } from "../../../core/disk/names.js";
+import { baseName, within } from "../../../core/disk/paths.js";
 import { BugError } from "../../../core/errors.js";
-import { freeBytes, removeFile, renameWithoutReplacing, statFiles } from "../../../host/files.js";
+import { seeFiles } from "../../../host/file-seen.js";
+import { freeBytes, removeFile, renameWithoutReplacing } from "../../../host/files.js";
 import type { TargetOptions } from "../../../hypervisor/block-steps.js";
 import { createImage } from "../../../image/qemu-img.js";
 import { frozenFormat, type Manifest } from "../../../journal/manifest.js";
 import { writeRecords } from "../../../journal/records.js";
 import { complaint } from "../../shared/complaint.js";
 import { belowTop, checkOpened } from "../../shared/opened-chain.js";
+import { type Kept, provedByNode, removeOwn, seeMade } from "../../shared/own-images.js";
 import { pace } from "../../shared/progress.js";
 import type { Seen, SeenDisk, Site } from "../../shared/site.js";
 import { filesBelowTarget } from "./chain-files.js";
@@ -73,12 +74,24 @@ function standsOn({ standing, disk }: SeenDisk): "former" | "overlay" {
 export async function removeTarget(site: Site, disk: SeenDisk, manifest: Manifest): Promise<void> {
   await removeFile(site.host, newborn(disk, manifest));
   const { target, file } = manifest.destination;
-  const [there] = await statFiles(site.host, [target], "keep-links");
+  const [there] = await seeFiles(site.host, [target], "keep-links");
   if (!there) return;
-  if (file && isFile(there, file)) return removeFile(site.host, target);
-  const why = `${target} is not the file that this move made there`;
+  const named = isOverlayName(disk.key, baseName(target)) ? "by us" : "by the user";
+  const kept = file ? await removeOwn(site.host, { path: target, made: file, named, maker: "this move" }) : neverMade;
+  if (!kept) return;
+  const why = `${target} ${kept.why}`;
   const left = `The guest runs on ${manifest.current}, as before.`;
-  throw complaint(site, { verb: "go on with the move of", disk: disk.disk, why, left, advice: "Take it away, then run again." });
+  throw complaint(site, { verb: "go on with the move of", disk: disk.disk, why, left, advice: kept.advice });
+}
+
+const neverMade: Kept = { why: "is not the file that this move made there", advice: "Take it away, then run again." };
+
+/** Before our nodes are closed: afterwards nothing proves what 0.1.0 has made. */
+export async function withProvedTarget({ host, guest }: Site, { view }: Seen, manifest: Manifest): Promise<Manifest> {
+  const { target, file, node } = manifest.destination;
+  if (!file || file.identity) return manifest;
+  const proved = await provedByNode(host, { path: target, made: file }, { view, node, process: await guest.process() });
+  return { ...manifest, destination: { ...manifest.destination, file: proved } };
 }
 
 /** Made under our own name, written down by what it is, and only then given its name: so the name never lies. */
@@ -86,9 +99,9 @@ async function makeTarget(site: Site, disk: SeenDisk, manifest: Manifest): Promi
   const path = newborn(disk, manifest);
   const { backing, target } = manifest.destination;
   await createImage(site.host, { ...imageLike(disk, manifest), path, ...(backing && { backing }) });
-  const [made] = await statFiles(site.host, [path], "keep-links");
+  const made = await seeMade(site.host, path);
   if (!made) throw new BugError(`The target ${path} was made and is not there.`);
-  manifest.destination.file = { dev: made.dev, ino: made.ino };
+  manifest.destination.file = made;
   await writeRecords(site.host, disk.key, manifest);
   await renameWithoutReplacing(site.host, path, target);
 }

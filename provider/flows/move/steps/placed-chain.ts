@@ -3,6 +3,7 @@
 import { type FileIdentity, identityOf, type Layer } from "../../../core/disk/chain.js";
 import { baseName, directoryOf, within } from "../../../core/disk/paths.js";
 import { BugError } from "../../../core/errors.js";
+import { seeFiles } from "../../../host/file-seen.js";
 import { realPath, statFiles } from "../../../host/files.js";
 import { complaint } from "../../shared/complaint.js";
 import type { SeenDisk, Site } from "../../shared/site.js";
@@ -17,7 +18,7 @@ export interface PlacedLayer extends Layer {
 export async function placeLayers(site: Site, disk: SeenDisk): Promise<PlacedLayer[]> {
   const home = directoryOf(disk.active.named);
   const named = disk.image.chain.map(({ path }, index) => (index === 0 ? disk.active.named : within(home, path)));
-  const stats = await statFiles(site.host, named, "follow");
+  const stats = await seeFiles(site.host, named, "follow");
   const open = (await site.guest.process())?.openFiles;
   const placed: PlacedLayer[] = [];
   for (const [index, layer] of disk.image.chain.entries()) {
