@@ -11,7 +11,7 @@ from typing import Callable, List, NamedTuple, Optional
 
 from worker.errors import Details, Failure, system_failure
 from worker.messages import Message, Messages
-from worker.places import DIRECTORY_FLAGS
+from worker.paths import DIRECTORY_FLAGS
 from worker.processes import is_alive, start_time
 from worker.waiting import ready
 

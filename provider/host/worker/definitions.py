@@ -8,7 +8,8 @@ from worker.domain_xml import DiskXml, DomainXml, disk_at
 from worker.errors import Failure
 from worker.libvirt_plan import File, LibvirtDisk
 from worker.libvirt_talk import Talk
-from worker.places import DIRECTORY_FLAGS, sync_descriptor
+from worker.paths import DIRECTORY_FLAGS
+from worker.places import sync_descriptor
 from worker.text import to_bytes
 from worker.virsh import command
 from worker.wire import write_all

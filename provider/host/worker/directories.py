@@ -2,20 +2,21 @@
 
 import os
 import stat
-from typing import List
+from typing import Iterator, List
 
 from worker.errors import Details, Failure
-from worker.places import DIRECTORY_FLAGS, sync_descriptor, using_place
+from worker.paths import open_directory
+from worker.places import sync_descriptor, using_place
 from worker.requests import Request, operation
 from worker.text import to_text
 from worker.trust import kind_of
 
 
 @operation("directory-open")
-def open_directory(request: Request) -> Details:
-    """Links in the path are followed. With `private` it must be ours, and nobody else's to write or search."""
+def hold_directory(request: Request) -> Details:
+    """With `private` it must be ours, and nobody else's to write or search."""
     path = request.arguments.path("path")
-    descriptor = os.open(path, DIRECTORY_FLAGS)
+    descriptor = open_directory(path)
     try:
         if request.arguments.flag("private"):
             require_private(descriptor, path)
@@ -68,7 +69,7 @@ def list_directory(request: Request) -> Details:
     limit = request.arguments.whole("limit")
     entries: List[Details] = []
     with request.state.directories.using(request.arguments.whole("directory")) as descriptor:
-        for name in os.listdir(b"/proc/self/fd/%d" % descriptor):
+        for name in names_in(descriptor):
             if len(entries) == limit:
                 raise Failure("too-large", "it has more than %d names" % limit, details={"limit": limit})
             try:
@@ -77,6 +78,13 @@ def list_directory(request: Request) -> Details:
                 continue
             entries.append({"name": to_text(name), "kind": kind_of(status)})
     return {"entries": entries}
+
+
+def names_in(descriptor: int) -> Iterator[bytes]:
+    """One after the other: somebody else may have made more of them than there is memory for."""
+    with os.scandir(b"/proc/self/fd/%d" % descriptor) as found:
+        for entry in found:
+            yield entry.name
 
 
 @operation("directory-sync", changes=True)

@@ -57,7 +57,7 @@ export class WorkerDirectory {
   }
 }
 
-/** Links in the path are followed. @throws WorkerError `system` with the errno */
+/** @throws WorkerError `system` with the errno; `foreign-link` for a link on the way that somebody else has put there */
 export async function openDirectory(worker: Worker, path: string): Promise<WorkerDirectory> {
   return new WorkerDirectory(worker, (await worker.request(open, { path, private: false })).directory);
 }

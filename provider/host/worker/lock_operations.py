@@ -7,7 +7,8 @@ from typing import Iterator, List
 
 from worker.errors import Details, Failure
 from worker.locks import Lock, said_in, take
-from worker.places import DIRECTORY_FLAGS, Place, sync_descriptor, using_place
+from worker.paths import DIRECTORY_FLAGS
+from worker.places import Place, sync_descriptor, using_place
 from worker.requests import Request, operation
 
 #: Between two tries while another one holds it: flock in the kernel could not be cancelled.

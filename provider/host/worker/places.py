@@ -6,9 +6,8 @@ from typing import Any, Dict, Iterator, Optional
 
 from worker.arguments import Arguments, encoded, wrong
 from worker.errors import Failure
+from worker.paths import open_above
 from worker.requests import Request
-
-DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class Place:
@@ -47,9 +46,9 @@ def using_place(request: Request, key: str = "place") -> Iterator[Place]:
 
 @contextmanager
 def using(request: Request, key: str, values: Dict[str, Any]) -> Iterator[Place]:
-    """`{"directory": number, "name": …}`, or `{"path": …}` where nobody else may write in the directories above it.
+    """`{"directory": number, "name": …}`, or `{"path": …}`, whose directory is opened once, here.
 
-    With `follow` it is what the path leads to: links are followed once, here.
+    With `follow` it is what the path leads to.
     """
     arguments = Arguments(values)
     if arguments.has("directory"):
@@ -58,14 +57,21 @@ def using(request: Request, key: str, values: Dict[str, Any]) -> Iterator[Place]
             yield Place(directory, name, name)
         return
     path = arguments.path("path")
-    if arguments.has("follow"):
-        path = os.path.realpath(path)
-    above, _, name = path.rpartition(b"/")
-    descriptor = os.open(above or b"/", DIRECTORY_FLAGS)
+    descriptor, name = open_above(path, arguments.has("follow"))
     try:
         yield Place(descriptor, single_name(key, name), path)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def showing(place: Place) -> Iterator[None]:
+    """What the system refuses is told of the whole path."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = place.shown
+        raise
 
 
 def single_name(key: str, name: bytes) -> bytes:

@@ -1,6 +1,7 @@
 /** What an operation of the worker can fail with. */
 
 import { z } from "zod";
+import { hostErrno } from "./errno.js";
 
 /**
  * What a caller may act on. `system`: a refusal of the system's, told by its errno. `bug`: a fault of the program's own.
@@ -12,6 +13,7 @@ export const failureNames = [
   "busy",
   "cancelled",
   "changed",
+  "foreign-link",
   "foreign-owner",
   "held",
   "lock-lost",
@@ -19,6 +21,7 @@ export const failureNames = [
   "no-monitor",
   "no-program",
   "not-empty",
+  "not-link",
   "not-regular",
   "open",
   "other-file",
@@ -75,4 +78,9 @@ export function isFailure(thrown: unknown, name: FailureName): thrown is WorkerE
 /** Whether the system refused with this number, one of {@link hostErrno}. */
 export function isErrno(thrown: unknown, errno: number): thrown is WorkerError {
   return isFailure(thrown, "system") && thrown.errno === errno;
+}
+
+/** Whether a name stands for nothing. */
+export function isMissing(thrown: unknown): boolean {
+  return isErrno(thrown, hostErrno.ENOENT) || isErrno(thrown, hostErrno.ENOTDIR);
 }

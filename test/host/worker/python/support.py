@@ -8,7 +8,8 @@ from typing import Any, Dict, List
 
 from worker.arguments import Arguments
 from worker.errors import Details
-from worker.places import DIRECTORY_FLAGS, Place
+from worker.paths import DIRECTORY_FLAGS
+from worker.places import Place
 from worker.requests import Request
 from worker.state import State
 from worker.wire import Outlet
