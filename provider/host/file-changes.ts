@@ -1,173 +1,133 @@
-/** Files on a host, changed. Each function is one round trip, and what it did is on disk when it returns: file and directory are synced. */
+/**
+ * Files on a host, changed by operations of the worker's. Each function is one round trip, and what it did is on disk when it returns.
+ * A name is used against its directory alone, which is opened once; nothing is written through a link.
+ */
 
-import { randomBytes } from "node:crypto";
+import type { FileIdentity } from "../core/disk/chain.js";
 import { UserError } from "../core/errors.js";
-import { unable } from "./complaints.js";
+import { refusal } from "./complaints.js";
 import type { Host } from "./host.js";
+import { moveFile, removeNames, writeFile } from "./worker/changes.js";
+import { hostErrno } from "./worker/errno.js";
+import { fileIdentity, type SeenFile } from "./worker/files.js";
+import type { Worker } from "./worker/worker.js";
+import { isErrno } from "./worker/worker-error.js";
 
-/** `sync FILE` is fsync(2) of it, GNU coreutils from 8.24 on. */
-const syncDirectoryOf = (argument: string) => `sync -- "\${${argument}%/*}/"`;
+const { EEXIST, EXDEV } = hostErrno;
+
+/** Which file a look has just shown. */
+type Known = Pick<FileIdentity, "dev" | "ino">;
 
 /**
- * A new file of our own beside `$1`: `$2`, made exclusively (`set -C`: O_EXCL, so never through a link), filled from
- * standard input, with the owner and mode of `$4` where given, then mode `$3` where given, and synced.
+ * Writes a whole file, which all may read: at every moment the path holds the old content or the new.
+ * @throws UserError if it cannot be written
  */
-const makeTemporary = `set -e
-umask 077
-set -C
-cat >"$2"
-set +C
-trap 'rm -f -- "$2"' EXIT
-if [ -n "$4" ]; then
-  chown --reference="$4" -- "$2" 2>/dev/null || chgrp --reference="$4" -- "$2" 2>/dev/null || :
-  chmod --reference="$4" -- "$2"
-fi
-[ -z "$3" ] || chmod -- "$3" "$2"
-sync -- "$2"`;
+export async function writeFileAtomically(host: Host, path: string, content: string): Promise<void> {
+  const options = { content: Buffer.from(content), mode: 0o644, existing: "any" } as const;
+  await changing(host, `write ${path}`, (worker) => writeFile(worker, { path }, options));
+}
 
-export interface WriteOptions {
-  /**
-   * Octal, as chmod takes it.
-   * @default "644", where `like` is not given
-   */
-  mode?: string;
-  /** A path whose owner (as far as permitted) and mode the file gets. */
+/** A file that is to be made. */
+export interface NewFile {
+  content: string;
+  /** The path of a file whose owner, mode, ACLs, label and attributes it gets, as far as the account may give them. Default: all may read it. */
   like?: string;
 }
 
 /**
- * Writes a whole file in one step: at every moment the path holds the old content or the new.
- * @throws UserError if it cannot be written
- *
- * @host cat, chown, chgrp, chmod, sync, mv, rm
- * @for records
- * @does writes a small file under a random name beside its own, syncs it, renames it and syncs the directory
- * @changes manifests, what they say after a switch, before it and in its middle (`.next`, `.back`, `.mark`); on libvirt, the empty target
- * @as the account
- * @why at every moment the file holds the old text or the new
+ * Makes a file that must not be there yet, with its content complete from its first moment.
+ * @returns what it is then
+ * @throws UserError if it cannot be made
  */
-export async function writeFileAtomically(host: Host, path: string, content: string, options: WriteOptions = {}): Promise<void> {
-  const script = `${makeTemporary}\nmv -f -T -- "$2" "$1"\n${syncDirectoryOf("1")}`;
-  const answer = await host.run(script, temporaryArgs(path, options), { stdin: content });
-  if (answer.exitStatus !== 0) throw unable(host, "write", path, answer);
+export async function createExclusively(host: Host, path: string, { content, like }: NewFile): Promise<FileIdentity | "exists"> {
+  const dress = like === undefined ? { mode: 0o644 } : { like: { path: like, follow: true } as const };
+  return changing(host, `create ${path}`, async (worker) => {
+    try {
+      return fileIdentity(await writeFile(worker, { path }, { content: Buffer.from(content), ...dress }));
+    } catch (thrown) {
+      if (isErrno(thrown, EEXIST)) return "exists";
+      throw thrown;
+    }
+  });
 }
-
-/** Status 17 (EEXIST). A file system without hard links gets the file made in place, which is exclusive too but shows its content growing. */
-const linkInPlace = `taken() { [ -e "$1" ] || [ -L "$1" ]; }
-if taken "$1"; then exit 17; fi
-if ! ln -T -- "$2" "$1" 2>/dev/null; then
-  if taken "$1"; then exit 17; fi
-  set -C
-  cat "$2" >"$1"
-  set +C
-  chmod --reference="$2" -- "$1"
-  sync -- "$1"
-fi`;
 
 /**
- * Makes a file that must not be there yet, with its content complete from its first moment.
- * @throws UserError if it cannot be written
- *
- * @host cat, chown, chgrp, chmod, sync, ln, rm
- * @for records
- * @does makes a file that must not be there yet, synced; never through a link
- * @changes makes a probe file in the destination, or the empty file that takes a raw image's name in the switch
- * @as the account
- * @why nothing that is there is replaced or followed
+ * Makes a file under a name that only we give: what an earlier run has left there goes first.
+ * @throws UserError if it cannot be made, or somebody else makes one of that name
  */
-export async function createExclusively(host: Host, path: string, content: string): Promise<"created" | "exists"> {
-  const script = `${makeTemporary}\n${linkInPlace}\n${syncDirectoryOf("1")}`;
-  const answer = await host.run(script, temporaryArgs(path, {}), { stdin: content });
-  if (answer.exitStatus === 17) return "exists";
-  if (answer.exitStatus !== 0) throw unable(host, "create", path, answer);
-  return "created";
+export async function makeAnew(host: Host, path: string, file: NewFile): Promise<FileIdentity> {
+  await removeFile(host, path);
+  const made = await createExclusively(host, path, file);
+  if (made !== "exists") return made;
+  throw new UserError(
+    `Unable to create ${path} on ${host.name}: somebody else has put something there. See who changes files there, then run \`pulumi up\` again.`,
+  );
 }
 
-function temporaryArgs(path: string, { mode, like }: WriteOptions): string[] {
-  return [path, `${path}.${randomBytes(4).toString("hex")}.new`, mode ?? (like === undefined ? "644" : ""), like ?? ""];
-}
-
-/** Removes a file or a link, never a directory; one that is not there is no error. @throws UserError if it stays */
-export async function removeFile(host: Host, path: string): Promise<void> {
-  await removeFiles(host, [path]);
+/**
+ * Removes a file or a link, never a directory; one that is not there is no error.
+ * @param known the one that it must be
+ * @throws UserError if it stays
+ */
+export async function removeFile(host: Host, path: string, known?: Known): Promise<void> {
+  const name = known === undefined ? { place: { path } } : { place: { path }, expected: seen(known) };
+  await changing(host, `remove ${path}`, (worker) => removeNames(worker, [name]));
 }
 
 /**
  * Removes each as {@link removeFile} does, in this order.
  * @throws UserError at the first that stays
- *
- * @host rm, sync
- * @for clean-up
- * @does removes files and links, never directories, and syncs their directories
- * @changes files that a move made and that nothing uses any more: manifests, small files, probes, targets, overlays; with `afterwards:
- *   "delete"` the former image, after the guest is seen on the other side
- * @as the account
- * @why nothing of a move stays when it has ended or was undone
  */
 export async function removeFiles(host: Host, paths: readonly string[]): Promise<void> {
-  const script = `while [ $# -gt 0 ]; do
-  if [ -e "$1" ] || [ -L "$1" ]; then rm -f -- "$1" && ${syncDirectoryOf("1")} || { printf %s $#; exit 1; }; fi
-  shift
-done`;
-  const answer = await host.run(script, paths);
-  if (answer.exitStatus === 0) return;
-  const left = Number(answer.stdout); // this many were left to do
-  throw unable(host, "remove", (left > 0 ? paths.at(-left) : undefined) ?? paths.join(", "), answer);
+  const names = paths.map((path) => ({ place: { path } }));
+  const what = (thrown: unknown) => `remove ${pathIn(thrown) ?? paths.join(", ")}`;
+  await changing(host, what, (worker) => removeNames(worker, names));
+}
+
+/** One file that gets another name. */
+export interface Renaming {
+  from: string;
+  to: string;
+  /** Which file must be under the old name. Default: whatever is there. */
+  known?: Known;
 }
 
 /**
  * Renames a file within its file system; what has the new name already keeps it.
- * `mv` copies where it cannot rename, so the directories' devices are compared: a file's own is another than its directory's on overlayfs.
- * `mv -n` asks for RENAME_NOREPLACE (coreutils 8.30 and later), but answers "done" in either case (before 9.2): so the old name is looked for.
  * @throws UserError if the new name is taken, or the file cannot be renamed
- *
- * @host stat, mv, sync
- * @for images
- * @does renames a file within its file system, never over another, and syncs both directories
- * @changes a new image gets its name; the former image gets its quarantine name, or its own name back
- * @as the account
- * @why a boot by the old name must not find a stale image
  */
-export async function renameWithoutReplacing(host: Host, from: string, to: string): Promise<void> {
-  const script = `taken() { [ -e "$1" ] || [ -L "$1" ]; }
-if taken "$2"; then exit 17; fi
-[ "$(stat -c %d -- "\${1%/*}/")" = "$(stat -c %d -- "\${2%/*}/")" ] || exit 18
-mv -n -T -- "$1" "$2" || exit
-if taken "$1"; then exit 17; fi
-${syncDirectoryOf("2")} && ${syncDirectoryOf("1")}`;
-  const answer = await host.run(script, [from, to]);
-  if (answer.exitStatus === 17) {
-    throw new UserError(
-      `Unable to rename ${from} to ${to} on ${host.name}: the new name is taken. Move what has it away, then run \`pulumi up\` again.`,
-    );
-  }
-  if (answer.exitStatus === 18 && answer.stderr === "") {
-    throw unable(host, `rename ${from} to`, to, "they are on two file systems");
-  }
-  if (answer.exitStatus !== 0) throw unable(host, `rename ${from} to`, to, answer);
+export async function renameWithoutReplacing(host: Host, { from, to, known }: Renaming): Promise<void> {
+  const places = { from: { path: from }, to: { path: to } };
+  const options = known === undefined ? {} : { expected: seen(known) };
+  await changing(host, `rename ${from} to ${to}`, async (worker) => {
+    try {
+      await moveFile(worker, places, options);
+    } catch (thrown) {
+      const why = isErrno(thrown, EEXIST) ? "the new name is taken. Move what has it away" : "they are on two file systems. Fix that";
+      if (!isErrno(thrown, EEXIST) && !isErrno(thrown, EXDEV)) throw thrown;
+      throw new UserError(`Unable to rename ${from} to ${to} on ${host.name}: ${why}, then run \`pulumi up\` again.`, { cause: thrown });
+    }
+  });
 }
 
-/**
- * Gives `to` the owner, mode, access list, extended attributes and SELinux label of `from`, as far as the account may.
- * @returns what could not be taken over, in the host's words; whether that matters, only the guest's QEMU can say
- * @throws UserError if `from` cannot be looked at
- *
- * @host stat, chown, chgrp, cp, chcon
- * @for images
- * @does gives a file the owner, mode, access list, extended attributes and SELinux label of another, as far as the account may
- * @changes the probe file, and the empty file that takes a raw image's name: their attributes only
- * @as the account
- * @why the guest's QEMU must be able to open it as it opens the image
- */
-export async function takeOver(host: Host, from: string, to: string): Promise<readonly string[]> {
-  // The owner first: chown(2) takes the set-id bits away. One at a time: cp gives up at the first that it may not.
-  const script = `stat -L -- "$1" >/dev/null && stat -- "$2" >/dev/null || exit
-chown --reference="$1" -- "$2" || chgrp --reference="$1" -- "$2"
-cp --attributes-only --preserve=mode -- "$1" "$2"
-cp --attributes-only --preserve=xattr -- "$1" "$2"
-if [ -d /sys/fs/selinux ] && [ "$(stat -L -c %C -- "$1")" != "?" ]; then chcon --reference="$1" -- "$2"; fi
-exit 0`;
-  const answer = await host.run(script, [from, to]);
-  if (answer.exitStatus !== 0) throw unable(host, `take over owner and mode of ${from} for`, to, answer);
-  return answer.stderr.split("\n").filter((line) => line !== "");
+function seen({ dev, ino }: Known): SeenFile {
+  return { dev, ino };
+}
+
+function pathIn(thrown: unknown): string | undefined {
+  return thrown instanceof Error && "path" in thrown && typeof thrown.path === "string" ? thrown.path : undefined;
+}
+
+/** Does it on the host; what it is refused becomes a sentence that begins with `what` it was. */
+export async function changing<T>(
+  host: Host,
+  what: string | ((thrown: unknown) => string),
+  act: (worker: Worker) => Promise<T>,
+): Promise<T> {
+  const worker = await host.worker();
+  try {
+    return await act(worker);
+  } catch (thrown) {
+    throw refusal(host, typeof what === "string" ? what : what(thrown), thrown);
+  }
 }

@@ -5,12 +5,11 @@ import type { Identity } from "../core/disk/identity.js";
 import { unable } from "./complaints.js";
 import type { Host } from "./host.js";
 import type { FileKind } from "./worker/directories.js";
-import { hostErrno } from "./worker/errno.js";
-import { type FileStatus, fileStatus, lookAtFiles } from "./worker/files.js";
+import { type FileStatus, fileIdentity, fileStatus, lookAtFiles } from "./worker/files.js";
 import type { RequestOptions } from "./worker/operation.js";
 import type { Place } from "./worker/place.js";
 import type { Worker } from "./worker/worker.js";
-import { isErrno, isFailure } from "./worker/worker-error.js";
+import { isFailure, isMissing } from "./worker/worker-error.js";
 
 export interface FileSeen extends FileIdentity {
   identity: Identity;
@@ -44,17 +43,7 @@ export async function seeFile(worker: Worker, place: Place, options?: RequestOpt
   }
 }
 
-export function isMissing(thrown: unknown): boolean {
-  return isErrno(thrown, hostErrno.ENOENT) || isErrno(thrown, hostErrno.ENOTDIR);
-}
-
-export function fileSeen({ identity, sizeBytes, modifiedNs, allocatedBytes, kind }: FileStatus): FileSeen {
-  const modified = modifiedText(modifiedNs);
-  return { dev: identity.device, ino: identity.inode, identity, sizeBytes, modified, allocatedBytes, kind };
-}
-
-/** As `stat -c %.9Y` prints it, which {@link FileIdentity} holds. */
-function modifiedText(ns: bigint): string {
-  const [sign, digits] = ns < 0n ? ["-", -ns] : ["", ns];
-  return `${sign}${digits / 1_000_000_000n}.${String(digits % 1_000_000_000n).padStart(9, "0")}`;
+export function fileSeen(status: FileStatus): FileSeen {
+  const { identity, allocatedBytes, kind } = status;
+  return { ...fileIdentity(status), identity, allocatedBytes, kind };
 }

@@ -1,17 +1,12 @@
 /** Files on a host, looked at. Each function is one round trip. Paths are absolute. Changing them: file-changes.ts. */
 
 import type { FileIdentity } from "../core/disk/chain.js";
-import { saysMissing, unable } from "./complaints.js";
+import { distrusted, refusal, saysMissing, unable } from "./complaints.js";
 import type { Host } from "./host.js";
+import { readTrustedFile } from "./worker/files.js";
+import { isMissing } from "./worker/worker-error.js";
 
-export {
-  createExclusively,
-  removeFile,
-  removeFiles,
-  renameWithoutReplacing,
-  takeOver,
-  writeFileAtomically,
-} from "./file-changes.js";
+export { createExclusively, makeAnew, removeFile, removeFiles, renameWithoutReplacing, writeFileAtomically } from "./file-changes.js";
 
 export interface FileStat extends FileIdentity {
   kind: "file" | "directory" | "symlink" | "socket" | "block" | "other";
@@ -98,50 +93,17 @@ function parseStat(line: string): FileStat | undefined {
 }
 
 /**
- * A text file, or undefined where there is none.
- * @throws UserError if it is larger than `maxBytes` (1 MiB) or cannot be read
- *
- * @host head
- * @for reading
- * @does reads a text file of at most 1 MiB: manifests
- * @changes nothing
- * @as the account
- * @why where a move stands is asked of the host
+ * A small text file of ours, or undefined where there is none. Another account's, a link and all that is no file are refused.
+ * @throws UserError if it cannot be trusted, is larger than `maxBytes` (1 MiB) or cannot be read
  */
 export async function readSmallFile(host: Host, path: string, maxBytes = 1024 * 1024): Promise<string | undefined> {
-  const answer = await host.run(`head -c "$2" -- "$1"`, [path, String(maxBytes + 1)]);
-  if (answer.exitStatus !== 0) {
-    if (saysMissing(answer.stderr)) return undefined;
-    throw unable(host, "read", path, answer.stderr);
+  const worker = await host.worker();
+  try {
+    return (await readTrustedFile(worker, { path }, { bytesAtMost: maxBytes })).content.toString();
+  } catch (thrown) {
+    if (isMissing(thrown)) return undefined;
+    throw distrusted(host, path, thrown) ?? refusal(host, `read ${path}`, thrown);
   }
-  if (Buffer.byteLength(answer.stdout) > maxBytes) throw unable(host, "read", path, `it is larger than ${maxBytes} bytes`);
-  return answer.stdout;
-}
-
-/** So large may one of several small files be that are read together. */
-export const smallFileBytes = 32 * 1024;
-
-/**
- * The texts of several small files, as {@link readSmallFile} reads one; undefined where that would answer so, where it would throw,
- * and where a file is larger than `maxBytes` (32 KiB): who wants to know reads that one by itself.
- *
- * @host head, base64
- * @for reading
- * @does reads several text files of at most 32 KiB at once: manifests
- * @changes nothing
- * @as the account
- * @why one round trip for many disks
- */
-export async function readSmallFiles(host: Host, paths: readonly string[], maxBytes = smallFileBytes): Promise<(string | undefined)[]> {
-  if (paths.length === 0) return [];
-  // in base64, so that one answer is one line
-  const script = `most=$1; shift; for path do head -c "$most" -- "$path" 2>/dev/null | base64 -w 0; echo; done`;
-  const { stdout } = await host.run(script, [String(maxBytes + 1), ...paths]);
-  const lines = stdout.split("\n");
-  return paths.map((_, index) => {
-    const content = Buffer.from(lines[index] ?? "", "base64");
-    return content.length > 0 && content.length <= maxBytes ? content.toString() : undefined;
-  });
 }
 
 /**

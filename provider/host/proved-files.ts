@@ -4,10 +4,10 @@ import { pause } from "../core/async/pause.js";
 import { compareFiles, type WhichFile } from "../core/disk/chain.js";
 import type { Identity } from "../core/disk/identity.js";
 import { unable } from "./complaints.js";
-import { isMissing, seeFiles } from "./file-seen.js";
+import { seeFiles } from "./file-seen.js";
 import type { Host } from "./host.js";
 import { removeFile } from "./worker/changes.js";
-import { isFailure } from "./worker/worker-error.js";
+import { isFailure, isMissing } from "./worker/worker-error.js";
 
 /** `another`: the name leads to another file. `unproved`: nothing tells whether it is the one. `open`: a process has it open. All three stay. */
 export type Removal = { end: "removed" | "absent" | "another" | "unproved" } | { end: "open"; words: string };

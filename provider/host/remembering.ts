@@ -2,23 +2,37 @@
 
 import type { Finished, Host } from "./host.js";
 
+/** Of hosts that remember, what was asked of the worker. */
+const asked = new WeakMap<Host, Map<string, Promise<unknown>>>();
+
 /** The same host, on which each question is asked once. Only for questions: a script that changes anything must run every time. */
 export function remembering(host: Host): Host {
   const answers = new Map<string, Promise<Finished>>();
-  return {
+  const same: Host = {
     name: host.name,
     stateDirectory: host.stateDirectory,
-    run(script, args = [], options = {}) {
-      const question = JSON.stringify([script, args, String(options.stdin ?? "")]);
-      const known = answers.get(question);
-      if (known) return known;
-      const asked = host.run(script, args, options);
-      answers.set(question, asked);
-      asked.catch(() => answers.delete(question));
-      return asked;
-    },
+    run: (script, args = [], options = {}) =>
+      once(answers, JSON.stringify([script, args, String(options.stdin ?? "")]), () => host.run(script, args, options)),
     open: (script, args) => host.open(script, args),
     worker: () => host.worker(),
     withOneWorker: (work) => host.withOneWorker(work),
   };
+  asked.set(same, new Map());
+  return same;
+}
+
+/** Asks the worker of a host that remembers once, and that of another host every time. */
+export function askedOnce<T>(host: Host, question: string, ask: () => Promise<T>): Promise<T> {
+  const answers = asked.get(host) as Map<string, Promise<T>> | undefined; // each question has answers of one type
+  return answers === undefined ? ask() : once(answers, question, ask);
+}
+
+/** A question that nobody could answer is asked again. */
+function once<T>(answers: Map<string, Promise<T>>, question: string, ask: () => Promise<T>): Promise<T> {
+  const known = answers.get(question);
+  if (known) return known;
+  const answer = ask();
+  answers.set(question, answer);
+  answer.catch(() => answers.delete(question));
+  return answer;
 }

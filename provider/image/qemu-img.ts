@@ -1,10 +1,15 @@
 /** Image files by `qemu-img` on the host: what a header says, new images, and other backing names. */
 
 import { z } from "zod";
-import { BugError } from "../core/errors.js";
+import type { FileIdentity } from "../core/disk/chain.js";
+import { BugError, UserError } from "../core/errors.js";
 import { parseJson } from "../core/json.js";
+import { changing } from "../host/file-changes.js";
 import type { Host } from "../host/host.js";
-import { expectSuccess } from "./last-words.js";
+import { fileIdentity } from "../host/worker/files.js";
+import { makeByProgram, theNewFile, withPath } from "../host/worker/programs.js";
+import { isFailure } from "../host/worker/worker-error.js";
+import { expectSuccess, lastWords, missing } from "./last-words.js";
 
 /** What an image's own header says, plus what it takes on the storage. */
 export interface ImageHeader {
@@ -126,49 +131,37 @@ export interface NewImage {
 /** Making a file durable waits for what others write to the same storage. */
 const syncSeconds = 120;
 
-// O_EXCL by dd: the shell's noclobber would open a planted symlink to a device or a fifo. Synced by a descriptor from before the first write:
-// an error of writing back is told to each that was open then, and to qemu-img, which does not look (bdrv_close() in block.c, 7.2)
 /**
- * @host dd, qemu-img, cp, sync, rm
+ * Makes a new image, owner, mode and attributes like another's, and has it safely on the storage.
+ * Never follows or overwrites what is at `path`; leaves nothing there if it fails.
+ * @returns what it is then
+ * @throws UserError with the last line of what failed
+ *
+ * @host qemu-img
  * @for images
- * @does makes an empty image (`qemu-img create`) of a name that is not taken, with owner, mode and attributes of another; syncs it
+ * @does makes an empty image (`qemu-img create`) in a new file that the worker has made exclusively and open; gives it owner, mode and
+ *   attributes of another
  * @changes a new image: the target of a mirror, or an overlay; removed again if it fails
  * @as the account
  * @why a mirror needs a target; never over a file that is there
  */
-const createScript = `
-export LC_ALL=C
-path=$1 format=$2 size=$3 options=$4 backing=$5 backing_format=$6 like=$7
-command -v qemu-img >/dev/null || exit 127
-(umask 077; exec dd if=/dev/null of="$path" conv=excl status=none) || exit 1
-exec 9<>"$path" || exit 1
-if [ -n "$backing" ]; then set -- -u -b "$backing" -F "$backing_format"; else set --; fi
-if [ -n "$options" ]; then set -- "$@" -o "$options"; fi
-qemu-img create -q -f "$format" "$@" "$path" "$size" &&
-{ [ -z "$like" ] || cp --attributes-only --preserve=mode,ownership,xattr -- "$like" "$path"; } &&
-dd if=/dev/null conv=notrunc,fsync status=none >&9 && sync "\${path%/*}/" || { rm -f -- "$path"; exit 1; }`;
-
-/**
- * Makes a new image, owner and mode like another's, and has it safely on the storage.
- * Never follows or overwrites what is at `path`; leaves nothing there if it fails.
- * @throws UserError with the last line of what failed
- */
-export async function createImage(host: Host, image: NewImage): Promise<void> {
-  const { backing } = image;
-  const finished = await host.run(
-    createScript,
-    [
-      image.path,
-      image.format,
-      String(image.virtualBytes),
-      optionText(image.options),
-      backing === undefined ? "" : backingNameInHeader(backing.name),
-      backing?.format ?? "",
-      image.like ?? "",
-    ],
-    { timeoutSeconds: syncSeconds },
+export async function createImage(host: Host, image: NewImage): Promise<FileIdentity> {
+  const { path, format, options, virtualBytes, backing, like } = image;
+  const optional = [
+    ...(backing === undefined ? [] : ["-u", "-b", backingNameInHeader(backing.name), "-F", backing.format]),
+    ...(Object.keys(options).length === 0 ? [] : ["-o", optionText(options)]),
+  ];
+  const words = ["qemu-img", "create", "-q", "-f", format, ...optional, theNewFile, String(virtualBytes)];
+  const unable = `Unable to create the image ${path}`;
+  const place = { place: { path }, ...(like === undefined ? {} : { like: { path: like, follow: true } as const }) };
+  const done = await changing(host, `create the image ${path}`, (worker) =>
+    makeByProgram(worker, words, { ...place, deadlineSeconds: syncSeconds }).catch((thrown: unknown) => {
+      if (isFailure(thrown, "no-program")) throw missing(host, unable);
+      throw thrown;
+    }),
   );
-  expectSuccess(host, finished, `Unable to create the image ${image.path}`);
+  if (done.made) return fileIdentity(done.made);
+  throw new UserError(`${unable} on ${host.name}: ${lastWords(withPath(done.stderr.toString(), path))}.`);
 }
 
 /** A comma ends an option in QEMU's option syntax; doubled it is a comma. */

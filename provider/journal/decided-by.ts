@@ -8,7 +8,7 @@ import { type FileIdentity, isFile, sameFile } from "../core/disk/chain.js";
 import { isSwitchRecordName, nextOf } from "../core/disk/names.js";
 import { baseName } from "../core/disk/paths.js";
 import { UserError } from "../core/errors.js";
-import { statFiles } from "../host/files.js";
+import { readSmallFile, statFiles } from "../host/files.js";
 import type { Host } from "../host/host.js";
 import { readLink } from "../host/links.js";
 import { fileIdentity } from "./which-file.js";
@@ -84,9 +84,10 @@ async function sideByLink(host: Host, path: string, link: DecidingLink | undefin
 }
 
 async function sideByRecord(host: Host, path: string): Promise<SwitchSide | undefined> {
-  const [record, next] = await statFiles(host, [path, nextOf(path)], "keep-links");
-  if (record) return "after";
-  return next && "before";
+  // read, since only one that nobody else has put there decides
+  const [record, next] = await Promise.all([readSmallFile(host, path), readSmallFile(host, nextOf(path))]);
+  if (record !== undefined) return "after";
+  return next === undefined ? undefined : "before";
 }
 
 /**

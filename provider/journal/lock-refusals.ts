@@ -2,6 +2,7 @@
 
 import { directoryOf } from "../core/disk/paths.js";
 import { UserError } from "../core/errors.js";
+import { nameItself } from "../host/complaints.js";
 import { quote } from "../host/quoting.js";
 import { hostErrno } from "../host/worker/errno.js";
 import type { WorkerError } from "../host/worker/worker-error.js";
@@ -34,6 +35,7 @@ export function notLocked({ path, hostName }: LockAt, cause: WorkerError): UserE
   const unable = `Unable to lock ${directoryOf(path)} on ${hostName}:`;
   if (cause.failure === "held")
     return new UserError(`${unable} ${cause.words}. Nothing was touched. Let it end, then run \`pulumi up\` again.`);
+  if (cause.failure === "foreign-link") return new UserError(`${unable} ${cause.words}. Nothing was touched. ${nameItself}`, { cause });
   const strange = whatIsThere(cause);
   const text =
     strange === undefined

@@ -24,7 +24,7 @@ export async function prepareSwitchRecord(host: Host, path: string, manifests: r
 export async function decideByRecord(host: Host, path: string, side: SwitchSide): Promise<void> {
   const [from, to] = side === "after" ? [nextOf(path), path] : [path, nextOf(path)];
   const [there, taken] = await statFiles(host, [from, to], "keep-links");
-  if (there && !taken) await renameWithoutReplacing(host, from, to);
+  if (there && !taken) await renameWithoutReplacing(host, { from, to, known: there });
 }
 
 /** Removes the record of a switch that has ended, unless the manifest of another disk still refers to it. */

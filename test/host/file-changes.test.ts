@@ -10,11 +10,17 @@ import {
   readlinkSync,
   statSync,
   symlinkSync,
-  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { createExclusively, removeFile, renameWithoutReplacing, takeOver, writeFileAtomically } from "../../provider/host/files.js";
+import {
+  createExclusively,
+  makeAnew,
+  removeFile,
+  renameWithoutReplacing,
+  statFiles,
+  writeFileAtomically,
+} from "../../provider/host/files.js";
 import { counted, oddNames } from "./counted-host.js";
 import { asNobody, failure, host, overSsh, scratch } from "./hosts.js";
 
@@ -22,9 +28,8 @@ describe("changing files on a host", function () {
   overSsh(this);
 
   it("writes a file in one step, whatever its name", async () => {
-    const { there, folder, trips } = await counted();
+    const { there, folder } = await counted();
     for (const name of oddNames) await writeFileAtomically(there, join(folder, name), `content of ${name}`);
-    assert.equal(trips(), oddNames.length);
     assert.deepEqual(readdirSync(folder).sort(), [...oddNames].sort());
     for (const name of oddNames) assert.equal(readFileSync(join(folder, name), "utf8"), `content of ${name}`);
   });
@@ -44,21 +49,20 @@ describe("changing files on a host", function () {
     assert(!lstatSync(link).isSymbolicLink());
   });
 
-  it("gives a new file the mode that was asked for, or that of another", async () => {
+  it("lets all read a new file, or gives it owner, mode and extended attributes of another", async () => {
     const { there, folder } = await counted();
-    const path = join(folder, "file");
+    const [path, like] = [join(folder, "file"), join(folder, "like")];
     const mode = () => (statSync(path).mode & 0o7777).toString(8);
     await writeFileAtomically(there, path, "");
     assert.equal(mode(), "644");
-    await writeFileAtomically(there, path, "", { mode: "600" });
-    assert.equal(mode(), "600");
-    const like = join(folder, "like");
     writeFileSync(like, "");
-    chmodSync(like, 0o640);
     if (process.getuid?.() === 0) execFileSync("chown", ["1234:2345", like]);
-    await writeFileAtomically(there, path, "", { like });
-    assert.equal(mode(), "640");
+    chmodSync(like, 0o2640);
+    await makeAnew(there, path, { content: "content", like });
+    assert.deepEqual([mode(), readFileSync(path, "utf8")], ["2640", "content"]);
     assert.deepEqual([statSync(path).uid, statSync(path).gid], [statSync(like).uid, statSync(like).gid]);
+    await failure("user", makeAnew(there, path, { content: "", like: join(folder, "none") }));
+    assert.deepEqual(readdirSync(folder), ["like"]);
   });
 
   it("leaves nothing behind where a file cannot be written", async () => {
@@ -74,19 +78,20 @@ describe("changing files on a host", function () {
     const { there, folder } = await counted();
     const { host: other } = await host();
     const path = join(folder, "lock");
-    const tries = Array.from({ length: 10 }, (_, index) => createExclusively(index % 2 ? there : other, path, `run ${index}`));
+    const tries = Array.from({ length: 10 }, (_, index) => createExclusively(index % 2 ? there : other, path, { content: `run ${index}` }));
     const answers = await Promise.all(tries);
-    assert.deepEqual(answers.toSorted(), ["created", ...Array(9).fill("exists")]);
-    assert.equal(readFileSync(path, "utf8"), `run ${answers.indexOf("created")}`);
+    const [made = -1, ...more] = answers.flatMap((answer, index) => (answer === "exists" ? [] : [index]));
+    assert.deepEqual(more, []);
+    assert.equal(readFileSync(path, "utf8"), `run ${made}`);
     assert.deepEqual(readdirSync(folder), ["lock"]);
   });
 
   it("never creates a file through a link", async () => {
     const { there, folder } = await counted();
     symlinkSync("elsewhere", join(folder, "link"));
-    assert.equal(await createExclusively(there, join(folder, "link"), "x"), "exists");
+    assert.equal(await createExclusively(there, join(folder, "link"), { content: "x" }), "exists");
     assert.deepEqual(readdirSync(folder), ["link"]);
-    await failure("user", createExclusively(there, join(folder, "none/file"), "x"));
+    await failure("user", createExclusively(there, join(folder, "none/file"), { content: "x" }));
   });
 
   it("removes files and links, bears that they are gone, and removes no directory", async () => {
@@ -105,51 +110,41 @@ describe("changing files on a host", function () {
     writeFileSync(from, "x");
     for (const occupy of [() => writeFileSync(to, "y"), () => symlinkSync("nothing", to), () => mkdirSync(to)]) {
       occupy();
-      assert.match((await failure("user", renameWithoutReplacing(there, from, to))).message, /the new name is taken/);
+      assert.match((await failure("user", renameWithoutReplacing(there, { from, to }))).message, /the new name is taken/);
       assert.deepEqual(readdirSync(folder), ["-from", "to here"]);
       execFileSync("rm", ["-r", "--", to]);
     }
-    await renameWithoutReplacing(there, from, to);
+    await renameWithoutReplacing(there, { from, to });
     assert.deepEqual(readdirSync(folder), ["to here"]);
-    assert.match((await failure("user", renameWithoutReplacing(there, from, to))).message, /the new name is taken/);
-    await failure("user", renameWithoutReplacing(there, from, join(folder, "third")));
+    await failure("user", renameWithoutReplacing(there, { from, to: join(folder, "third") }));
     symlinkSync("nothing", from);
-    await renameWithoutReplacing(there, from, join(folder, "link"));
+    await renameWithoutReplacing(there, { from, to: join(folder, "link") });
     assert.equal(readlinkSync(join(folder, "link")), "nothing");
   });
 
-  it("takes over owner, mode and extended attributes, and leaves content and time", async () => {
-    const { there, folder } = await counted();
-    const [from, to] = [join(folder, "from"), join(folder, "to")];
-    writeFileSync(from, "source");
-    writeFileSync(to, "content");
-    chmodSync(from, 0o2640);
-    if (process.getuid?.() === 0) execFileSync("chown", ["1234:2345", from]);
-    chmodSync(from, 0o2640);
-    utimesSync(to, 1_700_000_000, 1_700_000_000);
-    assert.deepEqual(await takeOver(there, from, to), []);
-    const { mode, uid, gid, mtimeMs } = statSync(to);
-    assert.deepEqual([mode & 0o7777, uid, gid, mtimeMs], [0o2640, statSync(from).uid, statSync(from).gid, 1_700_000_000_000]);
-    assert.equal(readFileSync(to, "utf8"), "content");
-    await failure("user", takeOver(there, join(folder, "none"), to));
-    await failure("user", takeOver(there, from, join(folder, "none")));
-    assert.deepEqual(readdirSync(folder), ["from", "to"]);
-  });
-
-  it("says what it may not take over, and takes over the rest", async function () {
+  it("leaves a file to the account that may not give it away", async function () {
     if (process.getuid?.() !== 0) this.skip(); // needs two owners
     const folder = await scratch();
-    const [from, to] = [join(folder, "from"), join(folder, "to")];
-    chmodSync(folder, 0o755);
-    for (const path of [from, to]) writeFileSync(path, "");
-    chmodSync(from, 0o604);
-    execFileSync("chown", ["65534:65534", to]);
+    const [like, path] = [join(folder, "like"), join(folder, "file")];
+    chmodSync(folder, 0o777);
+    writeFileSync(like, "");
+    chmodSync(like, 0o604);
     const { host: there } = await host({ settings: asNobody });
-    const refused = await takeOver(there, from, to);
-    assert(
-      refused.some((line) => /Operation not permitted/.test(line)),
-      refused.join("\n"),
-    );
-    assert.deepEqual([statSync(to).mode & 0o7777, statSync(to).uid], [0o604, 65534]);
+    await makeAnew(there, path, { content: "", like });
+    assert.deepEqual([statSync(path).mode & 0o7777, statSync(path).uid], [0o604, 65534]);
+  });
+
+  it("removes and renames only the file that it was told to be there", async () => {
+    const { there, folder } = await counted();
+    const [path, other] = [join(folder, "file"), join(folder, "other")];
+    for (const one of [path, other]) writeFileSync(one, one);
+    const [known] = await statFiles(there, [other], "keep-links");
+    assert(known);
+    assert.match((await failure("user", removeFile(there, path, known))).message, /not proved to be the expected file.*See who else/);
+    await failure("user", renameWithoutReplacing(there, { from: path, to: join(folder, "new"), known }));
+    assert.deepEqual(readdirSync(folder), ["file", "other"]);
+    await renameWithoutReplacing(there, { from: other, to: join(folder, "new"), known });
+    await removeFile(there, join(folder, "new"), known);
+    assert.deepEqual(readdirSync(folder), ["file"]);
   });
 });

@@ -100,7 +100,12 @@ describe("a run whose worker was killed in the middle", function () {
         assert.equal((await later.look()).status, "running");
         const kept = later.wakeUp(3); // its session is open as long
         const heard = monitor.heard.length;
-        const acts = [struck.cancel("job"), struck.look(), struck.jobs(), first.run('touch "$1"', [path.join(folder, "planted")])];
+        const acts: Promise<unknown>[] = [
+          struck.cancel("job"),
+          struck.look(),
+          struck.jobs(),
+          first.run('touch "$1"', [path.join(folder, "planted")]),
+        ];
         acts.push(writeOnHost(worker, { path: path.join(folder, "new") }, { content: Buffer.from("x"), mode: 0o600 }));
         for (const { status } of await Promise.allSettled(acts)) assert.equal(status, "rejected");
         assert.equal(monitor.heard.length, heard);

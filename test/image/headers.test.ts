@@ -186,8 +186,6 @@ describe("the last words of a failed program", () => {
 
   it("are its last message, in one line", () => {
     assert.equal(lastWords("qemu-img: warning: one\nqemu-img: Could not open 'a\nb': two.\n"), "qemu-img: Could not open 'a b': two");
-    assert.equal(lastWords("x\ndd: failed"), "dd: failed");
-    assert.equal(lastWords("x\ncp: failed"), "cp: failed");
     assert.equal(lastWords(" \n"), "no reason was given");
   });
 

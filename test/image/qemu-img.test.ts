@@ -103,8 +103,14 @@ describe("a new image", () => {
     writeFileSync(victim, "precious");
     symlinkSync(victim, join(destination, "link"));
     const image = { format: "qcow2", options: {}, virtualBytes: MIB };
-    await assert.rejects(createImage(host, { ...image, path: join(destination, "link") }), refusedFor(/File exists\.$/));
-    await assert.rejects(createImage(host, { ...image, path: victim }), refusedFor(/File exists\.$/));
+    await assert.rejects(
+      createImage(host, { ...image, path: join(destination, "link") }),
+      refusedFor(/File exists\. Move what has that name away, then run `pulumi up` again\.$/),
+    );
+    await assert.rejects(
+      createImage(host, { ...image, path: victim }),
+      refusedFor(/File exists\. Move what has that name away, then run `pulumi up` again\.$/),
+    );
     assert.equal(readFileSync(victim, "utf8"), "precious");
     const wrong = { ...image, path: join(destination, "new"), options: { cluster_size: "3" } };
     await assert.rejects(

@@ -1,9 +1,10 @@
 /** The manifests on the host: read from both sides, written to both, and which of two that differ counts. */
 
 import assert from "node:assert/strict";
-import { readdir, readFile, stat } from "node:fs/promises";
+import { chmod, readdir, readFile, stat } from "node:fs/promises";
 import { fileNames } from "../../provider/core/disk/names.js";
 import { isKind } from "../../provider/core/errors.js";
+import { remembering } from "../../provider/host/remembering.js";
 import { correctBoth } from "../../provider/journal/corrected.js";
 import { type Manifest, manifestText } from "../../provider/journal/manifest.js";
 import { readManifestText } from "../../provider/journal/manifest-text.js";
@@ -176,13 +177,47 @@ describe("a manifest's text", () => {
   const listed = (made: MoveScene, directory: string, ...together: string[]) =>
     readManifestText(made.host, key, made.at(directory), together);
 
-  it("is read with one command where a directory has few", async () => {
+  /** What the worker is asked while `work` is done. */
+  async function askedBy(made: MoveScene, work: () => Promise<unknown>): Promise<string[]> {
+    const worker = await made.host.worker();
+    const asked: string[] = [];
+    const { request } = worker;
+    worker.request = (operation, ...rest) => {
+      asked.push(operation.name);
+      return request.call(worker, operation as never, ...(rest as [never])) as never;
+    };
+    await work().finally(() => {
+      worker.request = request;
+    });
+    return asked;
+  }
+
+  it("is read by one question where a directory has few", async () => {
     await using made = await scene();
     await made.write(`path1/${name}`, "the text\n");
-    const { commands } = made.host.opened;
-    assert.equal(await listed(made, "path1"), "the text\n");
-    assert.equal(await listed(made, "path2"), undefined);
-    assert.equal(made.host.opened.commands, commands + 2);
+    const asked = await askedBy(made, async () => {
+      assert.equal(await listed(made, "path1"), "the text\n");
+      assert.equal(await listed(made, "path2"), undefined);
+    });
+    assert.deepEqual(asked, ["files-find", "files-find"]);
+  });
+
+  it("is read once in a look, with those of the other disks, where a directory has many", async () => {
+    await using made = await scene();
+    const keys = Array.from({ length: 6 }, (_, index) => `0000000${index}`);
+    for (const each of keys) await made.write(`path1/${fileNames.manifest(each)}`, each);
+    const host = remembering(made.host);
+    const asked = await askedBy(made, async () => {
+      for (const each of keys) assert.equal(await readManifestText(host, each, made.at("path1"), keys.slice(0, 3)), each);
+    });
+    assert.deepEqual(asked, ["files-find", ...keys.map(() => "file-read")]);
+  });
+
+  it("that somebody else could have written is not trusted", async () => {
+    await using made = await scene();
+    await made.write(`path1/${name}`, "{}");
+    await chmod(made.at(`path1/${name}`), 0o664);
+    await assert.rejects(listed(made, "path1"), /Unable to trust .* its mode is 664\. Nothing was touched\. .*chmod go-w/);
   });
 
   it("is the same where a directory has many, or it is long", async () => {

@@ -33,7 +33,7 @@ const ends: Readonly<Record<string, Readonly<Record<string, Runner>>>> = {
   },
   "provider/host/worker/libvirt-switching.ts": { runLibvirtSwitch: { kind: "plan", at: 1 } },
   "provider/host/worker/monitors.ts": { openMonitor: { kind: "greeting", at: 1 } },
-  "provider/host/worker/programs.ts": { runProgram: { kind: "words", at: 1 } },
+  "provider/host/worker/programs.ts": { runProgram: { kind: "words", at: 1 }, makeByProgram: { kind: "words", at: 1 } },
   "provider/host/worker/switching.ts": { runSwitch: { kind: "switch", at: 1 }, recoverSwitch: { kind: "switch", at: 1 } },
   "provider/host/script-session.ts": { "ScriptSession.start": { kind: "shell", at: 1 } },
   "provider/hypervisor/libvirt/virsh-session.ts": { "VirshSession.ask": { kind: "virsh", at: 0 } },

@@ -55,7 +55,7 @@ async function writePlainly(host: Host, { key, written, ends }: Ended): Promise<
 async function putNameRight(host: Host, { written: { file, quarantine }, ends }: Ended): Promise<void> {
   const [from, to] = ends === "after" ? [file.path, quarantine] : [quarantine, file.path];
   const [found, taken] = await seeFiles(host, [from, to], "keep-links");
-  if (found && !taken && file.is && isFile(found, file.is)) await renameWithoutReplacing(host, from, to);
+  if (found && !taken && file.is && isFile(found, file.is)) await renameWithoutReplacing(host, { from, to, known: found });
 }
 
 /** The part of a disk in the pivot that was cut, as far as it can still be done. */

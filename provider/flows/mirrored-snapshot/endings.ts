@@ -60,7 +60,8 @@ export async function tidy(site: SnapshotSite, { view }: Seen, disk: RecordedDis
 async function putAway(site: SnapshotSite, { manifest }: RecordedDisk): Promise<void> {
   const { file, quarantine } = manifest;
   const [byName] = await seeFiles(site.host, [file.path], "keep-links");
-  if (byName && file.is && isFile(byName, file.is)) await renameWithoutReplacing(site.host, file.path, quarantine);
+  if (byName && file.is && isFile(byName, file.is))
+    await renameWithoutReplacing(site.host, { from: file.path, to: quarantine, known: byName });
 }
 
 /**
@@ -70,7 +71,8 @@ async function putAway(site: SnapshotSite, { manifest }: RecordedDisk): Promise<
 export async function setBack(site: SnapshotSite, disk: RecordedDisk): Promise<void> {
   const { file, quarantine } = disk.manifest;
   const [byName, away] = await seeFiles(site.host, [file.path, quarantine], "keep-links");
-  if (!byName && away && file.is && isFile(away, file.is)) await renameWithoutReplacing(site.host, quarantine, file.path);
+  if (!byName && away && file.is && isFile(away, file.is))
+    await renameWithoutReplacing(site.host, { from: quarantine, to: file.path, known: away });
   const { switched: _, ...before } = { ...disk.manifest, current: file.path };
   const paths = manifestPaths(before, disk.key);
   const unwritten = await correctBoth(site.host, { source: paths.file, destination: paths.mirror }, snapshotManifestText(before));

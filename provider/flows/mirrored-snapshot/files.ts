@@ -1,16 +1,15 @@
 /** The two files of a snapshot: made under our own name, written down by what they are, and only then given theirs. */
 
-import { isFile } from "../../core/disk/chain.js";
+import { isFile, whichOf } from "../../core/disk/chain.js";
 import { fileNames } from "../../core/disk/names.js";
 import { directoryOf, within } from "../../core/disk/paths.js";
-import { BugError } from "../../core/errors.js";
 import { seeFiles } from "../../host/file-seen.js";
 import { removeFile, renameWithoutReplacing } from "../../host/files.js";
 import { overlayContent } from "../../image/overlay.js";
 import { createImage } from "../../image/qemu-img.js";
 import type { Part } from "../../journal/snapshot-manifest.js";
 import { writeSnapshotRecords } from "../../journal/snapshot-records.js";
-import { removeOwn, seeMade } from "../shared/own-images.js";
+import { removeOwn } from "../shared/own-images.js";
 import { type RecordedDisk, refusal, type SnapshotSite } from "./site.js";
 
 /** Makes what is to be made here and is not there yet. */
@@ -62,7 +61,7 @@ async function makeFile(site: SnapshotSite, disk: RecordedDisk, part: Part): Pro
   if ((await standing(site, part)) !== "absent") throw replaced(site, disk, part);
   await removeFile(site.host, path);
   const { backing, creation: options } = part;
-  await createImage(site.host, {
+  const made = await createImage(site.host, {
     path,
     format: "qcow2",
     options,
@@ -70,11 +69,9 @@ async function makeFile(site: SnapshotSite, disk: RecordedDisk, part: Part): Pro
     backing,
     like: manifest.former.path,
   });
-  const made = await seeMade(site.host, path);
-  if (!made) throw new BugError(`${path} was made and is not there.`);
-  part.is = made;
+  part.is = whichOf(made);
   await writeSnapshotRecords(site.host, key, manifest);
-  await renameWithoutReplacing(site.host, path, part.path);
+  await renameWithoutReplacing(site.host, { from: path, to: part.path, known: made });
 }
 
 function newborn({ key }: RecordedDisk, { path }: Part): string {

@@ -50,12 +50,12 @@ export function writeEnds(host: Host, disks: readonly Ended[]): Promise<void> {
   });
 }
 
-async function decide(host: Host, { key, written }: Ended, side: SwitchSide): Promise<void> {
+async function decide(host: Host, { written }: Ended, side: SwitchSide): Promise<void> {
   const { current, link, destination } = written;
   if (current.decidedBy === "switch-record") return decideByRecord(host, current.path, side);
   if (!link) return;
   const [there, home] = [destination.directory, link.before];
-  await pointLink(host, key, link, side === "after" ? { from: home, to: there } : { from: there, to: home });
+  await pointLink(host, link, side === "after" ? { from: home, to: there } : { from: there, to: home });
 }
 
 /** @throws UserError if one of the two cannot be written: then what decides still does */
@@ -74,7 +74,7 @@ async function putNamesRight(host: Host, { written, ends }: Ended): Promise<void
   if (ends === "before") return giveNameBack(host, manifest);
   const { source, quarantine } = manifest;
   const [byName, away] = await seeFiles(host, [source.active, quarantine], "keep-links");
-  if (byName && !away && isFile(byName, source)) await renameWithoutReplacing(host, source.active, quarantine);
+  if (byName && !away && isFile(byName, source)) await renameWithoutReplacing(host, { from: source.active, to: quarantine, known: byName });
 }
 
 /** Under the name that a target has before it is whole, where the next mirror, or the undo, removes it. QEMU may have it open still. */
@@ -85,7 +85,7 @@ async function hideTarget(host: Host, { key, written: { current, destination } }
   if (!there || !isFile(there, file)) return;
   const newborn = within(directory, fileNames.newborn(key));
   await removeFile(host, newborn);
-  await renameWithoutReplacing(host, target, newborn);
+  await renameWithoutReplacing(host, { from: target, to: newborn, known: there });
 }
 
 /** QEMU lives, and its guest's I/O waits: the host's worker ends the jobs, by what decides. */

@@ -54,12 +54,6 @@ async function recordedOf(host: Host, { path, made, named }: Omit<OwnImage, "mak
   return there && made && compareFiles(there, made) === "different" ? made : there;
 }
 
-/** What was made at the path, for the record of it. */
-export async function seeMade(host: Host, path: string): Promise<WhichFile | undefined> {
-  const [made] = await seeFiles(host, [path], "keep-links");
-  return made && whichOf(made);
-}
-
 /** Who has the image open, as one look has shown it. */
 interface OpenBy {
   view: Pick<GuestView, "nodes">;

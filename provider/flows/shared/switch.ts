@@ -9,7 +9,7 @@
 import { backOf, nextOf, standInNames } from "../../core/disk/names.js";
 import { baseName } from "../../core/disk/paths.js";
 import { UserError } from "../../core/errors.js";
-import { createExclusively, takeOver, writeFileAtomically } from "../../host/files.js";
+import { makeAnew, writeFileAtomically } from "../../host/files.js";
 import { makeSymlink } from "../../host/links.js";
 import { fileStatus } from "../../host/worker/files.js";
 import type { SwitchResult } from "../../host/worker/switching.js";
@@ -60,8 +60,7 @@ async function makeLinks({ host }: Site, { next, back }: LinkTurn): Promise<void
 /** For QEMU to open, so with the image's own owner and mode. */
 export async function makeStandIn({ host }: Site, { active, quarantine }: Stale): Promise<void> {
   const { empty, link } = standInNames(quarantine);
-  await createExclusively(host, empty, "");
-  await takeOver(host, active, empty);
+  await makeAnew(host, empty, { content: "", like: active });
   await makeSymlink(host, baseName(empty), link);
 }
 

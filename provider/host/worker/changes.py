@@ -1,13 +1,18 @@
 """Changes of names: durable when they are answered, and never over a file that was not expected."""
 
+import errno
 import os
-from contextlib import contextmanager
-from typing import Iterator
+import stat
+from contextlib import contextmanager, suppress
+from typing import Iterator, List, Optional
 
+from worker.arguments import Arguments
+from worker.attributes import carry_from
 from worker.errors import Details, Failure
-from worker.files import require_identity
+from worker.files import described, require_identity
 from worker.holders import holders_of_descriptor, locks_of
-from worker.places import Place, sync_descriptor, using, using_place
+from worker.identity import identity_of
+from worker.places import Place, showing, sync_descriptor, using, using_place
 from worker.requests import Request, operation
 from worker.syscalls import rename_no_replace
 from worker.trust import opened
@@ -52,39 +57,82 @@ def move_in(request: Request, staged: Place, place: Place) -> None:
         else:
             rename(staged, place)
     except BaseException:
-        os.unlink(staged.name, dir_fd=staged.directory)
+        discard(staged)
         raise
     sync_names(place)
 
 
+def discard(place: Place) -> None:
+    """What failed says more than that somebody else has taken the file away."""
+    with suppress(OSError):
+        os.unlink(place.name, dir_fd=place.directory)
+
+
 @operation("file-write", changes=True)
 def write(request: Request) -> Details:
-    """A file with this content and mode, whole and durable or not at all."""
+    """A file with this content, whole and durable or not at all: with this mode, or with what the file `like` has besides its bytes.
+
+    `left` names what of that could not be taken over, with the errno.
+    """
     content = request.arguments.content("content")
-    mode = request.arguments.whole("mode")
-    with using_place(request) as place, using_staging(request, place) as staged:
-        descriptor = staged.open(os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-        try:
-            os.fchmod(descriptor, mode)
-            write_all(descriptor, content)
-            sync_descriptor(descriptor, place.shown)
-        except BaseException:
-            os.unlink(staged.name, dir_fd=staged.directory)
-            raise
-        finally:
-            os.close(descriptor)
+    with using_place(request) as place, showing(place), using_staging(request, place) as staged, making(staged) as descriptor:
+        write_all(descriptor, content)
+        left = dress(request, descriptor)
+        sync_descriptor(descriptor, place.shown)
         move_in(request, staged, place)
-    return {}
+        require_name(place, descriptor)
+        return told_of(descriptor, left)
+
+
+def told_of(descriptor: int, left: List[Details]) -> Details:
+    return dict(described(os.fstat(descriptor)), identity=identity_of(descriptor), left=left)
+
+
+@contextmanager
+def making(place: Place) -> Iterator[int]:
+    """A new file that goes again if something fails."""
+    descriptor = place.open(os.O_RDWR | os.O_CREAT | os.O_EXCL)
+    try:
+        yield descriptor
+    except BaseException:
+        if place.is_name_of(descriptor):
+            discard(place)
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def dress(request: Request, descriptor: int) -> List[Details]:
+    if request.arguments.has("mode"):
+        os.fchmod(descriptor, request.arguments.whole("mode"))
+    if not request.arguments.has("like"):
+        return []
+    with using_place(request, "like") as like:
+        return carry_from(like, descriptor)
+
+
+def require_name(place: Place, descriptor: int) -> None:
+    """Where others may write, the new name may already be another file's."""
+    if not place.is_name_of(descriptor):
+        raise Failure("other-file", "somebody has put something else in its place", place.shown)
 
 
 @operation("link-write", changes=True)
 def write_link(request: Request) -> Details:
-    """A symbolic link, made whole under its name or not at all."""
+    """A symbolic link, made whole under its name or not at all. With `overLink` it replaces a link, and nothing else."""
     target = request.arguments.text("target")
-    with using_place(request) as place, using_staging(request, place) as staged:
+    with using_place(request) as place, showing(place), using_staging(request, place) as staged:
+        if request.arguments.flag("overLink"):
+            require_link_or_none(place)
         os.symlink(target.encode("utf-8", "surrogateescape"), staged.name, dir_fd=staged.directory)
         move_in(request, staged, place)
     return {}
+
+
+def require_link_or_none(place: Place) -> None:
+    status = place.status_or_none()
+    if status is not None and not stat.S_ISLNK(status.st_mode):
+        raise Failure("not-link", "it is not a symbolic link", place.shown)
 
 
 @operation("file-move", changes=True)
@@ -99,6 +147,30 @@ def move(request: Request) -> Details:
             rename(old, new)
         sync_names(new, old)
     return {}
+
+
+@operation("names-remove", changes=True)
+def remove_names(request: Request) -> Details:
+    """Files and links, in this order, never a directory; with `expected` that file alone. A name that nothing has is none to remove."""
+    for values in request.arguments.mappings("names"):
+        try:
+            with using(request, "names", Arguments(values).mapping("place")) as place, showing(place):
+                remove_name(request, place, Arguments(values).optional_mapping("expected"))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+    return {}
+
+
+def remove_name(request: Request, place: Place, expected: Optional[Details]) -> None:
+    status = place.status_or_none()
+    if status is None:
+        return
+    if stat.S_ISDIR(status.st_mode):
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+    require_identity(request, place, expected)
+    request.fence()
+    os.unlink(place.name, dir_fd=place.directory)
+    sync_names(place)
 
 
 @operation("file-remove", changes=True)

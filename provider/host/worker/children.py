@@ -4,8 +4,9 @@ import os
 import signal
 import subprocess
 import time
-from typing import Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
+from worker.arguments import Arguments, encoded, wrong
 from worker.errors import Details, Failure
 from worker.limits import OPEN_FILES
 from worker.requests import Request, operation
@@ -25,7 +26,8 @@ EXTRA_PATH = ":/usr/local/sbin:/usr/sbin:/sbin"
 class Child:
     """One program. It inherits the locks: should the worker die, they last until the program has ended too."""
 
-    def __init__(self, request: Request, words: List[bytes]) -> None:
+    def __init__(self, request: Request, words: List[bytes], files: Tuple[int, ...] = ()) -> None:
+        """`files` are descriptors that it inherits."""
         environment = dict(os.environ, LC_ALL="C", PATH=os.environ.get("PATH", os.defpath) + EXTRA_PATH)
         program = found_in(environment["PATH"], words[0])
         with request.state.locks.inheritable() as locks:
@@ -36,7 +38,7 @@ class Child:
                 stderr=subprocess.PIPE,
                 env=environment,
                 start_new_session=True,
-                pass_fds=locks,
+                pass_fds=tuple(locks) + files,
                 executable=program,
             )
         OPEN_FILES.give_back(self.process.pid)
@@ -151,27 +153,61 @@ def never() -> None:
     """Never raises."""
 
 
+class Ran(NamedTuple):
+    status: int
+    stdout: bytes
+    stderr: bytes
+
+    def told(self) -> Details:
+        return {
+            "exitStatus": self.status if self.status >= 0 else None,
+            "signal": -self.status if self.status < 0 else None,
+            "stdout": to_base64(self.stdout),
+            "stderr": to_base64(self.stderr),
+        }
+
+
 @operation("program-run", changes=True)
 def run(request: Request) -> Details:
     """The exit status, or the signal that ended it, and both outputs as they are.
 
-    `whenCancelled` is `end`, or `finish` for what must not be cut in the middle: then it is waited for.
+    A word `{"file": number}` is the path of a file that is held open. `whenCancelled` is `end`, or `finish` for what must not be cut in
+    the middle: then it is waited for.
     """
-    arguments = request.arguments
-    check = request.check if arguments.choice("whenCancelled", ["end", "finish"]) == "end" else never
-    words = arguments.words("words")
-    given = arguments.content("stdin")
-    limit = arguments.whole("outputBytesAtMost")
-    child = Child(request, words)
+    check = request.check if request.arguments.choice("whenCancelled", ["end", "finish"]) == "end" else never
+    files: List[int] = []
+
+    def path_of(values: Dict[str, Any]) -> bytes:
+        files.append(request.state.files.duplicate(Arguments(values).whole("file")))
+        return open_path(files[-1])
+
     try:
-        child.talk(given, limit, check)
+        return ran(request, words_of(request, path_of), check, tuple(files)).told()
+    finally:
+        for descriptor in files:
+            os.close(descriptor)
+
+
+def ran(request: Request, words: List[bytes], check: Callable[[], None], files: Tuple[int, ...]) -> Ran:
+    given = request.arguments.content("stdin")
+    child = Child(request, words, files)
+    try:
+        child.talk(given, request.arguments.whole("outputBytesAtMost"), check)
         child.wait(check)
     finally:
         status = child.end()
     stdout, stderr = child.outputs.values()
-    return {
-        "exitStatus": status if status >= 0 else None,
-        "signal": -status if status < 0 else None,
-        "stdout": to_base64(bytes(stdout)),
-        "stderr": to_base64(bytes(stderr)),
-    }
+    return Ran(status, bytes(stdout), bytes(stderr))
+
+
+def words_of(request: Request, path_of: Callable[[Dict[str, Any]], bytes]) -> List[bytes]:
+    """Words of a command line; one that is an object stands for a file."""
+    words = request.arguments.values.get("words")
+    if not isinstance(words, list) or not words:
+        raise wrong("words", "a list of words")
+    return [path_of(word) if isinstance(word, dict) else encoded("words", Arguments({"word": word}).text("word")) for word in words]
+
+
+def open_path(descriptor: int) -> bytes:
+    """By which a program that inherits the descriptor opens this very file, whatever its names lead to by then."""
+    return b"/proc/self/fd/%d" % descriptor

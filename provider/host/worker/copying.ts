@@ -1,6 +1,7 @@
 /** Copies of frozen files on the host. */
 
 import { z } from "zod";
+import { type Left, leftOf } from "./changes.js";
 import type { HeldFile } from "./files.js";
 import type { Identity } from "./identity.js";
 import { type ChangeOptions, changes } from "./operation.js";
@@ -61,10 +62,9 @@ const copied = z.object({
   sizeBytes: z.int(),
 });
 const copy = changes<CopyArguments, z.output<typeof copied>>("file-copy", copied);
-const left = z.object({ left: z.array(z.object({ attribute: z.string(), errno: z.int() })) });
-const attributes = changes<FromFile & { expected: Identity | HeldFile | null; locks: readonly number[] }, z.output<typeof left>>(
+const attributes = changes<FromFile & { expected: Identity | HeldFile | null; locks: readonly number[] }, { left: Left[] }>(
   "file-attributes-copy",
-  left,
+  z.object({ left: leftOf }),
 );
 
 /**
@@ -100,5 +100,3 @@ export async function copyAttributes(worker: Worker, { from, to }: FromFile, opt
   const { expected = null, locks = [] } = options;
   return (await worker.request(attributes, { from, to, expected, locks }, options)).left;
 }
-
-export type Left = z.output<typeof left>["left"][number];

@@ -17,10 +17,14 @@ from worker.trust import kind_of, opened, read_at_most, require_regular, require
 @operation("file-read")
 def read(request: Request) -> Details:
     """At most `limit` bytes. With `trust` it must be a file that no other account could have written."""
-    limit = request.arguments.whole("limit")
-    with using_place(request) as place, opened(place, os.O_RDONLY) as descriptor:
+    with using_place(request) as place:
+        return read_from(place, request.arguments.whole("limit"), request.arguments.flag("trust"))
+
+
+def read_from(place: Place, limit: int, trust: bool) -> Details:
+    with opened(place, os.O_RDONLY) as descriptor:
         status = os.fstat(descriptor)
-        if request.arguments.flag("trust"):
+        if trust:
             require_trusted(place, status)
         else:
             require_regular(status, place.shown)
@@ -98,7 +102,14 @@ def require_same(request: Request, place: Place, descriptor: int, expected: Opti
 
 
 def compared(request: Request, descriptor: int, expected: Arguments) -> str:
-    """With an identity, or with `{"file": number}`: while a file is held open no other one can have its inode, on any file system."""
+    """With an identity; with `{"file": number}`: while a file is held open no other one can have its inode, on any file system.
+
+    Or with `{"dev", "ino"}`, of a file that was just looked at.
+    """
+    if expected.has("dev"):
+        status = os.fstat(descriptor)
+        seen = (expected.text("dev"), expected.text("ino"))
+        return SAME if (str(status.st_dev), str(status.st_ino)) == seen else DIFFERENT
     if not expected.has("file"):
         return compare(identity_of(descriptor), expected.values)
     with request.state.files.using(expected.whole("file")) as file:

@@ -1,6 +1,7 @@
 /** Single files of the host: reading them, and what they are. */
 
 import { z } from "zod";
+import type { FileIdentity } from "../../core/disk/chain.js";
 import { fileKind } from "./directories.js";
 import { identity } from "./identity.js";
 import { bigNumber, changes, nothing, type RequestOptions, reads } from "./operation.js";
@@ -19,13 +20,24 @@ const described = z.object({
 });
 
 const content = z.base64().transform((text) => Buffer.from(text, "base64"));
-const readReply = described.extend({ content });
-const statusReply = described.extend({ identity });
+export const readReply = described.extend({ content });
+export const statusReply = described.extend({ identity });
 
 /** What was read, and what the open file was then. */
 export type ReadFile = z.output<typeof readReply>;
 /** What a name stands for. */
 export type FileStatus = z.output<typeof statusReply>;
+
+/** What it was when it was looked at, for comparing with what is written down. */
+export function fileIdentity({ identity, sizeBytes, modifiedNs }: FileStatus): FileIdentity {
+  return { dev: identity.device, ino: identity.inode, identity, sizeBytes, modified: modifiedText(modifiedNs) };
+}
+
+/** As `stat -c %.9Y` prints it. */
+function modifiedText(ns: bigint): string {
+  const [sign, digits] = ns < 0n ? ["-", -ns] : ["", ns];
+  return `${sign}${digits / 1_000_000_000n}.${String(digits % 1_000_000_000n).padStart(9, "0")}`;
+}
 
 const read = reads<{ place: Place; limit: number; trust: boolean }, ReadFile>("file-read", readReply);
 const status = reads<{ place: Place }, FileStatus>("file-status", statusReply);
@@ -41,6 +53,9 @@ const close = reads<{ file: number }, object>("file-close", nothing);
 
 /** @see WorkerFile.itself */
 export type HeldFile = { file: number };
+
+/** A file by what a look has just shown. It is another one's too once that file is removed, so it is for the next step alone. */
+export type SeenFile = { dev: string; ino: string };
 
 export interface Reading extends RequestOptions {
   /** A larger file is refused. */

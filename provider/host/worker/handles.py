@@ -55,11 +55,14 @@ class Handles(Generic[Held]):
 class Descriptors(Handles[int]):
     """Numbers of open descriptors."""
 
+    def duplicate(self, number: int) -> int:
+        """Closing the handle meanwhile cannot make it another file's. It is the caller's to close."""
+        with self.lock:
+            return os.dup(self._find(number))
+
     @contextmanager
     def using(self, number: int) -> Iterator[int]:
-        """A duplicate: closing the handle meanwhile cannot make it another file's."""
-        with self.lock:
-            copy = os.dup(self._find(number))
+        copy = self.duplicate(number)
         try:
             yield copy
         finally:

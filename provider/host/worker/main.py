@@ -15,10 +15,12 @@ import worker.conversations  # noqa: F401
 import worker.copying  # noqa: F401
 import worker.directories  # noqa: F401
 import worker.files  # noqa: F401
+import worker.finding  # noqa: F401
 import worker.holders  # noqa: F401
 import worker.libvirt_switches  # noqa: F401
 import worker.link_users  # noqa: F401
 import worker.lock_operations  # noqa: F401
+import worker.making  # noqa: F401
 import worker.monitors  # noqa: F401
 import worker.scripts  # noqa: F401
 import worker.switches  # noqa: F401
@@ -30,7 +32,7 @@ from worker.state import State
 from worker.wire import Inlet, Outlet
 
 #: Raised with every change of the protocol. The client sends the program, so the two always match; it is for logs.
-VERSION = 2
+VERSION = 3
 
 #: Without a word for that long the client is gone, also where no FIN tells it. The client says a word every 10 s.
 SILENCE_SECONDS_AT_MOST = 30.0

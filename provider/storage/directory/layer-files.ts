@@ -1,12 +1,11 @@
 /** The files beside a layer: what they are called, and what a sidecar says. */
 
-import { isMissing } from "../../host/file-seen.js";
 import { hostErrno } from "../../host/worker/errno.js";
 import { readTrustedFile } from "../../host/worker/files.js";
 import type { RequestOptions } from "../../host/worker/operation.js";
 import type { Place } from "../../host/worker/place.js";
 import type { Worker } from "../../host/worker/worker.js";
-import { type FailureName, isErrno, isFailure } from "../../host/worker/worker-error.js";
+import { type FailureName, isErrno, isFailure, isMissing } from "../../host/worker/worker-error.js";
 import { parseRecord } from "./layer-record.js";
 
 /** A sidecar of a thousand disks has a third of it. */

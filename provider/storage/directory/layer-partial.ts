@@ -1,18 +1,16 @@
 /** A layer's partial: a file of ours that becomes the layer. It is held open, so that it stays known, and is told each error of writing it. */
 
-import path from "node:path";
-import { compareFiles } from "../../core/disk/chain.js";
 import { BugError } from "../../core/errors.js";
-import { type FileSeen, fileSeen, isMissing, seeFile } from "../../host/file-seen.js";
+import { type FileSeen, fileSeen } from "../../host/file-seen.js";
 import { moveFile, removeFile } from "../../host/worker/changes.js";
 import { type CopyOptions, copyAttributes, copyFile, type FromFile } from "../../host/worker/copying.js";
 import { hostErrno } from "../../host/worker/errno.js";
 import { type HeldFile, openFile, type WorkerFile } from "../../host/worker/files.js";
 import type { ChangeOptions } from "../../host/worker/operation.js";
 import type { NamedPlace, Place } from "../../host/worker/place.js";
-import { runProgram } from "../../host/worker/programs.js";
+import { runProgram, withPath } from "../../host/worker/programs.js";
 import type { Worker } from "../../host/worker/worker.js";
-import { isErrno, isFailure } from "../../host/worker/worker-error.js";
+import { isErrno, isFailure, isMissing } from "../../host/worker/worker-error.js";
 import { lastWords } from "../../image/last-words.js";
 import { StepFailed } from "./layer-failures.js";
 
@@ -21,8 +19,8 @@ export interface PartialPlace {
   worker: Worker;
   /** Where a copy is made. */
   source: HeldFile | undefined;
-  /** For programs, which take paths. */
-  folder: string;
+  /** For messages. */
+  path: string;
   place: NamedPlace;
   /** The lock under which it is changed, and how long that may take. */
   change: () => ChangeOptions;
@@ -103,13 +101,10 @@ export class LayerPartial {
    * @why the copy stands on the copies below it
    */
   async #rewriteBacking({ name, format }: { name: string; format: string }): Promise<void> {
-    const { worker, folder, place, change } = this.#at;
-    // qemu-img takes a path, so what lies there is looked at first
-    const there = await seeFile(worker, place, change());
-    if (!there || compareFiles(there, this.seen) === "different") throw new PartialGone();
-    const words = ["qemu-img", "rebase", "-u", "-f", "qcow2", "-F", format, "-b", name, "--", path.posix.join(folder, place.name)];
+    const { worker, path, change } = this.#at;
+    const words = ["qemu-img", "rebase", "-u", "-f", "qcow2", "-F", format, "-b", name, "--", this.#file.itself];
     const { exitStatus, stderr } = await runQemuImg(worker, words, change());
-    if (exitStatus !== 0) throw new StepFailed(lastWords(stderr.toString()));
+    if (exitStatus !== 0) throw new StepFailed(lastWords(withPath(stderr.toString(), path)));
   }
 
   /** Who is not root may not give files away (chown(2)): then they stay the account's own. */
@@ -118,7 +113,7 @@ export class LayerPartial {
   }
 }
 
-function runQemuImg(worker: Worker, words: readonly string[], options: ChangeOptions): ReturnType<typeof runProgram> {
+function runQemuImg(worker: Worker, words: readonly (string | HeldFile)[], options: ChangeOptions): ReturnType<typeof runProgram> {
   return runProgram(worker, words, { ...options, whenCancelled: "finish" }).catch((thrown: unknown) => {
     if (!isFailure(thrown, "no-program")) throw thrown;
     throw new StepFailed("qemu-img is missing: install the package qemu-utils", { cause: thrown });

@@ -3,7 +3,7 @@
 import path from "node:path";
 import type { Comparison } from "../../core/disk/identity.js";
 import { BugError, UserError } from "../../core/errors.js";
-import { type FileSeen, fileSeen, isMissing, seeFile } from "../../host/file-seen.js";
+import { type FileSeen, fileSeen, seeFile } from "../../host/file-seen.js";
 import type { Host } from "../../host/host.js";
 import { removeFile, writeFile } from "../../host/worker/changes.js";
 import { openDirectory, type WorkerDirectory } from "../../host/worker/directories.js";
@@ -11,7 +11,7 @@ import { openFile, type WorkerFile } from "../../host/worker/files.js";
 import { acquireLock, type WorkerLock } from "../../host/worker/locks.js";
 import type { NamedPlace, Place } from "../../host/worker/place.js";
 import type { Worker } from "../../host/worker/worker.js";
-import { isFailure } from "../../host/worker/worker-error.js";
+import { isFailure, isMissing } from "../../host/worker/worker-error.js";
 import { complaintOf, isRefusal, whyNotLocked } from "./layer-failures.js";
 import { partialOf, readSidecar, sidecarOf } from "./layer-files.js";
 import { LayerPartial } from "./layer-partial.js";
@@ -190,9 +190,9 @@ export class Layer {
     const before = this.#partial;
     this.#partial = undefined;
     await before?.close();
-    const folder = path.posix.dirname(this.#options.destination);
+    const shown = path.posix.join(path.posix.dirname(this.#options.destination), place.name);
     const source = this.#source?.itself;
-    this.#partial = await LayerPartial.hold({ worker: this.#worker, source, folder, place, change: () => this.#underLock });
+    this.#partial = await LayerPartial.hold({ worker: this.#worker, source, path: shown, place, change: () => this.#underLock });
     return this.#partial;
   }
 }

@@ -3,9 +3,15 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { open } from "node:fs/promises";
-import { whichOf } from "../../../provider/core/disk/chain.js";
-import { type OwnImage, provedByNode, removeOwn, seeMade } from "../../../provider/flows/shared/own-images.js";
+import { type WhichFile, whichOf } from "../../../provider/core/disk/chain.js";
+import { type OwnImage, provedByNode, removeOwn } from "../../../provider/flows/shared/own-images.js";
+import { seeFiles } from "../../../provider/host/file-seen.js";
 import { MoveScene } from "../move/scene.js";
+
+async function seeMade(host: MoveScene["host"], path: string): Promise<WhichFile | undefined> {
+  const [made] = await seeFiles(host, [path], "keep-links");
+  return made && whichOf(made);
+}
 
 describe("an image that a move made", () => {
   const named = "by the user";

@@ -1,15 +1,14 @@
 /** The mirror of a guest that libvirt manages: the same files as QMP's, made by libvirt's own copy (decisions/0002). */
 
+import { whichOf } from "../../../core/disk/chain.js";
 import { fileNames } from "../../../core/disk/names.js";
 import { within } from "../../../core/disk/paths.js";
-import { BugError } from "../../../core/errors.js";
-import { renameWithoutReplacing, writeFileAtomically } from "../../../host/files.js";
+import { makeAnew, renameWithoutReplacing } from "../../../host/files.js";
 import { type ManagedGuest, shutOff } from "../../../hypervisor/hypervisor.js";
 import type { Manifest } from "../../../journal/manifest.js";
 import { writeRecords } from "../../../journal/records.js";
 import { complaint, wordsOf } from "../../shared/complaint.js";
 import type { Outcome } from "../../shared/outcome.js";
-import { seeMade } from "../../shared/own-images.js";
 import type { SeenDisk, Site } from "../../shared/site.js";
 import { filesBelowTarget } from "../steps/chain-files.js";
 import { removeTarget } from "../steps/mirroring.js";
@@ -51,12 +50,10 @@ export async function startManagedCopy(site: Site, managed: ManagedGuest, disk: 
  */
 async function makeEmptyTarget(site: Site, disk: SeenDisk, manifest: Manifest): Promise<void> {
   const path = within(manifest.destination.directory, fileNames.newborn(disk.key));
-  await writeFileAtomically(site.host, path, "", { like: manifest.source.active });
-  const made = await seeMade(site.host, path);
-  if (!made) throw new BugError(`The target ${path} was made and is not there.`);
-  manifest.destination.file = made;
+  const made = await makeAnew(site.host, path, { content: "", like: manifest.source.active });
+  manifest.destination.file = whichOf(made);
   await writeRecords(site.host, disk.key, manifest);
-  await renameWithoutReplacing(site.host, path, manifest.destination.target);
+  await renameWithoutReplacing(site.host, { from: path, to: manifest.destination.target, known: made });
 }
 
 /** libvirt tells nobody why a copy ended: it is gone, and the guest on the source. @see qemuMonitorJSONBlockdevMirror(): no on-target-error */

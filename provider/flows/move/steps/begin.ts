@@ -4,7 +4,7 @@ import { bytesText } from "../../../core/bytes.js";
 import { fileNames, nodeNames } from "../../../core/disk/names.js";
 import { directoryOf, within } from "../../../core/disk/paths.js";
 import { isKind } from "../../../core/errors.js";
-import { createExclusively, freeBytes, removeFile, takeOver } from "../../../host/files.js";
+import { freeBytes, makeAnew, removeFile } from "../../../host/files.js";
 import type { Manifest } from "../../../journal/manifest.js";
 import { removeRecords, writeDestinationRecord, writeSourceRecord } from "../../../journal/records.js";
 import { makeStateDirectory } from "../../../journal/state-directory.js";
@@ -123,10 +123,8 @@ async function probe(site: Bound, disk: SeenDisk, manifest: Manifest): Promise<v
       advice: "Let the guest's QEMU write there: owner, mode, AppArmor, SELinux, mount namespace.",
       cause,
     });
-  await removeFile(site.host, path);
   try {
-    await createExclusively(site.host, path, " ".repeat(4096));
-    await takeOver(site.host, manifest.source.active, path);
+    await makeAnew(site.host, path, { content: " ".repeat(4096), like: manifest.source.active });
   } catch (cause) {
     if (isCut(cause)) throw cause;
     await removeFile(site.host, path);

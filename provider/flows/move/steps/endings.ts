@@ -3,7 +3,6 @@
 import { isFile } from "../../../core/disk/chain.js";
 import {
   backOf,
-  type DiskKey,
   fileNames,
   formerDefinition,
   formerSwitchLock,
@@ -16,7 +15,7 @@ import { baseName, directoryOf, within } from "../../../core/disk/paths.js";
 import { seeFiles } from "../../../host/file-seen.js";
 import { removeFile, removeFiles, renameWithoutReplacing } from "../../../host/files.js";
 import type { Host } from "../../../host/host.js";
-import { makeSymlink, readLink, replaceLink } from "../../../host/links.js";
+import { makeSymlink, readLink } from "../../../host/links.js";
 import { correctBoth } from "../../../journal/corrected.js";
 import { currentStanding, type Manifest, manifestText, pathOf, type Standing } from "../../../journal/manifest.js";
 import { manifestPaths, removeRecords } from "../../../journal/records.js";
@@ -41,8 +40,7 @@ type RemoveLast = (manifest: string) => Promise<void>;
 /** After the switch: the former chain is closed, the former image put where it belongs, and nothing of the move stays. */
 export async function tidy(site: Site, seen: Seen, disk: Written, outcome: Outcome, removeLast?: RemoveLast): Promise<void> {
   const { manifest } = disk;
-  if (manifest.link)
-    await pointLink(site.host, disk.key, manifest.link, { from: manifest.link.before, to: manifest.destination.directory });
+  if (manifest.link) await pointLink(site.host, manifest.link, { from: manifest.link.before, to: manifest.destination.directory });
   const left = await closeFormer(site, seen, disk, outcome);
   await putAwayFormerImage(site, manifest, outcome);
   for (const stays of await removeOverlays(site, disk, manifest, left)) outcome.left(disk.disk, stays);
@@ -95,7 +93,8 @@ async function putAwayFormerImage(site: Site, manifest: Manifest, outcome: Outco
   await removeStandIn(site.host, manifest);
   const [byName] = await seeFiles(site.host, [source.active], "keep-links");
   const kept = manifest.afterwards === "keep";
-  if (byName && isFile(byName, source) && !kept) await renameWithoutReplacing(site.host, source.active, quarantine);
+  if (byName && isFile(byName, source) && !kept)
+    await renameWithoutReplacing(site.host, { from: source.active, to: quarantine, known: byName });
   const [there] = await seeFiles(site.host, [quarantine], "keep-links");
   if (!there || !isFile(there, source)) return;
   if (manifest.afterwards === "delete") {
@@ -103,7 +102,7 @@ async function putAwayFormerImage(site: Site, manifest: Manifest, outcome: Outco
     if (kept) outcome.left(disk, `${quarantine} ${kept.why}`);
     return;
   }
-  if (kept) await renameWithoutReplacing(site.host, quarantine, source.active);
+  if (kept) await renameWithoutReplacing(site.host, { from: quarantine, to: source.active, known: there });
   outcome.left(disk, `${kept ? source.active : quarantine}: the image that was active before`);
 }
 
@@ -140,7 +139,7 @@ export async function setBack(site: Site, disk: SeenDisk, manifest: Manifest): P
   const isAtSource = standing === "former" || standing === "overlay";
   if (isAtSource) await giveNameBack(site.host, manifest);
   const moved = isAtSource ? "pivot" : standing === "target" ? "collapse" : "none";
-  if (link && linkMovesIn(manifest) === moved) await pointLink(site.host, disk.key, link, { from: destination.directory, to: link.before });
+  if (link && linkMovesIn(manifest) === moved) await pointLink(site.host, link, { from: destination.directory, to: link.before });
   const unwritten = await correctBoth(site.host, manifestPaths(manifest, disk.key), manifestText(manifestAt(manifest, standing)));
   if (unwritten !== undefined && disk.seen.phase !== "pending") throw unwritten;
 }
@@ -156,7 +155,7 @@ export async function giveNameBack(host: Host, manifest: Manifest): Promise<void
   const { source, quarantine } = manifest;
   await removeStandIn(host, manifest);
   const [byName, away] = await seeFiles(host, [source.active, quarantine], "keep-links");
-  if (!byName && away && isFile(away, source)) await renameWithoutReplacing(host, quarantine, source.active);
+  if (!byName && away && isFile(away, source)) await renameWithoutReplacing(host, { from: quarantine, to: source.active, known: away });
 }
 
 function committedAt({ committed: _, ...overlay }: Overlay, standing: Standing): Overlay {
@@ -169,16 +168,8 @@ async function removeStandIn(host: Host, { source, quarantine }: Manifest): Prom
 }
 
 /** Re-points the move's link, atomically. A link that says something else by now is somebody's decision, and stays. */
-export async function pointLink(
-  host: Host,
-  key: DiskKey,
-  { path }: { path: string },
-  { from, to }: { from: string; to: string },
-): Promise<void> {
-  if ((await readLink(host, path)) !== from) return;
-  const next = fileNames.linkNext(path, key);
-  await makeSymlink(host, to, next);
-  await replaceLink(host, next, path);
+export async function pointLink(host: Host, { path }: { path: string }, { from, to }: { from: string; to: string }): Promise<void> {
+  if ((await readLink(host, path)) === from) await makeSymlink(host, to, path);
 }
 
 /** Small files of a move that may be left from a step that was cut. */

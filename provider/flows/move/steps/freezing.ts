@@ -74,10 +74,7 @@ export async function makeOverlay(site: Site, disk: Written): Promise<void> {
   const kept = await removeOwn(site.host, { path: overlay.path, made: undefined, named: "by us", maker: "this move" });
   if (kept) throw complaint(site, { verb: "freeze", disk: disk.disk, why: `${overlay.path} ${kept.why}`, advice: kept.advice });
   const backing = { name: baseName(manifest.source.active), format: disk.image.creation.format };
-  await createImage(site.host, { ...imageLike(disk, manifest), path: overlay.path, format: "qcow2", backing });
-  const [made] = await seeFiles(site.host, [overlay.path], "keep-links");
-  if (!made) throw new BugError(`The overlay ${overlay.path} was made and is not there.`);
-  overlay.made = identityOf(made);
+  overlay.made = identityOf(await createImage(site.host, { ...imageLike(disk, manifest), path: overlay.path, format: "qcow2", backing }));
   await writeRecords(site.host, key, manifest);
 }
 

@@ -1,6 +1,7 @@
 /** The mirror of the active layer: its target, its job, its two endings before the switch. */
 
 import { bytesText } from "../../../core/bytes.js";
+import { whichOf } from "../../../core/disk/chain.js";
 import type { ChainFiles } from "../../../core/disk/chain-options.js";
 import type { Job } from "../../../core/disk/job.js";
 import { fileNames, isOverlayName, jobNames, nodeNames } from "../../../core/disk/names.js";
@@ -14,7 +15,7 @@ import { frozenFormat, type Manifest } from "../../../journal/manifest.js";
 import { writeRecords } from "../../../journal/records.js";
 import { complaint } from "../../shared/complaint.js";
 import { belowTop, checkOpened } from "../../shared/opened-chain.js";
-import { type Kept, provedByNode, removeOwn, seeMade } from "../../shared/own-images.js";
+import { type Kept, provedByNode, removeOwn } from "../../shared/own-images.js";
 import { pace } from "../../shared/progress.js";
 import type { Seen, SeenDisk, Site } from "../../shared/site.js";
 import { filesBelowTarget } from "./chain-files.js";
@@ -98,12 +99,10 @@ export async function withProvedTarget({ host, guest }: Site, { view }: Seen, ma
 async function makeTarget(site: Site, disk: SeenDisk, manifest: Manifest): Promise<void> {
   const path = newborn(disk, manifest);
   const { backing, target } = manifest.destination;
-  await createImage(site.host, { ...imageLike(disk, manifest), path, ...(backing && { backing }) });
-  const made = await seeMade(site.host, path);
-  if (!made) throw new BugError(`The target ${path} was made and is not there.`);
-  manifest.destination.file = made;
+  const made = await createImage(site.host, { ...imageLike(disk, manifest), path, ...(backing && { backing }) });
+  manifest.destination.file = whichOf(made);
   await writeRecords(site.host, disk.key, manifest);
-  await renameWithoutReplacing(site.host, path, target);
+  await renameWithoutReplacing(site.host, { from: path, to: target, known: made });
 }
 
 /** What an image must be made with to be like the active one. */

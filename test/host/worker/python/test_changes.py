@@ -2,11 +2,12 @@ import errno
 import fcntl
 import os
 import stat
+from typing import Any
 from unittest import mock
 
 from support import Folder, request_of
 from worker import changes, trust
-from worker.errors import Failure
+from worker.errors import Details, Failure
 from worker.files import held
 from worker.identity import identity_of
 from worker.places import Place
@@ -50,7 +51,10 @@ class Renameat2(Folder):
 
 class Writing(Folder):
     def write_file(self) -> None:
-        changes.write(request_of({"place": {"path": os.fsdecode(self.path(b"new"))}, "content": "YQ==", "mode": 0o600, "replace": False}))
+        self.write_with(mode=0o600)
+
+    def write_with(self, **more: Any) -> Details:
+        return changes.write(request_of(dict(more, place={"path": os.fsdecode(self.path(b"new"))}, content="YQ==", replace=False)))
 
     def test_a_write_that_fails_leaves_nothing(self) -> None:
         with mock.patch.object(changes, "write_all", side_effect=OSError(errno.ENOSPC, "full")):
@@ -66,6 +70,75 @@ class Writing(Folder):
         with mock.patch.object(Request, "fence", side_effect=Failure("lock-lost", "gone")):
             self.assertRaises(Failure, self.write_file)
         self.assertEqual(self.names(), [])
+
+    def test_a_file_that_is_swapped_while_it_gets_its_name_is_a_failure_and_what_was_swapped_in_is_not_touched(self) -> None:
+        self.write(b"theirs", b"theirs")
+        rename = changes.rename
+
+        def swap_first(old: Place, new: Place) -> None:
+            os.unlink(old.name, dir_fd=old.directory)
+            os.symlink(self.path(b"theirs"), old.name, dir_fd=old.directory)
+            rename(old, new)
+
+        with mock.patch.object(changes, "rename", side_effect=swap_first), self.assertRaises(Failure) as caught:
+            self.write_file()
+        self.assertEqual((caught.exception.name, self.read(b"theirs")), ("other-file", b"theirs"))
+        self.assertEqual(stat.S_IMODE(os.stat(self.path(b"theirs")).st_mode), 0o644)
+
+    def test_it_gets_mode_and_owner_of_another(self) -> None:
+        os.chmod(self.write(b"like", b""), 0o640)
+        made = self.write_with(like={"path": os.fsdecode(self.path(b"like"))})
+        self.assertEqual((made["mode"], made["left"], self.read(b"new")), (0o640, [], b"a"))
+
+    def test_a_link_of_that_name_is_not_what_a_new_file_is_made_like(self) -> None:
+        os.symlink(self.write(b"other", b""), self.path(b"like"))
+        with self.assertRaises(OSError) as caught:
+            self.write_with(like={"path": os.fsdecode(self.path(b"like"))})
+        self.assertEqual((caught.exception.errno, self.names()), (errno.ELOOP, [b"like", b"other"]))
+
+
+class Names(Folder):
+    def remove(self, *names: bytes, **expected: str) -> None:
+        one = {"expected": expected} if expected else {}
+        changes.remove_names(request_of({"names": [dict(one, place={"path": os.fsdecode(self.path(name))}) for name in names]}))
+
+    def test_files_and_links_go_and_what_is_not_there_is_none(self) -> None:
+        self.write(b"file", b"")
+        os.symlink(b"nowhere", self.path(b"link"))
+        self.remove(b"file", b"none", b"none/below", b"link")
+        self.assertEqual(self.names(), [])
+
+    def test_a_directory_stays_and_ends_it_there(self) -> None:
+        for name in (b"before", b"behind"):
+            self.write(name, b"")
+        os.mkdir(self.path(b"directory"))
+        with self.assertRaises(IsADirectoryError) as caught:
+            self.remove(b"before", b"directory", b"behind")
+        self.assertEqual((self.names(), caught.exception.filename), ([b"behind", b"directory"], self.path(b"directory")))
+
+    def test_another_file_than_the_expected_one_stays(self) -> None:
+        status = os.stat(self.write(b"file", b""))
+        with self.assertRaises(Failure) as caught:
+            self.remove(b"file", dev=str(status.st_dev), ino=str(status.st_ino + 1))
+        self.assertEqual((caught.exception.name, self.names()), ("other-file", [b"file"]))
+        self.remove(b"file", dev=str(status.st_dev), ino=str(status.st_ino))
+        self.assertEqual(self.names(), [])
+
+
+class Linking(Folder):
+    def link(self, over_link: bool = True) -> None:
+        asked = {"place": {"path": os.fsdecode(self.path(b"link"))}, "target": "there", "overLink": over_link, "replace": True}
+        changes.write_link(request_of(asked))
+
+    def test_a_link_takes_the_place_of_a_link(self) -> None:
+        os.symlink(b"elsewhere", self.path(b"link"))
+        self.link()
+        self.assertEqual((os.readlink(self.path(b"link")), self.names()), (b"there", [b"link"]))
+
+    def test_a_file_keeps_its_place(self) -> None:
+        self.write(b"link", b"file")
+        self.assertRaises(Failure, self.link)
+        self.assertEqual((self.read(b"link"), self.names()), (b"file", [b"link"]))
 
 
 class Removing(Folder):
