@@ -3,9 +3,11 @@
 import { jobNames, nodeNames } from "../../core/disk/names.js";
 import { isKind } from "../../core/errors.js";
 import type { TargetOptions } from "../../hypervisor/block-steps.js";
+import type { Part } from "../../journal/snapshot-manifest.js";
 import { writeSnapshotRecords } from "../../journal/snapshot-records.js";
 import { namedNodes } from "../move/steps/former-nodes.js";
 import { wordsOf } from "../shared/complaint.js";
+import { checkOpenedFile } from "../shared/opened-file.js";
 import { clear, copiedNodes } from "./endings.js";
 import { emptyMirror, makeFiles } from "./files.js";
 import { type RecordedDisk, refusal, type Seen, type SnapshotSite } from "./site.js";
@@ -56,12 +58,18 @@ async function openOverlay(site: SnapshotSite, disk: RecordedDisk): Promise<void
   try {
     await site.guest.probe(nodeNames.probe(disk.key), mirror.path, disk.image.cache);
     await site.guest.openOverlay(file.node, optionsOf(disk, file.path));
+    await checkOpenedPart(site, disk, file);
   } catch (cause) {
     if (!isKind(cause, "user")) throw cause;
     const why = `its QEMU cannot open the files (${wordsOf(cause)})`;
     const advice = "Let the guest's QEMU use both places: owner, mode, AppArmor, SELinux, mount namespace.";
     throw refusal(site, "take a mirrored snapshot of", disk.disk)(why, advice, { cause });
   }
+}
+
+async function checkOpenedPart(site: SnapshotSite, { disk, manifest }: RecordedDisk, { node, path, is }: Part): Promise<void> {
+  const left = `The guest runs on; current: ${manifest.current}.`;
+  if (is) await checkOpenedFile(site, { verb: "take a mirrored snapshot of", disk, node, path, made: is, left });
 }
 
 /** The same for the overlay, the mirror and the copied layers: as the active image is open. */
@@ -83,6 +91,7 @@ export async function startMirror(site: SnapshotSite, { view }: Seen, disk: Reco
   await writeSnapshotRecords(site.host, key, manifest);
   const backing = await borrowedBacking(site, disk);
   await site.guest.openTarget(mirror.node, { ...optionsOf(disk, mirror.path), backing });
+  await checkOpenedPart(site, disk, mirror);
   await site.guest.startMirror(jobNames.mirror(key), mirror.node, nodeNames.filter(key), {
     source: image.activeNode,
     sync: "top",

@@ -255,9 +255,9 @@ describe("a mirror that begins", () => {
     assert.notDeepEqual(made, former);
     assert.deepEqual(
       asked.map((line) => line.split(" ")[0]),
-      ["closeNodes", "openTarget", "openedChain", "startMirror"],
+      ["closeNodes", "openTarget", "openedChain", "process", "startMirror"],
     );
-    assert.match(asked[3] ?? "", /"source":"vda-old","sync":"top"/);
+    assert.match(asked[4] ?? "", /"source":"vda-old","sync":"top"/);
     assert(!existsSync(scene.at(`path2/${fileNames.newborn(key)}`)));
   });
 

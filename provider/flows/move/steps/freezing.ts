@@ -9,6 +9,7 @@ import { createImage } from "../../../image/qemu-img.js";
 import type { Manifest, MovedLayer } from "../../../journal/manifest.js";
 import { writeRecords } from "../../../journal/records.js";
 import { complaint, wordsOf } from "../../shared/complaint.js";
+import { checkOpenedFile } from "../../shared/opened-file.js";
 import { removeOwn } from "../../shared/own-images.js";
 import type { Seen, SeenDisk, Site } from "../../shared/site.js";
 import { nodeAt, withStrangeTop } from "./former-nodes.js";
@@ -79,9 +80,11 @@ export async function makeOverlay(site: Site, disk: Written): Promise<void> {
 }
 
 async function openOverlay(site: Site, disk: Written): Promise<void> {
-  const { path, node } = overlayOf(disk);
+  const { path, node, made } = overlayOf(disk);
   const { cache, detectZeroes } = disk.image;
   await site.guest.openOverlay(node, { path, format: "qcow2", cache, detectZeroes });
+  const left = `The guest runs on ${disk.manifest.source.active}, as before.`;
+  if (made) await checkOpenedFile(site, { verb: "freeze", disk: disk.disk, node, path, made, left });
 }
 
 /** The former active image is a frozen layer now, and moves as the others do. */

@@ -15,6 +15,7 @@ import { frozenFormat, type Manifest } from "../../../journal/manifest.js";
 import { writeRecords } from "../../../journal/records.js";
 import { complaint } from "../../shared/complaint.js";
 import { belowTop, checkOpened } from "../../shared/opened-chain.js";
+import { checkOpenedFile } from "../../shared/opened-file.js";
 import { type Kept, provedByNode, removeOwn } from "../../shared/own-images.js";
 import { pace } from "../../shared/progress.js";
 import type { Seen, SeenDisk, Site } from "../../shared/site.js";
@@ -55,6 +56,7 @@ async function openChain(site: Site, disk: SeenDisk & { manifest: Manifest }, li
     await site.guest.openTarget(node, { ...like, path, backing: overlay.landingNode });
   } else await site.guest.openTarget(node, { ...like, path, ...(below && { below }) });
   await checkOpened(site, { ...opening, node });
+  if (destination.file) await checkOpenedFile(site, { ...opening, node, path, made: destination.file });
 }
 
 /** A node of this move tells by its name which image it is. */

@@ -210,7 +210,7 @@ describe("a freeze", () => {
     );
     assert.deepEqual(
       asked.map((line) => line.split(" ")[0]),
-      ["closeNodes", "openOverlay", "freeze"],
+      ["closeNodes", "openOverlay", "process", "freeze"],
     );
   });
 
