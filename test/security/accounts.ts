@@ -5,6 +5,8 @@
 
 import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { run } from "../sandbox/command.js";
+import { type DiskOptions, makeImages, planDisks } from "../sandbox/disks.js";
 import type { Sandbox } from "../sandbox/sandbox.js";
 import { type Sshd, startSshd } from "../sandbox/sshd.js";
 
@@ -23,7 +25,32 @@ export interface Account {
   keyOptions?: string;
 }
 
-export async function startSshdFor(account: Account, sandbox: Sandbox, name: string): Promise<Sshd> {
+/** As SECURITY.md has it, word for word. */
+export const asRoot = "deploy ALL=(root) NOPASSWD: /usr/bin/sh\n";
+
+/** A QEMU of that user, whose monitor's socket is for user and group. */
+export const qemusCommand = [
+  ...["sh", "-c", `umask 007; exec setpriv --reuid=${qemu.id} --regid=${qemu.id} --clear-groups qemu-system-x86_64 "$@"`, "qemu"],
+] as const;
+
+/** Directories and images as SECURITY.md wants them: QEMU's, its group writes, what is made there belongs to the group. */
+export async function ownedByQemu(at: (...names: string[]) => string): Promise<DiskOptions[]> {
+  const disks = [{ storage: at("path1"), virtualMiB: 128 }];
+  for (const disk of planDisks(disks)) await makeImages(disk);
+  await mkdir(at("path2"));
+  await run("chown", ["-R", `${qemu.id}:${qemu.id}`, at()]);
+  await run("chmod", ["-R", "u=rwX,g=rwXs,o=", at()]);
+  await chmod(path.dirname(at()), 0o711);
+  return disks;
+}
+
+/** The `host` argument for such an account, with an sshd of its own. */
+export async function reached(sandbox: Sandbox, account: Account, name: string) {
+  const { port, user, identityFile, hostKeyFingerprint } = await startSshdFor(account, sandbox, name);
+  return { address: "127.0.0.1", port, user, identityFile, hostKey: hostKeyFingerprint };
+}
+
+async function startSshdFor(account: Account, sandbox: Sandbox, name: string): Promise<Sshd> {
   const folder = path.join(sandbox.folder, name);
   const etc = path.join(folder, "etc");
   await mkdir(path.join(etc, "sudoers.d"), { recursive: true });

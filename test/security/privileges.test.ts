@@ -1,18 +1,15 @@
 import assert from "node:assert/strict";
-import { chmod, mkdir, readFile, stat } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import path from "node:path";
 import { connectHost } from "../../provider/host/connection.js";
 import { hostArgs } from "../../provider/host/target.js";
-import { run } from "../sandbox/command.js";
-import { type DiskOptions, makeImages, planDisks } from "../sandbox/disks.js";
 import { onOwnStage, type Stage } from "../storage-migration/stage.js";
-import { type Account, qemu, startSshdFor } from "./accounts.js";
+import { type Account, asRoot, ownedByQemu, qemu, qemusCommand, reached } from "./accounts.js";
 
 const title = "an account that may do no more than SECURITY.md says";
 
-/** As SECURITY.md has them, word for word. */
+/** As SECURITY.md has it, word for word. */
 const asQemusUser = "Defaults:deploy runas_default=vm\ndeploy ALL=(vm) NOPASSWD: /usr/bin/sh\n";
-const asRoot = "deploy ALL=(root) NOPASSWD: /usr/bin/sh\n";
 
 describe(title, function () {
   this.timeout(180_000);
@@ -21,8 +18,7 @@ describe(title, function () {
   });
   const stage = onOwnStage({
     sandboxName: "privileges",
-    // the monitor's socket is for user and group
-    command: ["sh", "-c", `umask 007; exec setpriv --reuid=${qemu.id} --regid=${qemu.id} --clear-groups qemu-system-x86_64 "$@"`, "qemu"],
+    command: qemusCommand,
     disks: ownedByQemu,
   });
 
@@ -34,7 +30,7 @@ describe(title, function () {
   it("moves a disk by a sudo rule for QEMU's user, and cannot become root", async () => {
     const account: Account = { user: "deploy", sudoers: asQemusUser };
     await moves(stage(), account, "sudo");
-    const host = await reached(stage(), account, "not-root");
+    const host = await reached(stage().sandbox, account, "not-root");
     const { exitStatus } = await (await connectHost(hostArgs.parse(host), {})).run("sudo -n -u root sh -c true");
     assert.notEqual(exitStatus, 0);
   });
@@ -46,7 +42,7 @@ describe(title, function () {
   });
 
   it("is refused in words, with nothing touched, where a right is missing", async () => {
-    const host = await reached(stage(), { user: "deploy" }, "nobody");
+    const host = await reached(stage().sandbox, { user: "deploy" }, "nobody");
     const message = await stage().refuses({ host, destination: stage().at("path2") });
     assert.match(message, /may not open it|may not use it/);
   });
@@ -59,28 +55,12 @@ describe(title, () => {
   });
 });
 
-/** Directories and images as SECURITY.md wants them: QEMU's, its group writes, what is made there belongs to the group. */
-async function ownedByQemu(at: (...names: string[]) => string): Promise<DiskOptions[]> {
-  const disks = [{ storage: at("path1"), virtualMiB: 128 }];
-  for (const disk of planDisks(disks)) await makeImages(disk);
-  await mkdir(at("path2"));
-  await run("chown", ["-R", `${qemu.id}:${qemu.id}`, at()]);
-  await run("chmod", ["-R", "u=rwX,g=rwXs,o=", at()]);
-  await chmod(path.dirname(at()), 0o711);
-  return disks;
-}
-
 async function moves(stage: Stage, account: Account, privilege: "user" | "sudo" = "user"): Promise<void> {
-  const host = { ...(await reached(stage, account, `sshd-${privilege}`)), privilege };
+  const host = { ...(await reached(stage.sandbox, account, `sshd-${privilege}`)), privilege };
   const { vda } = await stage.moves({ host, afterwards: "delete" });
   assert.equal(vda?.bootPath, stage.at("path2", "old.qcow2"));
   assert.equal(await stage.operator.activeImage("vda"), stage.at("path2", "old.qcow2"));
   await stage.guest.waitForRecords(5);
   await stage.guest.stop();
   await stage.holdsAll(stage.at("path2", "old.qcow2"));
-}
-
-async function reached(stage: Stage, account: Account, name: string) {
-  const { port, user, identityFile, hostKeyFingerprint } = await startSshdFor(account, stage.sandbox, name);
-  return { address: "127.0.0.1", port, user, identityFile, hostKey: hostKeyFingerprint };
 }
