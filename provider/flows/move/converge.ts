@@ -2,6 +2,8 @@
 
 import { baseName } from "../../core/disk/paths.js";
 import { isKind, messageOf, UserError } from "../../core/errors.js";
+import { GuestNotRunning } from "../../hypervisor/hypervisor.js";
+import { MonitorBusy } from "../../hypervisor/qemu/client.js";
 import { findDisk } from "../../hypervisor/qemu/find.js";
 import type { Manifest } from "../../journal/manifest.js";
 import { readRecords } from "../../journal/records.js";
@@ -10,7 +12,7 @@ import { Outcome } from "../shared/outcome.js";
 import { whenMonitorIsFree } from "../shared/patience.js";
 import { orEndLeft } from "../shared/silent-guest.js";
 import type { Seen, Site } from "../shared/site.js";
-import { endLeftSwitches } from "./left-switch.js";
+import { endLeftSwitches, leftMoves } from "./left-switch.js";
 import { type HeldPlaces, withPlacesLocked } from "./locked.js";
 import { observe } from "./look/observe.js";
 import { moveDisks } from "./loop.js";
@@ -37,15 +39,23 @@ export class HalfWay extends Error {
 
 /** @throws HalfWay if something was begun and a manifest lies on the host afterwards, or if that cannot be seen */
 export async function converge(site: Site, disks: readonly string[], goal: Goal): Promise<Converged> {
-  await orEndLeft(
-    () => whenMonitorIsFree(site, () => claimAll(site, disks)),
-    () => endLeftSwitches(site),
-  );
   try {
+    await orEndLeft(
+      () => whenMonitorIsFree(site, () => claimAll(site, disks)),
+      () => endLeftSwitches(site),
+    );
     return await withPlacesLocked(site, disks, (places) => underLock(site, places, goal));
   } catch (thrown) {
-    throw thrown instanceof CutOff ? await asFound(site, thrown) : thrown;
+    throw thrown instanceof CutOff ? await asFound(site, thrown) : await asLeft(site, thrown);
   }
+}
+
+/** A run that has begun nothing, since its guest or its host fell silent: what an earlier one has begun is repeated. */
+async function asLeft(site: Site, thrown: unknown): Promise<unknown> {
+  const isSilent = thrown instanceof GuestNotRunning || (isKind(thrown, "unreachable") && !(thrown instanceof MonitorBusy));
+  if (!isSilent) return thrown;
+  const left = await leftMoves(site).catch(() => []); // then what there is to say is that the host is silent
+  return withCurrent(thrown, undefined, left);
 }
 
 /** The worker that held the locks has ended: from here on another one may look, and command nothing. */

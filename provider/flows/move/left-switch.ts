@@ -1,8 +1,9 @@
-/** A switch that was cut, of a guest that does not run any more. */
+/** What a move has left on the host, of a guest that cannot be asked. */
 
+import { diskKey } from "../../core/disk/names.js";
 import { directoryOf } from "../../core/disk/paths.js";
 import { readSmallFile } from "../../host/files.js";
-import { parseManifest, type WrittenManifest } from "../../journal/manifest.js";
+import { type Manifest, parseManifest, type WrittenManifest } from "../../journal/manifest.js";
 import { manifestsIn } from "../../journal/manifest-text.js";
 import { readRecords } from "../../journal/records.js";
 import { isSnapshotText } from "../../journal/snapshot-mark.js";
@@ -20,13 +21,28 @@ export async function endLeftSwitches(site: Site): Promise<string[]> {
   });
 }
 
-/** One for each disk. */
-async function cutManifests({ host, left }: Site): Promise<WrittenManifest[]> {
+/** What is written down of the moves of a guest that cannot be asked. None where no state tells which guest it is. */
+export async function leftMoves(site: Site): Promise<Manifest[]> {
+  const read = async (written: WrittenManifest) => {
+    const directories = [directoryOf(written.source.active), written.destination.directory];
+    return readRecords(site.host, diskKey(written.domainId, written.qdev), directories);
+  };
+  const records = await Promise.all((await leftManifests(site)).map(read));
+  return records.flatMap((found) => found?.manifest ?? []);
+}
+
+async function cutManifests(site: Site): Promise<WrittenManifest[]> {
+  return (await leftManifests(site)).filter(({ current }) => typeof current === "object");
+}
+
+/** One for each disk, in a switch that was cut if one of its two is. */
+async function leftManifests({ host, left }: Site): Promise<WrittenManifest[]> {
   const found = new Map<string, WrittenManifest>();
   for (const path of left ? await manifestsIn(host, left.directories) : []) {
     const text = await readSmallFile(host, path);
     const written = text === undefined || isSnapshotText(text) ? undefined : parseManifest(text, path);
-    if (written && written.domainId === left?.domainId && typeof written.current === "object") found.set(written.qdev, written);
+    if (written?.domainId !== left?.domainId || written === undefined) continue;
+    if (!found.has(written.qdev) || typeof written.current === "object") found.set(written.qdev, written);
   }
   return [...found.values()];
 }

@@ -4,11 +4,11 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { closeSync, existsSync, openSync, readlinkSync } from "node:fs";
 import { mkdir, readFile, symlink } from "node:fs/promises";
-import { isKind, UserError } from "../../../provider/core/errors.js";
+import { isKind, UnreachableError, UserError } from "../../../provider/core/errors.js";
 import { type Converged, converge, HalfWay, release } from "../../../provider/flows/move/converge.js";
 import type { Goal } from "../../../provider/flows/move/plan.js";
 import type { Site } from "../../../provider/flows/shared/site.js";
-import type { Guest } from "../../../provider/hypervisor/hypervisor.js";
+import { type Guest, GuestNotRunning } from "../../../provider/hypervisor/hypervisor.js";
 import { mourn, watchOver } from "../../sandbox/processes.js";
 import { lostAt } from "../lost-connection.js";
 import { keyOf, type ModelScene, modelScene } from "../model-scene.js";
@@ -350,6 +350,25 @@ describe("a move that was cut", () => {
       );
       return true;
     });
+  });
+
+  it("says so, too, in a next run whose guest does not answer at all, and nothing of another guest's", async () => {
+    await assert.rejects(move(lostAt(here.model, "startMirror", "after")), halfWay(/lost/));
+    const directories = names("path2");
+    const silent = (reason: Error, domainId: string) => {
+      const look = () => {
+        throw reason;
+      };
+      return move({ look }, {}, { left: { domainId, directories } });
+    };
+    for (const reason of [new GuestNotRunning("It does not run."), new UnreachableError("No answer came.")])
+      await assert.rejects(silent(reason, "domain"), (thrown) => {
+        assert.equal(thrown, reason);
+        assert.match(reason.message, /current: vda at .*path1\/disk\.qcow2\. If the guest does not run, start it from there\. Then run/);
+        return true;
+      });
+    await assert.rejects(silent(new UnreachableError("No answer came."), "other"), { message: "No answer came." });
+    await assert.rejects(silent(new UserError("It has no disk vda."), "domain"), { message: "It has no disk vda." });
   });
 
   it("and then wanted elsewhere is undone before it is begun there", async () => {
