@@ -6,6 +6,7 @@
 
 import { fstatSync } from "node:fs";
 import { constants } from "node:os";
+import { setTimeout } from "node:timers/promises";
 import type { Calls } from "./calls.js";
 
 /** How long an answer may take to be written before the process ends; the SDK does not say when it is. */
@@ -31,9 +32,12 @@ export function watchForTheEnd(calls: Calls): AbortSignal {
 
 async function endBy(signal: "SIGINT" | "SIGTERM", stop: AbortController, calls: Calls): Promise<void> {
   stop.abort(new Error(`${signal} came, or standard input ended.`));
-  const lastWords = calls.size > 0 ? lastWordsMs : 0;
-  await calls.idle();
-  setTimeout(() => process.exit(128 + constants.signals[signal]), lastWords);
+  // an engine that was not told goes on with the next call meanwhile: it is answered, too
+  while (calls.size > 0) {
+    await calls.idle();
+    await setTimeout(lastWordsMs);
+  }
+  process.exit(128 + constants.signals[signal]);
 }
 
 /** A terminal, a file or /dev/null says nothing about the engine. */

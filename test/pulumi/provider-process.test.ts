@@ -172,6 +172,22 @@ describe("the adapter in the SDK's real provider process", function () {
     });
   }
 
+  it("answers on SIGINT a call, too, that an engine begins which was not told, and then ends", async () => {
+    const mark = join(folder, "mark");
+    const answer = create("untilStopped", { mark }).catch((thrown) => thrown);
+    await until(
+      10,
+      () => lines[0],
+      () => "The work has not begun.",
+    );
+    process.kill(provider.pid, "SIGINT");
+    await answer;
+    const next: unknown = await provider.update(urn, "d1", {}, bagFor("untilStopped")).catch((thrown: unknown) => thrown);
+    assert(next instanceof InitFailed, String(next));
+    assert.match(String(next.reasons), /Stopped as asked/);
+    await provider.exited;
+  });
+
   it("ends at once on SIGINT when nothing is open", async () => {
     await create("plain");
     process.kill(provider.pid, "SIGINT");

@@ -2,7 +2,7 @@
 
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
-import { setImmediate } from "node:timers/promises";
+import { setImmediate, setTimeout as wait } from "node:timers/promises";
 import type { dynamic } from "@pulumi/pulumi";
 import { UserError } from "../../provider/core/errors.js";
 import { gone, type Lifecycle, type Run, Unfinished } from "../../provider/core/lifecycle.js";
@@ -74,6 +74,11 @@ const samples: Record<string, Partial<Lifecycle>> = {
       await once(run.stop, "abort");
       writeFileSync(String(inputs.mark), "stopped");
       throw new Unfinished("d1", {}, new UserError("Unable to go on: stopped."));
+    },
+    /** Takes its time on a busy host before it sees that it may not begin. */
+    async update(_id, _olds, _news, run) {
+      await wait(700);
+      throw new Unfinished("d1", {}, new UserError(run.stop.aborted ? "Stopped as asked." : "It goes on."));
     },
   },
   talkative: {
