@@ -34,6 +34,13 @@ export function verdict({ values, wanted }: Figure): "met" | "missed" | "" {
   return ("atMost" in wanted ? found <= wanted.atMost : found >= wanted.atLeast) ? "met" : "missed";
 }
 
+/** Of a figure of which something is wanted: in one line of words and numbers. */
+export function verdictIn(figure: Figure): object[] {
+  const { what, unit, values, wanted } = figure;
+  if (wanted === undefined) return [];
+  return [{ what, unit, measured: values.length, median: Number(median(values).toFixed(2)), wanted, verdict: verdict(figure) }];
+}
+
 /** One line a figure, in columns. */
 export function table(figures: readonly Figure[]): string {
   const rows = figures.map((figure) => {

@@ -13,9 +13,9 @@ import { created, type Move, Recorder } from "../test/storage-migration/stage.js
 import { timed } from "./disk.js";
 import { FarHost } from "./far.js";
 import type { Figure } from "./figures.js";
-import type { Benchmark, Size } from "./size.js";
+import type { Benchmark } from "./size.js";
 
-const sizes = { full: { pairs: 30, delayMs: 150 }, tiny: { pairs: 1, delayMs: 20 } } as const;
+const sizes = { full: { count: 30, delayMs: 150 }, tiny: { count: 1, delayMs: 20 } } as const;
 
 /** A guest whose disks go back and forth between two directories. */
 interface Mover {
@@ -27,10 +27,11 @@ interface Mover {
 
 export const switching: Benchmark = {
   about: "the pause of a switch, of one disk and of three: near and 150 ms away in turn, and through libvirt",
-  async run(size, say) {
+  async run(size, say, count = sizes[size].count) {
     const sandbox = await createSandbox("switch");
+    const scale = { count, delayMs: sizes[size].delayMs };
     try {
-      return [...(await bothDistances(size, sandbox, say)), ...(await throughLibvirt(size, sandbox, say))];
+      return [...(await bothDistances(scale, sandbox, say)), ...(await throughLibvirt(scale, sandbox, say))];
     } finally {
       await closeAllHosts();
       await sandbox.dispose();
@@ -38,8 +39,13 @@ export const switching: Benchmark = {
   },
 };
 
-async function bothDistances(size: Size, sandbox: Sandbox, say: (line: string) => void): Promise<Figure[]> {
-  const { pairs, delayMs } = sizes[size];
+/** How many pairs of switches, and how far away the far side is, one way. */
+interface Scale {
+  count: number;
+  delayMs: number;
+}
+
+async function bothDistances({ count: pairs, delayMs }: Scale, sandbox: Sandbox, say: (line: string) => void): Promise<Figure[]> {
   await using way = await FarHost.listen(Number(sandbox.host.port), delayMs);
   const far = { ...sandbox.host, port: way.far };
   const figures: Figure[] = [];
@@ -97,19 +103,24 @@ async function pauseOf(mover: Mover, host: Properties): Promise<number> {
 }
 
 /**
- * What a switch makes durable: size and time in both manifests of a disk, the two directories after the manifests' renames, and the source's
- * again after the images' (decisions/0003; the disks here have no link).
+ * What a switch without a link makes durable (decisions/0010): for each manifest of a disk the new image, which QEMU has flushed, and the
+ * manifest with size and time; the two directories after the manifests' renames; and the source's after the images', and after the record's.
  */
-async function fsyncsOf({ names, folder }: Mover): Promise<number> {
-  const places = ["path1", "path2"].map((name) => path.join(folder, name));
-  const files = names.flatMap((name) => places.map((place) => path.join(place, `bench-${name}`)));
+async function fsyncsOf({ names, folder, at }: Mover): Promise<number> {
+  const [source, target] = ["path1", "path2"].map((name) => path.join(folder, name)) as [string, string];
+  const image = path.join(folder, at, "bench-image");
+  await write(image, 65536);
+  const files = names.flatMap((name) => [source, target].map((place) => path.join(place, `bench-${name}`)));
   for (const file of files) await write(`${file}.next`, 4096);
   const seconds = await timed(async () => {
-    for (const file of files) await write(`${file}.next`, 64);
+    for (const file of files) {
+      await sync(image);
+      await write(`${file}.next`, 64);
+    }
     for (const file of files) await rename(`${file}.next`, file);
-    for (const place of [...places, ...places.slice(0, 1)]) await sync(place);
+    for (const place of [target, source, source, source]) await sync(place);
   });
-  for (const file of files) await rm(file);
+  for (const file of [image, ...files]) await rm(file);
   return seconds * 1000;
 }
 
@@ -124,8 +135,7 @@ async function sync(place: string): Promise<void> {
   await opened.sync();
 }
 
-async function throughLibvirt(size: Size, sandbox: Sandbox, say: (line: string) => void): Promise<Figure[]> {
-  const { pairs } = sizes[size];
+async function throughLibvirt({ count: pairs }: Scale, sandbox: Sandbox, say: (line: string) => void): Promise<Figure[]> {
   say(`${pairs} switches through libvirt`);
   const libvirtd = await Libvirtd.start(sandbox);
   const disks = (at: (...names: string[]) => string) => [{ storage: at("path1"), layers: oneLayer() }];

@@ -12,30 +12,41 @@ import type { Calls } from "./calls.js";
 /** How long an answer may take to be written before the process ends; the SDK does not say when it is. */
 const lastWordsMs = 200;
 
+/** How long an engine that was not told has for its next call, on a busy machine; one that ends says so by another signal. */
+const nextCallMs = 3000;
+
 /**
  * Fires when no further step may start. Once the open calls are answered the process ends, as it would have without us;
  * it sets itself no limit, since a user in a hurry sends SIGKILL.
  */
 export function watchForTheEnd(calls: Calls): AbortSignal {
   const stop = new AbortController();
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    process.on(signal, () => stop.signal.aborted || endBy(signal, stop, calls));
-  }
+  const again = new AbortController();
+  const told = (signal: "SIGINT" | "SIGTERM") => {
+    if (stop.signal.aborted) return again.abort();
+    stop.abort(new Error(`${signal} came, or standard input ended.`));
+    endBy(signal, calls, again.signal);
+  };
+  const engineIsGone = () => {
+    told("SIGTERM");
+    again.abort();
+  };
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => told(signal));
   if (isPipe(process.stdin.fd)) {
-    process.stdin.on("end", () => stop.signal.aborted || endBy("SIGTERM", stop, calls));
-    process.stdin.on("error", () => stop.signal.aborted || endBy("SIGTERM", stop, calls));
+    process.stdin.on("end", engineIsGone);
+    process.stdin.on("error", engineIsGone);
     process.stdin.resume();
     if ("unref" in process.stdin) process.stdin.unref();
   }
   return stop.signal;
 }
 
-async function endBy(signal: "SIGINT" | "SIGTERM", stop: AbortController, calls: Calls): Promise<void> {
-  stop.abort(new Error(`${signal} came, or standard input ended.`));
-  // an engine that was not told goes on with the next call meanwhile: it is answered, too
+/** Where a call was open, the engine may not have been told, and goes on with its next one: that is answered, too. */
+async function endBy(signal: "SIGINT" | "SIGTERM", calls: Calls, again: AbortSignal): Promise<void> {
   while (calls.size > 0) {
     await calls.idle();
     await setTimeout(lastWordsMs);
+    if (calls.size === 0) await setTimeout(nextCallMs, undefined, { signal: again }).catch(() => undefined);
   }
   process.exit(128 + constants.signals[signal]);
 }

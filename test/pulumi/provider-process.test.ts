@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { type LogLine, serveEngineLog } from "../engine/engine-log.js";
 import { InitFailed } from "../engine/init-failure.js";
 import { ProviderProcess } from "../engine/provider-process.js";
@@ -172,7 +173,7 @@ describe("the adapter in the SDK's real provider process", function () {
     });
   }
 
-  it("answers on SIGINT a call, too, that an engine begins which was not told, and then ends", async () => {
+  it("answers on SIGINT a call, too, that an engine begins which was not told, though late, and then ends", async () => {
     const mark = join(folder, "mark");
     const answer = create("untilStopped", { mark }).catch((thrown) => thrown);
     await until(
@@ -182,10 +183,27 @@ describe("the adapter in the SDK's real provider process", function () {
     );
     process.kill(provider.pid, "SIGINT");
     await answer;
+    await setTimeout(600); // of a busy engine
     const next: unknown = await provider.update(urn, "d1", {}, bagFor("untilStopped")).catch((thrown: unknown) => thrown);
     assert(next instanceof InitFailed, String(next));
     assert.match(String(next.reasons), /Stopped as asked/);
     await provider.exited;
+  });
+
+  it("ends at once when the engine ends, too, after it was told to stop", async () => {
+    const mark = join(folder, "mark");
+    const answer = create("untilStopped", { mark }).catch((thrown) => thrown);
+    await until(
+      10,
+      () => lines[0],
+      () => "The work has not begun.",
+    );
+    process.kill(provider.pid, "SIGINT");
+    await answer;
+    const began = performance.now();
+    process.kill(provider.pid, "SIGINT");
+    await provider.exited;
+    assert(performance.now() - began < 2900, `it took ${performance.now() - began} ms`);
   });
 
   it("ends at once on SIGINT when nothing is open", async () => {
