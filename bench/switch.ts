@@ -5,7 +5,7 @@ import path from "node:path";
 import type { Properties } from "../provider/core/lifecycle.js";
 import { closeAllHosts } from "../provider/host/connection.js";
 import { storageMigration } from "../provider/resources/storage-migration/lifecycle.js";
-import { oneLayer } from "../test/sandbox/disks.js";
+import type { LayerOptions } from "../test/sandbox/disks.js";
 import { Libvirtd } from "../test/sandbox/libvirtd.js";
 import { ManagedGuest } from "../test/sandbox/managed-guest.js";
 import { createSandbox, type Sandbox } from "../test/sandbox/sandbox.js";
@@ -16,6 +16,9 @@ import type { Figure } from "./figures.js";
 import type { Benchmark } from "./size.js";
 
 const sizes = { full: { count: 30, delayMs: 150 }, tiny: { count: 1, delayMs: 20 } } as const;
+
+/** The pause does not hang on what was copied before it. */
+const smallLayer = (file: string): LayerOptions[] => [{ file, fill: { byte: 0x11, fromMiB: 8, lengthMiB: 4 } }];
 
 /** A guest whose disks go back and forth between two directories. */
 interface Mover {
@@ -54,6 +57,7 @@ async function bothDistances({ count: pairs, delayMs }: Scale, sandbox: Sandbox,
     const mover = await plainMover(sandbox, count);
     const found = { near: [] as number[], far: [] as number[], fsync: [] as number[] };
     for (let pair = 0; pair < pairs; pair++) {
+      if (pair % 10 === 0) say(`pair ${pair + 1}`);
       // neither always first
       for (const side of pair % 2 === 0 ? (["near", "far"] as const) : (["far", "near"] as const))
         found[side].push(await pauseOf(mover, side === "near" ? sandbox.host : far));
@@ -81,7 +85,7 @@ async function plainMover(sandbox: Sandbox, count: number): Promise<Mover> {
   const folder = path.join(sandbox.folder, name);
   const disks = Array.from({ length: count }, (_, index) => ({
     storage: path.join(folder, "path1"),
-    layers: oneLayer(`disk-${index}.qcow2`),
+    layers: smallLayer(`disk-${index}.qcow2`),
   }));
   const guest = await sandbox.startGuest({ name, disks });
   return { domain: { qmp: guest.qmpSocket }, names: guest.disks.map(({ id }) => id), folder, at: "path1" };
@@ -138,7 +142,7 @@ async function sync(place: string): Promise<void> {
 async function throughLibvirt({ count: pairs }: Scale, sandbox: Sandbox, say: (line: string) => void): Promise<Figure[]> {
   say(`${pairs} switches through libvirt`);
   const libvirtd = await Libvirtd.start(sandbox);
-  const disks = (at: (...names: string[]) => string) => [{ storage: at("path1"), layers: oneLayer() }];
+  const disks = (at: (...names: string[]) => string) => [{ storage: at("path1"), layers: smallLayer("disk.qcow2") }];
   const guest = await ManagedGuest.start(libvirtd, sandbox.folder, { name: "managed", disks });
   const mover: Mover = { domain: { libvirt: guest.name, uri: libvirtd.uri }, names: ["vda"], folder: guest.at(), at: "path1" };
   const values: number[] = [];
