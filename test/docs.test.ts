@@ -27,6 +27,18 @@ describe("the pages of the documentation", () => {
     });
   }
 
+  it("lead only to files that are in the package, where they are in it", () => {
+    const { files }: { files: string[] } = JSON.parse(readFileSync(path.join(root, "package.json"), "utf8"));
+    const isPacked = (file: string) => files.some((each) => file === each || file.startsWith(`${each}/`));
+    const lost = pages.filter(isPacked).flatMap((page) => {
+      const targets = linksOf(readFileSync(path.join(root, page), "utf8")).map((link) => path.join(path.dirname(page), link));
+      return targets
+        .filter((target) => !isPacked(target) && !files.some((each) => each.startsWith(`${target}/`)))
+        .map((target) => `${page} → ${target}`);
+    });
+    assert.deepEqual(lost, []);
+  });
+
   it("are all reached from the README", () => {
     const reached = new Set<string>();
     const follow = (page: string): void => {
