@@ -8,4 +8,4 @@ type DeepInput<T> = pulumi.Input<Parts<T>>;
 type Parts<T> = T extends readonly (infer Member)[] ? DeepInput<Member>[] : T extends object ? DeepInputs<T> : T;
 
 /** Each key as it may be written, an optional one also as an output that has no value; with its comment, which editors show. */
-export type DeepInputs<T> = { [Key in keyof T]: DeepInput<T[Key]> };
+export type DeepInputs<T> = { [Key in keyof T]: DeepInput<T[Key] | (Record<never, never> extends Pick<T, Key> ? undefined : never)> };

@@ -45,6 +45,12 @@ new StorageMigration("maybe", {
   link: config.link,
   disks: pulumi.secret(config.hosts),
 });
+new DomainDisk("left out", {
+  host: { ...maybe, jump: undefined },
+  domain: { libvirt: "web", uri: undefined },
+  disk: "vda",
+  base: undefined,
+});
 new DomainDisk("followed", { host: maybe, domain: { qmp: vm.ip }, disk: "vda", storage: disk.storage });
 new Provider("maybe", { password: config.password, movesPerHost: config.moves, passwordFor: config.hosts });
 
