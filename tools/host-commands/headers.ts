@@ -7,7 +7,6 @@ export const groups = {
   connection: "Signing in",
   reading: "Reading",
   locks: "Locks",
-  records: "Small files and links",
   images: "Images",
   copying: "Copying layers",
   monitor: "QEMU, through its monitor",

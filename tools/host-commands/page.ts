@@ -19,7 +19,11 @@ they are JSON strings. \`LC_ALL\` is \`C\`, and the \`sbin\` directories are
 at the end of \`PATH\`.
 
 **What the worker does by itself,** without a program: it connects to monitors, and it takes the locks of a move: a file \`lm-<key>.lock\` beside each
-manifest, mode 0600, made, locked with flock(2), written with who holds it, and removed at the end together with the disk's last manifest. It copies layers:
+manifest, mode 0600, made, locked with flock(2), written with who holds it, and removed at the end together with the disk's last manifest. It writes manifests, what they say after a switch, before it and in its middle
+(\`.next\`, \`.back\`, \`.mark\`), switch records, a probe file in the destination, and the empty file that takes a raw image's name: each whole, under a random name (\`.livedisk-…\`), with owner and mode,
+synced, then renamed. It makes the links beside \`link\` and re-points \`link\`, each by one rename; renames images within their file system, never over another file; and removes files and links that a move
+made and that nothing uses any more, never directories, with \`afterwards: "delete"\` also the former image, after the guest is seen on the other side. It syncs each directory then. Directories are opened part by part,
+past no link that somebody else could have put there, and names are used against the open directory. It copies layers:
 it locks the layer's sidecar (\`.lm-layer\`, mode 0600) with flock(2), and writes into it how far the copy is; it makes a partial file (\`.lm-partial-…\`, mode 0600) exclusively, shares
 blocks or copies the data into it, past the page cache where it can, gives it the source's owner, mode and attributes, and then the layer's name, never over another file. The
 source is only read. When the last move that stands on a layer is undone, it removes the layer or its partial, if it is the file that the sidecar records as ours and nobody is seen to have it

@@ -15,7 +15,7 @@ import { deflateSync } from "node:zlib";
  *   QEMU a child of it carries out the switch, to the end also where the program ends before: `job-complete`, QEMU's own image lock on
  *   every image that a disk leaves, the last lines of manifests, renames and syncs, `job-finalize`; where it is called off, all back and
  *   `job-cancel`
- * @changes in a switch: manifests, `link`, the name of the former image, which image takes the guest's writes. Nobody else can use a
+ * @changes the files above; in a switch: manifests, `link`, the name of the former image, which image takes the guest's writes. Nobody else can use a
  *   monitor that it has, until a second after its last use
  * @as the account
  * @why what a run has open on the host, its locks and monitors, ends with one process, or with the switch that it has begun
