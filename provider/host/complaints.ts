@@ -56,7 +56,7 @@ function adviceFor(thrown: WorkerError): string {
 export function distrusted(host: Host, path: string, thrown: unknown): UserError | undefined {
   const found = whatIsThere(thrown, quote(path));
   if (found === undefined) return undefined;
-  const text = `Unable to trust ${path} on ${host.name}: ${found.why}. Nothing was touched. ${found.advice}. Then run again.`;
+  const text = `Unable to trust ${path} on ${host.name}: ${found.why}. It was left as it is. ${found.advice}. Then run again.`;
   return new UserError(text, { cause: thrown });
 }
 

@@ -117,7 +117,7 @@ describe("a file on this machine", () => {
     await mkdir(at("folder"));
     await assert.rejects(
       readSmallFile(host, at("folder")),
-      isUser(/Unable to trust .* it is not a regular file\. Nothing was touched\. .*rmdir -- /),
+      isUser(/Unable to trust .* it is not a regular file\. It was left as it is\. .*rmdir -- /),
     );
   });
 
@@ -129,9 +129,9 @@ describe("a file on this machine", () => {
       readSmallFile(host, at("link")),
       isUser(/Unable to trust .*link on here: it is a symbolic link\. .*`rm -- '.*link'`/),
     );
-    await assert.rejects(readSmallFile(host, at("fifo")), isUser(/it is not a regular file\. Nothing was touched\. .*`rm -- '.*fifo'`/));
+    await assert.rejects(readSmallFile(host, at("fifo")), isUser(/it is not a regular file\. It was left as it is\. .*`rm -- '.*fifo'`/));
     await chmod(at("a"), 0o666);
-    await assert.rejects(readSmallFile(host, at("a")), isUser(/its mode is 666\. Nothing was touched\. .*`chmod go-w -- '.*a'`/));
+    await assert.rejects(readSmallFile(host, at("a")), isUser(/its mode is 666\. It was left as it is\. .*`chmod go-w -- '.*a'`/));
     if (process.getuid?.() !== 0) return;
     await chmod(at("a"), 0o644);
     await chown(at("a"), 65534, 65534);
