@@ -1,6 +1,7 @@
 """Another account of a host, which may write in both directories of a move and in the one above: puts other things under its names.
 
-It reads a word a line: `go`, `stop`. At `stop` it puts everything back that it can, and says in a line what it has done.
+It reads a line each: `go everything`, `go new-files`, `stop`. `new-files` are small files and images that a run is just making: they are
+swapped for links to files, all the time. At `stop` it puts everything back that it can, and says in a line what it has done.
 """
 
 import ctypes
@@ -17,6 +18,8 @@ import time
 LIBC = ctypes.CDLL(None, use_errno=True)
 AT_FDCWD = -100
 RENAME_NOREPLACE, RENAME_EXCHANGE = 1, 2
+
+KINDS = ["file", "private", "nothing", "directory-link", "fifo", "directory", "forged", "locked", "old"]
 
 #: What is left in place at most; most of the time it is much less.
 LONGEST_SECONDS = 0.003
@@ -54,7 +57,8 @@ class Attack:
     def decoy(self, directory, name):
         """Something that is none of the move's; at a path in the attic."""
         path = os.path.join(self.attic, "decoy-%d" % random.getrandbits(60))
-        kind = random.choice(["file", "private", "nothing", "directory-link", "fifo", "directory", "forged", "locked", "old"])
+        kinds = ["file", "private"] if self.spares_all_but_new else KINDS
+        kind = random.choice(kinds)
         if kind in ("file", "private", "nothing"):
             os.symlink(os.path.join(self.outside, kind), path)
         elif kind == "directory-link":
@@ -87,10 +91,11 @@ class Attack:
             self.held.append(os.open(path, os.O_RDWR))
             fcntl.flock(self.held[-1], fcntl.LOCK_EX)
 
-    def go(self):
+    def go(self, aim):
         """A run stops where its lock is gone: left alone, now and then, it comes to its later steps."""
-        self.spares_locks = random.random() < 0.7
-        self.pause = random.choice([0, 0, 0.005, 0.02])
+        self.spares_all_but_new = aim == "new-files"
+        self.spares_locks = self.spares_all_but_new or random.random() < 0.7
+        self.pause = 0 if self.spares_all_but_new else random.choice([0, 0, 0.005, 0.02])
 
     def swap(self):
         time.sleep(self.pause)
@@ -104,6 +109,8 @@ class Attack:
         if self.spares_locks:
             names = [name for name in names if not name.endswith((".lock", ".lm-layer"))]
         ours = [name for name in names if "lm-" in name or name.startswith(".livedisk-") or name.endswith(".new")]
+        if self.spares_all_but_new:
+            names = ours = [name for name in names if name.startswith(".livedisk-") or name.endswith((".new", ".probe"))]
         # a guest's images are swapped less often: else nothing else would be refused
         chosen = ours if random.random() < 0.97 else names
         if chosen:
@@ -176,9 +183,9 @@ def main():
             word = sys.stdin.readline().strip()
             if word == "":
                 return
-            is_going = word == "go"
+            is_going = word != "stop"
             if is_going:
-                attack.go()
+                attack.go(word.split()[1])
             else:
                 print(json.dumps(attack.stop()), flush=True)
         if is_going:

@@ -15,6 +15,9 @@ const uid = 61_003;
 const program = readFileSync(path.resolve(__dirname, "../../../test/hostile/attack.py"), "utf8");
 const told = z.object({ swaps: z.int(), lost: z.int() });
 
+/** `new-files`: only what a run is just making, all the time, for links to files. */
+export type Aim = "everything" | "new-files";
+
 export class Attacker {
   readonly #child: ChildProcess;
   readonly #lines: AsyncIterator<string>;
@@ -35,8 +38,8 @@ export class Attacker {
     return attacker;
   }
 
-  go(): void {
-    this.#child.stdin?.write("go\n");
+  go(aim: Aim): void {
+    this.#child.stdin?.write(`go ${aim}\n`);
   }
 
   /** It puts back what it can. @returns how often it has swapped a name since `go`, and how many files it could not put back */

@@ -7,7 +7,7 @@ import { closeAllHosts } from "../../provider/host/connection.js";
 import { storageMigration } from "../../provider/resources/storage-migration/lifecycle.js";
 import { asRoot, ownedByQemu, qemusCommand, reached } from "../security/accounts.js";
 import { created, Recorder, Stage } from "../storage-migration/stage.js";
-import { Attacker } from "./attacker.js";
+import { type Aim, Attacker } from "./attacker.js";
 import { describeOutside, makeOutside } from "./outside.js";
 
 export interface Figures {
@@ -28,18 +28,21 @@ export interface Figures {
 /** Longer than any wait of ours, and than a move takes on a busy machine. */
 const secondsAtMost = 150;
 
-export async function besiege(moves: number, say: (line: string) => void): Promise<Figures> {
+/** @param aims of the attacker, one move after the other */
+export async function besiege(moves: number, aims: readonly Aim[], say: (line: string) => void): Promise<Figures> {
   const began = performance.now();
   const figures: Figures = { moves: 0, settled: 0, hung: 0, outsideChanged: 0, swapsInWindow: 0, seconds: 0, wrong: [] };
-  while (figures.moves < moves) await withScene(figures, moves, say);
+  const nextAim = () => (figures.moves < moves ? aims[figures.moves % aims.length] : undefined);
+  while (nextAim()) await withScene(figures, nextAim, say);
   return { ...figures, seconds: Math.round((performance.now() - began) / 1000) };
 }
 
 /** Until all moves are made, or one has left what no later run can end: then the next ones begin with a new guest. */
-async function withScene(figures: Figures, moves: number, say: (line: string) => void): Promise<void> {
+async function withScene(figures: Figures, nextAim: () => Aim | undefined, say: (line: string) => void): Promise<void> {
   await using scene = await Siege.open();
-  for (let isUsable = true; isUsable && figures.moves < moves; ) {
-    const { end, wrong, swaps } = await scene.attackedMove();
+  let isUsable = true;
+  for (let aim = nextAim(); isUsable && aim; aim = nextAim()) {
+    const { end, wrong, swaps } = await scene.attackedMove(aim);
     figures.moves++;
     figures.swapsInWindow += swaps;
     isUsable = wrong.length === 0;
@@ -91,9 +94,9 @@ export class Siege implements AsyncDisposable {
   }
 
   /** One move that is attacked, and the run after it that is not. */
-  async attackedMove(): Promise<Attacked> {
+  async attackedMove(aim: Aim): Promise<Attacked> {
     const destination = this.stage.at(this.#destination);
-    this.attacker.go();
+    this.attacker.go(aim);
     const end = await this.#run(destination);
     const { swaps } = await this.attacker.stop();
     const wrong = await this.#changesOutside();
