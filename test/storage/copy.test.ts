@@ -139,7 +139,10 @@ describe("a layer's copy, on this machine", function () {
     assert.equal(await copied({ user: B, compared }), "joined");
     assert.equal((await state(B))?.state, "ours");
     assert.equal(await leaveLayer(host, copy(), A), "kept");
-    assert.equal(await leaveLayer(host, copy(), B), "unproved");
+    const told: string[] = [];
+    const leaving = { stop: new AbortController().signal, kept: (text: string) => told.push(text) };
+    assert.equal(await leaveLayer(host, copy(), B, leaving), "not-ours");
+    assert.deepEqual(told, [`${copy()} is not proved to be the copy that was made there`]);
     assert.deepEqual(names(), ["copy", "source"]);
   });
 

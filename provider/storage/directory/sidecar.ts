@@ -21,7 +21,8 @@ export type LayerState =
   | ({ state: "ours"; layer: FileIdentity } & Standing)
   /** A finished copy on which only other disks stand: copyLayer joins it without copying. */
   | ({ state: "kept"; layer: FileIdentity } & Standing)
-  | { state: "foreign"; why: string };
+  /** `sidecar`: there is one that we may not trust. Other moves may stand on the layer, so that nothing is known of how long it stays. */
+  | { state: "foreign"; why: string; what: "file" | "sidecar" };
 
 interface Standing {
   /** What it is a copy of. */
@@ -43,6 +44,8 @@ export interface Leaving {
   stallSeconds?: number;
   /** Told where another move's copy stands while this waits for it. */
   waiting?: (text: string) => void;
+  /** Told of a file that stays, since it is not proved to be the copy that is recorded. */
+  kept?: (text: string) => void;
 }
 
 const unstoppable: Leaving = { stop: new AbortController().signal };
@@ -50,15 +53,14 @@ const unstoppable: Leaving = { stop: new AbortController().signal };
 /**
  * Takes an undone disk off a layer. With the last one the layer, its partial and its sidecar go, if they are the files recorded as ours.
  * Call it when nothing has the layer open for this disk any more.
- * @returns `kept`: others stand on it · `not-ours`: nothing of ours is there, or `user` does not stand on it · `unproved`: it stays, since it is not
- *   proved to be the file that is recorded
+ * @returns `kept`: others stand on it · `not-ours`: nothing of ours is there that is proved to be, or `user` does not stand on it
  */
 export function leaveLayer(
   host: Host,
   destination: string,
   user: DiskKey,
   leaving = unstoppable,
-): Promise<"removed" | "kept" | "not-ours" | "unproved"> {
+): Promise<"removed" | "kept" | "not-ours"> {
   return underLock(host, { destination, leaving, otherwise: "not-ours" }, async (held, seen) => {
     const { record } = seen;
     if (record === "empty") await held.forget();
@@ -72,17 +74,18 @@ export function leaveLayer(
         await held.forget();
         return "kept";
       case "all goes":
-        return removeAll(held, left);
+        return removeAll(held, left, (how) => leaving.kept?.(`${destination} is not ${how}the copy that was made there`));
     }
   });
 }
 
-async function removeAll(held: Layer, { copy }: LayerRecord): Promise<"removed" | "not-ours" | "unproved"> {
+async function removeAll(held: Layer, { copy }: LayerRecord, kept: (how: "" | "proved to be ") => void): Promise<"removed" | "not-ours"> {
   if (copy.phase === "partial") await discardPartial(held, copy);
   const was = await held.removeLayer(copy);
   await held.forget();
-  if (was === "unknown") return "unproved";
-  return was === "different" ? "not-ours" : "removed";
+  if (was === "same" || was === "absent") return "removed";
+  kept(was === "unknown" ? "proved to be " : "");
+  return "not-ours";
 }
 
 /**
@@ -139,12 +142,15 @@ export async function layerStates(host: Host, destinations: readonly string[], u
   }
 }
 
+const untrusted = "its sidecar (.lm-layer) was not written by this program, belongs to another account, or may be written by others";
+
 function stateOf({ record, layer }: Omit<LayerSeen, "source">, user: DiskKey): LayerState {
-  if (record === "foreign") return { state: "foreign", why: "its sidecar (.lm-layer) was not written by this program" };
-  if (record === "empty") return layer === undefined ? { state: "absent" } : { state: "foreign", why: "the file there is not ours" };
+  if (record === "foreign") return { state: "foreign", what: "sidecar", why: untrusted };
+  if (record === "empty")
+    return layer === undefined ? { state: "absent" } : { state: "foreign", what: "file", why: "the file there is not ours" };
   const { origin, copy, moving, kept } = record;
   if (layer !== undefined && compareCopy(layer, copy) === "different")
-    return { state: "foreign", why: "the file there is not the one that was copied" };
+    return { state: "foreign", what: "sidecar", why: "the file there is not the one that was copied" };
   const { identity: _, ...source } = origin.source;
   const standing = { source, moving, kept };
   if (copy.phase === "partial") return { state: "partial", doneBytes: copy.doneBytes, totalBytes: origin.source.sizeBytes, ...standing };

@@ -2,14 +2,15 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { rm } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
+import { fileNames } from "../../../provider/core/disk/names.js";
 import { isKind } from "../../../provider/core/errors.js";
 import { Unfinished } from "../../../provider/core/lifecycle.js";
 import { end, make } from "../../../provider/flows/mirrored-snapshot/conduct.js";
 import type { SnapshotSite } from "../../../provider/flows/mirrored-snapshot/site.js";
 import type { Guest } from "../../../provider/hypervisor/hypervisor.js";
 import { makeQcow2 } from "../model-guest.js";
-import { type ModelScene, modelScene } from "../model-scene.js";
+import { keyOf, type ModelScene, modelScene } from "../model-scene.js";
 import { type Answers, notingManaged } from "../move/noting-guest.js";
 
 let here: ModelScene;
@@ -145,5 +146,37 @@ describe("files that were made for a mirrored snapshot", () => {
     await here.scene.take("path2/mirror");
     makeQcow2(here.scene.at("path2/mirror"), backing);
     await assert.rejects(make(siteOf(given), {}), /path2\/mirror is not the file that the snapshot was begun with/);
+  });
+});
+
+describe("a file of a mirrored snapshot that another one has replaced, with its inode", () => {
+  beforeEach(async () => {
+    here = await modelScene();
+  });
+  afterEach(() => here.scene[Symbol.asyncDispose]());
+
+  /** As if the mirror's file had been another one of that inode when it was written down. */
+  const replaced = async () => {
+    for (const side of ["path1", "path2"]) {
+      const file = here.scene.at(`${side}/${fileNames.manifest(keyOf("vda"))}`);
+      const manifest = JSON.parse(await readFile(file, "utf8"));
+      Object.assign(manifest.mirror.is.identity, { handle: "1:other", birthNs: "1" });
+      await writeFile(file, JSON.stringify(manifest));
+    }
+  };
+
+  it("stays when the snapshot is aborted, which says so", async () => {
+    await make(siteOf({}), {});
+    await replaced();
+    await end(siteOf({}), "abort");
+    assert((await here.files("path2")).includes("mirror"));
+    assert.match(here.scene.told.join("\n"), /path2\/mirror stays, since it is not the file that this snapshot made there/);
+  });
+
+  it("is not mirrored onto once the mirror was lost", async () => {
+    await make(siteOf({}), {});
+    await replaced();
+    here.model.restart({ vda: here.scene.at("path1/file") });
+    await assert.rejects(make(siteOf({}), {}), /path2\/mirror is not the file that the snapshot was begun with/);
   });
 });

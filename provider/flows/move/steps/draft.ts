@@ -9,6 +9,7 @@ import { readLink } from "../../../host/links.js";
 import type { GuestView } from "../../../hypervisor/hypervisor.js";
 import type { Manifest, MovedLayer } from "../../../journal/manifest.js";
 import { type LayerState, layerStates } from "../../../storage/directory/sidecar.js";
+import { complaint } from "../../shared/complaint.js";
 import type { MoveOptions } from "../../shared/options.js";
 import { sameDirectory } from "../../shared/places.js";
 import type { SeenDisk, Site } from "../../shared/site.js";
@@ -35,11 +36,8 @@ export async function draftMove(site: Site & { destination: string }, view: Gues
   const landing = { destination, chain, moving: await countMoving(site, disk, chain) };
   const active = at(chain, 0);
   const lower = chain.slice(1, landing.moving);
-  const states = await layerStates(
-    site.host,
-    lower.map(({ place }) => within(destination, baseName(place))),
-    disk.key,
-  );
+  const there = lower.map(({ place }) => within(destination, baseName(place)));
+  const states = await statesOf(site, disk, there);
   const layers = lower.map((_, index) => movedLayer(landing, index + 1, states[index]?.state === "foreign" ? "adopt" : "copy"));
   const moved = within(destination, baseName(active.place));
   const directories = await directoriesOf(site.host, [directoryOf(active.place), destination]);
@@ -72,6 +70,18 @@ export async function draftMove(site: Site & { destination: string }, view: Gues
   };
   const missing = lower.filter((_, index) => layers[index]?.coming === "copy" && !isCopied(states[index]));
   return { disk, manifest, neededBytes: [active, ...missing].reduce((sum, layer) => sum + layer.allocatedBytes, 0) };
+}
+
+/** @throws UserError where nobody can tell who stands on a layer: its file might be removed as another move's */
+async function statesOf(site: Site, disk: SeenDisk, destinations: readonly string[]): Promise<LayerState[]> {
+  const states = await layerStates(site.host, destinations, disk.key);
+  for (const [index, state] of states.entries()) {
+    if (state.state !== "foreign" || state.what === "file") continue;
+    const why = `${destinations[index]} cannot be taken as it is: ${state.why}`;
+    const advice = "Let the move end that keeps a copy there; if there is none, take that sidecar away. Then run again.";
+    throw complaint(site, { verb: "move", disk: disk.disk, why, advice });
+  }
+  return states;
 }
 
 function isCopied(state: LayerState | undefined): boolean {

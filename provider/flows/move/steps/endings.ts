@@ -118,8 +118,8 @@ export async function clear(site: Site, seen: Seen, disk: Written, removeLast?: 
   await site.guest.closeNodes([destination.node, ...(overlay ? [overlay.landingNode, overlay.node] : []), ...strange]);
   await removeTarget(site, disk, manifest);
   for (const { coming, destination: copied } of manifest.layers) {
-    if (coming === "copy" && (await leaveLayer(site.host, copied, disk.key)) === "unproved")
-      sayKept(site, disk, `${copied} is not proved to be the copy that this move made`);
+    const leaving = { stop: new AbortController().signal, kept: (what: string) => sayKept(site, disk, what) };
+    if (coming === "copy") await leaveLayer(site.host, copied, disk.key, leaving);
   }
   // committed down, or never written to: the observation has made sure of one of the two
   const stays = overlay ? await removeOverlay(site, overlay) : [];

@@ -1,8 +1,21 @@
 /** From the files on the host, QEMU's nodes and jobs, and what is written down, to where a disk's move stands. */
 
+import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
+import type { Identity } from "../../../../provider/core/disk/identity.js";
+import type { Manifest } from "../../../../provider/journal/manifest.js";
 import { aJob } from "../scene.js";
 import { check, mirrored, switched, target } from "./phase-cases.js";
+
+/** The destination's directory as it was when the move began. */
+function destinationWas(manifest: Manifest, was: Partial<Identity>): Manifest {
+  const { directories } = manifest;
+  assert(directories);
+  return { ...manifest, directories: { ...directories, destination: { ...directories.destination, ...was } } };
+}
+
+/** Memory is another one after each boot. */
+const unknown = { bootId: "before" };
 
 describe("the phase of a move with strategy mirror", () => {
   const onFormer = { standing: "former" } as const;
@@ -97,6 +110,22 @@ describe("the phase of a move with strategy mirror", () => {
         return manifest;
       },
       ...{ ...onFormer, phase: "astray", why: /path2 is another directory than when the move began\. Mount its storage again/ },
+    },
+    {
+      title: "when the destination has the inode of the one that it was, and is another one",
+      given: async (scene) => destinationWas(await mirrored(scene), { handle: "1:other", birthNs: "1" }),
+      ...{ ...onFormer, phase: "astray", why: /path2 is another directory than when the move began/ },
+    },
+    {
+      title: "when nothing tells which directory the destination is, and the manifest is not in it, although it was written there",
+      given: async (scene) => ({ ...destinationWas(await mirrored(scene), unknown), generation: 2 }),
+      shown: { sides: "source" },
+      ...{ ...onFormer, phase: "astray", why: /path2 is another directory than when the move began/ },
+    },
+    {
+      title: "when nothing tells which directory the destination is, and the manifest is in it",
+      given: async (scene) => ({ ...destinationWas(await mirrored(scene), unknown), generation: 2 }),
+      ...{ ...onFormer, phase: "copied" },
     },
     {
       title: "when the destination is not there",

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { mkdir, readFile, symlink } from "node:fs/promises";
+import { chmod, mkdir, readFile, symlink } from "node:fs/promises";
 import { fileNames, nodeNames } from "../../../../provider/core/disk/names.js";
 import { isKind, UserError } from "../../../../provider/core/errors.js";
 import { draftMove } from "../../../../provider/flows/move/steps/draft.js";
@@ -108,6 +108,26 @@ describe("the draft of a move", () => {
     await scene.copied("path2/base.raw", { user: "ffffffff" });
     const { manifest, neededBytes } = await drafted(scene);
     assert.deepEqual([manifest.layers[0]?.coming, neededBytes], ["copy", 512]);
+  });
+
+  it("refuses a layer whose sidecar tells nobody who stands on it", async () => {
+    await scene.copied("path2/base.raw", { user: "ffffffff" });
+    await chmod(scene.at("path2/base.raw.lm-layer"), 0o664);
+    await assert.rejects(
+      drafted(scene),
+      isUser(
+        /base\.raw cannot be taken as it is: its sidecar \(\.lm-layer\) .*may be written by others\. Nothing was touched\. Let the move end/,
+      ),
+    );
+  });
+
+  it("writes down which files and directories it is about, and begins to count", async () => {
+    const { manifest } = await drafted(scene);
+    const [home, there] = await Promise.all(["path1", "path2"].map(async (name) => (await scene.which(name)).identity));
+    assert.deepEqual([manifest.directories, manifest.generation], [{ source: home, destination: there }, 1]);
+    const disk = await scene.which("path1/disk.qcow2");
+    assert.deepEqual([manifest.source.identity, manifest.chain?.[0]?.identity], [disk.identity, disk.identity]);
+    assert.deepEqual(manifest.layers[0]?.identity, await scene.identity("path1/base.raw"));
   });
 
   it("leaves a layer of another directory, and all below it, where it is, by its full path", async () => {
