@@ -185,10 +185,8 @@ def let_go(plan: Plan, talk: Conversation) -> List[str]:
             return refused
         talk.line.wait(pause)
         refused = talk.each("job-finalize", pending, PATIENT_SECONDS)
-    stubborn = talk.pending(plan.disks)
-    if stubborn:
-        release_sources(plan)
-        talk.each("job-cancel", stubborn, PATIENT_SECONDS)
+    release_sources(plan)
+    talk.each("job-cancel", talk.pending(plan.disks), PATIENT_SECONDS)
     return refused
 
 
