@@ -1,6 +1,6 @@
 /** Where and how a switch is cut. Pure. */
 
-import { chanceOf, shuffled } from "../faults/points.js";
+import { chanceOf, shuffled } from "../faults/chance.js";
 import type { SceneOptions } from "./scene.js";
 
 /** Who is killed when the switch's child comes to a call: before the call is carried out. Of these that live, the child goes on. */

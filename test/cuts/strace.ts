@@ -1,4 +1,4 @@
-/** strace(1), attached to a process that runs already. */
+/** strace(1), attached to processes that run already. */
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
@@ -15,18 +15,22 @@ export class Strace {
   ) {}
 
   /** @param file where the trace goes; what strace says there, it says before the process goes on */
-  static async attach(pid: number, words: readonly string[], file: string): Promise<Strace> {
-    const child = watchOver(
-      spawn("strace", ["-o", file, ...words, "-p", String(pid)], { stdio: ["ignore", "ignore", "pipe"] }),
-      "a strace",
-    );
+  static async attach(pids: readonly number[], words: readonly string[], file: string): Promise<Strace> {
+    const processes = pids.flatMap((pid) => ["-p", String(pid)]);
+    const child = watchOver(spawn("strace", ["-o", file, ...words, ...processes], { stdio: ["ignore", "ignore", "pipe"] }), "a strace");
     let said = "";
     child.stderr?.on("data", (piece: Buffer) => {
       said += piece.toString();
     });
-    const isAttached = () => (/ attached/.test(said) || hasEnded(child) ? "yes" : undefined);
+    // one that has ended meanwhile is told, too
+    const isAttached = () =>
+      (said.match(/ attached( with \d+ threads)?$|attach: /gm) ?? []).length >= pids.length || hasEnded(child) ? "yes" : undefined;
     await until(10, isAttached, () => `strace is not attached: ${said}`);
     return new Strace(child, file);
+  }
+
+  get hasEnded(): boolean {
+    return hasEnded(this.child);
   }
 
   async text(): Promise<string> {

@@ -72,14 +72,14 @@ async function switched(scene: Scene, { run, plan, fault, call }: Cut): Promise<
   const monitor = await openMonitor(worker, { path: scene.socket }, silent);
   scene.rememberPeer(monitor.peer);
   const birth = ["-f", "-e", "trace=setsid", "-e", "inject=setsid:signal=STOP:when=1"];
-  const midwife = await Strace.attach(pid, birth, path.join(scene.folder, "birth"));
+  const midwife = await Strace.attach([pid], birth, path.join(scene.folder, "birth"));
   await scene.holdWritersOfRaw();
   const outcome = runSwitch(worker, { monitor, plan, locks: [lock.number] }).catch(noAnswer);
   outcome.catch(() => {}); // it is awaited at the end
   const born = await midwife.stopped();
   if (born === undefined) throw new Error("The worker has no child.");
   await midwife.detach();
-  const strace = await Strace.attach(born, straceWords(fault, call), path.join(scene.folder, "trace"));
+  const strace = await Strace.attach([born], straceWords(fault, call), path.join(scene.folder, "trace"));
   const signal = fault.includes("worker") ? "SIGSTOP" : "SIGCONT";
   process.kill(pid, signal);
   process.kill(born, "SIGCONT");

@@ -11,7 +11,10 @@ import type { OperationResult } from "../engine/engine.js";
 import { chainOf } from "../sandbox/check.js";
 import { currentIn } from "../sandbox/current.js";
 import { Operator } from "../sandbox/operator.js";
+import { stillRunning } from "../sandbox/processes.js";
+import { ForeignFiles } from "./foreign-files.js";
 import { commitDown, strayNodes } from "./nodes.js";
+import { OtherRunner } from "./other-runner.js";
 import { type Strategy, wayOf } from "./strategies.js";
 import { Trap } from "./trap.js";
 
@@ -24,21 +27,22 @@ const layers = [
 ];
 
 /** An operation that takes longer does not end. The longest that it may wait for is a session of a host whose connection was cut. */
-const hangsSeconds = 180;
+const hangsSeconds = 300;
 
 export class Arena implements AsyncDisposable {
   /** Where the disk is, and whether the stack knows its resource. */
   place: Storage = "path1";
   known: "yes" | "no" = "no";
-  /** Process ids of the running operation's providers. */
-  providers: number[] = [];
+  #providers: number[] = [];
   /** What the program registers: it is run once. */
   #registered: ResourceState[] | undefined;
+  #other: Promise<OtherRunner> | undefined;
 
   private constructor(
     readonly strategy: Strategy,
     readonly stage: Stage,
     readonly trap: Trap,
+    readonly foreign: ForeignFiles,
   ) {}
 
   static async open(strategy: Strategy): Promise<Arena> {
@@ -46,7 +50,24 @@ export class Arena implements AsyncDisposable {
     const { through } = wayOf[strategy];
     const disk = { layers, virtualMiB: 64 };
     const stage = await openStage("faults", { kind: "StorageMigration", through, monitor: "proxied", gate: trap, disk, pauseMs: 40 });
-    return new Arena(strategy, stage, trap);
+    return new Arena(strategy, stage, trap, await ForeignFiles.put([stage.at("path1"), stage.at("path2")]));
+  }
+
+  /** Of the running operation's providers: those of its refresh may have ended, and their numbers be others' by now. */
+  signalProviders(signal: NodeJS.Signals, whom: "processes" | "groups"): void {
+    const running = new Set(stillRunning().map(({ pid }) => pid));
+    for (const pid of this.#providers.filter((one) => running.has(one))) process.kill(whom === "groups" ? -pid : pid, signal);
+  }
+
+  /** Set up where it is needed first. */
+  otherRunner(): Promise<OtherRunner> {
+    this.#other ??= OtherRunner.on(this.stage, this.strategy);
+    return this.#other;
+  }
+
+  /** What of other runs goes on on the host. */
+  async otherPids(): Promise<number[]> {
+    return (await this.#other)?.servedPids() ?? [];
   }
 
   get other(): Storage {
@@ -55,12 +76,12 @@ export class Arena implements AsyncDisposable {
 
   /** @throws Error when it has not ended by then: then an RPC was not answered, or hangs */
   async run(verb: "up" | "destroy", storage: Storage): Promise<OperationResult> {
-    this.providers = [];
+    this.#providers = [];
     const late = new AbortController();
     const impatience = setTimeout(() => late.abort(), 1000 * hangsSeconds);
     const options = {
       signal: late.signal,
-      onProviderStarted: (pid: number) => this.providers.push(pid),
+      onProviderStarted: (pid: number) => this.#providers.push(pid),
       ...(this.#registered && { registered: this.#wanted(this.#registered, storage) }),
     };
     const result = await this.stage.run(verb, storage, options, wayOf[this.strategy].settings);
@@ -105,7 +126,7 @@ export class Arena implements AsyncDisposable {
     for (const storage of ["path1", "path2"]) {
       for (const name of await readdir(this.stage.at(storage))) {
         const file = this.stage.at(storage, name);
-        if (!kept.includes(file)) await rm(file, { recursive: true });
+        if (!kept.includes(file) && !this.foreign.includes(file)) await rm(file, { recursive: true });
       }
     }
     const { link } = this.stage;

@@ -11,6 +11,7 @@ import { allPoints, type Point, pairs, spread, titleOf } from "./points.js";
 import { Progress } from "./progress.js";
 import { recordAll } from "./recording.js";
 import { runPoints } from "./run.js";
+import { withThirdEvents } from "./third-events.js";
 
 const options = {
   all: { type: "boolean" },
@@ -28,17 +29,24 @@ async function main(): Promise<number> {
   const said = (line: string) => console.log(line);
   await installMissing({ install: "allow", say: said });
   const began = performance.now();
-  const progress = values.continue ? Progress.goOn() : Progress.start(await planned(values, said));
+  const progress = await progressOf(values, said);
   const points = progress.left();
   said(`${points.length} points of ${progress.points.length}, ${values.workers} workers`);
-  await runPoints(points, Number(values.workers), { said, done: (point, failure) => progress.note(point, failure) });
-  const { passed, failed } = progress.figures();
+  await runPoints(points, Number(values.workers), { said, done: (point, found) => progress.note(point, found) });
+  const { passed, ...figures } = progress.figures();
   const seconds = Math.round((performance.now() - began) / 1000) + progress.secondsBefore;
   progress.spent(seconds);
-  const told = { commit: await commit(), points: passed + failed.length, pairs: progress.pairs(), passed, failed, seconds };
-  if (values.json) said(JSON.stringify(told));
-  else said(`${passed + failed.length} points, ${passed} passed, ${failed.length} failed, ${seconds} s`);
-  return failed.length > 0 || passed === 0 ? 1 : 0;
+  if (values.json) said(JSON.stringify({ commit: await commit(), ...figures, seconds }));
+  else said(`${figures.points} points, ${figures.pairs} of them pairs, ${passed} passed, ${figures.failed} failed, ${seconds} s`);
+  return figures.failed > 0 || passed === 0 ? 1 : 0;
+}
+
+/** With --continue the last one, if it was of this commit and these points. */
+async function progressOf(values: Wanted & { continue?: boolean | undefined }, said: (line: string) => void): Promise<Progress> {
+  const { all, seed, least, pairs: pairsWanted, only } = values;
+  const plan = JSON.stringify({ commit: await commit(), all, seed, least, pairs: pairsWanted, only });
+  const begun = values.continue ? Progress.ofLastRun(plan) : undefined;
+  return begun ?? Progress.start(plan, await planned(values, said));
 }
 
 interface Wanted {
@@ -57,9 +65,8 @@ async function planned(
   const recordings = await recordAll(Number(workers), said);
   if (!all) said(`seed ${seed}`);
   const points = all ? allPoints(recordings) : spread(recordings, Number(seed), Number(least));
-  return [...points, ...pairs(recordings, Number(seed), Number(pairsWanted))].filter((point) =>
-    only.every((part) => titleOf(point).includes(part)),
-  );
+  const twice = withThirdEvents(pairs(recordings, Number(seed), Number(pairsWanted)), Number(seed));
+  return [...points, ...twice].filter((point) => only.every((part) => titleOf(point).includes(part)));
 }
 
 async function commit(): Promise<string> {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { Passing } from "../sandbox/gate.js";
 import { allPoints, commandName, earlier, faults, pairs, type Recording, spread, titleOf } from "./points.js";
 import { strategies } from "./strategies.js";
+import { thirdEvents, withThirdEvents } from "./third-events.js";
 
 const change = (name: string): Passing => ({ road: "qmp", name, kind: "change" });
 const question: Passing = { road: "qmp", name: "query-jobs", kind: "question" };
@@ -72,6 +73,38 @@ describe("the pairs of breaks", () => {
     assert.deepEqual([earlier(at(10))?.second?.nth, earlier(at(2))?.second?.nth, earlier(at(1))], [4, 1, undefined]);
     const { second: _, ...single } = pair;
     assert.equal(earlier(single), undefined);
+  });
+});
+
+describe("the third events of pairs", () => {
+  const twice = (seed: number) => withThirdEvents(pairs(recordings, 7, 300), seed);
+  const thirds = twice(7).flatMap(({ third, ...point }) => (third ? [{ third, ...point }] : []));
+
+  it("are with more than every second pair, each kind often, the same for the same seed", () => {
+    assert(thirds.length > 160 && thirds.length < 260, String(thirds.length));
+    const counts = Object.values(Object.groupBy(thirds, ({ third }) => third.event)).map((some) => some?.length ?? 0);
+    assert.equal(counts.length, thirdEvents.length);
+    assert(Math.min(...counts) >= 10, counts.join(", "));
+    assert.deepEqual(twice(7), twice(7));
+    assert.notDeepEqual(twice(7), twice(8));
+  });
+
+  it("leave the breaks as they are, but for a supervisor, who needs a QEMU that is killed, of a guest that may be started by its own command line", () => {
+    for (const { third, second, strategy } of thirds.filter(({ third }) => third.event === "supervisor"))
+      assert.deepEqual([third.event, second?.fault, strategy], ["supervisor", "qemu-killed", "mirror"]);
+    const others = twice(7).filter(({ third }) => third?.event !== "supervisor");
+    const before = new Set(pairs(recordings, 7, 300).map((point) => JSON.stringify(point)));
+    for (const { third: _, ...point } of others) assert(before.has(JSON.stringify(point)), titleOf(point));
+  });
+
+  it("are named in the title", () => {
+    const titles = thirds.map(titleOf).join("\n");
+    for (const words of [
+      /, with another run at command \d+, then/,
+      /, with foreign overlay, then/,
+      /, with slow (fsync|rename|stat) at command \d+/,
+    ])
+      assert.match(titles, words);
   });
 });
 

@@ -1,7 +1,9 @@
 /** Where a move is broken, and how: every pair of a recorded command and a fault, or a seeded spread of them. Pure. */
 
 import type { Passing } from "../sandbox/gate.js";
+import { anyCommand, chanceOf, endless, pick, shuffled } from "./chance.js";
 import { type Strategy, strategies } from "./strategies.js";
+import { type ThirdEvent, thirdWords } from "./third-events.js";
 
 export const faults = ["provider-killed", "ssh-cut", "qmp-cut", "interrupted", "qemu-killed"] as const;
 /** `interrupted`: SIGINT to the provider's process group, as a terminal's Ctrl-C gives it. */
@@ -20,6 +22,8 @@ export interface Point {
   moment: Moment;
   /** Broken again, in the `up` that goes on. */
   second?: SecondBreak;
+  /** What happens besides. */
+  third?: ThirdEvent;
   /** What is run after it. */
   ending: "up" | "destroy";
 }
@@ -43,9 +47,10 @@ export function commandName({ road, name, kind }: Passing): string {
   return kind === "question" ? pollName : `${road} ${name}`;
 }
 
-export function titleOf({ strategy, command, occurrence, fault, moment, second, ending }: Point): string {
+export function titleOf({ strategy, command, occurrence, fault, moment, second, third, ending }: Point): string {
   const again = second === undefined ? "" : `, then ${second.fault} ${second.moment} command ${second.nth} of the next up`;
-  return `${strategy}: ${fault} ${moment} ${command} #${occurrence}${again}, then ${ending}`;
+  const besides = third === undefined ? "" : `, ${thirdWords(third)}`;
+  return `${strategy}: ${fault} ${moment} ${command} #${occurrence}${again}${besides}, then ${ending}`;
 }
 
 /** Where a run that went by without coming to the second break is tried next; undefined where it cannot come earlier. */
@@ -105,15 +110,12 @@ export function spread(recordings: Recordings, seed: number, least = 200): Point
   return points.sort((a, b) => strategies.indexOf(a.strategy) - strategies.indexOf(b.strategy));
 }
 
-/** So many commands has the longest run that goes on after a break, about; early ones are as many as late ones. */
-const commandsAtMost = 60;
-
 /** Points of a spread, each with a second break in the run that goes on. */
 export function pairs(recordings: Recordings, seed: number, count: number): Point[] {
   const chance = chanceOf(seed);
   const turns = endless(breaks, chance);
   const all = shuffled(spread(recordings, seed, count), chance).slice(0, count);
-  return all.map((point) => ({ ...point, second: { nth: Math.ceil(commandsAtMost ** chance()), ...turns() } }));
+  return all.map((point) => ({ ...point, second: { nth: anyCommand(chance), ...turns() } }));
 }
 
 /** Each call: every command at least twice, and every fault. */
@@ -126,35 +128,4 @@ function endlessSpread(strategy: Strategy, groups: readonly Group[], chance: () 
       return { strategy, command, occurrence: pick(command === pollName ? surely(occurrences) : occurrences, chance), ...turns(), ending };
     });
   return () => Array.from({ length: rounds }, (_, round) => inRound(round)).flat();
-}
-
-/** One after the other, in another order in each round. */
-function endless<T>(all: readonly T[], chance: () => number): () => T {
-  let left: T[] = [];
-  return () => {
-    if (left.length === 0) left = shuffled(all, chance);
-    return left.pop() as T; // never empty: it was just filled
-  };
-}
-
-function pick<T>(all: readonly T[], chance: () => number): T {
-  return all[Math.floor(chance() * all.length)] as T; // within the list: chance is below 1
-}
-
-export function shuffled<T>(all: readonly T[], chance: () => number): T[] {
-  return all
-    .map((one) => ({ one, turn: chance() }))
-    .sort((a, b) => a.turn - b.turn)
-    .map(({ one }) => one);
-}
-
-/** Numbers from 0 to below 1, the same for the same seed. @see https://gist.github.com/tommyettinger/46a874533244883189143505d203312c (mulberry32) */
-export function chanceOf(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
-  };
 }

@@ -2,18 +2,27 @@
 
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { UserError } from "../../provider/core/errors.js";
 import { cacheFolder } from "../sandbox/kernel.js";
 import { type Point, titleOf } from "./points.js";
-import type { Failure } from "./run.js";
+import type { Failure, Found } from "./run.js";
 
 interface Kept {
+  /** What the run is of: the same commit, and the same options. */
+  plan: string;
   points: Point[];
   /** By a point's place in `points`. */
   passed: number[];
   failed: { index: number; failure: Failure }[];
+  /** Third events that came. */
+  thirdEvents: number;
+  /** Acknowledged records that were lost. */
+  lost: number;
+  /** Files of others that were removed or changed. */
+  foreign: number;
   seconds: number;
 }
+
+export type Figures = Pick<Kept, "thirdEvents" | "lost" | "foreign"> & { points: number; pairs: number; passed: number; failed: number };
 
 /** Of the last run. */
 const lastRun = path.join(cacheFolder, "faults", "progress.json");
@@ -24,16 +33,17 @@ export class Progress {
     private readonly file: string,
   ) {}
 
-  static start(points: Point[], file = lastRun): Progress {
-    const progress = new Progress({ points, passed: [], failed: [], seconds: 0 }, file);
+  static start(plan: string, points: Point[], file = lastRun): Progress {
+    const progress = new Progress({ plan, points, passed: [], failed: [], thirdEvents: 0, lost: 0, foreign: 0, seconds: 0 }, file);
     progress.#save();
     return progress;
   }
 
-  /** @throws UserError if no run has been begun */
-  static goOn(file = lastRun): Progress {
-    if (!existsSync(file)) throw new UserError("Unable to continue: no run has been begun here. Run `npm run faults` without --continue.");
-    return new Progress(JSON.parse(readFileSync(file, "utf8")) as Kept, file);
+  /** Undefined where the last run was none of this plan. */
+  static ofLastRun(plan: string, file = lastRun): Progress | undefined {
+    if (!existsSync(file)) return undefined;
+    const kept = JSON.parse(readFileSync(file, "utf8")) as Kept;
+    return kept.plan === plan ? new Progress(kept, file) : undefined;
   }
 
   get points(): readonly Point[] {
@@ -50,11 +60,14 @@ export class Progress {
     return this.kept.points.filter((_, index) => !done.has(index));
   }
 
-  note(point: Point, failure: Failure | undefined): void {
+  note(point: Point, { failure, thirdEvent, lost = 0, foreign }: Found): void {
     const index = this.kept.points.indexOf(point);
     if (index < 0) throw new Error(`The point "${titleOf(point)}" is none of this run.`);
     if (failure === undefined) this.kept.passed.push(index);
     else this.kept.failed.push({ index, failure });
+    if (thirdEvent === "came") this.kept.thirdEvents++;
+    this.kept.lost += lost;
+    this.kept.foreign += foreign.length;
     this.#save();
   }
 
@@ -63,14 +76,13 @@ export class Progress {
     this.#save();
   }
 
-  /** Of what was tried: how many were broken twice. */
-  pairs(): number {
+  /** Of what was tried. */
+  figures(): Figures {
+    const { points, passed, failed, thirdEvents, lost, foreign } = this.kept;
     const left = new Set(this.left());
-    return this.kept.points.filter((point) => point.second !== undefined && !left.has(point)).length;
-  }
-
-  figures(): { passed: number; failed: Failure[] } {
-    return { passed: this.kept.passed.length, failed: this.kept.failed.map(({ failure }) => failure) };
+    const pairs = points.filter((point) => point.second !== undefined && !left.has(point)).length;
+    const count = passed.length + failed.length;
+    return { points: count, pairs, thirdEvents, passed: passed.length, failed: failed.length, lost, foreign };
   }
 
   #save(): void {

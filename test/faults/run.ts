@@ -5,9 +5,11 @@ import path from "node:path";
 import { messageOf } from "../../provider/core/errors.js";
 import { cacheFolder } from "../sandbox/kernel.js";
 import { Arena } from "./arena.js";
+import { type Evidence, noEvidence } from "./evidence.js";
+import { assertForeignUntouched, assertWhole } from "./expectations.js";
 import { earlier, type Point, titleOf } from "./points.js";
 import type { Strategy } from "./strategies.js";
-import { type Evidence, NeverThere, tryPoint } from "./trial.js";
+import { NeverThere, tryPoint } from "./trial.js";
 
 export interface Failure extends Point {
   why: string;
@@ -15,10 +17,13 @@ export interface Failure extends Point {
   evidence: string;
 }
 
+/** What a point has come to. */
+export type Found = Omit<Evidence, "outputs"> & { failure: Failure | undefined };
+
 export interface RunOptions {
   said(line: string): void;
   /** Called after each point. */
-  done(point: Point, failure: Failure | undefined): void;
+  done(point: Point, found: Found): void;
 }
 
 /** Tries all points, with so many guests at a time, of different strategies as long as there are. */
@@ -55,10 +60,12 @@ async function onNewGuest(strategy: Strategy, left: Point[], options: RunOptions
 export async function runOn(arena: Arena, left: Point[], { done, said }: RunOptions): Promise<void> {
   for (let point = take(left, arena.strategy); point !== undefined; point = take(left, arena.strategy)) {
     const began = performance.now();
-    const failure = await attempt(arena, point);
+    const found = await attempt(arena, point);
+    const { failure, thirdEvent } = found;
     const seconds = ((performance.now() - began) / 1000).toFixed(1);
-    done(point, failure);
-    said(`${failure === undefined ? "ok  " : "FAIL"} ${seconds} s  ${titleOf(point)}`);
+    done(point, found);
+    const missing = point.third && thirdEvent !== "came" ? ` (the third event ${thirdEvent})` : "";
+    said(`${failure === undefined ? "ok  " : "FAIL"} ${seconds} s  ${titleOf(point)}${missing}`);
     if (failure === undefined) continue;
     said(`     ${failure.why.replaceAll("\n", "\n     ")}\n     see ${failure.evidence}`);
     return;
@@ -71,13 +78,22 @@ function take(left: Point[], strategy: Strategy): Point | undefined {
 }
 
 /** A command that did not come is waited for once more, on a guest that is like new; a second break comes earlier then. */
-async function attempt(arena: Arena, point: Point): Promise<Failure | undefined> {
-  const evidence: Evidence = { outputs: [] };
+async function attempt(arena: Arena, point: Point): Promise<Found> {
+  const evidence = noEvidence();
   try {
     await tryOrEarlier(arena, point, evidence);
-    return undefined;
+    return { ...evidence, failure: undefined };
   } catch (reason) {
-    return { ...point, why: messageOf(reason).slice(0, 2000), evidence: await keep(arena, evidence, reason) };
+    await lookAtLosses(arena, evidence);
+    return { ...evidence, failure: { ...point, why: messageOf(reason).slice(0, 2000), evidence: await keep(arena, evidence, reason) } };
+  }
+}
+
+/** Whatever has failed: whether anything was lost is another question. */
+async function lookAtLosses(arena: Arena, evidence: Evidence): Promise<void> {
+  for (const [what, look] of Object.entries({ records: assertWhole, "files of others": assertForeignUntouched })) {
+    const text = await look(arena, evidence).then(() => "all are there", messageOf);
+    evidence.outputs.push({ title: `${what} after the failure`, text });
   }
 }
 
@@ -101,6 +117,7 @@ async function keep(arena: Arena, { outputs }: Evidence, reason: unknown): Promi
   await writeFile(path.join(folder, "outputs.txt"), `${reason instanceof Error ? reason.stack : reason}\n\n${shown}`);
   await writeFile(path.join(folder, "commands.txt"), trap.passed.map(({ road, kind, name }) => `${road} ${kind} ${name}\n`).join(""));
   await writeFile(path.join(folder, "state.json"), JSON.stringify(await arena.describe(), undefined, 2));
+  await copyFile(stage.sandbox.sshd.logFile, path.join(folder, "sshd.log"));
   for (const name of ["qemu.log", "serial.log"]) await copyFile(path.join(stage.sandbox.folder, "web", name), path.join(folder, name));
   for (const storage of ["path1", "path2"]) {
     for (const name of (await readdir(stage.at(storage))).filter((one) => one.includes(".json"))) {

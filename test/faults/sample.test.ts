@@ -19,7 +19,7 @@ describe(`a sample of broken moves (seed ${seed})`, function () {
       const failures: Failure[] = [];
       await runOn(arena, points, {
         said: (line) => console.log(`        ${line}`),
-        done: (_, failure) => failure && failures.push(failure),
+        done: (_, { failure }) => failure && failures.push(failure),
       });
       assert.deepEqual([points, failures], [[], []]);
     });

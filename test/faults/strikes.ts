@@ -1,24 +1,25 @@
 /** The faults themselves: signals and cut connections, all from outside. */
 
 import type { Passing } from "../sandbox/gate.js";
+import { killQuietly } from "../sandbox/processes.js";
 import type { Arena } from "./arena.js";
 import type { Fault } from "./points.js";
 
 /** Makes the fault. @returns what becomes of the command that was under way, or of its answer */
 export async function strike(fault: Fault, arena: Arena, command: Passing): Promise<"goes on" | "lost" | "cut"> {
-  const { stage, providers } = arena;
+  const { stage } = arena;
   switch (fault) {
     case "provider-killed":
-      for (const pid of providers) signal(pid, "SIGKILL");
+      arena.signalProviders("SIGKILL", "processes");
       return whenClientIsGone(command);
     case "ssh-cut":
-      for (const pid of await stage.sandbox.sshd.sessionPids()) signal(pid, "SIGKILL");
+      for (const pid of await stage.sandbox.sshd.sessionPids()) killQuietly(pid);
       return whenClientIsGone(command);
     case "qmp-cut":
       stage.proxy.cutAll();
       return command.road === "qmp" ? "cut" : "goes on";
     case "interrupted":
-      for (const pid of providers) signal(-pid, "SIGINT");
+      arena.signalProviders("SIGINT", "groups");
       return "goes on";
     case "qemu-killed":
       await stage.guest.kill();
@@ -29,13 +30,4 @@ export async function strike(fault: Fault, arena: Arena, command: Passing): Prom
 /** What goes to QEMU was sent by the host's worker, which lives until it sees the end of its input. */
 function whenClientIsGone({ road }: Passing): "goes on" | "lost" {
   return road === "qmp" ? "goes on" : "lost";
-}
-
-function signal(pid: number, name: NodeJS.Signals): void {
-  try {
-    process.kill(pid, name);
-  } catch (thrown) {
-    // the providers of an operation's refresh may have ended before
-    if (!(thrown instanceof Error && "code" in thrown && thrown.code === "ESRCH")) throw thrown;
-  }
 }

@@ -12,10 +12,19 @@ export interface Bait {
   strike(command: Passing): Promise<"goes on" | "lost" | "cut">;
 }
 
+/** What happens besides, before the nth command of a run goes on, and to none of its commands. */
+export interface Aside {
+  nth: number;
+  act(): Promise<void>;
+}
+
 export class Trap implements Gate {
   /** Since it was last set or started: what came by. */
   readonly passed: Passing[] = [];
   #bait: Bait | undefined;
+  #aside: Aside | undefined;
+  /** What it failed with. */
+  #failure: { reason: unknown } | undefined;
   #left = 0;
   #state: "idle" | "set" | "sprung" = "idle";
   /** While the fault is being made: what comes by now comes after it, on whichever road. */
@@ -25,21 +34,37 @@ export class Trap implements Gate {
     return this.#state;
   }
 
-  set(bait: Bait): void {
-    this.passed.length = 0;
+  set(bait: Bait, aside?: Aside): void {
+    this.clear();
     this.#bait = bait;
+    this.#aside = aside;
     this.#left = bait.occurrence;
     this.#state = "set";
+  }
+
+  /** Breaks nothing. */
+  setAside(aside: Aside): void {
+    this.clear();
+    this.#aside = aside;
+  }
+
+  /** What has not happened besides will not. @throws what it has failed with */
+  endAside(): void {
+    const failure = this.#failure;
+    [this.#aside, this.#failure] = [undefined, undefined];
+    if (failure) throw failure.reason;
   }
 
   /** Forgets the bait, and what came by. */
   clear(): void {
     this.passed.length = 0;
+    [this.#aside, this.#failure] = [undefined, undefined];
     this.#state = "idle";
   }
 
   async before(command: Passing): Promise<Verdict> {
     this.passed.push(command);
+    if (this.#aside && this.passed.length >= this.#aside.nth) await this.#actAside(this.#aside);
     if (this.#striking) return this.#striking;
     if (this.#state !== "set" || !this.#bait || !isBait(this.#bait, command) || --this.#left > 0) return "forward";
     this.#state = "sprung";
@@ -51,6 +76,13 @@ export class Trap implements Gate {
     } finally {
       this.#striking = undefined;
     }
+  }
+
+  async #actAside({ act }: Aside): Promise<void> {
+    this.#aside = undefined;
+    await act().catch((reason: unknown) => {
+      this.#failure = { reason };
+    });
   }
 
   async answered(command: Passing): Promise<"release" | "drop"> {

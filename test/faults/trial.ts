@@ -7,17 +7,15 @@ import { look } from "../e2e/reality.js";
 import type { OperationResult } from "../engine/engine.js";
 import { chainOf, checkImage } from "../sandbox/check.js";
 import type { Arena, Storage } from "./arena.js";
-import { assertError, assertSettled, assertUndone, assertWhole } from "./expectations.js";
-import type { Point } from "./points.js";
+import { type Evidence, noEvidence } from "./evidence.js";
+import { assertError, assertForeignUntouched, assertSettled, assertUndone, assertWhole } from "./expectations.js";
+import type { Point, SecondBreak } from "./points.js";
 import { strike } from "./strikes.js";
+import { type ThirdAct, thirdActOf } from "./third-acts.js";
+import type { Bait } from "./trap.js";
 
 /** The guest's I/O goes on within 15 s, whatever was cut; the rest is for a busy machine. */
 const writesWithinSeconds = 30;
-
-/** What was shown, for whoever looks for the cause. */
-export interface Evidence {
-  outputs: { title: string; text: string }[];
-}
 
 /** A move that never came to the point: nothing was broken, and nothing is told of it. */
 export class NeverThere extends Error {}
@@ -27,45 +25,76 @@ export class NeverThere extends Error {}
  * @throws AssertionError or another error if something is not as it must be; the arena is of no more use then
  */
 export async function tryPoint(arena: Arena, point: Point, evidence: Evidence): Promise<void> {
+  Object.assign(evidence, noEvidence());
   await arena.prepare();
   const { place: source, other: destination } = arena;
   const before = await look(arena.stage);
   await breakUp(arena, point, evidence);
-  if (point.second) await breakUp(arena, { ...point.second, occurrence: point.second.nth }, evidence);
+  const act: ThirdAct = point.second ? await breakAgain(arena, { ...point, second: point.second }, evidence) : {};
   const stands = await placeOfGuest(arena);
   const after = await arena.run(point.ending, point.ending === "up" || stands === destination ? destination : source);
   evidence.outputs.push({ title: `the ${point.ending} after it`, text: after.output });
+  await act.afterEnd?.();
   assert.ok(after.ok, `the ${point.ending} after it failed`);
   arena.known = point.ending === "up" ? "yes" : "no";
   await arena.stage.guest.waitForRecords(2, writesWithinSeconds);
   const ends = point.ending === "up" ? destination : stands;
   if (ends === source) await assertUndone(arena, before, point);
   else await assertSettled(arena, { before, source, destination });
-  await assertWhole(arena);
+  await assertWhole(arena, evidence);
+  await assertForeignUntouched(arena, evidence);
   await arena.settle(ends);
 }
 
-type Break = Pick<Point, "occurrence" | "fault" | "moment"> & { command?: string };
+interface Break extends Pick<Point, "occurrence" | "fault" | "moment"> {
+  command?: string;
+  besides?: { act: ThirdAct; nth: number };
+}
+
+/** With what happens besides. */
+async function breakAgain(arena: Arena, { second, third }: Point & { second: SecondBreak }, evidence: Evidence): Promise<ThirdAct> {
+  const act = thirdActOf(arena, third, evidence);
+  await act.between?.();
+  const nth = Math.min(third?.nth ?? 1, second.nth);
+  await breakUp(arena, { ...second, occurrence: second.nth, besides: { act, nth } }, evidence);
+  await act.afterBreaks?.();
+  return act;
+}
 
 /** An `up` is broken; afterwards the guest writes, and who can has said what is to be done. */
 async function breakUp(arena: Arena, at: Break, evidence: Evidence): Promise<void> {
   const broken = await brokenUp(arena, at, evidence);
-  if (at.fault === "qemu-killed") await bootFromCurrent(arena, evidence);
-  else await arena.stage.guest.waitForRecords(2, writesWithinSeconds);
+  if (at.fault !== "qemu-killed") await arena.stage.guest.waitForRecords(2, writesWithinSeconds);
+  else if (!(await at.besides?.act.isUp?.())) await bootFromCurrent(arena, evidence);
   if (!broken.ok && at.fault !== "provider-killed") await assertError(arena, broken);
 }
 
 async function brokenUp(arena: Arena, at: Break, evidence: Evidence): Promise<OperationResult> {
   const { trap } = arena;
-  trap.set({ ...at, strike: (command) => strike(at.fault, arena, command) });
+  const { act, nth = 1 } = at.besides ?? {};
+  const { during } = act ?? {};
+  const strikes: Bait["strike"] = async (command) => {
+    const fate = await strike(at.fault, arena, command);
+    if (at.fault === "qemu-killed") act?.qemuEnded?.();
+    return fate;
+  };
+  trap.set({ ...at, strike: strikes }, during && { nth, act: () => during.call(act) });
   const broken = await arena.run("up", arena.other);
   evidence.outputs.push({ title: "an up that was broken", text: broken.output });
+  trap.endAside();
+  await act?.afterRun?.();
   if (trap.state === "sprung") return broken;
   trap.clear();
-  assert.ok(broken.ok, "the up failed before it was broken");
+  assert.ok(broken.ok || act?.isInTheWay, "the up failed before it was broken");
+  if (!broken.ok) await mustEnd(arena);
   await arena.settle(arena.other);
   arena.known = "yes";
   throw new NeverThere(`The move is over, and there was no ${at.command ?? "command"} #${at.occurrence}.`);
+}
+
+async function mustEnd(arena: Arena): Promise<void> {
+  const { ok, output } = await arena.run("up", arena.other);
+  assert.ok(ok, `the up after another run failed: ${output}`);
 }
 
 /** As its administrator would, without Pulumi: from every place that is right, all must be there. */
@@ -80,6 +109,7 @@ async function bootFromCurrent(arena: Arena, evidence: Evidence): Promise<void> 
   evidence.outputs.push({ title: "where a boot is right", text: [byLink, ...images].join("\n") });
   for (const image of byLink === undefined ? images : [byLink]) {
     const { lost, corrupt } = await checkImage(image, guest.disk());
+    evidence.lost = lost.length;
     assert.deepEqual({ image, lost, corrupt }, { image, lost: [], corrupt: [] });
   }
   await guest.boot(byLink === undefined ? arena.bootFrom(images[0] ?? "") : {});

@@ -2,7 +2,7 @@
 
 import ts from "typescript";
 import type { Sources } from "../architecture/imports.js";
-import { chanceOf } from "../faults/points.js";
+import { chanceOf } from "../faults/chance.js";
 import { type Edit, type Kind, kinds, type Mutant, mutantOf } from "./edit.js";
 import { isReadable, programEdits } from "./programs.js";
 import { editsOf } from "./statements.js";
