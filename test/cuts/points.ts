@@ -22,18 +22,18 @@ export interface Point extends SceneOptions, Call {
 }
 
 /** Calls that say, change or lock something, or end: between two of them nothing is different for anybody else. */
-const telling = /^(sendto|recvfrom|rename|renameat|renameat2|link|linkat|unlink|unlinkat|fsync|write|fcntl|exit_group)$/;
+export const telling = /^(sendto|recvfrom|rename|renameat|renameat2|link|linkat|unlink|unlinkat|fsync|write|fcntl|exit_group)$/;
 
 /** Calls on files, which may fail. */
-const onFiles = /^(openat|newfstatat|fstat|stat|lstat|rename|renameat|renameat2|link|linkat|unlink|unlinkat|fsync|write|fcntl)$/;
+export const onFiles = /^(openat|newfstatat|fstat|stat|lstat|rename|renameat|renameat2|link|linkat|unlink|unlinkat|fsync|write|fcntl)$/;
 
-const changing = /^(rename|renameat|renameat2|link|linkat|unlink|unlinkat|fsync|write)$/;
+export const changing = /^(rename|renameat|renameat2|link|linkat|unlink|unlinkat|fsync|write)$/;
 
 export const scenes: readonly SceneOptions[] = [1, 2].flatMap((disks) =>
   (["raw", "qcow2"] as const).flatMap((format) => (["link", "names", "record"] as const).map((decides) => ({ disks, format, decides }))),
 );
 
-export function isFailure(fault: Fault): boolean {
+export function isFailure(fault: string): boolean {
   return (failures as readonly string[]).includes(fault);
 }
 
@@ -64,11 +64,13 @@ export function pointsOf(scene: SceneOptions, calls: readonly Call[]): Point[] {
 
 /** So many points at random, evenly over scenes and faults. The same seed gives the same ones of the same points. */
 export function spread(points: readonly Point[], seed: number, count: number): Point[] {
-  const chance = chanceOf(seed);
   const groups = Map.groupBy(points, ({ disks, format, decides, fault }) => [disks, format, decides, fault].join());
-  const turns = shuffled([...groups.values()], chance).map((group) => shuffled(group, chance));
+  return evenly([...groups.values()], chanceOf(seed)).slice(0, count);
+}
+
+/** All of them, in turn one of each group, as chance has it. */
+export function evenly<T>(groups: readonly (readonly T[])[], chance: () => number): T[] {
+  const turns = shuffled(groups, chance).map((group) => shuffled(group, chance));
   const rounds = Math.max(0, ...turns.map(({ length }) => length));
-  return Array.from({ length: rounds }, (_, round) => turns.flatMap((group) => group.slice(round, round + 1)))
-    .flat()
-    .slice(0, count);
+  return Array.from({ length: rounds }, (_, round) => turns.flatMap((group) => group.slice(round, round + 1))).flat();
 }

@@ -41,12 +41,18 @@ function switchProcesses(stage: LibvirtStage): Process[] {
 
 const isWorker = ({ name }: Process) => name.startsWith("python");
 
-/** Kills the worker alone: its child carries the switch on. */
-export function killWorker(stage: LibvirtStage): void {
+/** Process ids of the worker and of its child that carries the switch out. */
+export function workerAndChild(stage: LibvirtStage): { worker: number; child: number } {
   const found = switchProcesses(stage).filter(isWorker);
   const worker = found.find(({ parent }) => !found.some(({ pid }) => pid === parent));
-  assert(worker && found.length > 1, "The worker and its child are not there.");
-  process.kill(worker.pid, "SIGKILL");
+  const child = found.find(({ parent }) => parent === worker?.pid);
+  assert(worker && child, "The worker and its child are not there.");
+  return { worker: worker.pid, child: child.pid };
+}
+
+/** Kills the worker alone: its child carries the switch on. */
+export function killWorker(stage: LibvirtStage): void {
+  process.kill(workerAndChild(stage).worker, "SIGKILL");
 }
 
 /** Kills all of a switch at once, as the kernel does where memory runs out. */
