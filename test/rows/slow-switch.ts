@@ -66,6 +66,7 @@ export class SlowSwitch implements AsyncDisposable {
   /** From the moment that the job is pending on. */
   slowFromPending(): void {
     const slow = async () => {
+      if (this.isSlow) return "forward" as const;
       const [job] = (await this.stage.operator.execute("query-jobs")) as { id: string }[];
       if (job) await this.stage.operator.waitForJob(job.id, "pending");
       this.strace ??= await slowDown(await this.stage.sandbox.sshd.servedPids());
@@ -75,6 +76,11 @@ export class SlowSwitch implements AsyncDisposable {
       for (const question of ["query-jobs", "query-block-jobs"]) this.proxy.before(question, slow);
       return "forward";
     });
+  }
+
+  /** Whether that moment has come. */
+  get isSlow(): boolean {
+    return this.strace !== undefined;
   }
 
   /** What the manifests say, each once. @param of which of the images that they may name */
