@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { existsSync, readlinkSync } from "node:fs";
 import { readFile, symlink } from "node:fs/promises";
 import { fileNames } from "../../../provider/core/disk/names.js";
+import { UserError } from "../../../provider/core/errors.js";
 import { type Converged, converge, HalfWay } from "../../../provider/flows/move/converge.js";
 import type { Host } from "../../../provider/host/host.js";
 import { currentIn } from "../../sandbox/current.js";
@@ -93,9 +94,21 @@ describe("a switch in which a disk does not go over", () => {
 
 /** One whose link's file system has turned read-only by the time that somebody would set the link back. */
 function withoutLinks(host: Host, path: string): Host {
-  const run: Host["run"] = async (script, args = [], options) => {
-    if (!script.startsWith("mv -T") || !args.includes(path)) return host.run(script, args, options);
-    return { exitStatus: 1, stdout: "", stderr: "mv: cannot move: Read-only file system\n" };
-  };
-  return Object.assign(Object.create(host), { run });
+  const worker: Host["worker"] = async () =>
+    new Proxy(await host.worker(), {
+      get: (real, name) => {
+        const found: unknown = Reflect.get(real, name, real);
+        if (typeof found !== "function") return found;
+        return (...args: unknown[]) => {
+          if (name === "request" && isAboutLink(args, path)) throw new UserError("Unable to make the link: Read-only file system.");
+          return found.apply(real, args);
+        };
+      },
+    });
+  return Object.assign(Object.create(host), { worker });
+}
+
+function isAboutLink([operation, values]: unknown[], path: string): boolean {
+  const { name } = operation as { name: string };
+  return name === "link-write" && JSON.stringify(values).includes(`${JSON.stringify(path)}`);
 }
