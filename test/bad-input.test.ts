@@ -15,17 +15,17 @@ import { storageMigrationArgs } from "../provider/resources/storage-migration/re
 
 /** What no argument of that kind may be. */
 const kinds = {
-  path: [7, null, "", "relative/path", ["/a"], {}, true, "/a\0b", "/a\nb"],
-  text: [7, null, "", ["x"], {}, true],
-  word: [7, null, "", "nonsense", ["none"], {}, true],
-  count: ["7", null, -1, 1.5, [], {}, true],
-  flag: ["yes", 0, null, [], {}],
-  object: [7, null, "", "db-3", [], {}, { nonsense: 1 }, true],
-  disks: [7, null, "", "vda", {}, [], [7], [null], [""], ["#block123"], [["vda"]], ["vda", "vda"]],
-  snapshotDisks: [7, null, "", "vda", {}, [], ["vda"], [null], [{}], [{ disk: "vda", file: "a", mirror: "/b" }]],
-  diskspecs: [7, null, "", "vda", {}, [], [7], [""], ["vda"], ["vda,file=/a"], ["vda,nonsense=1"]],
-  words: [7, null, "", "bitmaps", {}, ["nonsense"], [null]],
-  refused: [7, null, "", true, {}],
+  path: [7, "", "relative/path", ["/a"], {}, true, "/a\0b", "/a\nb"],
+  text: [7, "", ["x"], {}, true],
+  word: [7, "", "nonsense", ["none"], {}, true],
+  count: ["7", -1, 1.5, [], {}, true],
+  flag: ["yes", 0, [], {}],
+  object: [7, "", "db-3", [], {}, { nonsense: 1 }, true],
+  disks: [7, "", "vda", {}, [], [7], [null], [""], ["#block123"], [["vda"]], ["vda", "vda"]],
+  snapshotDisks: [7, "", "vda", {}, [], ["vda"], [null], [{}], [{ disk: "vda", file: "a", mirror: "/b" }]],
+  diskspecs: [7, "", "vda", {}, [], [7], [""], ["vda"], ["vda,file=/a"], ["vda,nonsense=1"]],
+  words: [7, "", "bitmaps", {}, ["nonsense"], [null]],
+  refused: [7, "", true, {}],
 } as const;
 
 type Kind = keyof typeof kinds;

@@ -13,12 +13,13 @@ class LocalChannel extends Duplex {
   readonly stderr: Readable;
 
   constructor(private readonly child: ChildProcessWithoutNullStreams) {
-    super();
+    super({ emitClose: false });
     this.stderr = child.stderr;
     child.stdin.on("error", () => {}); // a program that reads nothing may have ended already
     child.stdout.on("data", (piece: Buffer) => this.push(piece));
     child.once("close", (code, signal) => {
-      this.emit("exit", code, signal ?? undefined);
+      // as ssh2's onCHANNEL_CLOSE() does
+      this.once("end", () => this.emit("close", code, signal ?? undefined));
       this.push(null);
       this.end();
     });
