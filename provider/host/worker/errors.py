@@ -50,6 +50,14 @@ def system_failure(error: OSError, path: Optional[bytes] = None) -> Failure:
     return Failure("system", words, name if isinstance(name, bytes) else None, error.errno)
 
 
+def words_of(reason: Exception) -> str:
+    """For people, in the middle of a sentence: never python's own form of an error."""
+    failure = system_failure(reason) if isinstance(reason, OSError) else reason
+    if not isinstance(failure, Failure):
+        return str(failure)
+    return failure.message if failure.path is None else "%s (%s)" % (failure.message, os.fsdecode(failure.path))
+
+
 def outcome_of(work: Callable[[], Details]) -> Details:
     """What it returned, or its failure, as the client is told it."""
     try:

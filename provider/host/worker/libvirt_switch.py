@@ -10,7 +10,7 @@ from typing import Callable, Dict, List, Optional
 
 from worker.definitions import Place, define, where_is
 from worker.domain_xml import DiskXml, DomainXml, Image, Job
-from worker.errors import Details, Failure
+from worker.errors import Details, Failure, words_of
 from worker.holders import holders_of_descriptor
 from worker.image_lock import set_image_lock
 from worker.libvirt_plan import LibvirtDisk, LibvirtPlan
@@ -91,7 +91,7 @@ class LibvirtSwitch:
         except Unfit as reason:
             return called_off(reason)
         except Exception as reason:
-            return end("failed", in_words(reason), [])
+            return end("failed", words_of(reason), [])
         finally:
             release_sources(self.plan.disks)
 
@@ -102,7 +102,7 @@ class LibvirtSwitch:
             except (OSError, Failure) as reason:
                 for marked in self.plan.disks:
                     revert(marked.marks)
-                raise Unfit(disk.target, "its manifests cannot be written: %s" % in_words(reason)) from None
+                raise Unfit(disk.target, "its manifests cannot be written: %s" % words_of(reason)) from None
 
     def pivot_all(self, number: int) -> Details:
         """Before each pivot the QEMU is the one that was suspended."""
@@ -141,7 +141,7 @@ class LibvirtSwitch:
         try:
             step()
         except (OSError, Failure) as reason:
-            self.trouble.append(in_words(reason))
+            self.trouble.append(words_of(reason))
 
     def write_down(self, disk: LibvirtDisk, is_same: bool) -> None:
         apply(disk.manifests)
@@ -221,11 +221,7 @@ def is_closed(file: int) -> bool:
 
 def called_off(reason: Exception) -> Details:
     disks = [reason.target] if isinstance(reason, Unfit) else []
-    return end("strayed" if isinstance(reason, Strayed) else "refused", in_words(reason), disks)
-
-
-def in_words(reason: Exception) -> str:
-    return reason.message if isinstance(reason, Failure) else str(reason)
+    return end("strayed" if isinstance(reason, Strayed) else "refused", words_of(reason), disks)
 
 
 def end(how: str, why: Optional[str], disks: List[str]) -> Details:

@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Any, Callable, Dict, List, Optional
 
 from worker.below_filters import below_by_graph, below_by_name
-from worker.errors import Details, Failure
+from worker.errors import Details, Failure, words_of
 from worker.image_lock import set_image_lock
 from worker.line import Line
 from worker.switch_plan import Disk, Plan, apply, complete, is_committed, revert
@@ -145,7 +145,7 @@ def begin(plan: Plan, line: Line) -> Details:
     except Exception as reason:  # whatever it is: jobs that are pending keep the guest's I/O waiting
         if is_end_of_monitor(reason):
             raise
-        return cancel(plan, talk, str(reason))
+        return cancel(plan, talk, words_of(reason))
     return dict(carry_on(plan, talk), pauseSeconds=monotonic() - started)
 
 
@@ -158,7 +158,7 @@ def carry_on(plan: Plan, talk: Conversation) -> Details:
             apply(stage)
             done += 1
     except Exception as reason:
-        trouble = str(reason)
+        trouble = words_of(reason)
         if done <= plan.commit:
             return cancel(plan, talk, trouble)
     return finalize(plan, talk, trouble)
@@ -199,7 +199,7 @@ def cancel(plan: Plan, talk: Conversation, why: str) -> Details:
         for stage in reversed(plan.stages):
             revert(stage)
     except (OSError, Failure) as reason:
-        why = "%s; %s" % (why, reason)
+        why = "%s; %s" % (why, words_of(reason))
         if is_committed(plan):
             return finalize(plan, talk, why)
         how = "cancelled-half-way"
@@ -215,7 +215,7 @@ def carry_on_where_some_pivoted(plan: Plan, talk: Conversation, why: str) -> Det
         for stage in plan.stages:
             apply(stage)
     except (OSError, Failure) as reason:
-        why = "%s; %s" % (why, reason)
+        why = "%s; %s" % (why, words_of(reason))
     return finalize(plan, talk, why)
 
 
@@ -242,7 +242,7 @@ def recover_names(plan: Plan) -> Details:
         for stage in stages:
             each(stage)
     except (OSError, Failure) as reason:
-        return end(how, str(reason), [])
+        return end(how, words_of(reason), [])
     return end(how, None, [])
 
 

@@ -7,6 +7,7 @@ from support import Folder, request_of
 from worker import lock_operations, locks
 from worker.arguments import Arguments
 from worker.errors import Failure
+from worker.places import Place
 from worker.requests import Operation, Request, perform
 from worker.text import to_base64, to_text
 
@@ -51,6 +52,22 @@ class Written(Folder):
         self.addCleanup(request.state.end)
         request.arguments = Arguments({"lock": number, "content": to_base64(b"text"), "waitSeconds": 0})
         return request
+
+    def test_given_back_behind_a_manifest_that_is_gone_it_is_no_error_that_its_name_is_somebody_elses_by_now(self) -> None:
+        request = self.acquired()
+        self.write(b"manifest", b"")
+        first = {"path": to_text(self.path(b"manifest"))}
+        request.arguments = Arguments({"which": [request.arguments.whole("lock")], "remove": True, "first": first})
+        remove_file = lock_operations.remove_file
+
+        def somebody_comes(place: Place) -> None:
+            remove_file(place)
+            os.unlink(self.path(b"lock"))
+            self.write(b"lock", b"somebody's")
+
+        with mock.patch.object(lock_operations, "remove_file", side_effect=somebody_comes):
+            self.assertEqual(lock_operations.release(request), {})
+        self.assertEqual((self.names(), self.read(b"lock")), ([b"lock"], b"somebody's"))
 
     def test_somebody_who_works_there_is_not_written_over(self) -> None:
         request = self.acquired()
