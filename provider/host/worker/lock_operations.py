@@ -102,8 +102,8 @@ def check(request: Request) -> Details:
 def release(request: Request) -> Details:
     """Of several. With `remove` their files go too, under the locks. Without, they stay for the next run.
 
-    With `first` that file goes before them, and only if all are still held: a client that is killed leaves all, or nothing. Once it is gone, all
-    is done: a lock's file that cannot be removed, or is somebody else's by now, stays.
+    With `first` that file goes before them, and only if all are still held: a client that is killed leaves all, or nothing. When it is gone
+    all is done: a lock's file that cannot be removed, or is somebody else's by now, stays.
     """
     numbers = request.arguments.numbers("which")
     if request.arguments.has("first"):
