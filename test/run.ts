@@ -27,7 +27,12 @@ async function main(): Promise<number> {
   const install: InstallOptions = { install: values["no-install"] === true ? "refuse" : "allow", say: (line) => console.log(line) };
   const tier = tiers.find((one) => one === (values.tier ?? "all"));
   if (tier === undefined) throw new Error(`There is no tier ${values.tier}: say ${tiers.join(", ")}.`);
-  const files = testFiles().filter((file) => isWanted(nameOf(file), positionals, tier));
+  const parts = positionals.map((part) => part.replace(/\.[jt]s$/, "")); // as a shell completes a source's name
+  const files = testFiles().filter((file) => isWanted(nameOf(file), parts, tier));
+  if (files.length === 0) {
+    console.error(`No test file has ${parts.join(", or ")} in its path.`);
+    return 1;
+  }
   try {
     if (values.qemu !== undefined) chooseReleases(values.qemu);
     copyWorker(); // as the build does, for who ran the compiler alone
