@@ -19,7 +19,7 @@ they are JSON strings. \`LC_ALL\` is \`C\`, and the \`sbin\` directories are
 at the end of \`PATH\`.
 
 **What the worker does by itself,** without a program: it connects to monitors, and it takes the locks of a move: a file \`lm-<key>.lock\` beside each
-manifest, mode 0600, made, locked with flock(2), written with who holds it, and removed at the end together with the disk's last manifest. It writes manifests, what they say after a switch, before it and in its middle
+manifest (both in \`host.stateDirectory\` while there is no room beside the image; root makes that directory, mode 0700), mode 0600, made, locked with flock(2), written with who holds it, and removed at the end together with the disk's last manifest. It writes manifests, what they say after a switch, before it and in its middle
 (\`.next\`, \`.back\`, \`.mark\`), switch records, a probe file in the destination, and the empty file that takes a raw image's name: each whole, under a random name (\`.livedisk-…\`), with owner and mode,
 synced, then renamed. It makes the links beside \`link\` and re-points \`link\`, each by one rename; renames images within their file system, never over another file; and removes files and links that a move
 made and that nothing uses any more, never directories, with \`afterwards: "delete"\` also the former image, after the guest is seen on the other side. It syncs each directory then. Directories are opened part by part,
@@ -27,7 +27,8 @@ past no link that somebody else could have put there, and names are used against
 it locks the layer's sidecar (\`.lm-layer\`, mode 0600) with flock(2), and writes into it how far the copy is; it makes a partial file (\`.lm-partial-…\`, mode 0600) exclusively, shares
 blocks or copies the data into it, past the page cache where it can, gives it the source's owner, mode and attributes, and then the layer's name, never over another file. The
 source is only read. When the last move that stands on a layer is undone, it removes the layer or its partial, if it is the file that the sidecar records as ours and nobody is seen to have it
-open, and then the sidecar.
+open, and then the sidecar. Before a move with \`link\`, and before the switch that re-points it, it reads the command lines of the QEMUs that run, in /proc, and libvirt's definitions in \`/etc/libvirt/qemu\`: no other guest may
+find a file through that link.
 
 **As whom.** "The account" below is the one that signs in; with \`privilege: "sudo"\` it is root, or the user whom the sudo rule names.
 
@@ -42,7 +43,7 @@ deploy ALL=(root) NOPASSWD: /usr/bin/sh
 **What is never done.** Nothing is installed and no port is opened. No service, no crontab, no configuration of sshd or QEMU is changed; of
 libvirt's configuration only the place of a moved disk, in the domain's own definition. No guest is started, stopped or reset; through libvirt it is suspended for
 the moment of a switch, and resumed. No directory is removed except our own temporary ones. Files are written in the directories above, in
-\`$TMPDIR\` (\`/tmp\`), and for switches on libvirt one lock file for each guest in \`/run\` or \`~/.pulumi-livedisk\`, which stays. When the
+\`$TMPDIR\` (\`/tmp\`), in \`host.stateDirectory\` where a source is full, and for a switch on libvirt a lock file in \`/run\` or \`~/.pulumi-livedisk\`, which is removed when the switch is over; \`host.stateDirectory\` and \`~/.pulumi-livedisk\` stay. When the
 client is gone, nothing keeps running except the command that is at work right then, until its end, and a switch, until that has ended: on libvirt until the guest runs again.
 `;
 
