@@ -1,4 +1,4 @@
-"""Directories by their paths: opened part by part, so that who may write in one of them leads us nowhere else by a link."""
+"""Directories by their paths: opened part by part, so that nobody who may write in one of them can redirect us by a link."""
 
 import errno
 import os
@@ -101,12 +101,12 @@ class Walk:
             os.close(descriptor)
 
     def require_trusted(self, name: bytes, link: os.stat_result) -> None:
-        """It was put there by root, or by this account, or nobody else may put one there."""
+        """Root, this account or its sudo caller put it there, or nobody else may put one there."""
         trusted = trusted_accounts()
         above = os.fstat(self.directory)
         if link.st_uid in trusted or (above.st_uid in trusted and not above.st_mode & 0o022):
             return
-        words = "on its way lies a link, %s, of the account %d, and others may write beside that" % (os.fsdecode(name), link.st_uid)
+        words = "its path has a symbolic link, %s, of the account %d, where others may write" % (os.fsdecode(name), link.st_uid)
         raise Failure("foreign-link", words, self.shown, details={"link": os.fsdecode(name), "owner": link.st_uid})
 
 
