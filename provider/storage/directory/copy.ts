@@ -28,7 +28,7 @@ export class Unproved extends UserError {}
  * Copies a layer, or joins the copy that another disk's move has made of the same one. Afterwards `user` stands on it (see sidecar.ts).
  * Nothing that is at the destination already is replaced or followed.
  * @returns `joined` when the copy was there
- * @throws Unproved if it was there and holds the same only perhaps: compare, then call again with `compared`
+ * @throws Unproved if a copy is there that may hold the same: compare it, then call again with `compared`
  * @throws LeftBehind if the destination is taken by a regular file that no move stands on
  * @throws UserError if the destination is taken by a file that is not such a copy, if the source changed, if there is no room, or when stopped
  */
@@ -50,8 +50,10 @@ async function copyUnderLock(copying: Copying): Promise<"copied" | "joined"> {
   const { layer, options } = copying;
   const seen = await layer.look();
   const source = await layer.holdSource();
-  if (!isSource(source, options)) return refuse(copying, seen, { why: `${options.source} has changed since it was looked at` });
-  if (!isOpen(source, options)) return refuse(copying, seen, { why: `${options.source} is not the file that the guest has open` });
+  if (!isSource(source, options))
+    return refuse(copying, seen, { why: `${options.source} has changed since it was looked at; see who writes to it` });
+  if (!isOpen(source, options))
+    return refuse(copying, seen, { why: `${options.source} is not the file that the guest has open; put that one back` });
   const origin = originOf(source, options);
   const begin = copyStart(seen, origin, options.user);
   switch (begin.start) {
