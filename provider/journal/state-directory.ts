@@ -16,7 +16,7 @@ export interface StateDirectory {
 }
 
 /**
- * For who writes in it: it is there now, and the account's own.
+ * Makes it if it is not there, and checks that it is the account's own and nobody else's to use: for writing in it.
  * @param full the directory that has no room
  * @throws UserError with the line that makes it
  */
@@ -34,7 +34,7 @@ export async function makeStateDirectory({ worker, path }: StateDirectory, full:
   }
 }
 
-/** For who looks: none, or the one directory, where it is there and the account's own. Another account's runs write nothing that this one could read. */
+/** For reading: the directory if it is there and the account's own, else none. Another account's could not be read anyway. */
 export async function stateDirectoriesOf(host: Host): Promise<string[]> {
   const { stateDirectory: path } = host;
   try {

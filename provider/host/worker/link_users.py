@@ -1,7 +1,7 @@
 """Who else finds files through a symbolic link: by what other QEMUs were started with, and by what libvirt defines.
 
-A QEMU whose disk was moved has another file open by now than its command line names, and its next start goes by that: so that counts.
-No file system but the one behind the link is looked at for a name that has no file there: a dead mount would hang.
+The command line counts, not what QEMU has open: after a move the two differ, and the next start goes by the command line.
+A name is looked at on its own file system only if the directory behind the link has such a file: a dead mount would hang.
 """
 
 import glob

@@ -1,4 +1,4 @@
-"""New files that a program of the host makes: it is given the open file, so that who swaps names meanwhile swaps nothing for it."""
+"""New files that a program of the host makes: it is given the open file, so swapping names meanwhile has no effect on it."""
 
 from worker.attributes import require_owner_and_mode
 from worker.changes import dress, making, require_name, sync_names, told_of

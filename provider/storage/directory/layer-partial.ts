@@ -17,9 +17,9 @@ import { StepFailed } from "./layer-failures.js";
 /** Where it lies. */
 export interface PartialPlace {
   worker: Worker;
-  /** Where a copy is made. */
+  /** What is copied, held open. Undefined where the partial is only looked at or removed. */
   source: HeldFile | undefined;
-  /** For messages. */
+  /** The partial's path, for messages. */
   path: string;
   place: NamedPlace;
   /** The lock under which it is changed, and how long that may take. */

@@ -98,8 +98,8 @@ async function putAwayFormerImage(site: Site, manifest: Manifest, outcome: Outco
   const [there] = await seeFiles(site.host, [quarantine], "keep-links");
   if (!there || !isFile(there, source)) return;
   if (manifest.afterwards === "delete") {
-    const kept = await removeOwn(site.host, { path: quarantine, made: source, named: "by us", maker: "this move" });
-    if (kept) outcome.left(disk, `${quarantine} ${kept.why}`);
+    const stays = await removeOwn(site.host, { path: quarantine, made: source, named: "by us", maker: "this move" });
+    if (stays) outcome.left(disk, `${quarantine} ${stays.why}`);
     return;
   }
   if (kept) await renameWithoutReplacing(site.host, { from: quarantine, to: source.active, known: there });
