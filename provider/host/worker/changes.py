@@ -77,7 +77,7 @@ def write(request: Request) -> Details:
     content = request.arguments.content("content")
     with using_place(request) as place, showing(place), using_staging(request, place) as staged, making(staged) as descriptor:
         write_all(descriptor, content)
-        left = dress(request, descriptor)
+        left = give_attributes(request, descriptor)
         sync_descriptor(descriptor, place.shown)
         move_in(request, staged, place)
         require_name(place, descriptor)
@@ -102,7 +102,7 @@ def making(place: Place) -> Iterator[int]:
         os.close(descriptor)
 
 
-def dress(request: Request, descriptor: int) -> List[Details]:
+def give_attributes(request: Request, descriptor: int) -> List[Details]:
     if request.arguments.has("mode"):
         os.fchmod(descriptor, request.arguments.whole("mode"))
     if not request.arguments.has("like"):

@@ -182,7 +182,7 @@ def run(request: Request) -> Details:
         return open_path(files[-1])
 
     try:
-        return ran(request, words_of(request, path_of), check, tuple(files)).told()
+        return ran(request, command_words(request, path_of), check, tuple(files)).told()
     finally:
         for descriptor in files:
             os.close(descriptor)
@@ -200,7 +200,7 @@ def ran(request: Request, words: List[bytes], check: Callable[[], None], files: 
     return Ran(status, bytes(stdout), bytes(stderr))
 
 
-def words_of(request: Request, path_of: Callable[[Dict[str, Any]], bytes]) -> List[bytes]:
+def command_words(request: Request, path_of: Callable[[Dict[str, Any]], bytes]) -> List[bytes]:
     """Words of a command line; one that is an object stands for a file."""
     words = request.arguments.values.get("words")
     if not isinstance(words, list) or not words:

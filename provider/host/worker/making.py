@@ -1,8 +1,8 @@
 """New files that a program of the host makes: it is given the open file, so swapping names meanwhile has no effect on it."""
 
 from worker.attributes import require_owner_and_mode
-from worker.changes import dress, making, require_name, sync_names, told_of
-from worker.children import Ran, never, open_path, ran, words_of
+from worker.changes import give_attributes, making, require_name, sync_names, told_of
+from worker.children import Ran, command_words, never, open_path, ran
 from worker.errors import Details
 from worker.places import showing, sync_descriptor, using_place
 from worker.requests import Request, operation
@@ -23,10 +23,10 @@ def make(request: Request) -> Details:
     with using_place(request) as place, showing(place):
         try:
             with making(place) as descriptor:
-                done = ran(request, words_of(request, lambda _: open_path(descriptor)), never, (descriptor,))
+                done = ran(request, command_words(request, lambda _: open_path(descriptor)), never, (descriptor,))
                 if done.status != 0:
                     raise NotMade(done)
-                left = dress(request, descriptor)
+                left = give_attributes(request, descriptor)
                 require_owner_and_mode(left)
                 sync_descriptor(descriptor, place.shown)
                 request.fence()
