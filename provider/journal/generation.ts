@@ -32,17 +32,23 @@ export function withLowerOf<M extends Numbered>(manifest: M, other: Numbered): M
   return own === undefined || other.generation === undefined ? manifest : { ...manifest, generation: Math.min(own, other.generation) };
 }
 
+/** What is gone on with, for messages: `the move`, and on which host. */
+interface Continued {
+  goal: string;
+  hostName: string;
+}
+
 /** A manifest with its path. */
 export type PlacedManifest = Numbered & { path: string };
 
-/** @param goal as `the move`. @throws UserError if one of the two is older than a step that was cut can leave it */
-export function refuseBroughtBack(goal: string, one: PlacedManifest, two: PlacedManifest): void {
+/** @throws UserError if one of the two is older than a step that was cut can leave it */
+export function refuseBroughtBack({ goal, hostName }: Continued, one: PlacedManifest, two: PlacedManifest): void {
   const steps = (one.generation ?? 0) - (two.generation ?? 0);
   if (one.generation === undefined || two.generation === undefined || Math.abs(steps) <= 1) return;
   const [newer, older] = steps > 0 ? [one, two] : [two, one];
   throw new UserError(
-    `Unable to go on with ${goal} of ${one.disk}: the manifest ${older.path} is ${Math.abs(steps)} steps older than ${newer.path}, so somebody ` +
-      `has brought it back. Nothing was touched. If all else there is as it was, copy ${newer.path} over it, then run again.`,
+    `Unable to go on with ${goal} of ${one.disk} on ${hostName}: the manifest ${older.path} is ${Math.abs(steps)} steps older than ${newer.path}, ` +
+      `so somebody has brought it back. Nothing was touched. If nothing else there was brought back, copy ${newer.path} over it, then run again.`,
   );
 }
 
@@ -63,9 +69,12 @@ export async function refuseMoved(
 }
 
 /** @throws UserError for a manifest that is found, and at neither of the places that it names */
-export function refuseStray(goal: string, { disk, path, places }: { disk: string; path: string; places: readonly string[] }): never {
+export function refuseStray(
+  { goal, hostName }: Continued,
+  { disk, path, places }: { disk: string; path: string; places: readonly string[] },
+): never {
   throw new UserError(
-    `Unable to go on with ${goal} of ${disk}: the manifest ${path} belongs at ${places.join(" or ")}, where none is, so somebody has moved it. ` +
+    `Unable to go on with ${goal} of ${disk} on ${hostName}: the manifest ${path} belongs at ${places.join(" or ")}, where none is, so somebody has moved it. ` +
       "Nothing was touched. Put it back, or take it away if the disk is not there any more, then run again.",
   );
 }

@@ -55,7 +55,7 @@ export async function readRecords(
   const read = (directory: string) => readManifest(host, key, directory, together);
   for (const directory of new Set([...directories, ...(await stateDirectoriesOf(host))])) {
     const found = await read(directory);
-    if (found) return (await bothSides({ host, read }, key, found)) ?? (await stray(read, key, { directory, found }));
+    if (found) return (await bothSides({ host, read }, key, found)) ?? (await stray({ host, read }, key, { directory, found }));
   }
   return undefined;
 }
@@ -63,11 +63,15 @@ export async function readRecords(
 type ReadIn = (directory: string) => Promise<Read | undefined>;
 
 /** Found, and at neither of its places: another run has ended the move meanwhile, or somebody has moved it. */
-async function stray(read: ReadIn, key: DiskKey, { directory, found }: { directory: string; found: Read }): Promise<undefined> {
+async function stray(
+  { host, read }: { host: Host; read: ReadIn },
+  key: DiskKey,
+  { directory, found }: { directory: string; found: Read },
+): Promise<undefined> {
   if (!(await read(directory))) return undefined;
   const { source, destination } = manifestPaths(found.manifest, key);
   const path = within(directory, fileNames.manifest(key));
-  return refuseStray(goal, { disk: found.manifest.disk, path, places: [source, destination] });
+  return refuseStray({ goal, hostName: host.name }, { disk: found.manifest.disk, path, places: [source, destination] });
 }
 
 const goal = "the move";
@@ -83,7 +87,7 @@ async function bothSides({ host, read }: { host: Host; read: ReadIn }, key: Disk
   const cut = source?.cut ?? destination?.cut ?? found.cut;
   const unfinished = cut === undefined ? {} : { cut };
   if (source && destination) {
-    refuseStrangers(source.manifest, destination.manifest, paths);
+    refuseStrangers(host.name, [source.manifest, destination.manifest], paths);
     const ordered = [source.manifest, destination.manifest].sort((a, b) => switchesWritten(a) - switchesWritten(b));
     const [lower, further] = ordered as [Manifest, Manifest];
     const manifest = withLowerOf(lower, further);
@@ -93,14 +97,18 @@ async function bothSides({ host, read }: { host: Host; read: ReadIn }, key: Disk
   return { manifest, sides: source ? "source" : "destination", ...unfinished };
 }
 
-function refuseStrangers(source: Manifest, destination: Manifest, paths: { source: string; destination: string }): void {
+function refuseStrangers(
+  hostName: string,
+  [source, destination]: readonly [Manifest, Manifest],
+  paths: { source: string; destination: string },
+): void {
   const isOneMove = source.startedAt === destination.startedAt && source.destination.active === destination.destination.active;
   if (isOneMove) {
-    refuseBroughtBack(goal, { ...source, path: paths.source }, { ...destination, path: paths.destination });
+    refuseBroughtBack({ goal, hostName }, { ...source, path: paths.source }, { ...destination, path: paths.destination });
     return;
   }
   throw new UserError(
-    `Unable to go on with the move of ${source.disk}: the manifests ${paths.source} and ${paths.destination} tell of two different moves. ` +
+    `Unable to go on with the move of ${source.disk} on ${hostName}: the manifests ${paths.source} and ${paths.destination} tell of two different moves. ` +
       "Nothing was touched. Take away the one of the move that did not happen, then run `pulumi up` again.",
   );
 }

@@ -57,7 +57,7 @@ async function stray(host: Host, key: DiskKey, { directory, found }: { directory
   const path = within(directory, fileNames.manifest(key));
   if (!(await readManifest(host, path))) return undefined;
   const places = Object.values(manifestPaths(found.manifest, key));
-  return refuseStray(goal, { disk: found.manifest.disk, path, places });
+  return refuseStray({ goal, hostName: host.name }, { disk: found.manifest.disk, path, places });
 }
 
 async function bothSides(host: Host, key: DiskKey, found: Read): Promise<SnapshotRecords | undefined> {
@@ -74,11 +74,11 @@ async function bothSides(host: Host, key: DiskKey, found: Read): Promise<Snapsho
   if (!file || !mirror) return { manifest: one.manifest, sides: file ? "file" : "mirror", ...unfinished };
   if (file.startedAt !== mirror.startedAt) {
     throw new UserError(
-      `Unable to go on with the mirrored snapshot of ${file.disk}: the manifests ${paths.file} and ${paths.mirror} tell of two different ones. ` +
+      `Unable to go on with the mirrored snapshot of ${file.disk} on ${host.name}: the manifests ${paths.file} and ${paths.mirror} tell of two different ones. ` +
         "Nothing was touched. Take away the one of the snapshot that is not there, then run `pulumi up` again.",
     );
   }
-  refuseBroughtBack(goal, { ...file, path: paths.file }, { ...mirror, path: paths.mirror });
+  refuseBroughtBack({ goal, hostName: host.name }, { ...file, path: paths.file }, { ...mirror, path: paths.mirror });
   const halfWritten = currentSide(file) !== currentSide(mirror) && ({ halfWritten: true } as const);
   return {
     manifest: currentSide(file) === "source" ? withLowerOf(file, mirror) : withLowerOf(mirror, file),

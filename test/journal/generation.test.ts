@@ -9,6 +9,7 @@ import { readRecords, writeDestinationRecord, writeRecords, writeSourceRecord } 
 import { key, MoveScene } from "../flows/move/scene.js";
 
 const name = fileNames.manifest(key);
+const move = { goal: "the move", hostName: "here" };
 const says = (words: RegExp) => (thrown: unknown) => isKind(thrown, "user") && words.test(thrown.message);
 
 describe("the generation of a manifest", () => {
@@ -32,16 +33,16 @@ describe("the generation of a manifest", () => {
       [4, 5],
       [undefined, 9],
     ] as const)
-      refuseBroughtBack("the move", of(one), of(two));
+      refuseBroughtBack(move, of(one), of(two));
   });
 
   it("tells which manifest was brought back, whichever it is", () => {
     const [newer, older] = [of(9, "/new/m"), of(3, "/old/m")];
     for (const pair of [[newer, older] as const, [older, newer] as const])
       assert.throws(
-        () => refuseBroughtBack("the move", ...pair),
+        () => refuseBroughtBack(move, ...pair),
         says(
-          /move of vda: the manifest \/old\/m is 6 steps older than \/new\/m.*brought it back\. Nothing was touched\. .*copy \/new\/m over it/,
+          /move of vda on here: the manifest \/old\/m is 6 steps older than \/new\/m.*brought it back\. Nothing was touched\. .*copy \/new\/m over it/,
         ),
       );
   });
