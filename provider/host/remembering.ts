@@ -2,8 +2,8 @@
 
 import type { Finished, Host } from "./host.js";
 
-/** Of hosts that remember, what was asked of the worker. */
-const asked = new WeakMap<Host, Map<string, Promise<unknown>>>();
+/** Of hosts that remember, what was asked of the worker, and the host behind, which may remember too. */
+const asked = new WeakMap<Host, { answers: Map<string, Promise<unknown>>; behind: Host }>();
 
 /** The same host, on which each question is asked once. Only for questions: a script that changes anything must run every time. */
 export function remembering(host: Host): Host {
@@ -17,14 +17,16 @@ export function remembering(host: Host): Host {
     worker: () => host.worker(),
     withOneWorker: (work) => host.withOneWorker(work),
   };
-  asked.set(same, new Map());
+  asked.set(same, { answers: new Map(), behind: host });
   return same;
 }
 
 /** Asks the worker of a host that remembers once, and that of another host every time. */
 export function askedOnce<T>(host: Host, question: string, ask: () => Promise<T>): Promise<T> {
-  const answers = asked.get(host) as Map<string, Promise<T>> | undefined; // each question has answers of one type
-  return answers === undefined ? ask() : once(answers, question, ask);
+  const known = asked.get(host);
+  if (known === undefined) return ask();
+  const answers = known.answers as Map<string, Promise<T>>; // each question has answers of one type
+  return once(answers, question, () => askedOnce(known.behind, question, ask));
 }
 
 /** A question that nobody could answer is asked again. */
