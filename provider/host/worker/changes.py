@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import Iterator, List, Optional
 
 from worker.arguments import Arguments
-from worker.attributes import carry_from
+from worker.attributes import carry_from, require_owner_and_mode
 from worker.errors import Details, Failure
 from worker.files import described, require_identity
 from worker.holders import holders_of_descriptor, locks_of
@@ -78,6 +78,7 @@ def write(request: Request) -> Details:
     with using_place(request) as place, showing(place), using_staging(request, place) as staged, making(staged) as descriptor:
         write_all(descriptor, content)
         left = give_attributes(request, descriptor)
+        require_owner_and_mode(left)
         sync_descriptor(descriptor, place.shown)
         move_in(request, staged, place)
         require_name(place, descriptor)

@@ -10,6 +10,7 @@ from worker.libvirt_plan import File, LibvirtDisk
 from worker.libvirt_talk import Talk
 from worker.paths import DIRECTORY_FLAGS
 from worker.places import sync_descriptor
+from worker.syscalls import sync_file_system
 from worker.text import to_bytes
 from worker.virsh import command
 from worker.wire import write_all
@@ -84,12 +85,33 @@ def xml_file(text: str) -> Iterator[str]:
 
 
 def sync_definitions() -> None:
+    """A directory that is not there: this libvirt has its definitions elsewhere."""
     for folder in DEFINITIONS:
+        path = os.path.expanduser(folder)
         try:
-            descriptor = os.open(os.path.expanduser(folder), DIRECTORY_FLAGS)
-        except OSError:
-            continue  # this libvirt has its definitions elsewhere
+            descriptor = os.open(path, DIRECTORY_FLAGS)
+        except FileNotFoundError:
+            continue
+        except PermissionError:  # an account of libvirt's group may not read it
+            sync_around(path)
+            continue
         try:
             sync_descriptor(descriptor, to_bytes(folder))
         finally:
             os.close(descriptor)
+
+
+def sync_around(path: str) -> None:
+    """The whole file system, by the first directory above that may be read."""
+    above = os.path.dirname(path)
+    try:
+        descriptor = os.open(above, DIRECTORY_FLAGS)
+    except PermissionError:
+        return sync_around(above)
+    try:
+        if os.fstat(descriptor).st_dev == os.stat(path).st_dev:
+            sync_file_system(descriptor)
+        else:
+            os.sync()
+    finally:
+        os.close(descriptor)

@@ -39,6 +39,12 @@ def rename_no_replace(old_directory: int, old: bytes, new_directory: int, new: b
     raise error
 
 
+def sync_file_system(descriptor: int) -> None:
+    """syncfs(2): all that is on the file system of an open file."""
+    if LIBC.syncfs(descriptor) != 0:
+        raise failed(b"")
+
+
 class FileHandle(NamedTuple):
     kind: int
     data: bytes

@@ -90,6 +90,13 @@ class Writing(Folder):
         made = self.write_with(like={"path": os.fsdecode(self.path(b"like"))})
         self.assertEqual((made["mode"], made["left"], self.read(b"new")), (0o640, [], b"a"))
 
+    def test_a_mode_that_cannot_be_set_is_a_failure_and_leaves_nothing(self) -> None:
+        self.write(b"like", b"")
+        refused = [{"attribute": "mode", "errno": errno.EPERM}]
+        with mock.patch.object(changes, "carry_from", return_value=refused), self.assertRaises(Failure) as caught:
+            self.write_with(like={"path": os.fsdecode(self.path(b"like"))})
+        self.assertEqual((caught.exception.code, self.names()), (errno.EPERM, [b"like"]))
+
     def test_a_link_of_that_name_is_not_what_a_new_file_is_made_like(self) -> None:
         os.symlink(self.write(b"other", b""), self.path(b"like"))
         with self.assertRaises(OSError) as caught:
