@@ -1,6 +1,6 @@
 /** The end of a pivot that is written down: jobs that wait are ended, names put right, and the manifests say plainly what is current. */
 
-import { isFile } from "../../core/disk/chain.js";
+import { isFile, sameFile } from "../../core/disk/chain.js";
 import { jobNames } from "../../core/disk/names.js";
 import { BugError } from "../../core/errors.js";
 import { seeFiles } from "../../host/file-seen.js";
@@ -55,7 +55,8 @@ async function writePlainly(host: Host, { key, written, ends }: Ended): Promise<
 async function putNameRight(host: Host, { written: { file, quarantine }, ends }: Ended): Promise<void> {
   const [from, to] = ends === "after" ? [file.path, quarantine] : [quarantine, file.path];
   const [found, taken] = await seeFiles(host, [from, to], "keep-links");
-  if (found && !taken && file.is && isFile(found, file.is)) await renameWithoutReplacing(host, { from, to, known: found });
+  if (found && (!taken || sameFile(found, taken)) && file.is && isFile(found, file.is))
+    await renameWithoutReplacing(host, { from, to, known: found });
 }
 
 /** The part of a disk in the pivot that was cut, as far as it can still be done. */

@@ -1,6 +1,6 @@
 /** The ends of a snapshot: taken back before it was taken, dropped by an abort, tidied after a pivot, set back where a pivot never happened. */
 
-import { isFile } from "../../core/disk/chain.js";
+import { isFile, sameFile } from "../../core/disk/chain.js";
 import { type DiskKey, jobNames, nodeNames } from "../../core/disk/names.js";
 import { seeFiles } from "../../host/file-seen.js";
 import { renameWithoutReplacing } from "../../host/files.js";
@@ -71,7 +71,7 @@ async function putAway(site: SnapshotSite, { manifest }: RecordedDisk): Promise<
 export async function setBack(site: SnapshotSite, disk: RecordedDisk): Promise<void> {
   const { file, quarantine } = disk.manifest;
   const [byName, away] = await seeFiles(site.host, [file.path, quarantine], "keep-links");
-  if (!byName && away && file.is && isFile(away, file.is))
+  if (away && (!byName || sameFile(byName, away)) && file.is && isFile(away, file.is))
     await renameWithoutReplacing(site.host, { from: quarantine, to: file.path, known: away });
   const { switched: _, ...before } = { ...disk.manifest, current: file.path };
   const paths = manifestPaths(before, disk.key);

@@ -1,6 +1,6 @@
 /** The end of a switch that is written down: jobs that wait are ended, names and link put right, and the manifests say plainly what is current. */
 
-import { isFile } from "../../core/disk/chain.js";
+import { isFile, sameFile } from "../../core/disk/chain.js";
 import { fileNames, jobNames } from "../../core/disk/names.js";
 import { within } from "../../core/disk/paths.js";
 import { BugError } from "../../core/errors.js";
@@ -74,7 +74,8 @@ async function putNamesRight(host: Host, { written, ends }: Ended): Promise<void
   if (ends === "before") return giveNameBack(host, manifest);
   const { source, quarantine } = manifest;
   const [byName, away] = await seeFiles(host, [source.active, quarantine], "keep-links");
-  if (byName && !away && isFile(byName, source)) await renameWithoutReplacing(host, { from: source.active, to: quarantine, known: byName });
+  if (byName && (!away || sameFile(byName, away)) && isFile(byName, source))
+    await renameWithoutReplacing(host, { from: source.active, to: quarantine, known: byName });
 }
 
 /** Under the name that a target has before it is whole, where the next mirror, or the undo, removes it. QEMU may have it open still. */

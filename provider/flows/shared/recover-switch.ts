@@ -1,5 +1,6 @@
 /** A switch that was cut while its jobs were `pending`, and whose QEMU lives: finished or reverted by the host's worker, by what decides it. */
 
+import { sameFile } from "../../core/disk/chain.js";
 import { nextOf, standInNames } from "../../core/disk/names.js";
 import { statFiles } from "../../host/files.js";
 import { makeSymlink } from "../../host/links.js";
@@ -51,7 +52,7 @@ async function staleNames(site: Site, stale: Stale): Promise<(readonly [name: st
   const [there, away, unused] = await statFiles(site.host, [active, quarantine, link], "keep-links");
   const image = [active, away ? quarantine : active] as const;
   if (standIn === "none") return [image];
-  const isUsed = away !== undefined && there !== undefined;
+  const isUsed = away !== undefined && there !== undefined && !sameFile(there, away);
   if (!isUsed && !unused) await makeStandIn(site, stale);
   return [image, [link, isUsed ? active : link]];
 }

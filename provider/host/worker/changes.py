@@ -20,11 +20,19 @@ from worker.wire import write_all
 
 
 def rename(old: Place, new: Place) -> None:
-    """Never replaces. Without renameat2 a second name is made and the first one removed: a cut between leaves both, of one file."""
-    if rename_no_replace(old.directory, old.name, new.directory, new.name):
-        return
-    os.link(old.name, new.name, src_dir_fd=old.directory, dst_dir_fd=new.directory, follow_symlinks=False)
+    """Never replaces. Without renameat2 a second name is made and the first one removed: what a cut between has left is gone on with."""
+    try:
+        if rename_no_replace(old.directory, old.name, new.directory, new.name):
+            return
+        os.link(old.name, new.name, src_dir_fd=old.directory, dst_dir_fd=new.directory, follow_symlinks=False)
+    except FileExistsError:
+        if not os.path.samestat(status_of(old), status_of(new)):
+            raise
     os.unlink(old.name, dir_fd=old.directory)
+
+
+def status_of(place: Place) -> os.stat_result:
+    return os.stat(place.name, dir_fd=place.directory, follow_symlinks=False)
 
 
 def replace(old: Place, new: Place) -> None:

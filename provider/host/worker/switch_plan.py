@@ -178,13 +178,18 @@ def measured(status: os.stat_result) -> str:
 
 
 def is_committed(plan: Plan) -> bool:
-    return all(move.new.is_name_of(move.file) for move in plan.stages[plan.commit])
+    return all(is_done(move) for move in plan.stages[plan.commit])
+
+
+def is_done(move: Move) -> bool:
+    """A cut of `rename` may leave both names: then a boot by the old one still finds the file."""
+    return move.new.is_name_of(move.file) and not (move.back is None and move.old.is_name_of(move.file))
 
 
 def apply(moves: List[Move]) -> None:
     """Does what is not yet done, and makes all of it durable."""
     for move in moves:
-        if move.new.is_name_of(move.file):
+        if is_done(move):
             continue
         if not move.old.is_name_of(move.file):
             raise Failure("other-file", "it is no longer under its name", move.old.shown)

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
-import { readdirSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { readFile, rename, rm, writeFile } from "node:fs/promises";
+import { existsSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { link, readFile, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { isKind } from "../../../provider/core/errors.js";
 import { acquireLock } from "../../../provider/host/worker/locks.js";
@@ -103,6 +103,18 @@ describe("a switch by the worker", function () {
     assert.match(why ?? "", /File exists/);
     assert.deepEqual(await namesOf(bench), { ...after, bootable: ["disk1"] });
   });
+
+  for (const end of ["switched", "cancelled"] as const)
+    it(`that is ${end} leaves one name of a file that has both, as a rename that was cut may leave it`, async () => {
+      const [worker, bench] = [await localWorker(), await switchBench()];
+      const { stages } = await planOf(worker, bench);
+      await link(path.join(bench.folder, "src/disk0"), path.join(bench.folder, "src/disk0.former"));
+      if (end === "cancelled") await writeFile(path.join(bench.folder, "src/disk1.former"), "somebody's");
+      const withoutLink = stages.filter((_, index) => index !== 1);
+      assert.equal((await switched(worker, bench, end === "switched" ? {} : { stages: withoutLink, commit: 1 })).end, end);
+      assert.deepEqual(await namesOf(bench), end === "switched" ? after : before);
+      assert.equal(existsSync(path.join(bench.folder, "src/disk0.former")), end === "switched");
+    });
 
   it("refuses a plan with an empty stage", async () => {
     const [worker, bench] = [await localWorker(), await switchBench()];

@@ -1,6 +1,6 @@
 /** The ends of a move: tidied after the switch, undone before it, set back where what is written down of a switch is not where the guest is. */
 
-import { isFile } from "../../../core/disk/chain.js";
+import { isFile, sameFile } from "../../../core/disk/chain.js";
 import {
   backOf,
   fileNames,
@@ -77,8 +77,10 @@ async function removeOverlays(site: Site, disk: SeenDisk, manifest: Manifest, op
   const stays = open.includes(overlay.node) ? [] : await removeOverlay(site, overlay);
   if (disk.standing === "landing" && overlay.committed === "destination" && !open.includes(destination.node))
     await removeTarget(site, disk, manifest);
-  if (overlay.collapse === "pull") await leaveLayer(site.host, overlay.landing, disk.key);
-  return stays;
+  const passing: string[] = [];
+  const leaving = { stop: new AbortController().signal, kept: (what: string) => passing.push(what) };
+  if (overlay.collapse === "pull") await leaveLayer(site.host, overlay.landing, disk.key, leaving);
+  return [...stays, ...passing];
 }
 
 /** Of one that a run was about to make when it was cut only the name is recorded, which nobody else gives. @returns what stays, and why */
@@ -155,7 +157,8 @@ export async function giveNameBack(host: Host, manifest: Manifest): Promise<void
   const { source, quarantine } = manifest;
   await removeStandIn(host, manifest);
   const [byName, away] = await seeFiles(host, [source.active, quarantine], "keep-links");
-  if (!byName && away && isFile(away, source)) await renameWithoutReplacing(host, { from: quarantine, to: source.active, known: away });
+  if (away && (!byName || sameFile(byName, away)) && isFile(away, source))
+    await renameWithoutReplacing(host, { from: quarantine, to: source.active, known: away });
 }
 
 function committedAt({ committed: _, ...overlay }: Overlay, standing: Standing): Overlay {

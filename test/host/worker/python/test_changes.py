@@ -40,6 +40,11 @@ class WithoutRenameat2(Folder):
         changes.rename(self.place(b"one"), self.place(b"two"))
         self.assertEqual((self.names(), os.readlink(self.path(b"two"))), ([b"two"], b"nowhere"))
 
+    def test_what_a_cut_between_the_two_names_has_left_is_gone_on_with(self) -> None:
+        os.link(self.write(b"old", b"a"), self.path(b"new"))
+        changes.rename(self.place(b"old"), self.place(b"new"))
+        self.assertEqual((self.names(), self.read(b"new")), ([b"new"], b"a"))
+
 
 class Renameat2(Folder):
     def test_an_error_of_the_file_system_is_none_of_support(self) -> None:
@@ -47,6 +52,11 @@ class Renameat2(Folder):
         with self.assertRaises(OSError) as caught:
             changes.rename(self.place(b"none"), self.place(b"two"))
         self.assertEqual(caught.exception.errno, errno.ENOENT)
+
+    def test_two_names_of_one_file_become_one(self) -> None:
+        os.link(self.write(b"old", b"a"), self.path(b"new"))
+        changes.rename(self.place(b"old"), self.place(b"new"))
+        self.assertEqual((self.names(), self.read(b"new")), ([b"new"], b"a"))
 
 
 class Writing(Folder):
