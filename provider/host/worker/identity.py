@@ -14,13 +14,16 @@ SAME, DIFFERENT, UNKNOWN = "same", "different", "unknown"
 #: Their f_fsid comes from the UUID that is on the disk. XFS's and F2FS's is the device's number, which changes with a reboot.
 LASTING_FSID = ("ext2", "ext3", "ext4", "btrfs")
 
+#: The kernel's own number of a file there lasts as long as it remembers the file: another one gets it, and the same file another number.
+WITHOUT_LASTING_HANDLES = ("fuse", "fuseblk", "virtiofs")
+
 
 def identity_of(descriptor: int) -> Details:
     """Parts that cannot be had are null, and never count as equal."""
     status = os.fstat(descriptor)
-    handle = file_handle(descriptor)
-    birth = birth_time_ns(descriptor)
     mount = mount_of(descriptor)
+    handle = file_handle(descriptor) if mount is None or has_lasting_handles(mount.kind) else None
+    birth = birth_time_ns(descriptor)
     return {
         "handle": None if handle is None else "%d:%s" % (handle.kind, handle.data.hex()),
         "inode": str(status.st_ino),
@@ -34,6 +37,11 @@ def identity_of(descriptor: int) -> Details:
             "fsid": file_system_id(descriptor),
         },
     }
+
+
+def has_lasting_handles(kind: str) -> bool:
+    """A kind as /proc/self/mountinfo has it: `ext4`, `fuse.sshfs`."""
+    return kind.split(".")[0] not in WITHOUT_LASTING_HANDLES
 
 
 def compare(one: Details, two: Details) -> str:

@@ -16,6 +16,8 @@ STATX_BYTES = 256
 HANDLE_BYTES = 128
 #: errno where a call, or a flag of it, is not known to the kernel or the file system
 UNSUPPORTED = (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM)
+#: name_to_handle_at(2): the file system has no handle for this file, or a longer one than there can be
+NO_HANDLE = UNSUPPORTED + (errno.EOVERFLOW,)
 
 
 def failed(path: bytes) -> OSError:
@@ -62,7 +64,7 @@ def file_handle(descriptor: int) -> Optional[FileHandle]:
     mount = ctypes.c_int()
     if call(descriptor, b"", buffer, ctypes.byref(mount), AT_EMPTY_PATH) != 0:
         error = failed(b"")
-        if error.errno in UNSUPPORTED:
+        if error.errno in NO_HANDLE:
             return None
         raise error
     size, kind = struct.unpack_from("Ii", buffer, 0)

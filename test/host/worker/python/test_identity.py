@@ -6,7 +6,7 @@ from unittest import mock
 from support import Folder
 from worker import identity
 from worker.errors import Details
-from worker.identity import compare, identity_of
+from worker.identity import compare, identity_of, has_lasting_handles
 from worker.mounts import Mount, read_mounts
 
 CASES = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "identities.json")
@@ -42,6 +42,10 @@ class Parts(Folder):
 
     def test_a_file_is_the_same_as_itself(self) -> None:
         self.assertEqual(compare(self.identity(b"one"), self.identity(b"one")), "same")
+
+    def test_a_handle_counts_where_the_kernel_does_not_number_files_as_long_as_it_remembers_them(self) -> None:
+        kinds = ["ext4", "xfs", "nfs4", "tmpfs", "fuse", "fuse.sshfs", "fuseblk", "virtiofs"]
+        self.assertEqual([kind for kind in kinds if has_lasting_handles(kind)], ["ext4", "xfs", "nfs4", "tmpfs"])
 
     def test_without_handle_and_birth_time_it_is_not_known(self) -> None:
         whole = self.identity(b"one")
