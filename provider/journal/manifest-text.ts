@@ -1,8 +1,10 @@
 /** The texts of manifests on the host, of moves and of mirrored snapshots: where there are none, one listing says so for all disks of a directory. */
 
+import { z } from "zod";
 import { type DiskKey, fileNames } from "../core/disk/names.js";
 import { within } from "../core/disk/paths.js";
 import { UserError } from "../core/errors.js";
+import { parseJson } from "../core/json.js";
 import { refusal } from "../host/complaints.js";
 import { readSmallFile } from "../host/files.js";
 import type { Host } from "../host/host.js";
@@ -82,4 +84,30 @@ export async function manifestsIn(host: Host, directories: readonly string[]): P
   };
   const all = new Set([...directories, ...(await stateDirectoriesOf(host))]);
   return (await Promise.all([...all].map(inOne))).flat();
+}
+
+/** A manifest that lies somewhere, not yet parsed. */
+export interface FoundText {
+  path: string;
+  text: string;
+}
+
+/**
+ * The texts of {@link manifestsIn} that are, or may be, of this guest: what another guest's says, and in which version, is none of its business.
+ * @throws UserError as {@link manifestsIn}, or if one cannot be read or trusted
+ */
+export async function manifestTextsOf(host: Host, domainId: string, directories: readonly string[]): Promise<FoundText[]> {
+  const found: FoundText[] = [];
+  for (const path of await manifestsIn(host, directories)) {
+    const text = await readSmallFile(host, path);
+    if (text !== undefined && [undefined, domainId].includes(domainIn(text))) found.push({ path, text });
+  }
+  return found;
+}
+
+const ofDomain = z.object({ domainId: z.string() });
+
+/** Undefined where the text does not say so in a way that this version knows. */
+function domainIn(text: string): string | undefined {
+  return ofDomain.safeParse(parseJson(text)).data?.domainId;
 }

@@ -1,7 +1,7 @@
 /** The host's state directory: lock and manifest of a disk lie there where the disk's own directory has no room for them (decisions/0012). */
 
 import { isKind, UserError } from "../core/errors.js";
-import { statFiles } from "../host/files.js";
+import { type FileStat, statFiles } from "../host/files.js";
 import type { Host } from "../host/host.js";
 import { makeDirectory, openPrivateDirectory } from "../host/worker/directories.js";
 import { hostErrno } from "../host/worker/errno.js";
@@ -34,14 +34,26 @@ export async function makeStateDirectory({ worker, path }: StateDirectory, full:
   }
 }
 
-/** For reading: the directory if it is there and the account's own, else none. Another account's could not be read anyway. */
+/**
+ * For reading: the directory if it is there and the account's own, else none. Another account's could not be read anyway.
+ * @throws UserError if it is the account's own and others may use it: what lies in it is not trusted, and not taken for nothing
+ */
 export async function stateDirectoriesOf(host: Host): Promise<string[]> {
-  const { stateDirectory: path } = host;
+  const { stateDirectory: path, name } = host;
+  const found = await seen(host);
+  if (found?.kind !== "directory" || found.uid !== (await host.worker()).hello.uid) return [];
+  if ((Number.parseInt(found.mode, 8) & 0o077) === 0) return [path];
+  throw new UserError(
+    `Unable to read the state directory ${path} on ${name}: others may use it, its mode is ${found.mode}. Nothing was touched. ` +
+      `See that nothing in it is somebody else's, then \`chmod 0700 ${path}\` there and run again.`,
+  );
+}
+
+async function seen(host: Host): Promise<FileStat | undefined> {
   try {
-    const [found] = await statFiles(host, [path], "follow");
-    return found?.kind === "directory" && found.mode === "700" && found.uid === (await host.worker()).hello.uid ? [path] : [];
+    return (await statFiles(host, [host.stateDirectory], "follow"))[0];
   } catch (cause) {
     if (!isKind(cause, "user")) throw cause;
-    return []; // it lies where this account may not look
+    return undefined; // it lies where this account may not look
   }
 }

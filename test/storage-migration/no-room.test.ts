@@ -22,7 +22,10 @@ describe("a disk whose own directory is full", function () {
     const folder = await makeFolder("livedisk-full-");
     undo.push(folder.remove);
     full = path.join(folder.path, "full");
-    await mountSmall({ defer: (work) => undo.push(async () => work()) }, full, { kind: "tmpfs", sizeMiB: 80 });
+    const later = { defer: (work: () => unknown) => undo.push(async () => work()) };
+    // ext4: these two are told apart, as on an ordinary host
+    await mountSmall(later, full, { kind: "ext4", sizeMiB: 80 });
+    await mountSmall(later, path.join(folder.path, "var"), { kind: "ext4", sizeMiB: 16 });
     stage = await Stage.open({ disks: () => [{ storage: full, virtualMiB: 64, layers: [image] }] });
     await run("sh", ["-c", 'cat /dev/zero >"$1" 2>&- || :', "sh", path.join(full, "ballast")]);
   });
@@ -31,7 +34,7 @@ describe("a disk whose own directory is full", function () {
     for (const each of undo.reverse()) await each();
   });
 
-  const state = () => stage.at("state");
+  const state = () => path.join(path.dirname(full), "var/state");
   const different = () => ({ host: { ...stage.sandbox.host, stateDirectory: state() } });
   const kept = async (directory: string) => (await readdir(directory)).filter((name) => name.startsWith("lm-"));
 

@@ -3,8 +3,7 @@
 import { directoryOf } from "../../core/disk/paths.js";
 import { messageOf, UserError } from "../../core/errors.js";
 import { type Properties, Unfinished } from "../../core/lifecycle.js";
-import { readSmallFile } from "../../host/files.js";
-import { manifestsIn } from "../../journal/manifest-text.js";
+import { manifestTextsOf } from "../../journal/manifest-text.js";
 import { parseSnapshotManifest } from "../../journal/snapshot-manifest.js";
 import { isSnapshotText } from "../../journal/snapshot-mark.js";
 import { readDecidedSnapshot } from "../../journal/snapshot-records.js";
@@ -66,9 +65,8 @@ export async function end(site: SnapshotSite, ending: "pivot" | "abort"): Promis
 /** @throws UserError if the guest does not run and its snapshot lies on the host: it can only be ended while the guest runs */
 export async function snapshotLeftOnHost(site: SnapshotSite, domainId: string): Promise<void> {
   const directories = site.disks.flatMap(({ file, mirror }) => [directoryOf(file), directoryOf(mirror)]);
-  for (const path of await manifestsIn(site.host, directories)) {
-    const text = await readSmallFile(site.host, path);
-    if (text === undefined || !isSnapshotText(text)) continue;
+  for (const { path, text } of await manifestTextsOf(site.host, domainId, directories)) {
+    if (!isSnapshotText(text)) continue;
     const written = parseSnapshotManifest(text, path);
     if (written.domainId !== domainId || !site.disks.some((wanted) => wanted.file === written.file.path)) continue;
     const { disk, current } = (await readDecidedSnapshot(site.host, written)).manifest;

@@ -1,8 +1,7 @@
 /** A pivot that was cut, of a guest that does not run any more. */
 
 import { directoryOf } from "../../core/disk/paths.js";
-import { readSmallFile } from "../../host/files.js";
-import { manifestsIn } from "../../journal/manifest-text.js";
+import { manifestTextsOf } from "../../journal/manifest-text.js";
 import { parseSnapshotManifest, type WrittenSnapshotManifest } from "../../journal/snapshot-manifest.js";
 import { isSnapshotText } from "../../journal/snapshot-mark.js";
 import { readSnapshotRecords } from "../../journal/snapshot-records.js";
@@ -23,9 +22,8 @@ export async function endLeftPivots(site: SnapshotSite): Promise<string[]> {
 /** Of this snapshot, one for each disk. */
 async function cutManifests({ host, left, disks }: SnapshotSite): Promise<WrittenSnapshotManifest[]> {
   const found = new Map<string, WrittenSnapshotManifest>();
-  for (const path of left ? await manifestsIn(host, left.directories) : []) {
-    const text = await readSmallFile(host, path);
-    const written = text === undefined || !isSnapshotText(text) ? undefined : parseSnapshotManifest(text, path);
+  for (const { path, text } of left ? await manifestTextsOf(host, left.domainId, left.directories) : []) {
+    const written = isSnapshotText(text) ? parseSnapshotManifest(text, path) : undefined;
     const isWanted = written?.domainId === left?.domainId && disks.some(({ file }) => file === written?.file.path);
     if (written && isWanted && typeof written.current === "object") found.set(written.qdev, written);
   }

@@ -2,9 +2,8 @@
 
 import { diskKey } from "../../core/disk/names.js";
 import { directoryOf } from "../../core/disk/paths.js";
-import { readSmallFile } from "../../host/files.js";
 import { type Manifest, parseManifest, type WrittenManifest } from "../../journal/manifest.js";
-import { manifestsIn } from "../../journal/manifest-text.js";
+import { manifestTextsOf } from "../../journal/manifest-text.js";
 import { readRecords } from "../../journal/records.js";
 import { isSnapshotText } from "../../journal/snapshot-mark.js";
 import { endLeft } from "../shared/end-switch.js";
@@ -38,9 +37,8 @@ async function cutManifests(site: Site): Promise<WrittenManifest[]> {
 /** One for each disk, in a switch that was cut if one of its two is. */
 async function leftManifests({ host, left }: Site): Promise<WrittenManifest[]> {
   const found = new Map<string, WrittenManifest>();
-  for (const path of left ? await manifestsIn(host, left.directories) : []) {
-    const text = await readSmallFile(host, path);
-    const written = text === undefined || isSnapshotText(text) ? undefined : parseManifest(text, path);
+  for (const { path, text } of left ? await manifestTextsOf(host, left.domainId, left.directories) : []) {
+    const written = isSnapshotText(text) ? undefined : parseManifest(text, path);
     if (written?.domainId !== left?.domainId || written === undefined) continue;
     if (!found.has(written.qdev) || typeof written.current === "object") found.set(written.qdev, written);
   }

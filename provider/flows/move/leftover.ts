@@ -1,10 +1,9 @@
 /** Whether a move was left on a host whose guest does not answer: the manifests tell, not our memory. */
 
 import { isKind, UserError } from "../../core/errors.js";
-import { readSmallFile } from "../../host/files.js";
 import { DomainMissing, GuestNotRunning } from "../../hypervisor/hypervisor.js";
 import { parseManifest } from "../../journal/manifest.js";
-import { manifestsIn } from "../../journal/manifest-text.js";
+import { manifestTextsOf } from "../../journal/manifest-text.js";
 import { readDecided } from "../../journal/records.js";
 import { isSnapshotText } from "../../journal/snapshot-mark.js";
 import type { Site } from "../shared/site.js";
@@ -24,9 +23,8 @@ export async function nothingLeftOnHost(site: Site, domainId: string, directorie
 
 /** @throws UserError naming the guest's unfinished move, if one of the directories has its manifest */
 export async function moveLeftOnHost(site: Site, domainId: string, directories: readonly string[]): Promise<void> {
-  for (const path of await manifestsIn(site.host, directories)) {
-    const text = await readSmallFile(site.host, path);
-    const written = text === undefined || isSnapshotText(text) ? undefined : parseManifest(text, path);
+  for (const { path, text } of await manifestTextsOf(site.host, domainId, directories)) {
+    const written = isSnapshotText(text) ? undefined : parseManifest(text, path);
     if (written?.domainId !== domainId) continue;
     const { manifest } = await readDecided(site.host, written);
     throw new UserError(

@@ -4,6 +4,7 @@ import { bytesText } from "../../../core/bytes.js";
 import { fileNames, nodeNames } from "../../../core/disk/names.js";
 import { directoryOf, within } from "../../../core/disk/paths.js";
 import { isKind } from "../../../core/errors.js";
+import { seeFiles } from "../../../host/file-seen.js";
 import { freeBytes, makeAnew, removeFile } from "../../../host/files.js";
 import type { Manifest } from "../../../journal/manifest.js";
 import { removeRecords, writeDestinationRecord, writeSourceRecord } from "../../../journal/records.js";
@@ -98,6 +99,8 @@ async function record(site: Bound, { disk, manifest }: Draft): Promise<void> {
   if ((await freeBytes(site.host, home)) < manifestRoomBytes) {
     await makeStateDirectory({ worker: await site.host.worker(), path: site.host.stateDirectory }, home);
     manifest.source.manifestIn = site.host.stateDirectory;
+    const [directory] = await seeFiles(site.host, [site.host.stateDirectory], "follow");
+    if (manifest.directories && directory) manifest.directories.source = directory.identity;
   }
   await writeSourceRecord(site.host, disk.key, manifest);
   try {
