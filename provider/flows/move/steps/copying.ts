@@ -84,9 +84,20 @@ const runsOn = "The guest runs on the source as before.";
 async function differing(site: Site, { disk, key }: SeenDisk, { source, destination }: MovedLayer, how: string): Promise<Error> {
   const why = `the copy ${destination} differs from ${source} (${how})`;
   const fate = await leaveLayer(site.host, destination, key);
-  const left =
-    fate === "removed" ? `${runsOn.slice(0, -1)}, and the copy was removed.` : `${runsOn} The copy stays: another disk's move has it.`;
-  const advice = "Look for a fault of the destination's storage, then run `pulumi up` again: it makes a new copy.";
-  const shared = "Look for a fault of the destination's storage; `pulumi destroy` the moves that share the copy, then begin again.";
-  return complaint(site, { verb: "move", disk, why, left, advice: fate === "removed" ? advice : shared });
+  const fault = "Look for a fault of the destination's storage";
+  const { left, advice } = {
+    removed: {
+      left: `${runsOn.slice(0, -1)}, and the copy was removed.`,
+      advice: `${fault}, then run \`pulumi up\` again: it makes a new copy.`,
+    },
+    kept: {
+      left: `${runsOn} The copy stays: another disk's move has it.`,
+      advice: `${fault}; \`pulumi destroy\` the moves that share the copy, then begin again.`,
+    },
+    "not-ours": {
+      left: `${runsOn} The copy stays: it is not proved to be the one that was made there.`,
+      advice: `${fault}, take ${destination} away, then run \`pulumi up\` again.`,
+    },
+  }[fate];
+  return complaint(site, { verb: "move", disk, why, left, advice });
 }
