@@ -7,7 +7,7 @@ import { storageMigration } from "../../provider/resources/storage-migration/lif
 import { until } from "../sandbox/command.js";
 import { currentIn, furthestIn } from "../sandbox/current.js";
 import { oneLayer, rawImage } from "../sandbox/disks.js";
-import { mourn, watchOver } from "../sandbox/processes.js";
+import { killQuietly, mourn, watchOver } from "../sandbox/processes.js";
 import { QmpProxy } from "../sandbox/qmp-proxy.js";
 import { Recorder, Stage } from "../storage-migration/stage.js";
 
@@ -106,7 +106,7 @@ export class SlowSwitch implements AsyncDisposable {
   }
 
   async killProgram(): Promise<void> {
-    for (const pid of await this.stage.sandbox.sshd.servedPids()) process.kill(pid, "SIGKILL");
+    for (const pid of await this.stage.sandbox.sshd.servedPids()) killQuietly(pid);
   }
 
   /** Dies as soon as the first manifest names the destination, and is started until it runs, or the switch is over and its image gone. */
