@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { open, readdir } from "node:fs/promises";
 import type { Properties } from "../../provider/core/lifecycle.js";
+import { killQuietly } from "../sandbox/processes.js";
 import { QmpProxy } from "../sandbox/qmp-proxy.js";
 import { onOwnStage, Recorder, type Stage } from "../storage-migration/stage.js";
 import { copyLayers, endSnapshot, makeSnapshot, refused, snapshotArguments, statesOf } from "./scene.js";
@@ -93,7 +94,7 @@ describe("a mirrored snapshot of several disks", function () {
     const outputs = await copied();
     proxy.before("job-finalize", () => {
       proxy.before("job-finalize", async () => {
-        for (const pid of await stage().sandbox.sshd.servedPids()) process.kill(pid, "SIGKILL");
+        for (const pid of await stage().sandbox.sshd.servedPids()) killQuietly(pid);
         return "cut" as const;
       });
       return "forward";

@@ -10,6 +10,7 @@ import { Unfinished } from "../../provider/core/lifecycle.js";
 import { storageMigration } from "../../provider/resources/storage-migration/lifecycle.js";
 import { run } from "../sandbox/command.js";
 import { oneLayer, rawImage } from "../sandbox/disks.js";
+import { killQuietly } from "../sandbox/processes.js";
 import { QmpProxy } from "../sandbox/qmp-proxy.js";
 import { Recorder, Stage, stopAt } from "../storage-migration/stage.js";
 
@@ -113,7 +114,7 @@ describe("a switch that was cut while its jobs were pending", function () {
     await using proxy = await QmpProxy.listen(socket, stage.guest.qmpSocket);
     const killServed = async () => {
       for (const { id } of (await stage.operator.execute("query-jobs")) as Job[]) await stage.operator.waitForJob(id, "pending");
-      for (const pid of await stage.sandbox.sshd.servedPids()) process.kill(pid, "SIGKILL");
+      for (const pid of await stage.sandbox.sshd.servedPids()) killQuietly(pid);
       return "cut" as const;
     };
     proxy.before("job-complete", () => {
