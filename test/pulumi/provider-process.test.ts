@@ -41,6 +41,16 @@ describe("the adapter in the SDK's real provider process", function () {
 
   const bagFor = (sample: string) => ({ __provider: providerText(sample), __urn: urn, storage: "/path1" });
   const create = (sample: string, more = {}) => provider.create(urn, { ...bagFor(sample), ...more });
+  /** A call that goes on until it is asked to stop, once it has begun. In an object, so that it is not waited for. */
+  const beginUntilStopped = async (mark: string) => {
+    const answer = create("untilStopped", { mark }).catch((thrown) => thrown);
+    await until(
+      10,
+      () => lines[0],
+      () => "The work has not begun.",
+    );
+    return { answer };
+  };
 
   it("keeps all inputs, hidden ones too, in the outputs, and shows a lifecycle only its own", async () => {
     const { outputs } = await create("plain");
@@ -159,12 +169,7 @@ describe("the adapter in the SDK's real provider process", function () {
   for (const end of ["the end of standard input", "SIGINT", "SIGTERM"]) {
     it(`asks open work to stop on ${end}, answers it, and ends`, async () => {
       const mark = join(folder, "mark");
-      const answer = create("untilStopped", { mark }).catch((thrown) => thrown);
-      await until(
-        10,
-        () => lines[0],
-        () => "The work has not begun.",
-      );
+      const { answer } = await beginUntilStopped(mark);
       if (end.startsWith("SIG")) process.kill(provider.pid, end);
       else provider.child.stdin.end();
       assert.ok((await answer) instanceof InitFailed);
@@ -175,12 +180,7 @@ describe("the adapter in the SDK's real provider process", function () {
 
   it("answers on SIGINT a call, too, that an engine begins which was not told, though late, and then ends", async () => {
     const mark = join(folder, "mark");
-    const answer = create("untilStopped", { mark }).catch((thrown) => thrown);
-    await until(
-      10,
-      () => lines[0],
-      () => "The work has not begun.",
-    );
+    const { answer } = await beginUntilStopped(mark);
     process.kill(provider.pid, "SIGINT");
     await answer;
     await setTimeout(600); // of a busy engine
@@ -192,12 +192,7 @@ describe("the adapter in the SDK's real provider process", function () {
 
   it("ends at once when the engine ends, too, after it was told to stop", async () => {
     const mark = join(folder, "mark");
-    const answer = create("untilStopped", { mark }).catch((thrown) => thrown);
-    await until(
-      10,
-      () => lines[0],
-      () => "The work has not begun.",
-    );
+    const { answer } = await beginUntilStopped(mark);
     process.kill(provider.pid, "SIGINT");
     await answer;
     const began = performance.now();
