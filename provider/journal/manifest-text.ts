@@ -94,6 +94,7 @@ export interface FoundText {
 
 /**
  * The texts of {@link manifestsIn} that are, or may be, of this guest: what another guest's says, and in which version, is none of its business.
+ * One that can be parsed is this guest's.
  * @throws UserError as {@link manifestsIn}, or if one cannot be read or trusted
  */
 export async function manifestTextsOf(host: Host, domainId: string, directories: readonly string[]): Promise<FoundText[]> {

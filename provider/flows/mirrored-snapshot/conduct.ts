@@ -68,7 +68,7 @@ export async function snapshotLeftOnHost(site: SnapshotSite, domainId: string): 
   for (const { path, text } of await manifestTextsOf(site.host, domainId, directories)) {
     if (!isSnapshotText(text)) continue;
     const written = parseSnapshotManifest(text, path);
-    if (written.domainId !== domainId || !site.disks.some((wanted) => wanted.file === written.file.path)) continue;
+    if (!site.disks.some((wanted) => wanted.file === written.file.path)) continue;
     const { disk, current } = (await readDecidedSnapshot(site.host, written)).manifest;
     throw new UserError(
       `Unable to end the mirrored snapshot of ${disk} of ${site.guest.name} on ${site.host.name}: its guest does not run, and ${path} tells of a snapshot that is not ended. ` +

@@ -23,9 +23,9 @@ export async function endLeftPivots(site: SnapshotSite): Promise<string[]> {
 async function cutManifests({ host, left, disks }: SnapshotSite): Promise<WrittenSnapshotManifest[]> {
   const found = new Map<string, WrittenSnapshotManifest>();
   for (const { path, text } of left ? await manifestTextsOf(host, left.domainId, left.directories) : []) {
-    const written = isSnapshotText(text) ? parseSnapshotManifest(text, path) : undefined;
-    const isWanted = written?.domainId === left?.domainId && disks.some(({ file }) => file === written?.file.path);
-    if (written && isWanted && typeof written.current === "object") found.set(written.qdev, written);
+    if (!isSnapshotText(text)) continue;
+    const written = parseSnapshotManifest(text, path);
+    if (disks.some(({ file }) => file === written.file.path) && typeof written.current === "object") found.set(written.qdev, written);
   }
   return [...found.values()];
 }

@@ -38,8 +38,8 @@ async function cutManifests(site: Site): Promise<WrittenManifest[]> {
 async function leftManifests({ host, left }: Site): Promise<WrittenManifest[]> {
   const found = new Map<string, WrittenManifest>();
   for (const { path, text } of left ? await manifestTextsOf(host, left.domainId, left.directories) : []) {
-    const written = isSnapshotText(text) ? undefined : parseManifest(text, path);
-    if (written?.domainId !== left?.domainId || written === undefined) continue;
+    if (isSnapshotText(text)) continue;
+    const written = parseManifest(text, path);
     if (!found.has(written.qdev) || typeof written.current === "object") found.set(written.qdev, written);
   }
   return [...found.values()];

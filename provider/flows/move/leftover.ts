@@ -24,9 +24,8 @@ export async function nothingLeftOnHost(site: Site, domainId: string, directorie
 /** @throws UserError naming the guest's unfinished move, if one of the directories has its manifest */
 export async function moveLeftOnHost(site: Site, domainId: string, directories: readonly string[]): Promise<void> {
   for (const { path, text } of await manifestTextsOf(site.host, domainId, directories)) {
-    const written = isSnapshotText(text) ? undefined : parseManifest(text, path);
-    if (written?.domainId !== domainId) continue;
-    const { manifest } = await readDecided(site.host, written);
+    if (isSnapshotText(text)) continue;
+    const { manifest } = await readDecided(site.host, parseManifest(text, path));
     throw new UserError(
       `Unable to end the move of ${manifest.disk} of ${site.guest.name} on ${site.host.name}: its guest does not answer, and ${path} tells of a move that is not ended. ` +
         `Nothing was touched; current: ${manifest.current}. Start the guest from there, then run again.`,
