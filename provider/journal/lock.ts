@@ -177,7 +177,7 @@ export class Locks {
     return { path, hostName: this.#worker.hostName };
   }
 
-  /** Gives all back. A file that is another run's by now stays; those of a worker that has ended stay for the next run. */
+  /** Gives all back. A file that is another run's by now stays; a worker that has ended has given them back itself. */
   async release(): Promise<void> {
     const locks = [...this.#held.values()];
     this.#held.clear();

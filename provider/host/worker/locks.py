@@ -4,7 +4,7 @@ import fcntl
 import os
 import threading
 import time
-from typing import Tuple
+from typing import Optional, Tuple
 
 from worker.errors import Details, Failure
 from worker.places import Place, sync_descriptor
@@ -30,6 +30,8 @@ class Lock:
         self.users = 0
         self.borrowers = 0
         self.is_released = False
+        #: Its file says who holds it, and nothing else.
+        self.says_holder = False
 
     def is_held(self) -> bool:
         """Whether the file under the name is still the locked one: else another run may hold the lock of a new file."""
@@ -41,7 +43,8 @@ class Lock:
             raise Failure("lock-lost", "the lock's file is no longer under its name", self.place.shown)
 
     def write(self, content: bytes) -> None:
-        """In place: who looks at it meanwhile may see a part, and what inherited the lock has it still."""
+        """Who holds it, in place: who looks at it meanwhile may see a part, and what inherited the lock has it still."""
+        self.says_holder = True
         os.lseek(self.descriptor, 0, os.SEEK_SET)
         write_all(self.descriptor, content)
         os.ftruncate(self.descriptor, len(content))
@@ -119,6 +122,46 @@ class Lock:
     def close(self) -> None:
         os.close(self.descriptor)
         os.close(self.place.directory)
+
+    def end(self) -> None:
+        """Nobody gives it back any more. A file that only said who holds it goes, as it does in an orderly release.
+
+        A program or a switch of ours may work on under the lock: it is closed first, and the file goes only if the lock is then to be had.
+        """
+        directory = os.dup(self.place.directory)
+        try:
+            place = Place(directory, self.place.name, self.place.shown)
+            again = self._opened_again(place)
+            self.close()
+            if again is not None:
+                remove_free(place, again)
+        finally:
+            os.close(directory)
+
+    def _opened_again(self, place: Place) -> Optional[int]:
+        """Before the file is closed: as long as it is open, no other one has its inode."""
+        if not self.says_holder and os.fstat(self.descriptor).st_size > 0:
+            return None
+        try:
+            again = place.open(os.O_RDWR)
+        except OSError:
+            return None
+        if os.path.samestat(os.fstat(again), os.fstat(self.descriptor)):
+            return again
+        os.close(again)
+        return None
+
+
+def remove_free(place: Place, descriptor: int) -> None:
+    """What cannot be removed stays for the next run."""
+    try:
+        if lock_file(descriptor) and place.is_name_of(descriptor):
+            os.unlink(place.name, dir_fd=place.directory)
+            os.fsync(place.directory)
+    except OSError:
+        pass
+    finally:
+        os.close(descriptor)
 
 
 def take(place: Place, flags: int = os.O_RDWR | os.O_CREAT, forbidden_mode: int = 0o077) -> Tuple[int, bool]:

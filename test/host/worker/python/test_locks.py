@@ -86,6 +86,54 @@ class Written(Folder):
         self.assertEqual(self.read(b"lock"), b"text")
 
 
+class Left(Folder):
+    """The worker ends, and nobody has given the lock back."""
+
+    def acquired(self, text: str) -> Request:
+        request = request_of({"place": {"path": to_text(self.path(b"lock"))}, "waitSeconds": 0, "make": True, "othersMayRead": False})
+        number = lock_operations.acquire(request)["lock"]
+        if text:
+            request.arguments = Arguments({"lock": number, "content": to_base64(text.encode()), "waitSeconds": 0})
+            lock_operations.write(request)
+        return request
+
+    def test_a_file_that_says_who_holds_it_goes(self) -> None:
+        self.acquired("holder").state.end()
+        self.assertEqual(self.names(), [])
+
+    def test_a_file_that_says_nothing_goes(self) -> None:
+        self.acquired("").state.end()
+        self.assertEqual(self.names(), [])
+
+    def test_a_file_whose_content_decides_something_stays(self) -> None:
+        request = self.acquired("")
+        request.arguments = Arguments({"lock": 1, "content": to_base64(b"record"), "locks": [1]})
+        lock_operations.replace(request)
+        request.state.end()
+        self.assertEqual(self.read(b"lock"), b"record")
+
+    def test_a_file_of_somebody_else_s_that_was_only_locked_stays(self) -> None:
+        self.write(b"lock", b"a run of 0.1.0")
+        os.chmod(self.path(b"lock"), 0o600)
+        self.acquired("").state.end()
+        self.assertEqual(self.read(b"lock"), b"a run of 0.1.0")
+
+    def test_a_file_under_whose_lock_a_program_works_on_stays(self) -> None:
+        request = self.acquired("holder")
+        with request.state.locks.inheritable() as (lock,):
+            inherited = os.dup(lock)
+        request.state.end()
+        self.assertEqual(self.names(), [b"lock"])
+        os.close(inherited)
+
+    def test_another_file_of_its_name_stays(self) -> None:
+        request = self.acquired("holder")
+        os.unlink(self.path(b"lock"))
+        self.write(b"lock", b"another")
+        request.state.end()
+        self.assertEqual(self.read(b"lock"), b"another")
+
+
 class Content(Folder):
     def lock(self) -> locks.Lock:
         descriptor, is_granted = locks.take(self.place(b"lock"))
