@@ -14,7 +14,10 @@ export type Tier = (typeof tiers)[number];
 const long = /(^|\/)(adversity|matrix)\/|^(test\/)?hypervisor\/libvirt\/(snapshot-)?faults/;
 
 /** What starts a machine, or a server that signs in. */
-const heavy = ["guest", "managed-guest", "sshd", "libvirtd", "sandbox"].map((name) => `sandbox/${name}.ts`);
+const heavy = [
+  ...["guest", "managed-guest", "sshd", "libvirtd", "sandbox"].map((name) => `sandbox/${name}.ts`),
+  "hypervisor/qemu/bare-guest.ts",
+];
 
 /** Slow, or starting a guest in a process of their own: benchmarks, installs of packages, the SDK's real processes, a program cut at every call. */
 const slow = /^(cuts|engine|examples)\/|^bench\.|^host\/worker\/switching|^flows\/move\/(astray|cut-switch)/;

@@ -4,8 +4,10 @@ import type { FileIdentity } from "../core/disk/chain.js";
 import type { Identity } from "../core/disk/identity.js";
 import { unable } from "./complaints.js";
 import type { Host } from "./host.js";
+import { askedOnce } from "./remembering.js";
 import type { FileKind } from "./worker/directories.js";
-import { type FileStatus, fileIdentity, fileStatus, lookAtFiles } from "./worker/files.js";
+import { type FileStatus, fileIdentity, fileStatus } from "./worker/files.js";
+import { lookAtFiles } from "./worker/looking.js";
 import type { RequestOptions } from "./worker/operation.js";
 import type { Place } from "./worker/place.js";
 import type { Worker } from "./worker/worker.js";
@@ -15,6 +17,9 @@ export interface FileSeen extends FileIdentity {
   identity: Identity;
   allocatedBytes: number;
   kind: FileKind;
+  /** Permission bits. */
+  mode: number;
+  owner: number;
 }
 
 /**
@@ -24,13 +29,15 @@ export interface FileSeen extends FileIdentity {
  */
 export async function seeFiles(host: Host, paths: readonly string[], links: "follow" | "keep-links"): Promise<(FileSeen | undefined)[]> {
   if (paths.length === 0) return [];
-  try {
-    const found = await lookAtFiles(await host.worker(), paths, links);
-    return found.map((status) => (status === null ? undefined : fileSeen(status)));
-  } catch (thrown) {
-    if (!isFailure(thrown, "system")) throw thrown;
-    throw unable(host, "look at", thrown.path ?? paths.join(", "), thrown.words);
-  }
+  return askedOnce(host, JSON.stringify(["look", links, ...paths]), async () => {
+    try {
+      const found = await lookAtFiles(await host.worker(), paths, links);
+      return found.map((status) => (status === null ? undefined : fileSeen(status)));
+    } catch (thrown) {
+      if (!isFailure(thrown, "system")) throw thrown;
+      throw unable(host, "look at", thrown.path ?? paths.join(", "), thrown.words);
+    }
+  });
 }
 
 /** What lies under a name, links not followed. @throws WorkerError where it cannot be looked at: that is not "nothing there" */
@@ -44,6 +51,6 @@ export async function seeFile(worker: Worker, place: Place, options?: RequestOpt
 }
 
 export function fileSeen(status: FileStatus): FileSeen {
-  const { identity, allocatedBytes, kind } = status;
-  return { ...fileIdentity(status), identity, allocatedBytes, kind };
+  const { identity, allocatedBytes, kind, mode, owner } = status;
+  return { ...fileIdentity(status), ...{ identity, allocatedBytes, kind, mode, owner } };
 }

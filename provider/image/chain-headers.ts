@@ -2,7 +2,7 @@
 
 import { sameFile } from "../core/disk/chain.js";
 import type { ChainFiles, LayerFile } from "../core/disk/chain-options.js";
-import { type FileStat, statFiles } from "../host/files.js";
+import { type FileSeen, seeFiles } from "../host/file-seen.js";
 import type { Host } from "../host/host.js";
 import { type Header, readHeaders } from "./headers.js";
 import type { ImageHeader } from "./qemu-img.js";
@@ -26,7 +26,7 @@ export interface Deviation {
 export async function deviationsIn(host: Host, chain: ChainFiles, asked = chain.length): Promise<Deviation[]> {
   const headers = await readHeaders(host, chain.slice(0, asked));
   const named = headers.map((header, index) => ("why" in header ? undefined : header.backingPath) ?? chain[index]?.path ?? "");
-  const files = await statFiles(host, [...named, ...chain.map(({ path }) => path)], "follow");
+  const files = await seeFiles(host, [...named, ...chain.map(({ path }) => path)], "follow");
   const namedBy = (index: number) => files[index];
   const there = (index: number) => files[headers.length + index];
   return headers.flatMap((header, index) => {
@@ -39,9 +39,9 @@ export async function deviationsIn(host: Host, chain: ChainFiles, asked = chain.
 type Found = Pick<Deviation, "in" | "why">;
 
 interface Below extends LayerFile {
-  file: FileStat | undefined;
+  file: FileSeen | undefined;
   /** What the header leads to. */
-  named: FileStat | undefined;
+  named: FileSeen | undefined;
 }
 
 function deviationOf(header: Header, below: Below | undefined): Found | undefined {

@@ -1,10 +1,9 @@
 /** Who has image files open: from the host's /proc and its table of locks, all files in one round trip. */
 
 import { pause } from "../core/async/pause.js";
-import { UserError } from "../core/errors.js";
+import { refusal } from "../host/complaints.js";
 import type { Host } from "../host/host.js";
-import { holdersScript } from "./holders-script.js";
-import { expectSuccess } from "./last-words.js";
+import { type FileHolders, pathHolders } from "../host/worker/holders.js";
 
 /** One process of the host with one of the files open. */
 export interface Holder {
@@ -22,43 +21,32 @@ export interface Held {
   locks: { reading: number; writing: number };
 }
 
+/** A file system that does not answer for so long is told of. */
+const answersWithinSeconds = 10;
+
 /**
  * Looks at each file, links followed, in the order of the paths.
  * @throws UserError if one of them is not there, or if the host does not show all that this account may see
+ * @throws UnreachableError if a file system does not answer
  */
 export async function holdersOf(host: Host, paths: readonly string[]): Promise<Held[]> {
   if (paths.length === 0) return [];
-  const finished = await host.run(holdersScript, paths);
-  expectSuccess(host, finished, `Unable to see who has ${paths.join(", ")} open`);
-  const held = readHeld(finished.stdout);
-  if (held.length === paths.length && finished.stdout.endsWith("\ncomplete\n")) return held;
-  throw new UserError(`Unable to see who has ${paths.join(", ")} open on ${host.name}: its answer is cut off. Run \`pulumi up\` again.`);
+  try {
+    const { files } = await pathHolders(await host.worker(), paths, { deadlineSeconds: answersWithinSeconds });
+    return files.map(heldIn);
+  } catch (thrown) {
+    throw refusal(host, `see who has ${paths.join(", ")} open`, thrown);
+  }
 }
 
-/** What the script above has said. */
-export function readHeld(text: string): Held[] {
-  const lines = text.split("\n").map((line) => line.split(" "));
-  return lines.flatMap(([word, device = "", inode = ""]) => (word === "file" ? [heldIn(lines, device, inode)] : []));
-}
-
-function heldIn(lines: readonly string[][], device: string, inode: string): Held {
-  const open = lines.flatMap(([word, dev, ino, pid, flags, ...program]): Holder[] => {
-    if (word !== "open" || dev !== device || ino !== inode) return [];
-    return [{ pid: Number(pid), program: program.join(" "), access: flags === "0" ? "reads" : "writes" }];
-  });
-  const ranges = lines.flatMap(([word, file, from, to]) => (word === "lock" && isLockOf(file, device, inode) ? [{ from, to }] : []));
-  const owners = (byte: number) => ranges.filter(({ from, to }) => Number(from) <= byte && (to === "EOF" || Number(to) >= byte)).length;
-  return { open, locks: { reading: owners(100), writing: owners(101) } };
-}
-
-/**
- * The table names a file by its superblock's device, in hexadecimal, and its inode. On btrfs and overlayfs stat tells another device: then
- * nothing is known, and no lock counts. A device number is made of both as makedev(3) does it.
- */
-function isLockOf(file = "", device: string, inode: string): boolean {
-  const [major = "", minor = "", ino] = file.split(":");
-  const [high, low] = [BigInt(`0x${major || "0"}`), BigInt(`0x${minor || "0"}`)];
-  return ino === inode && String(((high & 0xfffn) << 8n) | (low & 0xffn) | ((low & ~0xffn) << 12n)) === device;
+/** QEMU's own locks are of open files (OFDLCK): of all users, where the file system has one device number (not btrfs, overlayfs). */
+function heldIn({ open, locks }: FileHolders): Held {
+  const qemus = locks.filter(({ kind }) => kind === "OFDLCK");
+  const owners = (byte: number) => qemus.filter(({ first, last }) => first <= byte && (last === null || last >= byte)).length;
+  return {
+    open: open.map(({ pid, program, access }) => ({ pid, program, access })),
+    locks: { reading: owners(100), writing: owners(101) },
+  };
 }
 
 /** Programs with QEMU's name that read an image for a moment, our own header reads among them; virtqemud reads headers too. */

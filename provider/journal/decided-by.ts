@@ -8,7 +8,8 @@ import { type FileIdentity, isFile, sameFile } from "../core/disk/chain.js";
 import { isSwitchRecordName, nextOf } from "../core/disk/names.js";
 import { baseName } from "../core/disk/paths.js";
 import { UserError } from "../core/errors.js";
-import { readSmallFile, statFiles } from "../host/files.js";
+import { seeFiles } from "../host/file-seen.js";
+import { readSmallFile } from "../host/files.js";
 import type { Host } from "../host/host.js";
 import { readLink } from "../host/links.js";
 import { fileIdentity } from "./which-file.js";
@@ -78,7 +79,7 @@ async function sideByLink(host: Host, path: string, link: DecidingLink | undefin
   if (!link || leadsTo === undefined) return undefined;
   if (leadsTo === link.after) return "after";
   if (leadsTo === link.before) return "before";
-  const [there, after, home] = await statFiles(host, [path, link.after, link.home], "follow");
+  const [there, after, home] = await seeFiles(host, [path, link.after, link.home], "follow");
   if (there && after && sameFile(there, after)) return "after";
   return there && home && sameFile(there, home) ? "before" : undefined;
 }

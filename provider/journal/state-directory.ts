@@ -1,7 +1,7 @@
 /** The host's state directory: lock and manifest of a disk lie there where the disk's own directory has no room for them (decisions/0012). */
 
 import { isKind, UserError } from "../core/errors.js";
-import { type FileStat, statFiles } from "../host/files.js";
+import { type FileSeen, seeFiles } from "../host/file-seen.js";
 import type { Host } from "../host/host.js";
 import { makeDirectory, openPrivateDirectory } from "../host/worker/directories.js";
 import { hostErrno } from "../host/worker/errno.js";
@@ -41,17 +41,17 @@ export async function makeStateDirectory({ worker, path }: StateDirectory, full:
 export async function stateDirectoriesOf(host: Host): Promise<string[]> {
   const { stateDirectory: path, name } = host;
   const found = await seen(host);
-  if (found?.kind !== "directory" || found.uid !== (await host.worker()).hello.uid) return [];
-  if ((Number.parseInt(found.mode, 8) & 0o077) === 0) return [path];
+  if (found?.kind !== "directory" || found.owner !== (await host.worker()).hello.uid) return [];
+  if ((found.mode & 0o077) === 0) return [path];
   throw new UserError(
-    `Unable to read the state directory ${path} on ${name}: others may use it, its mode is ${found.mode}. Nothing was touched. ` +
+    `Unable to read the state directory ${path} on ${name}: others may use it, its mode is ${found.mode.toString(8)}. Nothing was touched. ` +
       `See that nothing in it is somebody else's, then \`chmod 0700 ${path}\` there and run again.`,
   );
 }
 
-async function seen(host: Host): Promise<FileStat | undefined> {
+async function seen(host: Host): Promise<FileSeen | undefined> {
   try {
-    return (await statFiles(host, [host.stateDirectory], "follow"))[0];
+    return (await seeFiles(host, [host.stateDirectory], "follow"))[0];
   } catch (cause) {
     if (!isKind(cause, "user")) throw cause;
     return undefined; // it lies where this account may not look

@@ -3,7 +3,8 @@
 import { z } from "zod";
 import { nextOf } from "../core/disk/names.js";
 import { parseJson } from "../core/json.js";
-import { readSmallFile, removeFiles, renameWithoutReplacing, statFiles, writeFileAtomically } from "../host/files.js";
+import { seeFiles } from "../host/file-seen.js";
+import { readSmallFile, removeFiles, renameWithoutReplacing, writeFileAtomically } from "../host/files.js";
 import type { Host } from "../host/host.js";
 import type { SwitchSide } from "./decided-by.js";
 
@@ -23,7 +24,7 @@ export async function prepareSwitchRecord(host: Host, path: string, manifests: r
 /** The record says this side from then on, of all disks that refer to it. */
 export async function decideByRecord(host: Host, path: string, side: SwitchSide): Promise<void> {
   const [from, to] = side === "after" ? [nextOf(path), path] : [path, nextOf(path)];
-  const [there, taken] = await statFiles(host, [from, to], "keep-links");
+  const [there, taken] = await seeFiles(host, [from, to], "keep-links");
   if (there && !taken) await renameWithoutReplacing(host, { from, to, known: there });
 }
 

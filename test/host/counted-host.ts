@@ -1,6 +1,7 @@
 /** A host whose round trips are counted, with a folder to try things in. */
 
 import type { Host } from "../../provider/host/host.js";
+import type { Worker } from "../../provider/host/worker/worker.js";
 import { host, scratch } from "./hosts.js";
 
 /** Names that a file may have and that a script may stumble over. */
@@ -13,13 +14,21 @@ export async function counted(): Promise<{ there: Host; folder: string; trips():
     trips++;
     return real.run(...all);
   };
+  const asked = async (): Promise<Worker> => {
+    const worker = await real.worker();
+    const request: Worker["request"] = (...all) => {
+      trips++;
+      return worker.request(...all);
+    };
+    return new Proxy(worker, { get: (of, name) => (name === "request" ? request : Reflect.get(of, name, of)) });
+  };
   return {
     there: {
       name: real.name,
       stateDirectory: real.stateDirectory,
       run,
       open: (...all) => real.open(...all),
-      worker: () => real.worker(),
+      worker: asked,
       withOneWorker: (work) => real.withOneWorker(work),
     },
     folder: await scratch(),

@@ -13,14 +13,8 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import {
-  createExclusively,
-  makeAnew,
-  removeFile,
-  renameWithoutReplacing,
-  statFiles,
-  writeFileAtomically,
-} from "../../provider/host/files.js";
+import { seeFiles } from "../../provider/host/file-seen.js";
+import { createExclusively, makeAnew, removeFile, renameWithoutReplacing, writeFileAtomically } from "../../provider/host/files.js";
 import { counted, oddNames } from "./counted-host.js";
 import { asNobody, failure, host, overSsh, scratch } from "./hosts.js";
 
@@ -138,7 +132,7 @@ describe("changing files on a host", function () {
     const { there, folder } = await counted();
     const [path, other] = [join(folder, "file"), join(folder, "other")];
     for (const one of [path, other]) writeFileSync(one, one);
-    const [known] = await statFiles(there, [other], "keep-links");
+    const [known] = await seeFiles(there, [other], "keep-links");
     assert(known);
     assert.match((await failure("user", removeFile(there, path, known))).message, /not proved to be the expected file.*See who else/);
     await failure("user", renameWithoutReplacing(there, { from: path, to: join(folder, "new"), known }));

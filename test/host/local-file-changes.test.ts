@@ -6,6 +6,7 @@ import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync, statSyn
 import { chmod, chown, mkdir, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { isKind } from "../../provider/core/errors.js";
+import { seeFiles } from "../../provider/host/file-seen.js";
 import {
   createExclusively,
   freeBytes,
@@ -14,7 +15,6 @@ import {
   removeFile,
   removeFiles,
   renameWithoutReplacing,
-  statFiles,
   writeFileAtomically,
 } from "../../provider/host/files.js";
 import { makeSymlink, readLink } from "../../provider/host/links.js";
@@ -98,15 +98,12 @@ describe("a file on this machine", () => {
     await symlink("a", at("b"));
     await symlink("nowhere", at("c"));
     const all = ["none", "a", "b", "c", ""].map(at);
-    const kinds = async (links: "follow" | "keep-links") => (await statFiles(host, all, links)).map((found) => found?.kind);
+    const kinds = async (links: "follow" | "keep-links") => (await seeFiles(host, all, links)).map((found) => found?.kind);
     assert.deepEqual(await kinds("follow"), [undefined, "file", "file", undefined, "directory"]);
-    assert.deepEqual(await kinds("keep-links"), [undefined, "file", "symlink", "symlink", "directory"]);
-    const [found] = await statFiles(host, [at("b")], "follow");
-    assert.deepEqual(
-      [found?.ino, found?.sizeBytes, found?.mode],
-      [String(statSync(at("a")).ino), 3, (statSync(at("a")).mode & 0o777).toString(8)],
-    );
-    assert.deepEqual(await statFiles(host, [], "follow"), []);
+    assert.deepEqual(await kinds("keep-links"), [undefined, "file", "link", "link", "directory"]);
+    const [found] = await seeFiles(host, [at("b")], "follow");
+    assert.deepEqual([found?.ino, found?.sizeBytes, found?.mode], [String(statSync(at("a")).ino), 3, statSync(at("a")).mode & 0o777]);
+    assert.deepEqual(await seeFiles(host, [], "follow"), []);
   });
 
   it("is read where it is small, and refused where it is not", async () => {

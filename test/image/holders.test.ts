@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { chmod } from "node:fs/promises";
 import path from "node:path";
-import { type Held, holdersOf, othersIn, othersWith, readHeld } from "../../provider/image/holders.js";
+import { type Held, holdersOf, othersIn, othersWith } from "../../provider/image/holders.js";
 import { type BareGuest, Workbench } from "../hypervisor/qemu/bare-guest.js";
 import { LocalHost } from "../hypervisor/qemu/local-host.js";
 import { makeFolder } from "../sandbox/folders.js";
@@ -45,18 +45,6 @@ describe("who else has an image open", () => {
     assert.match(held([], { reading: 2, writing: 2 }) ?? "", /lock for writing/);
     assert.match(held([], { reading: 2, writing: 1 }) ?? "", /lock for reading/);
     assert.equal(held([{ pid: 8, program: "qemu-img", access: "reads" }], { reading: 2, writing: 1 }), undefined);
-  });
-
-  it("is told for each file by device and inode, and by a lock only where its device is the one of stat", () => {
-    const lines = [
-      ...["file 65024 12", "file 37 12"],
-      ...["open 65024 12 7 2 qemu-system-x86_64", "open 37 12 8 0 qemu-kvm (deleted)"],
-      ...["lock fe:00:12 100 101", "lock fe:00:12 203 203", "lock 00:24:12 0 EOF"],
-    ];
-    assert.deepEqual(readHeld(lines.join("\n")), [
-      { open: [guest], locks: { reading: 1, writing: 1 } },
-      { open: [{ pid: 8, program: "qemu-kvm (deleted)", access: "reads" }], locks: none },
-    ]);
   });
 });
 

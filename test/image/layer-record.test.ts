@@ -23,7 +23,17 @@ const source = { dev: "1", ino: "7", identity: is("7"), sizeBytes: 99, modified:
 const origin = { source, backing: "as-in-source" };
 const finished = { phase: "finished", ino: "8", identity: is("8"), sizeBytes: 99, modified: "2.5" } as const;
 const partial = { phase: "partial", suffix: "0123456789abcdef", ino: "8", identity: is("8"), doneBytes: 5 } as const;
-const layer: FileSeen = { dev: "1", ino: "8", identity: is("8"), sizeBytes: 99, modified: "2.5", allocatedBytes: 0, kind: "file" };
+const layer: FileSeen = {
+  dev: "1",
+  ino: "8",
+  identity: is("8"),
+  sizeBytes: 99,
+  modified: "2.5",
+  allocatedBytes: 0,
+  kind: "file",
+  mode: 0o644,
+  owner: 0,
+};
 
 describe("the record of a layer", () => {
   const key = fc.stringMatching(/^[0-9a-f]{8}$/);

@@ -15,7 +15,17 @@ const origin: Origin = { source: { dev: "1", ino: "2", identity: is("2"), sizeBy
 const finished: CopyState = { phase: "finished", ino: "9", identity: is("9"), sizeBytes: 3, modified: "8" };
 const partial: CopyState = { phase: "partial", suffix: "0123456789abcdef", ino: "9", identity: is("9"), doneBytes: 1 };
 const { ino: _, identity: __, ...unmade } = partial as Extract<CopyState, { phase: "partial" }>;
-const layer = { dev: "1", ino: "9", identity: is("9"), sizeBytes: 3, modified: "8", allocatedBytes: 0, kind: "file" as const };
+const layer = {
+  dev: "1",
+  ino: "9",
+  identity: is("9"),
+  sizeBytes: 3,
+  modified: "8",
+  allocatedBytes: 0,
+  kind: "file" as const,
+  mode: 0o644,
+  owner: 0,
+};
 
 function start(record: LayerSeen["record"], there: LayerSeen["layer"], wanted: Origin = origin): CopyStart {
   return copyStart({ record, layer: there, source: undefined }, wanted, me ?? "");

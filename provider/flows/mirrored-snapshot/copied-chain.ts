@@ -4,8 +4,8 @@ import { isDeepStrictEqual } from "node:util";
 import { isFile, sameFile } from "../../core/disk/chain.js";
 import type { LayerFile } from "../../core/disk/chain-options.js";
 import { directoryOf, within } from "../../core/disk/paths.js";
-import { seeFiles } from "../../host/file-seen.js";
-import { type FileStat, realPath, statFiles } from "../../host/files.js";
+import { type FileSeen, seeFiles } from "../../host/file-seen.js";
+import { realPath } from "../../host/files.js";
 import { compareImages } from "../../image/compare.js";
 import { imageInfo } from "../../image/qemu-img.js";
 import { wordsOf } from "../shared/complaint.js";
@@ -29,7 +29,7 @@ export interface CopiedChain {
   /** What that stands on, top first: copies, then what both chains share. */
   below: readonly LayerFile[];
   layers: readonly CopiedLayer[];
-  identities: readonly (FileStat | undefined)[];
+  identities: readonly (FileSeen | undefined)[];
 }
 
 /**
@@ -62,8 +62,8 @@ export async function checkUntouched(site: SnapshotSite, disk: RecordedDisk, { l
   if (changed >= 0) throw refused(site, disk)(`somebody writes to ${layers[changed]?.path}`, "Let the copy end, then run again.");
 }
 
-function identitiesOf(site: SnapshotSite, layers: readonly CopiedLayer[]): Promise<(FileStat | undefined)[]> {
-  return statFiles(
+function identitiesOf(site: SnapshotSite, layers: readonly CopiedLayer[]): Promise<(FileSeen | undefined)[]> {
+  return seeFiles(
     site.host,
     layers.map(({ path }) => path),
     "follow",
@@ -107,7 +107,7 @@ async function copiedLayers(site: SnapshotSite, disk: RecordedDisk, sources: rea
 async function placeOf(site: SnapshotSite, disk: RecordedDisk, { path, source }: CopiedLayer, home: string): Promise<"copy" | "shared"> {
   const refuse = refused(site, disk);
   const { keepBase } = site.options;
-  const [copy, itself, kept] = await statFiles(site.host, [path, source.path, keepBase ?? path], "follow");
+  const [copy, itself, kept] = await seeFiles(site.host, [path, source.path, keepBase ?? path], "follow");
   if (!copy)
     throw refuse(`there is no ${path}, where a copy of ${source.path} must be`, `Copy it there: cp ${source.path} ${directoryOf(path)}/.`);
   if (keepBase !== undefined && kept && sameFile(kept, copy)) return "shared";

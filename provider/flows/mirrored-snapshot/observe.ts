@@ -5,7 +5,7 @@ import type { Job } from "../../core/disk/job.js";
 import { diskKey, jobNames } from "../../core/disk/names.js";
 import { directoryOf, within } from "../../core/disk/paths.js";
 import { seeFiles } from "../../host/file-seen.js";
-import { realPath, statFiles } from "../../host/files.js";
+import { realPath } from "../../host/files.js";
 import type { GuestProcess, GuestView } from "../../hypervisor/hypervisor.js";
 import { findDisk } from "../../hypervisor/qemu/find.js";
 import { overlayContent } from "../../image/overlay.js";
@@ -69,7 +69,7 @@ async function withoutRecords(site: SnapshotSite, disk: FoundDisk): Promise<Snap
     const why = `a move of it to ${move.manifest.destination.directory} has not ended. Let the resource that began it finish, or delete that`;
     return { phase: "contradiction", why };
   }
-  const [active, file, mirror] = await statFiles(site.host, [disk.active.named, disk.wanted.file, disk.wanted.mirror], "follow");
+  const [active, file, mirror] = await seeFiles(site.host, [disk.active.named, disk.wanted.file, disk.wanted.mirror], "follow");
   if (active && file && sameFile(active, file)) return { phase: "ended", on: "file" };
   return active && mirror && sameFile(active, mirror) ? { phase: "ended", on: "mirror" } : { phase: "absent" };
 }

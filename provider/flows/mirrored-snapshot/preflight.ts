@@ -2,7 +2,7 @@
 
 import { sameFile } from "../../core/disk/chain.js";
 import { baseName, directoryOf } from "../../core/disk/paths.js";
-import { statFiles } from "../../host/files.js";
+import { seeFiles } from "../../host/file-seen.js";
 import type { GuestView } from "../../hypervisor/hypervisor.js";
 import { readHeaders } from "../../image/headers.js";
 import { overlayContent } from "../../image/overlay.js";
@@ -43,7 +43,7 @@ export async function checkDisk(site: SnapshotSite, view: GuestView, disk: SeenD
 async function checkDirectories(site: SnapshotSite, { disk, wanted, active }: SeenDisk): Promise<void> {
   const refuse = refusal(site, verb, disk);
   const [home, away] = [directoryOf(wanted.file), directoryOf(wanted.mirror)];
-  const found = await statFiles(site.host, [home, away], "follow");
+  const found = await seeFiles(site.host, [home, away], "follow");
   for (const [index, directory] of [home, away].entries()) {
     if (found[index]?.kind !== "directory")
       throw refuse(`there is no directory ${directory}`, "Create it, writable for the guest's QEMU, or name another.");
@@ -55,7 +55,7 @@ async function checkDirectories(site: SnapshotSite, { disk, wanted, active }: Se
 
 /** Without `reuseExternal` both names must be free. */
 export async function checkNamesAreFree(site: SnapshotSite, { disk, wanted }: SeenDisk): Promise<void> {
-  const found = await statFiles(site.host, [wanted.file, wanted.mirror], "keep-links");
+  const found = await seeFiles(site.host, [wanted.file, wanted.mirror], "keep-links");
   const taken = [wanted.file, wanted.mirror].filter((_, index) => found[index]);
   if (taken.length === 0) return;
   const advice = "Take it away, or give `reuseExternal: true` if you made it for this.";
@@ -66,7 +66,7 @@ export async function checkNamesAreFree(site: SnapshotSite, { disk, wanted }: Se
 export async function checkExternal(site: SnapshotSite, disk: SeenDisk, role: "file" | "mirror"): Promise<ImageHeader> {
   const path = disk.wanted[role];
   const refuse = refusal(site, verb, disk.disk);
-  const [there] = await statFiles(site.host, [path], "keep-links");
+  const [there] = await seeFiles(site.host, [path], "keep-links");
   if (!there) throw refuse(`there is no ${path}, and reuseExternal says so`, "Make it (`qemu-img create -u`), or leave reuseExternal out.");
   if (there.kind !== "file") throw refuse(`${path} is a ${there.kind} and no file`, "Name a file.");
   if (await isImageInUse(site.host, path))
@@ -98,7 +98,7 @@ async function wrongBacking(site: SnapshotSite, disk: SeenDisk, header: ImageHea
   const leadsTo = header.backingPath;
   if (leadsTo === undefined) return `names ${header.backingName} as its backing file, and qemu-img does not tell where that leads`;
   const { keepBase } = site.options;
-  const [active, found, kept] = await statFiles(site.host, [named, leadsTo, keepBase ?? named], "follow");
+  const [active, found, kept] = await seeFiles(site.host, [named, leadsTo, keepBase ?? named], "follow");
   const isActive = active !== undefined && found !== undefined && sameFile(active, found);
   if (role === "file")
     return isActive ? undefined : `names ${header.backingName} as its backing file, which leads to ${leadsTo} and not to ${named}`;

@@ -1,7 +1,7 @@
 /** The switches of a move: which image takes the guest's writes afterwards. */
 
 import { sameFile } from "../../core/disk/chain.js";
-import { statFiles } from "../../host/files.js";
+import { seeFiles } from "../../host/file-seen.js";
 import type { Manifest } from "../../journal/manifest.js";
 import type { Outcome } from "../shared/outcome.js";
 import type { Seen, SeenDisk, Site } from "../shared/site.js";
@@ -37,7 +37,7 @@ export async function switchTo(
 /** A link that leads to the destination already, as where another disk of an earlier switch has it, decides nothing by its rename. */
 async function leadsThere({ host }: Site, { link, destination }: Manifest): Promise<boolean> {
   if (!link) return false;
-  const [leadsTo, there] = await statFiles(host, [link.path, destination.directory], "follow");
+  const [leadsTo, there] = await seeFiles(host, [link.path, destination.directory], "follow");
   return leadsTo !== undefined && there !== undefined && sameFile(leadsTo, there);
 }
 

@@ -3,7 +3,7 @@
 import { sameFile } from "../../core/disk/chain.js";
 import { type DiskKey, diskKey, jobNames } from "../../core/disk/names.js";
 import { directoryOf, within } from "../../core/disk/paths.js";
-import { statFiles } from "../../host/files.js";
+import { seeFiles } from "../../host/file-seen.js";
 import type { Host } from "../../host/host.js";
 import type { GuestView, ImageView } from "../../hypervisor/hypervisor.js";
 import { findDisk } from "../../hypervisor/qemu/find.js";
@@ -30,7 +30,7 @@ export async function observeBase(
 ): Promise<{ is: "declared" | "another"; found: string | undefined }> {
   const below = image.chain[1] && within(directoryOf(active.named), image.chain[1].path);
   if (below === undefined || below === base) return { is: below === base ? "declared" : "another", found: below };
-  const [wanted, layer] = await statFiles(host, [base, below], "follow");
+  const [wanted, layer] = await seeFiles(host, [base, below], "follow");
   return { is: wanted && layer && sameFile(wanted, layer) ? "declared" : "another", found: below };
 }
 
@@ -53,7 +53,7 @@ async function phaseOf(site: Site, { view, key, chain }: Omit<Looked, "seen">, b
   if (job?.status === "pending") return { phase: "pending", job };
   if (job) return { phase: job.ioStatus === "ok" ? "pulling" : "stalled", job };
   if (base === undefined) return { phase: "settled" };
-  const [wanted, ...layers] = await statFiles(site.host, [base, ...chain], "follow");
+  const [wanted, ...layers] = await seeFiles(site.host, [base, ...chain], "follow");
   const index = layers.findIndex((layer) => wanted !== undefined && layer !== undefined && sameFile(wanted, layer));
   if (index === 1) return { phase: "settled" };
   if (index > 1) return { phase: "deeper", between: chain.slice(1, index) };

@@ -2,7 +2,8 @@
 
 import { bytesText } from "../../core/bytes.js";
 import { directoryOf } from "../../core/disk/paths.js";
-import { freeBytes, realPath, statFiles } from "../../host/files.js";
+import { seeFiles } from "../../host/file-seen.js";
+import { freeBytes, realPath } from "../../host/files.js";
 import { readSnapshotMark, snapshotLasts } from "../../journal/snapshot-mark.js";
 import { checkAlone, checkRead } from "../move/steps/preflight.js";
 import { complaint } from "../shared/complaint.js";
@@ -30,7 +31,7 @@ export async function checkPull(site: Site, disk: string, { view, key, qdev, ima
 async function checkOpen({ host, guest }: Site, paths: readonly string[], refuse: (why: string, advice: string) => Error): Promise<void> {
   const open = (await guest.process())?.openFiles;
   if (!open) return;
-  const files = await statFiles(host, paths, "follow");
+  const files = await seeFiles(host, paths, "follow");
   const other = paths.find((_, index) => !open.has(`${files[index]?.dev}:${files[index]?.ino}`));
   if (other === undefined) return;
   throw refuse(

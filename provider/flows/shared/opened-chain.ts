@@ -2,7 +2,7 @@
 
 import { sameFile } from "../../core/disk/chain.js";
 import { type ChainFiles, chainName, type LayerFile } from "../../core/disk/chain-options.js";
-import { statFiles } from "../../host/files.js";
+import { seeFiles } from "../../host/file-seen.js";
 import type { Host } from "../../host/host.js";
 import { type Deviation, deviationsIn } from "../../image/chain-headers.js";
 import { complaint } from "./complaint.js";
@@ -69,7 +69,7 @@ export async function checkOpened(site: Site, { node, chain, ...refusal }: Opene
 async function isSameChain(host: Host, open: readonly LayerFile[], chain: ChainFiles): Promise<boolean> {
   if (open.length !== chain.length || open.some(({ format }, index) => format !== chain[index]?.format)) return false;
   if (!open.every(({ path }) => isPath(path))) return false;
-  const files = await statFiles(
+  const files = await seeFiles(
     host,
     [...open, ...chain].map(({ path }) => path),
     "follow",

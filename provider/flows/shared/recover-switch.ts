@@ -2,7 +2,7 @@
 
 import { sameFile } from "../../core/disk/chain.js";
 import { nextOf, standInNames } from "../../core/disk/names.js";
-import { statFiles } from "../../host/files.js";
+import { seeFiles } from "../../host/file-seen.js";
 import { makeSymlink } from "../../host/links.js";
 import { fileStatus } from "../../host/worker/files.js";
 import type { Identity } from "../../host/worker/identity.js";
@@ -49,7 +49,7 @@ async function identitiesOf(site: Site, { turns, deciding }: Switched, decided: 
 async function staleNames(site: Site, stale: Stale): Promise<(readonly [name: string, path: string])[]> {
   const { active, quarantine, standIn } = stale;
   const { link } = standInNames(quarantine);
-  const [there, away, unused] = await statFiles(site.host, [active, quarantine, link], "keep-links");
+  const [there, away, unused] = await seeFiles(site.host, [active, quarantine, link], "keep-links");
   const image = [active, away ? quarantine : active] as const;
   if (standIn === "none") return [image];
   const isUsed = away !== undefined && there !== undefined && !sameFile(there, away);

@@ -40,27 +40,6 @@ def status(request: Request) -> Details:
         return dict(described(os.fstat(descriptor)), identity=identity_of(descriptor))
 
 
-@operation("files-look")
-def look(request: Request) -> Details:
-    """Several paths at once: for each what `file-status` tells, null where there is nothing. With `follow` of what a link leads to.
-
-    The directories above need not be readable.
-    """
-    flags = os.O_PATH | os.O_CLOEXEC | (0 if request.arguments.flag("follow") else os.O_NOFOLLOW)
-    return {"files": [looked_at(path, flags) for path in request.arguments.paths("paths")]}
-
-
-def looked_at(path: bytes, flags: int) -> Optional[Details]:
-    try:
-        descriptor = os.open(path, flags)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    try:
-        return dict(described(os.fstat(descriptor)), identity=identity_of(descriptor))
-    finally:
-        os.close(descriptor)
-
-
 def described(found: os.stat_result) -> Details:
     return {
         "kind": kind_of(found),

@@ -41,10 +41,6 @@ function modifiedText(ns: bigint): string {
 
 const read = reads<{ place: Place; limit: number; trust: boolean }, ReadFile>("file-read", readReply);
 const status = reads<{ place: Place }, FileStatus>("file-status", statusReply);
-const look = reads<{ paths: readonly string[]; follow: boolean }, { files: (FileStatus | null)[] }>(
-  "files-look",
-  z.object({ files: z.array(statusReply.nullable()) }),
-);
 const readTarget = reads<{ place: Place }, { target: string }>("link-read", z.object({ target: z.string() }));
 const openReply = statusReply.extend({ file: z.int() });
 const open = reads<{ place: Place }, z.output<typeof openReply>>("file-open", openReply);
@@ -81,18 +77,6 @@ export function readTrustedFile(worker: Worker, place: Place, options: Reading):
 /** Of the name itself: a link is a link. @throws WorkerError `system` with ENOENT if there is none */
 export function fileStatus(worker: Worker, place: Place, options?: RequestOptions): Promise<FileStatus> {
   return worker.request(status, { place }, options);
-}
-
-/**
- * Of each path, in their order; null where there is nothing. With `follow` of what a link leads to.
- * @throws WorkerError `system` if one cannot be looked at
- */
-export async function lookAtFiles(
-  worker: Worker,
-  paths: readonly string[],
-  links: "follow" | "keep-links",
-): Promise<(FileStatus | null)[]> {
-  return (await worker.request(look, { paths, follow: links === "follow" })).files;
 }
 
 /** Where a symbolic link points to. */

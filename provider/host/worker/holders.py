@@ -37,23 +37,40 @@ def holders(request: Request) -> Details:
 
     `hidden` counts the processes that could not be looked into.
     """
-    places = request.arguments.mappings("places")
-    descriptors = []
+    descriptors: List[int] = []
     try:
-        for values in places:
+        for values in request.arguments.mappings("places"):
             with using(request, "places", values) as place:
-                descriptors.append(place.open(os.O_RDONLY))
-        wanted = wanted_by(descriptors)
-        seen = look(wanted)
-        files = []
-        for descriptor in descriptors:
-            status = os.fstat(descriptor)
-            found = seen.open.get((status.st_dev, status.st_ino), [])
-            files.append({"open": found, "locks": locks_of(status)})
-        return {"files": files, "hidden": seen.hidden}
+                descriptors.append(place.open(os.O_PATH))
+        return told(descriptors)
     finally:
-        for descriptor in descriptors:
-            os.close(descriptor)
+        close_all(descriptors)
+
+
+@operation("path-holders")
+def holders_of_paths(request: Request) -> Details:
+    """As `file-holders`, for what paths lead to."""
+    descriptors: List[int] = []
+    try:
+        for path in request.arguments.paths("paths"):
+            descriptors.append(os.open(path, os.O_PATH | os.O_CLOEXEC))
+        return told(descriptors)
+    finally:
+        close_all(descriptors)
+
+
+def close_all(descriptors: List[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
+def told(descriptors: List[int]) -> Details:
+    seen = look(wanted_by(descriptors))
+    files = []
+    for descriptor in descriptors:
+        status = os.fstat(descriptor)
+        files.append({"open": seen.open.get((status.st_dev, status.st_ino), []), "locks": locks_of(status)})
+    return {"files": files, "hidden": seen.hidden}
 
 
 class Holders(NamedTuple):

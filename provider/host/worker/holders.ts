@@ -34,9 +34,15 @@ export type FileHolders = z.output<typeof reply>["files"][number];
 /** `hidden` counts the processes that this account may not look into: where it is not 0, an empty list does not say that nobody has the file open. */
 export type AllHolders = z.output<typeof reply>;
 
+const ofPaths = reads<{ paths: readonly string[] }, AllHolders>("path-holders", reply);
 const holders = reads<{ places: readonly Place[] }, AllHolders>("file-holders", reply);
 
 /** In the order of the places; all in one look. @throws WorkerError `system` with the errno if one cannot be opened */
 export function fileHolders(worker: Worker, places: readonly Place[], options?: RequestOptions): Promise<AllHolders> {
   return worker.request(holders, { places }, options);
+}
+
+/** {@link fileHolders} of what the paths lead to. */
+export function pathHolders(worker: Worker, paths: readonly string[], options?: RequestOptions): Promise<AllHolders> {
+  return worker.request(ofPaths, { paths }, options);
 }

@@ -20,6 +20,7 @@ import worker.holders  # noqa: F401
 import worker.libvirt_switches  # noqa: F401
 import worker.link_users  # noqa: F401
 import worker.lock_operations  # noqa: F401
+import worker.looking  # noqa: F401
 import worker.making  # noqa: F401
 import worker.monitors  # noqa: F401
 import worker.scripts  # noqa: F401

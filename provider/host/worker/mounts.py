@@ -2,7 +2,7 @@
 
 import os
 import re
-from typing import Dict, NamedTuple, Optional
+from typing import NamedTuple, Optional
 
 BY_UUID = b"/dev/disk/by-uuid"
 
@@ -18,13 +18,14 @@ def unescaped(field: bytes) -> bytes:
     return re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found.group(1), 8)]), field)
 
 
-def read_mounts(text: bytes) -> Dict[int, Mount]:
-    mounts = {}
+def mount_in(text: bytes, number: int) -> Optional[Mount]:
+    """There may be thousands, on a host with containers: one line is read."""
+    wanted = b"%d " % number
     for line in text.splitlines():
-        before, _, after = line.partition(b" - ")
-        kind, source = after.split(b" ")[:2]
-        mounts[int(before.split(b" ")[0])] = Mount(kind.decode("ascii", "replace"), unescaped(source))
-    return mounts
+        if line.startswith(wanted):
+            kind, source = line.partition(b" - ")[2].split(b" ")[:2]
+            return Mount(kind.decode("ascii", "replace"), unescaped(source))
+    return None
 
 
 def mount_of(descriptor: int) -> Optional[Mount]:
@@ -37,7 +38,7 @@ def mount_of(descriptor: int) -> Optional[Mount]:
     if number is None:
         return None
     with open("/proc/self/mountinfo", "rb") as file:
-        return read_mounts(file.read()).get(number)
+        return mount_in(file.read(), number)
 
 
 def uuid_of(source: bytes) -> Optional[str]:

@@ -2,7 +2,7 @@
 
 import os
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, Optional
+from typing import Any, ContextManager, Dict, Iterator, Optional
 
 from worker.arguments import Arguments, encoded, wrong
 from worker.errors import Failure
@@ -64,13 +64,17 @@ def using(request: Request, key: str, values: Dict[str, Any]) -> Iterator[Place]
         os.close(descriptor)
 
 
+def showing(place: Place) -> ContextManager[None]:
+    return showing_path(place.shown)
+
+
 @contextmanager
-def showing(place: Place) -> Iterator[None]:
+def showing_path(path: bytes) -> Iterator[None]:
     """What the system refuses is told of the whole path."""
     try:
         yield
     except OSError as error:
-        error.filename = place.shown
+        error.filename = path
         raise
 
 

@@ -3,8 +3,9 @@ import { chmod, chown, link, mkdir, rename, rm, symlink, truncate, utimes, write
 import { constants as system } from "node:os";
 import path from "node:path";
 import { openDirectory, openPrivateDirectory } from "../../../provider/host/worker/directories.js";
-import { fileStatus, linkTarget, lookAtFiles, openFile, readFile, readTrustedFile } from "../../../provider/host/worker/files.js";
+import { fileStatus, linkTarget, openFile, readFile, readTrustedFile } from "../../../provider/host/worker/files.js";
 import { compareIdentities } from "../../../provider/host/worker/identity.js";
+import { lookAtFiles } from "../../../provider/host/worker/looking.js";
 import { run } from "../../sandbox/command.js";
 import { mountSmall } from "../../sandbox/file-systems.js";
 import { failure, localWorker, refusedWith, scratch, undoLater, withWorkers } from "./harness.js";

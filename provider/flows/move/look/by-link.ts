@@ -1,7 +1,7 @@
 /** A guest whose command line names its disks through a link: whether the link leads to the disk, and where a boot finds it. */
 
 import { baseName, directoryOf, within } from "../../../core/disk/paths.js";
-import { statFiles } from "../../../host/files.js";
+import { seeFiles } from "../../../host/file-seen.js";
 import type { GuestProcess } from "../../../hypervisor/hypervisor.js";
 import { sameDirectory } from "../../shared/places.js";
 import type { Viewpoint } from "../../shared/site.js";
@@ -23,7 +23,7 @@ export async function isFileOpen(site: Viewpoint, process: Process, { named, dir
   if (site.options.link === undefined || directoryOf(named) === directory) return "unknown";
   const open = (await process())?.openFiles;
   if (!open) return "unknown";
-  const [found] = await statFiles(site.host, [named], "follow");
+  const [found] = await seeFiles(site.host, [named], "follow");
   return found && open.has(`${found.dev}:${found.ino}`) ? "open" : "another";
 }
 

@@ -3,7 +3,8 @@
 import { sameFile } from "../../../core/disk/chain.js";
 import { type DiskKey, diskKey } from "../../../core/disk/names.js";
 import { directoryOf, within } from "../../../core/disk/paths.js";
-import { type FileStat, realPath, statFiles } from "../../../host/files.js";
+import { type FileSeen, seeFiles } from "../../../host/file-seen.js";
+import { realPath } from "../../../host/files.js";
 import { remembering } from "../../../host/remembering.js";
 import type { GuestProcess, GuestView, ImageView } from "../../../hypervisor/hypervisor.js";
 import { findDisk } from "../../../hypervisor/qemu/find.js";
@@ -135,10 +136,10 @@ async function placeIn(
   { named, inManifest }: { named: string; inManifest: string },
 ): Promise<SeenDisk["active"] | undefined> {
   if (named === inManifest) return undefined;
-  const [byName, recorded] = await statFiles(site.host, [named, inManifest], "follow");
+  const [byName, recorded] = await seeFiles(site.host, [named, inManifest], "follow");
   if (!recorded || (byName && sameFile(byName, recorded))) return undefined;
   const open = (await process())?.openFiles;
-  const has = (file: FileStat | undefined) => file !== undefined && open?.has(`${file.dev}:${file.ino}`) === true;
+  const has = (file: FileSeen | undefined) => file !== undefined && open?.has(`${file.dev}:${file.ino}`) === true;
   return has(recorded) && !has(byName) ? { named: inManifest, directory: directoryOf(inManifest) } : undefined;
 }
 

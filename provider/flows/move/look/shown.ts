@@ -1,6 +1,6 @@
 /** Where `read` shows that disks are. */
 
-import { statFiles } from "../../../host/files.js";
+import { seeFiles } from "../../../host/file-seen.js";
 import type { Host } from "../../../host/host.js";
 import type { Seen, SeenDisk } from "../../shared/site.js";
 import { severalPlacesText } from "../declared.js";
@@ -13,7 +13,7 @@ export async function shownPlaces(host: Host, { disks }: Seen, wanted: string | 
   const placed = disks
     .map((disk) => ({ disk: disk.disk, place: placeOf(disk, wanted) }))
     .sort((one, other) => (one.disk < other.disk ? -1 : 1));
-  const stats = await statFiles(
+  const stats = await seeFiles(
     host,
     placed.map(({ place }) => place),
     "follow",

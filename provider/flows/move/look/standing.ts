@@ -4,7 +4,7 @@ import { isFile, sameFile } from "../../../core/disk/chain.js";
 import { type DiskKey, standInNames } from "../../../core/disk/names.js";
 import { baseName, directoryOf, within } from "../../../core/disk/paths.js";
 import { type FileSeen, seeFiles } from "../../../host/file-seen.js";
-import { realPath, statFiles } from "../../../host/files.js";
+import { realPath } from "../../../host/files.js";
 import type { GuestProcess, GuestView, ImageView } from "../../../hypervisor/hypervisor.js";
 import { imagesOf, type Manifest, type Standing, standings } from "../../../journal/manifest.js";
 import type { Records } from "../../../journal/records.js";
@@ -76,7 +76,7 @@ async function standingByFile(
   now: FilesNow,
   among: readonly Standing[],
 ): Promise<Standing | "elsewhere"> {
-  const [active] = await statFiles(site.host, [named], "follow");
+  const [active] = await seeFiles(site.host, [named], "follow");
   const open = (await process())?.openFiles;
   if (!active || (open && !open.has(`${active.dev}:${active.ino}`))) return "elsewhere";
   const known = among.find((standing) => {
@@ -97,7 +97,7 @@ async function isRenamedFormer({ site, process, named, records }: Evidence, now:
   const isItsName = [named, real].includes(source.active) || (link !== undefined && named === within(link.path, name));
   const there = [now.former, now.away].find((found) => found !== undefined && isFile(found, source));
   if (!isItsName || !there) return false;
-  const [active, standIn] = await statFiles(site.host, [named, standInNames(quarantine).empty], "follow");
+  const [active, standIn] = await seeFiles(site.host, [named, standInNames(quarantine).empty], "follow");
   const leadsAway = active === undefined || [standIn, now.target].some((file) => file !== undefined && sameFile(file, active));
   const open = (await process())?.openFiles;
   return leadsAway && (open === undefined || open.has(`${there.dev}:${there.ino}`));

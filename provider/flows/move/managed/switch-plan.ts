@@ -2,7 +2,7 @@
 
 import { backOf, type DiskKey, markOf, nextOf } from "../../../core/disk/names.js";
 import { BugError } from "../../../core/errors.js";
-import type { FileStat } from "../../../host/files.js";
+import type { FileSeen } from "../../../host/file-seen.js";
 import type { Identity } from "../../../host/worker/identity.js";
 import type { LibvirtSwitchDisk, PlannedImage } from "../../../host/worker/libvirt-switching.js";
 import type { SwitchMove } from "../../../host/worker/switching.js";
@@ -29,7 +29,7 @@ export interface ManagedEnding {
 /** What lies under the names of a switch right before it. */
 export interface Found {
   /** Links followed. */
-  files: ReadonlyMap<string, FileStat>;
+  files: ReadonlyMap<string, FileSeen>;
   identities: ReadonlyMap<string, Identity>;
 }
 

@@ -1,7 +1,8 @@
 /** The switches of a guest that libvirt manages: prepared here, carried out by the host's worker (decisions/0003). */
 
 import { backOf, markOf, nextOf } from "../../../core/disk/names.js";
-import { statFiles, writeFileAtomically } from "../../../host/files.js";
+import { seeFiles } from "../../../host/file-seen.js";
+import { writeFileAtomically } from "../../../host/files.js";
 import { fileStatus } from "../../../host/worker/files.js";
 import type { LibvirtSwitchResult } from "../../../host/worker/libvirt-switching.js";
 import { isWorkerError } from "../../../host/worker/worker-error.js";
@@ -95,7 +96,7 @@ async function prepare({ host }: Site, endings: readonly ManagedEnding[]): Promi
 /** @throws UserError if a layer of the live chain is no longer under its name */
 async function found(site: Site, endings: readonly ManagedEnding[]): Promise<Found> {
   const images = imagesIn(endings);
-  const stats = await statFiles(site.host, images, "follow");
+  const stats = await seeFiles(site.host, images, "follow");
   const missing = images.find((_, index) => stats[index] === undefined);
   if (missing !== undefined) throw refused(site, endings, { why: `nothing lies at ${missing}`, left: stays(endings) });
   const worker = await site.host.worker();

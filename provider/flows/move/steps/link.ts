@@ -3,7 +3,7 @@
 import { sameFile } from "../../../core/disk/chain.js";
 import { isOurName } from "../../../core/disk/names.js";
 import { directoryOf, normalPath } from "../../../core/disk/paths.js";
-import { statFiles } from "../../../host/files.js";
+import { seeFiles } from "../../../host/file-seen.js";
 import type { GuestView } from "../../../hypervisor/hypervisor.js";
 import { complaint } from "../../shared/complaint.js";
 import { sameDirectory } from "../../shared/places.js";
@@ -19,14 +19,14 @@ export async function checkLink(site: Site & { destination: string }, view: Gues
   const first = disks[0];
   if (link === undefined || first === undefined) return;
   const refuse = (why: string, advice: string) => complaint(site, { verb: "move", disk: first.disk, why, advice });
-  const [itself] = await statFiles(site.host, [link], "keep-links");
-  const [leadsTo] = await statFiles(site.host, [link], "follow");
+  const [itself] = await seeFiles(site.host, [link], "keep-links");
+  const [leadsTo] = await seeFiles(site.host, [link], "follow");
   if (!itself)
     throw refuse(
       `the link ${link} does not exist`,
       "Create it as a symbolic link to the disks' directory, and name the disks through it in the guest's command line.",
     );
-  if (itself.kind !== "symlink")
+  if (itself.kind !== "link")
     throw refuse(`${link} is a ${itself.kind} and no symbolic link`, "Name a symbolic link to the disks' directory.");
   if (leadsTo?.kind !== "directory") {
     throw refuse(
@@ -34,10 +34,10 @@ export async function checkLink(site: Site & { destination: string }, view: Gues
       "A link to a file would make QEMU look for the backing files beside the link: link the directory.",
     );
   }
-  const [wanted] = await statFiles(site.host, [site.destination], "follow");
+  const [wanted] = await seeFiles(site.host, [site.destination], "follow");
   const leadsHome = wanted !== undefined && sameFile(wanted, leadsTo);
   for (const disk of disks) {
-    const [home] = await statFiles(site.host, [disk.active.directory], "follow");
+    const [home] = await seeFiles(site.host, [disk.active.directory], "follow");
     if (!leadsHome && !(home && sameFile(home, leadsTo)))
       throw refuse(
         `the link ${link} does not lead to ${disk.active.directory}, where ${disk.disk} lies`,

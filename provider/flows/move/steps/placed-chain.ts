@@ -4,7 +4,7 @@ import { type FileIdentity, identityOf, type Layer } from "../../../core/disk/ch
 import { baseName, directoryOf, within } from "../../../core/disk/paths.js";
 import { BugError } from "../../../core/errors.js";
 import { seeFiles } from "../../../host/file-seen.js";
-import { realPath, statFiles } from "../../../host/files.js";
+import { realPath } from "../../../host/files.js";
 import { complaint } from "../../shared/complaint.js";
 import type { SeenDisk, Site } from "../../shared/site.js";
 
@@ -53,7 +53,7 @@ export async function countMoving(site: Site, disk: SeenDisk, chain: readonly Pl
   const flat = outside < 0 ? chain.length : outside;
   const { keepBase } = site.options;
   if (keepBase === undefined) return flat;
-  const [kept] = await statFiles(site.host, [keepBase], "follow");
+  const [kept] = await seeFiles(site.host, [keepBase], "follow");
   const index = chain.findIndex(({ identity }) => kept !== undefined && identity.dev === kept.dev && identity.ino === kept.ino);
   if (index > 0) return Math.min(index, flat);
   const why =

@@ -2,7 +2,7 @@
 
 import { isOurName } from "../../../core/disk/names.js";
 import { baseName, within } from "../../../core/disk/paths.js";
-import { statFiles } from "../../../host/files.js";
+import { seeFiles } from "../../../host/file-seen.js";
 import type { GuestView, ImageView } from "../../../hypervisor/hypervisor.js";
 import { isImageInUse } from "../../../image/qemu-img.js";
 import { complaint } from "../../shared/complaint.js";
@@ -96,7 +96,7 @@ function strangersJobs(view: GuestView, image: ImageView): string[] {
 /** QEMU's name of the active image leads us to the very file that QEMU has open. */
 export async function checkActiveFile(site: Site, disk: Pick<SeenDisk, "disk" | "active">, verb = "move"): Promise<void> {
   const { named } = disk.active;
-  const [found] = await statFiles(site.host, [named], "follow");
+  const [found] = await seeFiles(site.host, [named], "follow");
   const refuse = (why: string) =>
     complaint(site, {
       verb,
@@ -118,8 +118,8 @@ const nameBytesAtMost = 255 - 55;
 /** The switch renames the active image: the name must be the file's own, and leave room for what is added to it. */
 export async function checkActiveName(site: Site, { disk, active, image }: SeenDisk): Promise<void> {
   const refuse = (why: string, advice: string) => complaint(site, { verb: "move", disk, why, advice });
-  const [itself] = await statFiles(site.host, [active.named], "keep-links");
-  if (itself?.kind === "symlink")
+  const [itself] = await seeFiles(site.host, [active.named], "keep-links");
+  if (itself?.kind === "link")
     throw refuse(
       `${active.named} is a symbolic link to its image`,
       "Name the image itself in the guest's configuration; a `link` leads to its directory.",
@@ -137,8 +137,8 @@ export async function checkActiveName(site: Site, { disk, active, image }: SeenD
 /** The destination is a directory, and nothing of another's has the active image's name there. */
 export async function checkDestination(site: Site & { destination: string }, disk: SeenDisk): Promise<void> {
   const target = within(site.destination, baseName(disk.active.named));
-  const [directory, there] = await statFiles(site.host, [site.destination, target], "keep-links");
-  const [followed] = await statFiles(site.host, [site.destination], "follow");
+  const [directory, there] = await seeFiles(site.host, [site.destination, target], "keep-links");
+  const [followed] = await seeFiles(site.host, [site.destination], "follow");
   const refuse = (why: string, advice: string) => complaint(site, { verb: "move", disk: disk.disk, why, advice });
   if (!directory || !followed)
     throw refuse(`there is no directory ${site.destination}`, "Create it, writable for the guest's QEMU, or name another.");

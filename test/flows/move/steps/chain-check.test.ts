@@ -202,8 +202,8 @@ describe("the room at the source", () => {
       await using scene = await MoveScene.open();
       const manifest = await scene.frozen("commit");
       const { site } = scene.site();
-      const host = { ...site.host, name: "here", run: async () => ({ exitStatus: 0, stdout: `${free / 4096} 4096\n`, stderr: "" }) };
-      const space = new SourceSpace({ ...site, host: host as typeof site.host });
+      const host = { ...site.host, name: "here", worker: async () => ({ request: async () => ({ freeBytes: free }) }) };
+      const space = new SourceSpace({ ...site, host: host as unknown as typeof site.host });
       await space.look(seen(scene.disk({ standing: "overlay", manifest })));
       assert.equal(space.low.aborted, reason !== undefined);
       assert.match(space.reason?.message ?? "", reason ?? /^$/);

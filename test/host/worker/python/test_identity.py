@@ -7,7 +7,7 @@ from support import Folder
 from worker import identity
 from worker.errors import Details
 from worker.identity import compare, identity_of, has_lasting_handles
-from worker.mounts import Mount, read_mounts
+from worker.mounts import Mount, mount_in
 
 CASES = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "identities.json")
 
@@ -58,4 +58,4 @@ class Parts(Folder):
 class Mounts(unittest.TestCase):
     def test_a_mount_is_read_with_its_optional_fields_and_escaped_blanks(self) -> None:
         text = b"36 35 98:0 / /mnt rw,noatime master:1 shared:2 - ext3 /dev/a\\040b rw\n40 35 0:41 / /t rw - tmpfs tmpfs rw\n"
-        self.assertEqual(read_mounts(text), {36: Mount("ext3", b"/dev/a b"), 40: Mount("tmpfs", b"tmpfs")})
+        self.assertEqual([mount_in(text, number) for number in (36, 40, 4)], [Mount("ext3", b"/dev/a b"), Mount("tmpfs", b"tmpfs"), None])

@@ -2,9 +2,8 @@ import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { mkdir, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { rm, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
-import type { Finished, RunOptions } from "../../provider/host/host.js";
 import { holdersOf, othersIn } from "../../provider/image/holders.js";
 import { Workbench } from "../hypervisor/qemu/bare-guest.js";
 import { LocalHost } from "../hypervisor/qemu/local-host.js";
@@ -69,21 +68,10 @@ async function freeze(bench: Workbench, { daemon, file }: { daemon: ChildProcess
   await until(60, answers, () => "the stopped FUSE server still answers");
 }
 
-/** Its programs come from one folder. */
-class HostWithPath extends LocalHost {
-  constructor(private readonly programs: string) {
-    super();
-  }
-
-  override run(script: string, args: readonly string[] = [], options: RunOptions = {}): Promise<Finished> {
-    return super.run(`PATH='${this.programs}'\n${script}`, args, options);
-  }
-}
-
 describe("the search for who has an image open", function () {
   this.timeout(180_000);
 
-  it("takes seconds where thousands of eventfds share the image's inode number, and finds both that write", async () => {
+  it("looks past thousands of eventfds that share the image's inode number, and finds both that write", async () => {
     await using bench = await Workbench.create();
     const busy = bench.at("busy.raw");
     await writeFile(busy, "");
@@ -91,9 +79,7 @@ describe("the search for who has an image open", function () {
     await mountSmall(bench, bench.at("ext4"), { kind: "ext4", sizeMiB: 64 });
     const image = await fileWithInode(bench.at("ext4"), anonymous);
     const [one, two] = [await hold(bench, image), await hold(bench, image)];
-    const start = performance.now();
     const [seen] = await holdersOf(new LocalHost(), [image]);
-    assert.ok(performance.now() - start < 10_000);
     assert.deepEqual(new Set(seen?.open.map(({ pid, access }) => `${pid} ${access}`)), new Set([`${one.pid} writes`, `${two.pid} writes`]));
     assert.ok(seen && othersIn(seen)?.includes(`(process ${two.pid}) writes`));
   });
@@ -123,41 +109,14 @@ describe("the search for who has an image open", function () {
     const image = await bench.image("disk.raw", { format: "raw" });
     const writer = await hold(bench, image);
     await freeze(bench, dead);
-    const start = performance.now();
     assert.deepEqual(
       (await holdersOf(new LocalHost(), [image]))[0]?.open.map(({ pid }) => pid),
       [writer.pid],
     );
-    assert.ok(performance.now() - start < 8000);
     // libfuse counts inodes from 1 on each mount
     await assert.rejects(
       holdersOf(new LocalHost(), [alive.file]),
-      /Unable to see who has .*alive\.raw open on here: .*does not answer within 10 s/,
+      /Unable to see who has .*alive\.raw open on here: it did not end and told no progress for 10 s/,
     );
-  });
-
-  it("is an error where a program that it runs is missing, does not start, or fails", async () => {
-    await using bench = await Workbench.create();
-    const image = await bench.image("disk.raw", { format: "raw" });
-    await hold(bench, image);
-    const tools = ["awk", "find", "grep", "readlink", "stat", "timeout", "tr", "xargs"];
-    const all = [...tools, "sh"];
-    const found = new Map(
-      await Promise.all(all.map(async (tool) => [tool, (await run("sh", ["-c", `command -v ${tool}`])).trim()] as const)),
-    );
-    const without = async (missing: string, instead?: string) => {
-      const folder = bench.at("programs");
-      await rm(folder, { recursive: true, force: true });
-      await mkdir(folder);
-      for (const [tool, file] of found) if (tool !== missing) await symlink(file, path.join(folder, tool));
-      if (instead !== undefined) await writeFile(path.join(folder, missing), instead, { mode: 0o755 });
-      return holdersOf(new HostWithPath(folder), [image]);
-    };
-    assert.equal((await without("nothing"))[0]?.open.length, 1);
-    for (const tool of tools) {
-      await assert.rejects(without(tool), new RegExp(`Unable to see who has .* open on here: ${tool} is not there`));
-      for (const text of ["#!/nowhere\n", "#!/bin/sh\nexit 3\n", "#!/bin/sh\nkill -9 $$\n"])
-        await assert.rejects(without(tool, text), /Unable to see who has .* open/, `${tool}: ${text}`);
-    }
   });
 });

@@ -1,0 +1,49 @@
+"""What paths lead to: looks that open nothing for reading and hold nothing."""
+
+import os
+from typing import Optional
+
+from worker.errors import Details
+from worker.files import described
+from worker.identity import identity_of
+from worker.places import showing_path
+from worker.requests import Request, operation
+from worker.text import to_text
+
+
+@operation("files-look")
+def look(request: Request) -> Details:
+    """Several paths at once: for each what `file-status` tells, null where there is nothing. With `follow` of what a link leads to.
+
+    The directories above need not be readable.
+    """
+    flags = os.O_PATH | os.O_CLOEXEC | (0 if request.arguments.flag("follow") else os.O_NOFOLLOW)
+    return {"files": [looked_at(path, flags) for path in request.arguments.paths("paths")]}
+
+
+def looked_at(path: bytes, flags: int) -> Optional[Details]:
+    try:
+        descriptor = os.open(path, flags)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        return dict(described(os.fstat(descriptor)), identity=identity_of(descriptor))
+    finally:
+        os.close(descriptor)
+
+
+@operation("path-resolve")
+def resolve(request: Request) -> Details:
+    """Without links and dots. All parts must be there."""
+    path = request.arguments.path("path")
+    real = os.path.realpath(path)
+    with showing_path(path):
+        os.stat(real)
+    return {"path": to_text(real)}
+
+
+@operation("path-space")
+def space(request: Request) -> Details:
+    """What an account without privileges can still write there."""
+    found = os.statvfs(request.arguments.path("path"))
+    return {"freeBytes": found.f_bavail * found.f_frsize}
