@@ -19,8 +19,9 @@ const heavy = [
   "hypervisor/qemu/bare-guest.ts",
 ];
 
-/** Slow, or starting a guest in a process of their own: benchmarks, installs of packages, the SDK's real processes, a program cut at every call. */
-const slow = /^(cuts|engine|examples)\/|^bench\.|^host\/worker\/switching|^flows\/move\/(astray|cut-switch)/;
+/** Slow, or starting a guest in a process of their own: benchmarks, installs of packages, the SDK's real processes, a program cut at every call, real waits. */
+const slow =
+  /^(cuts|engine|examples)\/|^bench\.|^host\/worker\/(switching|libvirt-switching|protocol)|^pulumi\/provider-process|^flows\/move\/(astray|cut-switch)/;
 
 /** Parts of paths below test/. */
 const usual = [
@@ -34,6 +35,7 @@ const usual = [
   "hypervisor/qemu/",
   "image/",
   "mirrored-snapshot/life",
+  "pulumi/",
   "rows/",
   "security/",
   "storage-migration/adopt",
