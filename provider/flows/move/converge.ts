@@ -52,10 +52,15 @@ export async function converge(site: Site, disks: readonly string[], goal: Goal)
 
 /** A run that has begun nothing, since its guest or its host fell silent: what an earlier one has begun is repeated. */
 async function asLeft(site: Site, thrown: unknown): Promise<unknown> {
-  const isSilent = thrown instanceof GuestNotRunning || (isKind(thrown, "unreachable") && !(thrown instanceof MonitorBusy));
-  if (!isSilent) return thrown;
+  if (!isSilence(thrown)) return thrown;
   const left = await leftMoves(site).catch(() => []); // then what there is to say is that the host is silent
   return withCurrent(thrown, undefined, left);
+}
+
+function isSilence(thrown: unknown): thrown is Error {
+  if (thrown instanceof MonitorBusy) return false;
+  // a lock that was asked for and never granted has changed nothing either
+  return thrown instanceof GuestNotRunning || isKind(thrown, "unreachable") || isKind(thrown, "outcome-unknown");
 }
 
 /** The worker that held the locks has ended: from here on another one may look, and command nothing. */

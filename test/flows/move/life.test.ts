@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { closeSync, existsSync, openSync, readlinkSync } from "node:fs";
 import { mkdir, readFile, symlink } from "node:fs/promises";
-import { isKind, UnreachableError, UserError } from "../../../provider/core/errors.js";
+import { isKind, OutcomeUnknownError, UnreachableError, UserError } from "../../../provider/core/errors.js";
 import { type Converged, converge, HalfWay, release } from "../../../provider/flows/move/converge.js";
 import type { Goal } from "../../../provider/flows/move/plan.js";
 import type { Site } from "../../../provider/flows/shared/site.js";
@@ -361,7 +361,11 @@ describe("a move that was cut", () => {
       };
       return move({ look }, {}, { left: { domainId, directories } });
     };
-    for (const reason of [new GuestNotRunning("It does not run."), new UnreachableError("No answer came.")])
+    for (const reason of [
+      new GuestNotRunning("It does not run."),
+      new UnreachableError("No answer came."),
+      new OutcomeUnknownError("No answer came."),
+    ])
       await assert.rejects(silent(reason, "domain"), (thrown) => {
         assert.equal(thrown, reason);
         assert.match(reason.message, /current: vda at .*path1\/disk\.qcow2\. If the guest does not run, start it from there\. Then run/);
