@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { asDeclared, isSeveralPlaces, severalPlacesText } from "../../provider/flows/move/declared.js";
+import { asDeclared, isSeveralPlaces, severalPlacesText } from "../../provider/flows/move/look/declared.js";
 import { storageMigration } from "../../provider/resources/storage-migration/lifecycle.js";
 
 const place = { host: { address: "db-3", user: "root" }, domain: { qmp: "/run/vm/web.qmp" } };

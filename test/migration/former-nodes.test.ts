@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { closable, namedNodes, withStrangeTop } from "../../provider/flows/move/steps/former-nodes.js";
+import { closable, namedNodes, withStrangeTop } from "../../provider/flows/shared/former-nodes.js";
 import type { Seen, SeenDisk } from "../../provider/flows/shared/site.js";
 import type { GuestView } from "../../provider/hypervisor/hypervisor.js";
 import type { Manifest } from "../../provider/journal/manifest.js";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { Job } from "../../provider/core/disk/job.js";
-import type { Phase, PhaseName, SeenPhase } from "../../provider/flows/move/look/observation.js";
 import { type Goal, nextStep, nextSteps, type Step } from "../../provider/flows/move/plan.js";
+import type { Phase, PhaseName, SeenPhase } from "../../provider/flows/shared/phase.js";
 import type { MovedLayer, Standing } from "../../provider/journal/manifest.js";
 
 const job: Job = { id: "lm-00000000-mirror", type: "mirror", status: "running", currentProgress: 0, totalProgress: 1, ioStatus: "ok" };

@@ -1,6 +1,6 @@
-/** A mirrored snapshot's half of flows/move/steps/others.ts: the same check, in its own words. */
+/** A mirrored snapshot's half of flows/shared/others.ts: the same check, in its own words. */
 
-import { checkOthers, type Refusing } from "../move/steps/others.js";
+import { checkOthers, type Refusing } from "../shared/others.js";
 import { refusal, type SeenDisk, type SnapshotSite } from "./site.js";
 
 /** Before each job, and right before the pivot. @throws UserError if another has an active image open, or the guest is migrating */

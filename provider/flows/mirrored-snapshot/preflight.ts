@@ -7,8 +7,8 @@ import type { GuestView } from "../../hypervisor/hypervisor.js";
 import { readHeaders } from "../../image/headers.js";
 import { overlayContent } from "../../image/overlay.js";
 import { type ImageHeader, isImageInUse } from "../../image/qemu-img.js";
-import { checkActiveFile, checkAlone, checkFeatures } from "../move/steps/preflight.js";
 import { sameDirectory } from "../shared/places.js";
+import { checkActiveFile, checkAlone, checkFeatures } from "../shared/preflight.js";
 import { refusal, type SeenDisk, type SnapshotSite } from "./site.js";
 
 export const verb = "take a mirrored snapshot of";

@@ -2,7 +2,7 @@
 
 import type { Properties } from "../../core/lifecycle.js";
 import type { SnapshotReport } from "../../resources/mirrored-snapshot/resource.js";
-import { chainReport } from "../move/report.js";
+import { chainReport } from "../shared/chain-report.js";
 import type { Seen, SeenDisk, SnapshotSite } from "./site.js";
 import { snapshotXml } from "./snapshot-xml.js";
 

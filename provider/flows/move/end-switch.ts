@@ -13,12 +13,12 @@ import { decidedAs, type Manifest, manifestText, type WrittenManifest } from "..
 import { manifestPaths } from "../../journal/records.js";
 import { decideByRecord, dropSwitchRecord } from "../../journal/switch-record.js";
 import { type EndedDisk, writeEndsBy } from "../shared/end-switch.js";
+import { nodeAt } from "../shared/former-nodes.js";
+import { linkTurn } from "../shared/manifest-turns.js";
 import { recoverDisks } from "../shared/recover-switch.js";
 import type { Seen, SeenDisk, Site } from "../shared/site.js";
 import type { DecidingTurn, Turn } from "../shared/turn.js";
 import { giveNameBack, pointLink } from "./steps/endings.js";
-import { nodeAt } from "./steps/former-nodes.js";
-import { linkTurn } from "./turns.js";
 
 type Ended = EndedDisk<WrittenManifest>;
 

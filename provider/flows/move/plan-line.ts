@@ -2,9 +2,10 @@
 
 import { bytesText } from "../../core/bytes.js";
 import { baseName, directoryOf, within } from "../../core/disk/paths.js";
+import type { LayerReport } from "../shared/chain-report.js";
 import type { MoveOptions } from "../shared/options.js";
-import type { PhaseName } from "./look/observation.js";
-import { isUnfinished, type LayerReport } from "./report.js";
+import type { PhaseName } from "../shared/phase.js";
+import { isUnfinished } from "./report.js";
 
 export interface PlannedDisk {
   disk: string;

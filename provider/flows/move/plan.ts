@@ -2,7 +2,7 @@
 
 import { BugError, impossible } from "../../core/errors.js";
 import type { MovedLayer } from "../../journal/manifest.js";
-import type { SeenPhase } from "./look/observation.js";
+import type { SeenPhase } from "../shared/phase.js";
 
 /**
  * `arrive`: the disks shall be at the destination. `withdraw`: what was begun shall end: undone before the switch,

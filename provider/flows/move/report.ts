@@ -1,18 +1,9 @@
 /** What a resource shows of its disks: read from the host, in the words of outputs. */
 
-import type { BackingChain } from "../../core/disk/chain.js";
+import { chainReport, type LayerReport } from "../shared/chain-report.js";
 import type { Outcome } from "../shared/outcome.js";
+import type { PhaseName } from "../shared/phase.js";
 import type { SeenDisk } from "../shared/site.js";
-import type { PhaseName } from "./look/observation.js";
-
-/** One layer, top first. */
-export interface LayerReport {
-  path: string;
-  format: string;
-  virtualBytes: number;
-  /** Rounded to MiB: it changes all the time. */
-  allocatedBytes: number;
-}
 
 export interface DiskReport {
   phase: PhaseName;
@@ -26,17 +17,6 @@ export interface DiskReport {
   seconds?: number;
   /** What stays behind, and why. */
   left?: string[];
-}
-
-const mib = 1024 * 1024;
-
-export function chainReport(chain: BackingChain): LayerReport[] {
-  return chain.map(({ path, format, virtualBytes, allocatedBytes }) => ({
-    path,
-    format,
-    virtualBytes,
-    allocatedBytes: Math.round(allocatedBytes / mib) * mib,
-  }));
 }
 
 /** `before`: what the state says of the last move, for a run that did nothing to this disk. */

@@ -3,15 +3,15 @@
 import { sameFile } from "../../core/disk/chain.js";
 import { seeFiles } from "../../host/file-seen.js";
 import type { Manifest } from "../../journal/manifest.js";
+import { collapsedTurn, decidingTurn, foldedTurn, linkMovesIn, pivotTurn } from "../shared/manifest-turns.js";
 import type { Outcome } from "../shared/outcome.js";
 import type { Seen, SeenDisk, Site } from "../shared/site.js";
 import { switchDisks } from "../shared/switch.js";
-import { manifestOf, of, written } from "./chosen.js";
+import { checkSwitch, refusing } from "./alone.js";
 import { checkLanded } from "./landed.js";
 import { type ManagedTurn, switchManaged } from "./managed/switch.js";
+import { manifestOf, of, written } from "./steps/chosen.js";
 import { checkLinkIsOwn } from "./steps/link-users.js";
-import { checkSwitch, refusing } from "./steps/others.js";
-import { collapsedTurn, decidingTurn, foldedTurn, linkMovesIn, pivotTurn } from "./turns.js";
 
 /** By where it goes: what is to be done of each disk, at which of the switches a link moves, and what a refusal calls it. */
 const kinds = {

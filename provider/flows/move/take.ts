@@ -6,7 +6,6 @@ import { complaint } from "../shared/complaint.js";
 import type { Outcome } from "../shared/outcome.js";
 import type { Seen, SeenDisk, Site } from "../shared/site.js";
 import { finalize } from "../shared/switch.js";
-import { jobsOf, manifestOf, of, one, written } from "./chosen.js";
 import { endSwitch } from "./end-switch.js";
 import type { HeldPlaces } from "./locked.js";
 import { withDefinitionWatched } from "./managed/definition-watch.js";
@@ -14,6 +13,7 @@ import { collapseManaged, foldManaged, freezeManaged } from "./managed/freezing.
 import { settleDefinition, startManagedCopy } from "./managed/mirror.js";
 import type { Goal, Step } from "./plan.js";
 import { begin, recordDestination } from "./steps/begin.js";
+import { jobsOf, manifestOf, of, one, written } from "./steps/chosen.js";
 import { copyOne } from "./steps/copying.js";
 import { clear, setBack, tidy } from "./steps/endings.js";
 import { collapse, fold, freeze, recordFrozen } from "./steps/freezing.js";

@@ -4,12 +4,13 @@
  */
 
 import { isKind } from "../../core/errors.js";
+import { JobTeller } from "../shared/progress.js";
 import type { SeenDisk, Site } from "../shared/site.js";
-import { jobsOf, manifestOf } from "./chosen.js";
 import { copyVanished } from "./managed/mirror.js";
+import { jobsOf, manifestOf } from "./steps/chosen.js";
 import { setBack } from "./steps/endings.js";
 import { pullFailed } from "./steps/freezing.js";
-import { checkRoom, dismissJob, JobTeller, stalledAgain } from "./steps/mirroring.js";
+import { checkRoom, dismissJob, stalledAgain } from "./steps/mirroring.js";
 
 export class Tending {
   readonly #teller = new JobTeller();

@@ -1,6 +1,7 @@
 /** `vda copying 43 % 1.2 GiB/s eta 12 s`: where long work stands, and how fast it goes. */
 
 import { bytesText } from "../../core/bytes.js";
+import type { Job } from "../../core/disk/job.js";
 
 /** Turns amounts into lines; remembers when it was begun, so make one for each piece of work. */
 export function pace(
@@ -18,4 +19,16 @@ export function pace(
     const eta = speed > 0 && total > done ? ` eta ${Math.ceil((total - done) / speed)} s` : "";
     return `${work} ${percent} %${speed > 0 ? ` ${bytesText(speed)}/s` : ""}${eta}`;
   };
+}
+
+/** Progress lines of jobs, one teller for each phase of a disk. */
+export class JobTeller {
+  readonly #told = new Map<string, ReturnType<typeof pace>>();
+
+  tell(disk: string, { phase, job }: { phase: string; job: Job }): string {
+    const key = `${disk} ${phase}`;
+    const teller = this.#told.get(key) ?? pace(key);
+    this.#told.set(key, teller);
+    return teller(job.currentProgress, job.totalProgress);
+  }
 }

@@ -6,8 +6,8 @@ import type { Host } from "../../host/host.js";
 import type { Guest, GuestView, ImageView } from "../../hypervisor/hypervisor.js";
 import type { Manifest, WrittenManifest } from "../../journal/manifest.js";
 import type { CutSwitch } from "../../journal/records.js";
-import type { SeenPhase } from "../move/look/observation.js";
 import type { MoveOptions } from "./options.js";
+import type { SeenPhase } from "./phase.js";
 
 export interface Site {
   host: Host;

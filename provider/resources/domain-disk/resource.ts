@@ -3,8 +3,8 @@
 import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 import { absolutePath } from "../../core/disk/paths.js";
-import type { PhaseName } from "../../flows/move/look/observation.js";
-import type { LayerReport } from "../../flows/move/report.js";
+import type { LayerReport } from "../../flows/shared/chain-report.js";
+import type { PhaseName } from "../../flows/shared/phase.js";
 import { hostArgs } from "../../host/target.js";
 import { diskName, domainArgs } from "../../hypervisor/address.js";
 import type { DeepInputs } from "../inputs.js";

@@ -7,7 +7,7 @@ import { messageOf } from "../../core/errors.js";
 import { parseDiskspec } from "../../flows/mirrored-snapshot/diskspec.js";
 import type { SnapshotState } from "../../flows/mirrored-snapshot/observation.js";
 import type { SnapshotDisk } from "../../flows/mirrored-snapshot/snapshot-xml.js";
-import type { LayerReport } from "../../flows/move/report.js";
+import type { LayerReport } from "../../flows/shared/chain-report.js";
 import { moveOptions } from "../../flows/shared/options.js";
 import { hostArgs } from "../../host/target.js";
 import { diskName, domainArgs } from "../../hypervisor/address.js";

@@ -3,7 +3,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 import { absolutePath } from "../../core/disk/paths.js";
-import { isSeveralPlaces } from "../../flows/move/declared.js";
+import { isSeveralPlaces } from "../../flows/move/look/declared.js";
 import type { DiskReport } from "../../flows/move/report.js";
 import { moveOptions } from "../../flows/shared/options.js";
 import { hostArgs } from "../../host/target.js";

@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 import type { Properties } from "../../core/lifecycle.js";
-import { declaredOutput } from "../../flows/move/declared.js";
+import { declaredOutput } from "../../flows/move/look/declared.js";
 import type { DiskReport } from "../../flows/move/report.js";
 
 /** Arguments that read shows as they are, whatever was declared. */

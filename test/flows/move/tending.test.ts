@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import type { Job } from "../../../provider/core/disk/job.js";
 import { isKind, UnreachableError, UserError } from "../../../provider/core/errors.js";
-import type { Phase } from "../../../provider/flows/move/look/observation.js";
 import { Tending } from "../../../provider/flows/move/tending.js";
+import type { Phase } from "../../../provider/flows/shared/phase.js";
 import type { SeenDisk } from "../../../provider/flows/shared/site.js";
 import type { Guest } from "../../../provider/hypervisor/hypervisor.js";
 import { writeRecords } from "../../../provider/journal/records.js";

@@ -16,7 +16,7 @@ import {
   linkMovesIn,
   linkTurn,
   pivotTurn,
-} from "../../../provider/flows/move/turns.js";
+} from "../../../provider/flows/shared/manifest-turns.js";
 import { openText } from "../../../provider/flows/shared/turn.js";
 import { type Manifest, manifestText } from "../../../provider/journal/manifest.js";
 import { emptyView } from "./noting-guest.js";

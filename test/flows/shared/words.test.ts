@@ -3,8 +3,9 @@
 import assert from "node:assert/strict";
 import { bytesText } from "../../../provider/core/bytes.js";
 import { BugError, isKind, UserError } from "../../../provider/core/errors.js";
-import { jobsOf, manifestOf, of, one, written } from "../../../provider/flows/move/chosen.js";
-import { bootPathOf, chainReport, diskReport, driftOf, isUnfinished } from "../../../provider/flows/move/report.js";
+import { bootPathOf, diskReport, driftOf, isUnfinished } from "../../../provider/flows/move/report.js";
+import { jobsOf, manifestOf, of, one, written } from "../../../provider/flows/move/steps/chosen.js";
+import { chainReport } from "../../../provider/flows/shared/chain-report.js";
 import { complaint, wordsOf } from "../../../provider/flows/shared/complaint.js";
 import { Outcome } from "../../../provider/flows/shared/outcome.js";
 import { existing, sameDirectory } from "../../../provider/flows/shared/places.js";

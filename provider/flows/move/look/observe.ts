@@ -11,11 +11,11 @@ import { findDisk } from "../../../hypervisor/qemu/find.js";
 import { type Manifest, pathOf } from "../../../journal/manifest.js";
 import { type Records, readRecords } from "../../../journal/records.js";
 import { readSnapshotMark, snapshotLasts } from "../../../journal/snapshot-mark.js";
+import type { Phase } from "../../shared/phase.js";
 import { existing, imageOf, sameDirectory } from "../../shared/places.js";
 import type { Seen, SeenDisk, Viewpoint } from "../../shared/site.js";
 import { bootPathOf, type IsOpen, isFileOpen, notWhereNamed } from "./by-link.js";
 import { definitionBehind } from "./definition.js";
-import type { Phase } from "./observation.js";
 import { phaseOf } from "./phases.js";
 import { suspendedNow } from "./suspension.js";
 

@@ -8,8 +8,8 @@ import { readHeaders } from "../../../image/headers.js";
 import type { Manifest, MovedLayer, Standing } from "../../../journal/manifest.js";
 import type { Records } from "../../../journal/records.js";
 import { type LayerState, layerStates } from "../../../storage/directory/sidecar.js";
+import type { Phase } from "../../shared/phase.js";
 import type { Viewpoint } from "../../shared/site.js";
-import type { Phase } from "./observation.js";
 import type { Evidence, FilesNow } from "./standing.js";
 
 export async function phaseAtRest(evidence: Evidence, standing: Standing, now: FilesNow): Promise<Phase> {

@@ -17,7 +17,7 @@ import {
 import type { CutSwitch } from "../../../journal/records.js";
 import { type CutImage, type FoundCut, phaseOfCut } from "../../shared/cut-switch.js";
 import { expectedChain, foreignTop, liveChain } from "../../shared/live-chain.js";
-import type { Phase } from "./observation.js";
+import { type Phase, phaseOfMirror } from "../../shared/phase.js";
 import { phaseAtRest } from "./phase-at-rest.js";
 import { type Evidence, type FilesNow, filesNow, isOpenByUs, isQemuOfMove, standingOf } from "./standing.js";
 
@@ -118,28 +118,6 @@ function isWritten(manifest: Manifest, kind: "mirror" | "commit", standing: Stan
   const written = currentStanding(manifest);
   if (kind === "mirror") return written === "target";
   return standing === "overlay" ? written === "former" && manifest.overlay?.committed === "source" : written === "landing";
-}
-
-/** A mirror, and any job that has a source, a destination and a `ready` as a mirror has; `current` is the side that a boot must find. */
-export function phaseOfMirror(job: Job, current: "source" | "destination") {
-  switch (job.status) {
-    case "pending":
-      return { phase: "pending", job, current } as const;
-    case "ready":
-      return { phase: "ready", job } as const;
-    case "concluded":
-      return { phase: "ended", job } as const;
-    case "standby":
-      return { phase: job.ioStatus === "ok" ? "ready" : "stalled", job } as const;
-    case "paused":
-      return { phase: "stalled", job } as const;
-    case "waiting":
-    case "aborting":
-    case "null":
-      return { phase: "turning", job } as const;
-    default:
-      return { phase: "mirroring", job } as const;
-  }
 }
 
 /**

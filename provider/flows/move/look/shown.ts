@@ -3,7 +3,7 @@
 import { seeFiles } from "../../../host/file-seen.js";
 import type { Host } from "../../../host/host.js";
 import type { Seen, SeenDisk } from "../../shared/site.js";
-import { severalPlacesText } from "../declared.js";
+import { severalPlacesText } from "./declared.js";
 
 /**
  * Where the disks are: their directory; or, where there are several, each with its disks, in an order that does not change. A directory

@@ -10,9 +10,9 @@ import type { ImageFile, ManagedGuest } from "../../../hypervisor/hypervisor.js"
 import { frozenFormat, type Manifest, manifestText, pathOf, type Standing } from "../../../journal/manifest.js";
 import { oneByOne } from "../../../reconciler/one-by-one.js";
 import { complaint } from "../../shared/complaint.js";
+import { committedTo } from "../../shared/manifest-turns.js";
 import type { Outcome } from "../../shared/outcome.js";
 import type { Seen, SeenDisk, Site } from "../../shared/site.js";
-import { committedTo } from "../turns.js";
 import { withDomainLock } from "./domain-lock.js";
 import { type Found, imagesIn, type ManagedEnding, managedPlanWords, managedSwitchPlan, namesIn, recordsOf } from "./switch-plan.js";
 

@@ -6,9 +6,9 @@ import { UserError } from "../../../core/errors.js";
 import type { ImageFile } from "../../../hypervisor/hypervisor.js";
 import type { Manifest } from "../../../journal/manifest.js";
 import type { LiveChain } from "../../shared/live-chain.js";
+import { committedTo } from "../../shared/manifest-turns.js";
 import type { SeenDisk } from "../../shared/site.js";
 import { clear } from "../steps/endings.js";
-import { committedTo } from "../turns.js";
 import { commitEnding, endManaged, type ManagedSwitch } from "./switch.js";
 
 type Written = SeenDisk & { manifest: Manifest };

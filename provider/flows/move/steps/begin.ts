@@ -10,6 +10,8 @@ import type { Manifest } from "../../../journal/manifest.js";
 import { removeRecords, writeDestinationRecord, writeSourceRecord } from "../../../journal/records.js";
 import { makeStateDirectory } from "../../../journal/state-directory.js";
 import { complaint, wordsOf } from "../../shared/complaint.js";
+import { checkGuest, checkHolders, type Refusing } from "../../shared/others.js";
+import { checkActiveFile, checkFeatures } from "../../shared/preflight.js";
 import type { Seen, SeenDisk, Site } from "../../shared/site.js";
 import { checkManaged } from "../managed/preflight.js";
 import { compareAdopted } from "./adopting.js";
@@ -17,8 +19,7 @@ import { checkCollapse } from "./collapsible.js";
 import { type Draft, draftMove } from "./draft.js";
 import { checkLink } from "./link.js";
 import { checkNameable } from "./nameable.js";
-import { checkGuest, checkHolders, type Refusing } from "./others.js";
-import { checkActiveFile, checkActiveName, checkDestination, checkDevice, checkDisk, checkFeatures } from "./preflight.js";
+import { checkActiveName, checkDestination, checkDevice, checkDisk } from "./preflight.js";
 
 type Bound = Site & { destination: string };
 

@@ -15,9 +15,9 @@ import {
 import type { Outcome } from "../../shared/outcome.js";
 import { imageOf } from "../../shared/places.js";
 import type { Seen, SeenDisk, Site } from "../../shared/site.js";
-import { jobsOf, of, written } from "../chosen.js";
 import { undoFreeze } from "../managed/undo-freeze.js";
 import { disksOf, type Goal, type Step } from "../plan.js";
+import { jobsOf, of, written } from "./chosen.js";
 
 type Written = SeenDisk & { manifest: Manifest };
 

@@ -10,10 +10,10 @@ import type { GuestView } from "../../../hypervisor/hypervisor.js";
 import type { Manifest, MovedLayer } from "../../../journal/manifest.js";
 import { type LayerState, layerStates } from "../../../storage/directory/sidecar.js";
 import { complaint } from "../../shared/complaint.js";
+import { namedNodes } from "../../shared/former-nodes.js";
 import type { MoveOptions } from "../../shared/options.js";
 import { sameDirectory } from "../../shared/places.js";
 import type { SeenDisk, Site } from "../../shared/site.js";
-import { namedNodes } from "./former-nodes.js";
 import { at, countMoving, type PlacedLayer, placeLayers } from "./placed-chain.js";
 
 /** A chain on its way: its first `moving` layers land flat in the destination. */

@@ -9,10 +9,10 @@ import { createImage } from "../../../image/qemu-img.js";
 import type { Manifest, MovedLayer } from "../../../journal/manifest.js";
 import { writeRecords } from "../../../journal/records.js";
 import { complaint, wordsOf } from "../../shared/complaint.js";
+import { nodeAt, withStrangeTop } from "../../shared/former-nodes.js";
 import { checkOpenedFile } from "../../shared/opened-file.js";
 import { removeOwn } from "../../shared/own-images.js";
 import type { Seen, SeenDisk, Site } from "../../shared/site.js";
-import { nodeAt, withStrangeTop } from "./former-nodes.js";
 import { imageLike, removeTarget, withProvedTarget } from "./mirroring.js";
 
 export interface Written extends SeenDisk {

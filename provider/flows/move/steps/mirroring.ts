@@ -14,13 +14,12 @@ import { createImage } from "../../../image/qemu-img.js";
 import { frozenFormat, type Manifest } from "../../../journal/manifest.js";
 import { writeRecords } from "../../../journal/records.js";
 import { complaint } from "../../shared/complaint.js";
+import { namedNodes } from "../../shared/former-nodes.js";
 import { belowTop, checkOpened } from "../../shared/opened-chain.js";
 import { checkOpenedFile } from "../../shared/opened-file.js";
 import { type Kept, provedByNode, removeOwn } from "../../shared/own-images.js";
-import { pace } from "../../shared/progress.js";
 import type { Seen, SeenDisk, Site } from "../../shared/site.js";
 import { filesBelowTarget } from "./chain-files.js";
-import { namedNodes } from "./former-nodes.js";
 
 /** A fresh target with its copied chain, and the job onto it. A target that a mirror left there when QEMU ended is replaced. */
 export async function startMirror(site: Site, { view }: Seen, disk: SeenDisk, manifest: Manifest): Promise<void> {
@@ -165,16 +164,4 @@ export async function dismissJob(site: Site, disk: SeenDisk, job: Job, end: "fai
     left,
     advice: "Fix the reported problem, then run `pulumi up` again: only that job starts again.",
   });
-}
-
-/** Progress lines of jobs, one teller for each phase of a disk. */
-export class JobTeller {
-  readonly #told = new Map<string, ReturnType<typeof pace>>();
-
-  tell(disk: string, { phase, job }: { phase: string; job: Job }): string {
-    const key = `${disk} ${phase}`;
-    const teller = this.#told.get(key) ?? pace(key);
-    this.#told.set(key, teller);
-    return teller(job.currentProgress, job.totalProgress);
-  }
 }

@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { nodeNames } from "../../../../provider/core/disk/names.js";
-import type { Phase } from "../../../../provider/flows/move/look/observation.js";
 import { phaseOf } from "../../../../provider/flows/move/look/phases.js";
+import type { Phase } from "../../../../provider/flows/shared/phase.js";
 import type { Manifest, Standing } from "../../../../provider/journal/manifest.js";
 import { key, MoveScene, overlayName } from "../scene.js";
 import { evidenceOf, type Shown } from "./evidence.js";

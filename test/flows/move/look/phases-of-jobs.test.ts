@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import type { Job } from "../../../../provider/core/disk/job.js";
 import { jobNames } from "../../../../provider/core/disk/names.js";
-import { phaseOf, phaseOfMirror } from "../../../../provider/flows/move/look/phases.js";
+import { phaseOf } from "../../../../provider/flows/move/look/phases.js";
+import { phaseOfMirror } from "../../../../provider/flows/shared/phase.js";
 import type { Manifest } from "../../../../provider/journal/manifest.js";
 import { aJob, key, MoveScene, overlayName } from "../scene.js";
 import { evidenceOf, type Shown } from "./evidence.js";

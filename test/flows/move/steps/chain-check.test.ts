@@ -2,11 +2,11 @@
 
 import assert from "node:assert/strict";
 import { UserError } from "../../../../provider/core/errors.js";
-import type { Phase } from "../../../../provider/flows/move/look/observation.js";
 import type { Goal, Step } from "../../../../provider/flows/move/plan.js";
 import { ChainCheck } from "../../../../provider/flows/move/steps/chain-check.js";
 import { SourceSpace } from "../../../../provider/flows/move/steps/source-space.js";
 import { afterUnplugging } from "../../../../provider/flows/move/steps/unplugged.js";
+import type { Phase } from "../../../../provider/flows/shared/phase.js";
 import type { SeenDisk } from "../../../../provider/flows/shared/site.js";
 import type { Guest, GuestView } from "../../../../provider/hypervisor/hypervisor.js";
 import { type Answers, emptyView, notingManaged } from "../noting-guest.js";

@@ -3,20 +3,13 @@
 import assert from "node:assert/strict";
 import { mkdir, symlink } from "node:fs/promises";
 import { isKind } from "../../../../provider/core/errors.js";
+import { checkNextStep, checkSteps, checkSwitch } from "../../../../provider/flows/move/alone.js";
 import type { Step } from "../../../../provider/flows/move/plan.js";
 import { checkCollapse, checkUnderWay } from "../../../../provider/flows/move/steps/collapsible.js";
 import { checkLink } from "../../../../provider/flows/move/steps/link.js";
-import { checkGuest, checkNextStep, checkSteps, checkSwitch } from "../../../../provider/flows/move/steps/others.js";
-import {
-  checkActiveFile,
-  checkActiveName,
-  checkAlone,
-  checkDestination,
-  checkDevice,
-  checkDisk,
-  checkFeatures,
-  checkRead,
-} from "../../../../provider/flows/move/steps/preflight.js";
+import { checkActiveName, checkDestination, checkDevice, checkDisk } from "../../../../provider/flows/move/steps/preflight.js";
+import { checkGuest } from "../../../../provider/flows/shared/others.js";
+import { checkActiveFile, checkAlone, checkFeatures, checkRead } from "../../../../provider/flows/shared/preflight.js";
 import type { SeenDisk } from "../../../../provider/flows/shared/site.js";
 import type { Blocker, Guest, GuestView, ImageView } from "../../../../provider/hypervisor/hypervisor.js";
 import { type Answers, emptyView, notingManaged } from "../noting-guest.js";

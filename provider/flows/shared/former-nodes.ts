@@ -1,10 +1,10 @@
 /** Nodes that a move leaves behind: those of the chain that the guest stood on, by the names that they have in the QEMU that runs now. */
 
-import { isOurName } from "../../../core/disk/names.js";
-import { BugError } from "../../../core/errors.js";
-import type { GuestView, ImageView } from "../../../hypervisor/hypervisor.js";
-import type { Manifest } from "../../../journal/manifest.js";
-import type { Seen, SeenDisk } from "../../shared/site.js";
+import { isOurName } from "../../core/disk/names.js";
+import { BugError } from "../../core/errors.js";
+import type { GuestView, ImageView } from "../../hypervisor/hypervisor.js";
+import type { Manifest } from "../../journal/manifest.js";
+import type { Seen, SeenDisk } from "./site.js";
 
 /** Nodes of a chain that somebody named, format nodes before the protocol nodes that they stand on. QEMU's own go by themselves. */
 export function namedNodes(view: GuestView, { chain }: Pick<ImageView, "chain">): string[] {

@@ -8,9 +8,9 @@ import type { Undecided } from "../../journal/decided-by.js";
 import { raised } from "../../journal/generation.js";
 import { type Manifest, manifestText, pathOf, type Standing } from "../../journal/manifest.js";
 import { manifestPaths } from "../../journal/records.js";
-import type { Seen, SeenDisk, Site } from "../shared/site.js";
-import { type DecidingTurn, type LinkTurn, notYetMeasured, recordTurns, type Turn } from "../shared/turn.js";
-import { nodeAt } from "./steps/former-nodes.js";
+import { nodeAt } from "./former-nodes.js";
+import type { Seen, SeenDisk, Site } from "./site.js";
+import { type DecidingTurn, type LinkTurn, notYetMeasured, recordTurns, type Turn } from "./turn.js";
 
 export interface SwitchedAt {
   site: Site;

@@ -1,8 +1,8 @@
 /** The disks that a step is about, with what it needs of them. Pure. */
 
-import { BugError } from "../../core/errors.js";
-import type { Manifest } from "../../journal/manifest.js";
-import type { Seen, SeenDisk } from "../shared/site.js";
+import { BugError } from "../../../core/errors.js";
+import type { Manifest } from "../../../journal/manifest.js";
+import type { Seen, SeenDisk } from "../../shared/site.js";
 
 export function one(seen: Seen, disk: string): SeenDisk {
   const found = seen.disks.find((candidate) => candidate.disk === disk);

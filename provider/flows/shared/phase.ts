@@ -1,8 +1,8 @@
 /** What the host shows of one disk's move: a union, so that what cannot be does not compile. */
 
-import type { Job } from "../../../core/disk/job.js";
-import type { SwitchSide } from "../../../journal/decided-by.js";
-import type { MovedLayer, Standing } from "../../../journal/manifest.js";
+import type { Job } from "../../core/disk/job.js";
+import type { SwitchSide } from "../../journal/decided-by.js";
+import type { MovedLayer, Standing } from "../../journal/manifest.js";
 
 /** Phases in the order of a move. What the guest stands on is told beside them, by {@link SeenPhase.standing}. */
 export type Phase =
@@ -75,4 +75,26 @@ export interface SeenPhase {
   /** What takes the guest's writes, of the images that the move's manifest names; `former` when nothing was begun. */
   standing: Standing;
   seen: Phase;
+}
+
+/** A mirror, and any job that has a source, a destination and a `ready` as a mirror has; `current` is the side that a boot must find. */
+export function phaseOfMirror(job: Job, current: "source" | "destination") {
+  switch (job.status) {
+    case "pending":
+      return { phase: "pending", job, current } as const;
+    case "ready":
+      return { phase: "ready", job } as const;
+    case "concluded":
+      return { phase: "ended", job } as const;
+    case "standby":
+      return { phase: job.ioStatus === "ok" ? "ready" : "stalled", job } as const;
+    case "paused":
+      return { phase: "stalled", job } as const;
+    case "waiting":
+    case "aborting":
+    case "null":
+      return { phase: "turning", job } as const;
+    default:
+      return { phase: "mirroring", job } as const;
+  }
 }

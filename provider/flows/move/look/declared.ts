@@ -4,7 +4,7 @@
  * `read` compares with that, however often it is asked. Pure.
  */
 
-import type { Properties } from "../../core/lifecycle.js";
+import type { Properties } from "../../../core/lifecycle.js";
 
 /** The output `declared` for these arguments. */
 export function declaredOutput(keys: readonly string[], properties: Properties): { declared: Properties } {
