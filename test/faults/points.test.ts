@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Passing } from "../sandbox/gate.js";
-import { allPoints, commandName, earlier, faults, pairs, type Recording, spread, titleOf } from "./points.js";
+import { allPoints, commandName, earlier, faults, oneFewer, pairs, type Recording, spread, titleOf } from "./points.js";
 import { strategies } from "./strategies.js";
 import { thirdEvents, withThirdEvents } from "./third-events.js";
 
@@ -73,6 +73,13 @@ describe("the pairs of breaks", () => {
     assert.deepEqual([earlier(at(10))?.second?.nth, earlier(at(2))?.second?.nth, earlier(at(1))], [4, 1, undefined]);
     const { second: _, ...single } = pair;
     assert.equal(earlier(single), undefined);
+  });
+
+  it("that do not come are tried at the command before, if there is one", () => {
+    const [point] = spread(recordings, 7);
+    assert(point);
+    assert.equal(oneFewer({ ...point, occurrence: 5 })?.occurrence, 4);
+    assert.equal(oneFewer({ ...point, occurrence: 1 }), undefined);
   });
 });
 

@@ -59,6 +59,11 @@ export function earlier(point: Point): Point | undefined {
   return second && second.nth > 1 ? { ...point, second: { ...second, nth: Math.ceil(second.nth / 3) } } : undefined;
 }
 
+/** A run may have one such command less than the recorded one had, as where a job has ended before it was asked: then the last one that there is. */
+export function oneFewer(point: Point): Point | undefined {
+  return point.occurrence > 1 ? { ...point, occurrence: point.occurrence - 1 } : undefined;
+}
+
 /** Commands of one name, by their numbers. */
 interface Group {
   command: string;

@@ -7,7 +7,7 @@ import { cacheFolder } from "../sandbox/kernel.js";
 import { Arena } from "./arena.js";
 import { type Evidence, noEvidence } from "./evidence.js";
 import { assertForeignUntouched, assertWhole } from "./expectations.js";
-import { earlier, type Point, titleOf } from "./points.js";
+import { earlier, oneFewer, type Point, titleOf } from "./points.js";
 import type { Strategy } from "./strategies.js";
 import { NeverThere, tryPoint } from "./trial.js";
 
@@ -77,7 +77,7 @@ function take(left: Point[], strategy: Strategy): Point | undefined {
   return index < 0 ? undefined : left.splice(index, 1)[0];
 }
 
-/** A command that did not come is waited for once more, on a guest that is like new; a second break comes earlier then. */
+/** A command that did not come is waited for once more, on a guest that is like new; then the one before it. A second break comes earlier. */
 async function attempt(arena: Arena, point: Point): Promise<Found> {
   const evidence = noEvidence();
   try {
@@ -103,9 +103,10 @@ async function tryOrEarlier(arena: Arena, point: Point, evidence: Evidence, agai
   } catch (reason) {
     if (!(reason instanceof NeverThere)) throw reason;
     const sooner = earlier(point);
-    if (!sooner && again === 0) throw reason;
+    const next = sooner ?? (again > 0 ? point : oneFewer(point));
+    if (!next) throw reason;
     await arena.renew();
-    await tryOrEarlier(arena, sooner ?? point, evidence, sooner ? again : again - 1);
+    await tryOrEarlier(arena, next, evidence, sooner ? again : 0);
   }
 }
 
