@@ -1,6 +1,6 @@
 /** What a resource does in the provider process, without a word of the engine's protocol. pulumi/ calls it; `dynamic.ts` joins the two. */
 
-import type { Credentials } from "../host/host.js";
+import type { Credentials } from "./credentials.js";
 
 /** Property bags as the engine knows them: JSON values only. */
 export type Properties = Record<string, unknown>;

@@ -1,8 +1,9 @@
 /** Hosts, connected: one SSH connection for each in the whole run, shared by all who ask for it. */
 
+import type { Credentials } from "../core/credentials.js";
 import { UnreachableError } from "../core/errors.js";
 import { ScriptConversation } from "./conversation.js";
-import type { Conversation, Credentials, Finished, Host, RunOptions } from "./host.js";
+import type { Conversation, Finished, Host, RunOptions } from "./host.js";
 import { OneWorker } from "./one-worker.js";
 import { openWorker } from "./open-worker.js";
 import { awake, type Connected, poolKey } from "./pool.js";

@@ -5,8 +5,8 @@
 
 import { readFile } from "node:fs/promises";
 import { type AnyAuthMethod, type ParsedKey, utils } from "ssh2";
+import type { Credentials } from "../core/credentials.js";
 import { messageOf, UserError } from "../core/errors.js";
-import type { Credentials } from "./host.js";
 import { localPath } from "./local-path.js";
 import { hostIdentity, hostName, type SignInArgs } from "./target.js";
 

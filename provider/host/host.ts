@@ -51,14 +51,3 @@ export interface Conversation {
   /** Listens no longer, whatever the script is doing; it sees the end of its input. */
   abandon(): void;
 }
-
-/** Secrets for signing in. They are never resource arguments, never in state, never in a message. */
-export interface Credentials {
-  /** A private key's text (OpenSSH or PEM). */
-  privateKey?: string;
-  /** The pass phrase of `privateKey` or of the host's `identityFile`. */
-  passphrase?: string;
-  password?: string;
-  /** No secret: the hosts, jump hosts too, that `password` may be sent to, each as {@link Host.name} has it; any other host is not sent it. */
-  passwordFor?: readonly string[];
-}

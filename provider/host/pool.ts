@@ -2,7 +2,7 @@
 
 import { createHash } from "node:crypto";
 import { Slots } from "../core/async/slots.js";
-import type { Credentials } from "./host.js";
+import type { Credentials } from "../core/credentials.js";
 import { Sessions } from "./sessions.js";
 import { SshConnection } from "./ssh-connection.js";
 import { type HostArgs, hostIdentity, type SignInArgs } from "./target.js";

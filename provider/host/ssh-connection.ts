@@ -3,10 +3,10 @@
 import { connect } from "node:net";
 import type { Duplex } from "node:stream";
 import { Client, type ClientChannel, type ConnectConfig } from "ssh2";
+import type { Credentials } from "../core/credentials.js";
 import { messageOf, UnreachableError } from "../core/errors.js";
 import { authHandler, isAboutOneKey } from "./attempts.js";
 import { type SignIn, signInOf } from "./credentials.js";
-import type { Credentials } from "./host.js";
 import { type HostKeyCheck, hostKeyCheck } from "./host-key.js";
 import { connectionRefused } from "./refusals.js";
 import { hostName, type SignInArgs } from "./target.js";

@@ -1,8 +1,8 @@
 /** Reads from the stack's config, or from the explicit `Provider`, what no resource argument says: how to sign in, and how many moves at once. */
 
+import type { Credentials } from "../core/credentials.js";
 import { UserError } from "../core/errors.js";
 import { parseJson } from "../core/json.js";
-import type { Credentials } from "../host/host.js";
 
 /** The config as the dynamic provider's `configure` is given it. Null: a secret output without a value (SDK 3.276, serializeSecretValue()). */
 export interface Config {

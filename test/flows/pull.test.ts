@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { fileNames } from "../../provider/core/disk/names.js";
 import { isKind, UserError } from "../../provider/core/errors.js";
+import { withPlacesLocked } from "../../provider/flows/move/locked.js";
 import { isPulling, settleBase } from "../../provider/flows/pull/pull.js";
 import type { Guest, ManagedGuest } from "../../provider/hypervisor/hypervisor.js";
 import { lostAt } from "./lost-connection.js";
@@ -21,12 +22,12 @@ const short = () => names("path1/top.qcow2", "path1/base.raw");
 /** `destination` is none of a pull's. */
 function pull(answers: Answers<Guest> = {}, options: Record<string, unknown> = {}, declared: string | undefined = base()): Promise<void> {
   const { destination: _, ...site } = here.site(answers, options);
-  return settleBase(site, "vda", declared);
+  return settleBase(site, { disk: "vda", base: declared }, withPlacesLocked);
 }
 
 const leave = async () => {
   const { destination: _, ...site } = here.site();
-  await settleBase(site, "vda", undefined);
+  await settleBase(site, { disk: "vda", base: undefined }, withPlacesLocked);
 };
 
 const changes = () => here.model.done.filter((line) => !line.startsWith("close"));
@@ -121,7 +122,7 @@ describe("a pull", () => {
   it("takes no step once the run is asked to stop", async () => {
     const { destination: _, ...site } = here.site();
     const run = { ...site.run, stop: AbortSignal.abort() };
-    await assert.rejects(settleBase({ ...site, run }, "vda", base()), refused(/it was asked to stop/));
+    await assert.rejects(settleBase({ ...site, run }, { disk: "vda", base: base() }, withPlacesLocked), refused(/it was asked to stop/));
     assert.deepEqual(changes(), []);
   });
 

@@ -3,9 +3,10 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import type { z } from "zod";
+import type { Credentials } from "../../provider/core/credentials.js";
 import { type ErrorKind, isKind } from "../../provider/core/errors.js";
 import { closeAllHosts, connectHost } from "../../provider/host/connection.js";
-import type { Credentials, Host } from "../../provider/host/host.js";
+import type { Host } from "../../provider/host/host.js";
 import { type HostArgs, hostArgs } from "../../provider/host/target.js";
 import { until } from "../sandbox/command.js";
 import { makeFolder } from "../sandbox/folders.js";

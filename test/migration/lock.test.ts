@@ -7,7 +7,7 @@ import { mkdtemp, readdir, readFile, rm, symlink, utimes, writeFile } from "node
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { isKind } from "../../provider/core/errors.js";
-import { HeldPlaces } from "../../provider/flows/move/locked.js";
+import { HeldPlaces } from "../../provider/flows/shared/held-places.js";
 import { type Holder, holderIs, newHolder } from "../../provider/journal/holder.js";
 import { Locks, withLocks } from "../../provider/journal/lock.js";
 import { hasEnded, localWorker, localWorkerProcess, undoLater, withWorkers } from "../host/worker/harness.js";

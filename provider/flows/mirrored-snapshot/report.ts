@@ -1,10 +1,19 @@
 /** What the resource shows of its snapshot: read from the host, in the words of outputs. */
 
 import type { Properties } from "../../core/lifecycle.js";
-import type { SnapshotReport } from "../../resources/mirrored-snapshot/resource.js";
-import { chainReport } from "../shared/chain-report.js";
+import { chainReport, type LayerReport } from "../shared/chain-report.js";
+import type { SnapshotState } from "./observation.js";
 import type { Seen, SeenDisk, SnapshotSite } from "./site.js";
 import { snapshotXml } from "./snapshot-xml.js";
+
+/** One disk of the snapshot, as it was last seen. */
+export interface SnapshotReport {
+  /** `ready`: both files hold the same. `lost`: QEMU ended since, and the mirror with it. */
+  state: SnapshotState;
+  /** The path that a boot of the guest must use. */
+  current: string;
+  chain: LayerReport[];
+}
 
 export function outputsOf(site: SnapshotSite, { view, disks }: Seen): Properties {
   return {

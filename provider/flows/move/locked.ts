@@ -1,10 +1,10 @@
 /** The places of a move, held by one run at a time. */
 
-import type { Run } from "../../core/lifecycle.js";
-import { type Locks, withLocks } from "../../journal/lock.js";
+import { withLocks } from "../../journal/lock.js";
+import { HeldPlaces } from "../shared/held-places.js";
+import { endSharedLook } from "../shared/shared-look.js";
 import type { Site } from "../shared/site.js";
-import { type DiskPlaces, observeNames } from "./look/observe.js";
-import { endSharedLook } from "./look/shared-look.js";
+import { observeNames } from "./look/observe.js";
 import { awaitFormerSwitch } from "./managed/former-switch.js";
 import { letGoSuspended } from "./managed/suspended.js";
 
@@ -26,49 +26,5 @@ export async function withPlacesLocked<T>(site: Site, disks: readonly string[], 
     });
   } finally {
     endSharedLook(site.host); // one that was begun meanwhile may have seen a disk half-way
-  }
-}
-
-/** The locked directories of every disk. */
-export class HeldPlaces {
-  readonly #run: Run;
-  readonly #locks: Locks;
-
-  constructor(
-    run: Run,
-    locks: Locks,
-    readonly all: readonly DiskPlaces[],
-  ) {
-    this.#run = run;
-    this.#locks = locks;
-  }
-
-  /** As the user calls them. */
-  get disks(): string[] {
-    return this.all.map(({ disk }) => disk);
-  }
-
-  /** Of each disk the source's directory first, then the destination's, then those of a move that is under way. */
-  async take(places = this.all): Promise<void> {
-    for (const { key, disk, directories } of places) {
-      await this.#locks.takeAll(directories, key, { said: (text) => this.#run.progress(`${disk} ${text}`), stop: this.#run.stop });
-    }
-  }
-
-  /** Before each step. @throws UserError if somebody removed a lock: another run may have begun */
-  check(): Promise<void> {
-    return this.#locks.check();
-  }
-
-  /** Removes the last manifest of a disk with which all is done, and its locks with it. */
-  giveBackWith(manifest: string, key: string): Promise<void> {
-    return this.#locks.releaseWith(manifest, key);
-  }
-
-  /** Of these disks, with which something is to be done all the same. @returns whether any was taken, so that what was seen before does not count */
-  async takeBack(disks: readonly string[]): Promise<boolean> {
-    const given = this.all.filter(({ disk, key }) => disks.includes(disk) && !this.#locks.has(key));
-    await this.take(given);
-    return given.length > 0;
   }
 }

@@ -3,11 +3,11 @@
 import { BugError } from "../../core/errors.js";
 import type { Run } from "../../core/lifecycle.js";
 import { complaint } from "../shared/complaint.js";
+import type { HeldPlaces } from "../shared/held-places.js";
 import type { Outcome } from "../shared/outcome.js";
 import type { Seen, SeenDisk, Site } from "../shared/site.js";
 import { finalize } from "../shared/switch.js";
 import { endSwitch } from "./end-switch.js";
-import type { HeldPlaces } from "./locked.js";
 import { withDefinitionWatched } from "./managed/definition-watch.js";
 import { collapseManaged, foldManaged, freezeManaged } from "./managed/freezing.js";
 import { settleDefinition, startManagedCopy } from "./managed/mirror.js";

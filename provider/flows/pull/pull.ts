@@ -11,8 +11,8 @@ import { impossible } from "../../core/errors.js";
 import { realPath } from "../../host/files.js";
 import { imageInfo } from "../../image/qemu-img.js";
 import { Watch } from "../../reconciler/watch.js";
-import { type HeldPlaces, withPlacesLocked } from "../move/locked.js";
 import { namedNodes } from "../shared/former-nodes.js";
+import type { HeldPlaces, WithPlacesLocked } from "../shared/held-places.js";
 import { checkOthers } from "../shared/others.js";
 import { whenMonitorIsFree } from "../shared/patience.js";
 import { pace } from "../shared/progress.js";
@@ -27,11 +27,17 @@ export async function isPulling(site: Site, disk: string): Promise<boolean> {
   return "job" in (await look(site, disk, undefined)).seen;
 }
 
+/** A disk, and what shall lie right below its active image; without one, a pull that was begun is ended. */
+export interface Wanted {
+  disk: string;
+  base: string | undefined;
+}
+
 /** Brings `base` right below the active image; without one, ends a pull that was begun. */
-export async function settleBase(site: Site, disk: string, base: string | undefined): Promise<void> {
-  const first = await whenMonitorIsFree(site, () => look(site, disk, base));
+export async function settleBase(site: Site, wanted: Wanted, withPlacesLocked: WithPlacesLocked): Promise<void> {
+  const first = await whenMonitorIsFree(site, () => look(site, wanted.disk, wanted.base));
   if (first.seen.phase === "settled") return;
-  await withPlacesLocked(site, [disk], (places) => pullUntilDone(site, places, { disk, base }));
+  await withPlacesLocked(site, [wanted.disk], (places) => pullUntilDone(site, places, wanted));
 }
 
 async function pullUntilDone(site: Site, places: HeldPlaces, { disk, base }: Omit<Pulling, "looked">): Promise<void> {

@@ -7,9 +7,10 @@ import { BugError, messageOf } from "../../core/errors.js";
 import { gone, type Lifecycle, type Properties, type Run, Unfinished } from "../../core/lifecycle.js";
 import { converge, guestIsSilent, HalfWay, release } from "../../flows/move/converge.js";
 import { nothingLeftOnHost } from "../../flows/move/leftover.js";
+import { withPlacesLocked } from "../../flows/move/locked.js";
 import { asDeclared, declaredOutput } from "../../flows/move/look/declared.js";
 import { observe } from "../../flows/move/look/observe.js";
-import { observeForReport } from "../../flows/move/look/shared-look.js";
+import { observeForReport } from "../../flows/move/look/report-look.js";
 import { seenElsewhere } from "../../flows/move/missing.js";
 import { openSite } from "../../flows/move/open.js";
 import { chainAfter, endingLine, planLine } from "../../flows/move/plan-line.js";
@@ -72,7 +73,7 @@ export const domainDisk: Lifecycle = {
     const { destination: _, ...site } = await siteOf(settings, run, outputs);
     try {
       await converge(site, [settings.disk], "withdraw");
-      await settleBase(site, settings.disk, undefined);
+      await settleBase(site, { disk: settings.disk, base: undefined }, withPlacesLocked);
       await release(site, [settings.disk]);
     } catch (thrown) {
       if ((await guestIsSilent(site, thrown)) === "host-is-silent") throw thrown;
@@ -137,7 +138,7 @@ async function withBase(site: Site, { disk, base }: DomainDiskSettings, settled:
   const { destination: _, ...here } = site;
   const { id, outputs } = settled;
   try {
-    await settleBase(here, disk, base);
+    await settleBase(here, { disk, base }, withPlacesLocked);
   } catch (thrown) {
     const begun = await isPulling(here, disk).catch(() => true);
     throw begun && thrown instanceof Error ? new Unfinished(id, outputs, thrown) : thrown;

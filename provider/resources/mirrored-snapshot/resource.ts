@@ -5,9 +5,8 @@ import { z } from "zod";
 import { absolutePath } from "../../core/disk/paths.js";
 import { messageOf } from "../../core/errors.js";
 import { parseDiskspec } from "../../flows/mirrored-snapshot/diskspec.js";
-import type { SnapshotState } from "../../flows/mirrored-snapshot/observation.js";
+import type { SnapshotReport } from "../../flows/mirrored-snapshot/report.js";
 import type { SnapshotDisk } from "../../flows/mirrored-snapshot/snapshot-xml.js";
-import type { LayerReport } from "../../flows/shared/chain-report.js";
 import { moveOptions } from "../../flows/shared/options.js";
 import { hostArgs } from "../../host/target.js";
 import { diskName, domainArgs } from "../../hypervisor/address.js";
@@ -169,17 +168,10 @@ function twiceNamed(disks: readonly SnapshotDisk[]): string | undefined {
   return again(files) === undefined ? undefined : `the file ${again(files)} is named twice`;
 }
 
+export type { SnapshotReport };
+
 /** The arguments as a program writes them: each, and each part of one, may be another resource's output. */
 export type MirroredSnapshotArgs = DeepInputs<z.input<typeof mirroredSnapshotArgs>>;
-
-/** One disk of the snapshot, as it was last seen. */
-export interface SnapshotReport {
-  /** `ready`: both files hold the same. `lost`: QEMU ended since, and the mirror with it. */
-  state: SnapshotState;
-  /** The path that a boot of the guest must use. */
-  current: string;
-  chain: LayerReport[];
-}
 
 // Stored in state for the life of the resource. Never change a byte; never move ./dynamic.
 const __provider = 'exports.handler = () => require("pulumi-livedisk/dynamic").providerFor("MirroredSnapshot")';

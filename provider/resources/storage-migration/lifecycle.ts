@@ -8,7 +8,7 @@ import { allImages, converge, guestIsSilent, HalfWay, release } from "../../flow
 import { nothingLeftOnHost } from "../../flows/move/leftover.js";
 import { asDeclared, declaredOutput, isSeveralPlaces } from "../../flows/move/look/declared.js";
 import { observe } from "../../flows/move/look/observe.js";
-import { observeForReport } from "../../flows/move/look/shared-look.js";
+import { observeForReport } from "../../flows/move/look/report-look.js";
 import { shownPlaces } from "../../flows/move/look/shown.js";
 import { seenElsewhere } from "../../flows/move/missing.js";
 import { openSite } from "../../flows/move/open.js";

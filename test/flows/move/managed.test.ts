@@ -11,9 +11,9 @@ import { suspendedNow, tellSuspended } from "../../../provider/flows/move/look/s
 import { awaitFormerSwitch } from "../../../provider/flows/move/managed/former-switch.js";
 import { collapseManaged, foldManaged, freezeManaged } from "../../../provider/flows/move/managed/freezing.js";
 import { settleDefinition, startManagedCopy } from "../../../provider/flows/move/managed/mirror.js";
-import { checkManaged } from "../../../provider/flows/move/managed/preflight.js";
 import { letGoSuspended } from "../../../provider/flows/move/managed/suspended.js";
 import { type ManagedTurn, switchManaged } from "../../../provider/flows/move/managed/switch.js";
+import { checkManaged } from "../../../provider/flows/move/steps/managed-preflight.js";
 import { switchTo } from "../../../provider/flows/move/switching.js";
 import type { SeenDisk, Site } from "../../../provider/flows/shared/site.js";
 import type { LibvirtSwitchResult } from "../../../provider/host/worker/libvirt-switching.js";

@@ -11,6 +11,7 @@ import { findDisk } from "../../../hypervisor/qemu/find.js";
 import { type Manifest, pathOf } from "../../../journal/manifest.js";
 import { type Records, readRecords } from "../../../journal/records.js";
 import { readSnapshotMark, snapshotLasts } from "../../../journal/snapshot-mark.js";
+import type { DiskPlaces } from "../../shared/held-places.js";
 import type { Phase } from "../../shared/phase.js";
 import { existing, imageOf, sameDirectory } from "../../shared/places.js";
 import type { Seen, SeenDisk, Viewpoint } from "../../shared/site.js";
@@ -38,13 +39,7 @@ function unlessSuspended(view: GuestView, disk: SeenDisk): SeenDisk {
   return disk.seen.phase === "settled" && suspendedNow(view) ? { ...disk, seen: { phase: "suspended" } } : disk;
 }
 
-/** Which directories a move of a disk concerns: the active image's, the wanted one, and those of a move that is under way. */
-export interface DiskPlaces {
-  disk: string;
-  key: DiskKey;
-  directories: string[];
-}
-
+/** Where the disks are, and where moves of them that are under way go. */
 export async function observeNames(from: Viewpoint, disks: readonly string[]): Promise<DiskPlaces[]> {
   const site = glance(from);
   const { found } = await look(site, disks);

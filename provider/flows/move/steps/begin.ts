@@ -13,11 +13,11 @@ import { complaint, wordsOf } from "../../shared/complaint.js";
 import { checkGuest, checkHolders, type Refusing } from "../../shared/others.js";
 import { checkActiveFile, checkFeatures } from "../../shared/preflight.js";
 import type { Seen, SeenDisk, Site } from "../../shared/site.js";
-import { checkManaged } from "../managed/preflight.js";
 import { compareAdopted } from "./adopting.js";
 import { checkCollapse } from "./collapsible.js";
 import { type Draft, draftMove } from "./draft.js";
 import { checkLink } from "./link.js";
+import { checkManaged } from "./managed-preflight.js";
 import { checkNameable } from "./nameable.js";
 import { checkActiveName, checkDestination, checkDevice, checkDisk } from "./preflight.js";
 

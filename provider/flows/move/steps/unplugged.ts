@@ -3,8 +3,8 @@
 import type { JobStatus } from "../../../core/disk/job.js";
 import { diskKey, jobNamesOf } from "../../../core/disk/names.js";
 import { isKind, messageOf, UserError } from "../../../core/errors.js";
+import type { DiskPlaces } from "../../shared/held-places.js";
 import type { Site } from "../../shared/site.js";
-import type { DiskPlaces } from "../look/observe.js";
 
 /** A job that may be called off without a look at what is written: none that has begun to switch. */
 const beforeSwitch: readonly JobStatus[] = ["running", "ready", "paused", "standby"];

@@ -1,7 +1,8 @@
 /** Reads that come together share one look, which is never older than a second question of the same reader, nor than a change. */
 
 import assert from "node:assert/strict";
-import { endSharedLook, observeForReport } from "../../../../provider/flows/move/look/shared-look.js";
+import { observeForReport } from "../../../../provider/flows/move/look/report-look.js";
+import { endSharedLook } from "../../../../provider/flows/shared/shared-look.js";
 import type { Guest } from "../../../../provider/hypervisor/hypervisor.js";
 import { writeRecords } from "../../../../provider/journal/records.js";
 import { type Answers, emptyView } from "../noting-guest.js";

@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { UserError } from "../../../../provider/core/errors.js";
+import { ChainCheck } from "../../../../provider/flows/move/chain-check.js";
 import type { Goal, Step } from "../../../../provider/flows/move/plan.js";
-import { ChainCheck } from "../../../../provider/flows/move/steps/chain-check.js";
 import { SourceSpace } from "../../../../provider/flows/move/steps/source-space.js";
 import { afterUnplugging } from "../../../../provider/flows/move/steps/unplugged.js";
 import type { Phase } from "../../../../provider/flows/shared/phase.js";

@@ -1,8 +1,8 @@
 /** Before each step that builds on the chain, and right before a switch: the live chain is the one that the manifest tells of, or nothing is begun. */
 
-import type { GuestProcess, GuestView } from "../../../hypervisor/hypervisor.js";
-import type { Manifest } from "../../../journal/manifest.js";
-import { complaint } from "../../shared/complaint.js";
+import type { GuestProcess, GuestView } from "../../hypervisor/hypervisor.js";
+import type { Manifest } from "../../journal/manifest.js";
+import { complaint } from "../shared/complaint.js";
 import {
   adviceFor,
   type ExpectedChain,
@@ -11,13 +11,13 @@ import {
   liveChain,
   type StrayedChain,
   whyStrayed,
-} from "../../shared/live-chain.js";
-import type { Outcome } from "../../shared/outcome.js";
-import { imageOf } from "../../shared/places.js";
-import type { Seen, SeenDisk, Site } from "../../shared/site.js";
-import { undoFreeze } from "../managed/undo-freeze.js";
-import { disksOf, type Goal, type Step } from "../plan.js";
-import { jobsOf, of, written } from "./chosen.js";
+} from "../shared/live-chain.js";
+import type { Outcome } from "../shared/outcome.js";
+import { imageOf } from "../shared/places.js";
+import type { Seen, SeenDisk, Site } from "../shared/site.js";
+import { undoFreeze } from "./managed/undo-freeze.js";
+import { disksOf, type Goal, type Step } from "./plan.js";
+import { jobsOf, of, written } from "./steps/chosen.js";
 
 type Written = SeenDisk & { manifest: Manifest };
 

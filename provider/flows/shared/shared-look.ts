@@ -3,12 +3,10 @@
  * For reports only: code that changes something observes again, and drops what was shared before.
  */
 
-import type { Host } from "../../../host/host.js";
-import { remembering } from "../../../host/remembering.js";
-import type { Guest } from "../../../hypervisor/hypervisor.js";
-import type { Seen, Site, Viewpoint } from "../../shared/site.js";
-import { observe } from "./observe.js";
-import { tellSuspended } from "./suspension.js";
+import type { Host } from "../../host/host.js";
+import { remembering } from "../../host/remembering.js";
+import type { Guest } from "../../hypervisor/hypervisor.js";
+import type { Site, Viewpoint } from "./site.js";
 
 /** So long after the last answer the next read still comes together with it. */
 const gapSeconds = 2;
@@ -17,16 +15,13 @@ const keptSeconds = 20;
 
 const looks = new WeakMap<Host, SharedLook>();
 
-/** As `observe`; what it says of disks without an unfinished move may be some seconds old. A second question of the same caller gets a new observation. */
-export async function observeForReport(site: Site, disks: readonly string[]): Promise<Seen> {
+/** A second question of the same asker gets a new look. */
+export function duringSharedLook<T>(site: Site, disks: readonly string[], read: (from: Viewpoint) => Promise<T>): Promise<T> {
   const asker = JSON.stringify([site.run.urn, site.guest.name, site.destination, disks]);
   const known = looks.get(site.host);
   const shared = known?.isFor(asker) ? known : new SharedLook(site.host);
   looks.set(site.host, shared);
-  const seen = await shared.during(asker, () => observe(shared.from(site), disks));
-  tellSuspended(site, seen.view);
-  // jobs were not asked for, and what is under way goes on
-  return seen.disks.some(({ manifest }) => manifest !== undefined) ? observe(site, disks) : seen;
+  return shared.during(asker, () => read(shared.from(site)));
 }
 
 /** Called before something is changed, and again afterwards. */
