@@ -13,7 +13,7 @@ import type { Calls } from "./calls.js";
 const lastWordsMs = 200;
 
 /** How long an engine that was not told has for its next call, on a busy machine; one that ends says so by another signal. */
-const nextCallMs = 3000;
+const nextCallMs = 10_000;
 
 /**
  * Fires when no further step may start. Once the open calls are answered the process ends, as it would have without us;
