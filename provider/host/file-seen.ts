@@ -2,7 +2,7 @@
 
 import type { FileIdentity } from "../core/disk/chain.js";
 import type { Identity } from "../core/disk/identity.js";
-import { unable } from "./complaints.js";
+import { refusal, unable } from "./complaints.js";
 import type { Host } from "./host.js";
 import { askedOnce } from "./remembering.js";
 import type { FileKind } from "./worker/directories.js";
@@ -34,7 +34,7 @@ export async function seeFiles(host: Host, paths: readonly string[], links: "fol
       const found = await lookAtFiles(await host.worker(), paths, links);
       return found.map((status) => (status === null ? undefined : fileSeen(status)));
     } catch (thrown) {
-      if (!isFailure(thrown, "system")) throw thrown;
+      if (!isFailure(thrown, "system")) throw refusal(host, `look at ${paths.join(", ")}`, thrown);
       throw unable(host, "look at", thrown.path ?? paths.join(", "), thrown.words);
     }
   });

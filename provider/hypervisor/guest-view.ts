@@ -93,4 +93,6 @@ export interface GuestProcess {
   workingDirectory: string;
   /** `dev:ino` (decimal, as `stat -c %d:%i`) of every regular file it has open. */
   openFiles: ReadonlySet<string>;
+  /** The paths by which the kernel knows them. */
+  openPaths: readonly string[];
 }

@@ -140,7 +140,12 @@ export class ModelGuest {
       look: () => this.#view(),
       lookAtChains: () => this.#view(),
       jobs: () => this.#told(),
-      process: () => ({ pid: 1, workingDirectory: "/", openFiles: new Set([...this.#nodes.values()].map(({ file }) => file)) }),
+      process: () => ({
+        pid: 1,
+        workingDirectory: "/",
+        openFiles: new Set([...this.#nodes.values()].map(({ file }) => file)),
+        openPaths: [],
+      }),
       requestsOf: () => ({ wait: "in-guest" }),
       layerNodes: (top: string) => this.#layers(this.#node(top)).map(({ name }) => name),
       wakeUp: () => this.#goOn(),

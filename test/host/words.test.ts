@@ -7,7 +7,6 @@ import { authHandler, isAboutOneKey } from "../../provider/host/attempts.js";
 import { saysMissing, unable } from "../../provider/host/complaints.js";
 import type { Attempt } from "../../provider/host/credentials.js";
 import type { Finished, Host } from "../../provider/host/host.js";
-import { machineOf } from "../../provider/host/machine.js";
 import { firstLineText, quote, scriptText } from "../../provider/host/quoting.js";
 import { type Attempted, connectionRefused } from "../../provider/host/refusals.js";
 import { remembering } from "../../provider/host/remembering.js";
@@ -107,21 +106,6 @@ describe("a host whose answers are remembered", () => {
     const once = remembering(answering(new Error("silent"), said("a")));
     await assert.rejects(once.run("x"), /silent/);
     assert.equal((await once.run("x")).stdout, "a");
-  });
-});
-
-describe("the machine at the end of a connection", () => {
-  it("is its kernel's id, asked once", async () => {
-    const host = answering(said("1234-5678\n"));
-    assert.deepEqual([await machineOf(host), await machineOf(host), host.asked.length], ["1234-5678", "1234-5678", 1]);
-  });
-
-  it("is the host's name where it tells none", async () => assert.equal(await machineOf(answering(said("\n"))), "db-3"));
-
-  it("is asked for again where no answer came", async () => {
-    const host = answering(new Error("silent"), said("1234"));
-    await assert.rejects(machineOf(host), /silent/);
-    assert.equal(await machineOf(host), "1234");
   });
 });
 

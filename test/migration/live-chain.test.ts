@@ -46,7 +46,12 @@ class Scene {
 
   /** As QEMU has them open. */
   process(...names: string[]): GuestProcess {
-    return { pid: 1, workingDirectory: "/", openFiles: new Set(names.map((name) => `${this.id(name).dev}:${this.id(name).ino}`)) };
+    return {
+      pid: 1,
+      workingDirectory: "/",
+      openFiles: new Set(names.map((name) => `${this.id(name).dev}:${this.id(name).ino}`)),
+      openPaths: [],
+    };
   }
 
   manifest(more: Partial<Manifest> = {}): Manifest {

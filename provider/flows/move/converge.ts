@@ -2,6 +2,7 @@
 
 import { baseName } from "../../core/disk/paths.js";
 import { isKind, messageOf, UserError } from "../../core/errors.js";
+import { seeFiles } from "../../host/file-seen.js";
 import { GuestNotRunning } from "../../hypervisor/hypervisor.js";
 import { MonitorBusy } from "../../hypervisor/qemu/client.js";
 import { findDisk } from "../../hypervisor/qemu/find.js";
@@ -149,20 +150,11 @@ function isFirmware(qdev: string): boolean {
   return qdev.startsWith("/machine/system.flash");
 }
 
-/**
- * Whether the guest itself cannot be looked at, while its host answers: it is stopped, or its monitor is busy.
- *
- * @host sh
- * @for reading
- * @does does nothing (`:`)
- * @changes nothing
- * @as the account
- * @why shows whether the host answers where the guest does not
- */
+/** Whether the guest itself cannot be looked at, while its host answers: it is stopped, or its monitor is busy. */
 export async function guestIsSilent(site: Site, thrown: unknown): Promise<"silent" | "host-is-silent"> {
   if (!isKind(thrown, "user") && !isKind(thrown, "unreachable")) throw thrown;
   try {
-    await site.host.run(":");
+    await seeFiles(site.host, ["/"], "follow");
     return "silent";
   } catch {
     return "host-is-silent";

@@ -94,9 +94,17 @@ def sync_directory(request: Request) -> Details:
     return {}
 
 
+#: Number.MAX_SAFE_INTEGER
+MOST_BYTES = 2 ** 53 - 1
+
+
 @operation("directory-space")
 def space(request: Request) -> Details:
     """What an account without privileges can still write there."""
     with request.state.directories.using(request.arguments.whole("directory")) as descriptor:
-        found = os.fstatvfs(descriptor)
-        return {"freeBytes": found.f_bavail * found.f_frsize}
+        return {"freeBytes": free_bytes(os.fstatvfs(descriptor))}
+
+
+def free_bytes(found: os.statvfs_result) -> int:
+    """A network file system may say that it has all that a number can hold: more than a number of JavaScript's holds is not told."""
+    return min(found.f_bavail * found.f_frsize, MOST_BYTES)

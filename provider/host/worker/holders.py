@@ -7,7 +7,7 @@ name where there is no `ino:`.
 """
 
 import os
-from typing import Dict, List, NamedTuple, Optional, Set, Tuple
+from typing import Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 
 from worker.errors import Details
 from worker.places import using
@@ -42,7 +42,7 @@ def holders(request: Request) -> Details:
         for values in request.arguments.mappings("places"):
             with using(request, "places", values) as place:
                 descriptors.append(place.open(os.O_PATH))
-        return told(descriptors)
+        return told(request, descriptors)
     finally:
         close_all(descriptors)
 
@@ -54,7 +54,7 @@ def holders_of_paths(request: Request) -> Details:
     try:
         for path in request.arguments.paths("paths"):
             descriptors.append(os.open(path, os.O_PATH | os.O_CLOEXEC))
-        return told(descriptors)
+        return told(request, descriptors)
     finally:
         close_all(descriptors)
 
@@ -64,8 +64,8 @@ def close_all(descriptors: List[int]) -> None:
         os.close(descriptor)
 
 
-def told(descriptors: List[int]) -> Details:
-    seen = look(wanted_by(descriptors))
+def told(request: Request, descriptors: List[int]) -> Details:
+    seen = look(wanted_by(descriptors), request.tick)
     files = []
     for descriptor in descriptors:
         status = os.fstat(descriptor)
@@ -106,7 +106,12 @@ def fdinfo(path: bytes) -> Dict[bytes, bytes]:
         return {name: value.strip() for name, value in pairs}
 
 
-def look(wanted: Wanted) -> Seen:
+def nothing() -> None:
+    """Nobody waits for a word."""
+
+
+def look(wanted: Wanted, tick: Callable[[], None] = nothing) -> Seen:
+    """`tick` after each process: a host may have a hundred thousand open files."""
     found: Dict[Key, List[Details]] = {}
     hidden = 0
     for name in os.listdir(b"/proc"):
@@ -124,6 +129,7 @@ def look(wanted: Wanted) -> Seen:
             one = look_at(folder, number, wanted)
             if one is not None:
                 found.setdefault(one[0], []).append(one[1])
+        tick()
     return Seen(found, hidden)
 
 
@@ -183,7 +189,10 @@ def locks_of(status: os.stat_result) -> List[Details]:
             words = line.split()
             if words[1] == b"->":
                 continue  # somebody who waits for one
-            major, minor, inode = words[5].split(b":")
+            major, _, numbers = words[5].partition(b":")
+            minor, _, inode = numbers.partition(b":")
+            if not inode:
+                continue  # `<none>:0`: a lock without an inode (lock_get_status(), fs/locks.c)
             if (os.makedev(int(major, 16), int(minor, 16)), int(inode)) != (status.st_dev, status.st_ino):
                 continue
             last = None if words[7] == b"EOF" else int(words[7])

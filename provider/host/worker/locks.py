@@ -4,7 +4,7 @@ import fcntl
 import os
 import threading
 import time
-from typing import Optional, Tuple
+from typing import Tuple
 
 from worker.errors import Details, Failure
 from worker.places import Place, sync_descriptor
@@ -80,10 +80,7 @@ class Lock:
 
     def _unstage(self) -> None:
         """What a cut run has left."""
-        try:
-            os.unlink(self.staged.name, dir_fd=self.staged.directory)
-        except FileNotFoundError:
-            pass
+        unlink_if_there(self.staged)
 
     def use(self) -> None:
         """Only by the table (Locks), as long as it has it."""
@@ -123,45 +120,12 @@ class Lock:
         os.close(self.descriptor)
         os.close(self.place.directory)
 
-    def end(self) -> None:
-        """Nobody gives it back any more. A file that only said who holds it goes, as it does in an orderly release.
 
-        A program or a switch of ours may work on under the lock: it is closed first, and the file goes only if the lock is then to be had.
-        """
-        directory = os.dup(self.place.directory)
-        try:
-            place = Place(directory, self.place.name, self.place.shown)
-            again = self._opened_again(place)
-            self.close()
-            if again is not None:
-                remove_free(place, again)
-        finally:
-            os.close(directory)
-
-    def _opened_again(self, place: Place) -> Optional[int]:
-        """Before the file is closed: as long as it is open, no other one has its inode."""
-        if not self.says_holder and os.fstat(self.descriptor).st_size > 0:
-            return None
-        try:
-            again = place.open(os.O_RDWR)
-        except OSError:
-            return None
-        if os.path.samestat(os.fstat(again), os.fstat(self.descriptor)):
-            return again
-        os.close(again)
-        return None
-
-
-def remove_free(place: Place, descriptor: int) -> None:
-    """What cannot be removed stays for the next run."""
+def unlink_if_there(place: Place) -> None:
     try:
-        if lock_file(descriptor) and place.is_name_of(descriptor):
-            os.unlink(place.name, dir_fd=place.directory)
-            os.fsync(place.directory)
-    except OSError:
+        os.unlink(place.name, dir_fd=place.directory)
+    except FileNotFoundError:
         pass
-    finally:
-        os.close(descriptor)
 
 
 def take(place: Place, flags: int = os.O_RDWR | os.O_CREAT, forbidden_mode: int = 0o077) -> Tuple[int, bool]:

@@ -3,7 +3,8 @@
 import os
 from typing import Optional
 
-from worker.errors import Details
+from worker.directories import free_bytes
+from worker.errors import Details, Failure
 from worker.files import described
 from worker.identity import identity_of
 from worker.places import showing_path
@@ -34,16 +35,20 @@ def looked_at(path: bytes, flags: int) -> Optional[Details]:
 
 @operation("path-resolve")
 def resolve(request: Request) -> Details:
-    """Without links and dots. All parts must be there."""
+    """Without links and dots, by the kernel, which walks the path once: all parts must be there."""
     path = request.arguments.path("path")
-    real = os.path.realpath(path)
-    with showing_path(path):
-        os.stat(real)
+    descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        real = os.readlink(b"/proc/self/fd/%d" % descriptor)
+        with showing_path(path):
+            if not os.path.samestat(os.stat(real, follow_symlinks=False), os.fstat(descriptor)):
+                raise Failure("other-file", "it was renamed or removed while it was looked at", path)
+    finally:
+        os.close(descriptor)
     return {"path": to_text(real)}
 
 
 @operation("path-space")
 def space(request: Request) -> Details:
     """What an account without privileges can still write there."""
-    found = os.statvfs(request.arguments.path("path"))
-    return {"freeBytes": found.f_bavail * found.f_frsize}
+    return {"freeBytes": free_bytes(os.statvfs(request.arguments.path("path")))}

@@ -16,9 +16,11 @@ import worker.copying  # noqa: F401
 import worker.directories  # noqa: F401
 import worker.files  # noqa: F401
 import worker.finding  # noqa: F401
+import worker.guest_process  # noqa: F401
 import worker.holders  # noqa: F401
 import worker.libvirt_switches  # noqa: F401
 import worker.link_users  # noqa: F401
+import worker.lock_ends  # noqa: F401
 import worker.lock_operations  # noqa: F401
 import worker.looking  # noqa: F401
 import worker.making  # noqa: F401

@@ -21,7 +21,7 @@ def unescaped(field: bytes) -> bytes:
 def mount_in(text: bytes, number: int) -> Optional[Mount]:
     """There may be thousands, on a host with containers: one line is read."""
     wanted = b"%d " % number
-    for line in text.splitlines():
+    for line in text.split(b"\n"):  # a name may hold any other end of a line, which is not escaped
         if line.startswith(wanted):
             kind, source = line.partition(b" - ")[2].split(b" ")[:2]
             return Mount(kind.decode("ascii", "replace"), unescaped(source))

@@ -11,6 +11,10 @@ from worker.state import State
 from worker.text import from_base64
 
 
+#: Between two words of an operation that only says that it goes on.
+TICK_SECONDS = 1.0
+
+
 def nothing() -> None:
     """Undoes nothing."""
 
@@ -58,6 +62,12 @@ class Request:
     def progress(self, values: Details) -> None:
         self.heard = time.monotonic()
         self.state.outlet.send({"id": self.number, "event": values})
+
+    def tick(self) -> None:
+        """Between the parts of a long look: it goes on, so its deadline does not count it as silent."""
+        self.check()
+        if time.monotonic() - self.heard > TICK_SECONDS:
+            self.progress({})
 
     def answer(self, values: Details) -> None:
         """The first answer counts: one that comes behind the deadline says nothing, and is undone where it can be."""

@@ -102,10 +102,11 @@ export class Worker {
     stream.end();
     await new Promise<void>((resolve, reject) => {
       const late = setTimeout(() => {
-        this.#end(
-          new UnreachableError(`The worker on ${hostName} did not end within ${waitSeconds} s: a change of it may still go on there.`),
+        const reason = new UnreachableError(
+          `The worker on ${hostName} did not end within ${waitSeconds} s: a change of it may still go on there.`,
         );
-        if (this.#reason) reject(this.#reason);
+        reject(reason);
+        this.#end(reason);
       }, waitSeconds * 1000);
       this.onEnd(() => {
         clearTimeout(late);

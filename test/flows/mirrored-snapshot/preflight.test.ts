@@ -62,7 +62,7 @@ describe("a mirrored snapshot is refused, with nothing touched,", () => {
   it("of a guest that migrates", () =>
     refuses({ answers: { blockers: () => [{ concerns: "guest", why: "it migrates", advice: "Wait." }] } }, /it migrates/));
   it("of a disk whose image QEMU has open under another file's name", async () => {
-    const process = () => ({ pid: 1, workingDirectory: "/", openFiles: new Set<string>() });
+    const process = () => ({ pid: 1, workingDirectory: "/", openFiles: new Set<string>(), openPaths: [] });
     await refuses({ answers: { process } }, /is not the file that QEMU has open/);
   });
   it("to directories that are not there", async () => {

@@ -81,7 +81,7 @@ export class MoveScene implements AsyncDisposable {
   /** The QEMU that has these open. */
   async process(...names: string[]): Promise<GuestProcess> {
     const ids = await Promise.all(names.map((name) => this.which(name)));
-    return { pid: 1, workingDirectory: "/", openFiles: new Set(ids.map(({ dev, ino }) => `${dev}:${ino}`)) };
+    return { pid: 1, workingDirectory: "/", openFiles: new Set(ids.map(({ dev, ino }) => `${dev}:${ino}`)), openPaths: [] };
   }
 
   /** A finished copy with its sidecar. */

@@ -39,27 +39,12 @@ export async function bootPathOf(site: Viewpoint, process: Process, { named, dir
   if (link === undefined) return current ?? named;
   const leadsThere = isOpen !== "another" && (await sameDirectory(site, link, directory)) === "same";
   if (leadsThere) return within(link, baseName(named));
-  return (
-    current ?? (isOpen === "another" ? ((await openedAs(site, process, baseName(named))) ?? named) : within(directory, baseName(named)))
-  );
+  return current ?? (isOpen === "another" ? ((await openedAs(process, baseName(named))) ?? named) : within(directory, baseName(named)));
 }
 
-/**
- * The path by which the kernel knows the one open file of this name.
- *
- * @host readlink
- * @for reading
- * @does reads by which path the kernel knows a file that QEMU has open
- * @changes nothing
- * @as the account
- * @why a link may have been re-pointed since the guest was started
- */
-async function openedAs(site: Viewpoint, process: Process, name: string): Promise<string | undefined> {
-  const guest = await process();
-  if (!guest) return undefined;
-  const script = `for each in "/proc/$1/fd/"*; do path=$(readlink -- "$each") && [ "\${path##*/}" = "$2" ] && printf '%s\\0' "$path"; done; :`;
-  const { stdout } = await site.host.run(script, [String(guest.pid), name]);
-  const [only, ...others] = new Set(stdout.split("\0").filter((path) => path.startsWith("/")));
+/** The path by which the kernel knows the one open file of this name: a link may have been re-pointed since the guest was started. */
+async function openedAs(process: Process, name: string): Promise<string | undefined> {
+  const [only, ...others] = new Set((await process())?.openPaths.filter((each) => baseName(each) === name));
   return others.length === 0 ? only : undefined;
 }
 

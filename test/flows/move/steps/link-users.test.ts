@@ -28,7 +28,7 @@ describe("a link", () => {
   afterEach(() => scene[Symbol.asyncDispose]());
 
   const check = (pid?: number) => {
-    const process = pid === undefined ? undefined : { pid, workingDirectory: "/", openFiles: new Set<string>() };
+    const process = pid === undefined ? undefined : { pid, workingDirectory: "/", openFiles: new Set<string>(), openPaths: [] };
     const { site } = scene.site({ process: () => process }, { link: scene.at("link") });
     return checkLink(site, emptyView, [scene.disk()]);
   };

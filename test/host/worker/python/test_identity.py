@@ -58,4 +58,6 @@ class Parts(Folder):
 class Mounts(unittest.TestCase):
     def test_a_mount_is_read_with_its_optional_fields_and_escaped_blanks(self) -> None:
         text = b"36 35 98:0 / /mnt rw,noatime master:1 shared:2 - ext3 /dev/a\\040b rw\n40 35 0:41 / /t rw - tmpfs tmpfs rw\n"
+        text += b"50 35 0:42 / /x\r60 rw - tmpfs fake rw\n60 35 0:43 / /y rw - xfs /dev/b rw\n"
+        self.assertEqual(mount_in(text, 60), Mount("xfs", b"/dev/b"))
         self.assertEqual([mount_in(text, number) for number in (36, 40, 4)], [Mount("ext3", b"/dev/a b"), Mount("tmpfs", b"tmpfs"), None])

@@ -1,12 +1,15 @@
 import errno
 import fcntl
 import os
+import tempfile
+import time
 from unittest import mock
 
 from support import Folder, request_of
-from worker import lock_operations, locks
+from worker import lock_ends, lock_operations, locks
 from worker.arguments import Arguments
 from worker.errors import Failure
+from worker.paths import DIRECTORY_FLAGS
 from worker.places import Place
 from worker.requests import Operation, Request, perform
 from worker.text import to_base64, to_text
@@ -125,6 +128,47 @@ class Left(Folder):
         request.state.end()
         self.assertEqual(self.names(), [b"lock"])
         os.close(inherited)
+
+    def test_what_a_cut_replacement_has_left_beside_it_goes_first(self) -> None:
+        request = self.acquired("holder")
+        self.write(b"lock.new", b"")
+        request.state.end()
+        self.assertEqual(self.names(), [])
+
+    def test_locks_of_several_file_systems_are_all_free_afterwards(self) -> None:
+        table = request_of({}).state
+        with tempfile.TemporaryDirectory(dir="/dev/shm") as other:
+            paths = [self.path(b"lock"), os.fsencode(other) + b"/lock"]
+            for path in paths:
+                directory = os.open(os.path.dirname(path), DIRECTORY_FLAGS)
+                descriptor, is_granted = locks.take(Place(directory, b"lock", path))
+                self.assertTrue(is_granted)
+                table.locks.add(locks.Lock(descriptor, directory, b"lock", path))
+            table.end()
+            self.assertEqual([os.path.exists(path) for path in paths], [False, False])
+
+    def test_a_file_system_that_hangs_keeps_neither_the_worker_nor_the_file(self) -> None:
+        request = self.acquired("holder")
+        stuck = mock.Mock(side_effect=lambda _: time.sleep(60))
+        with mock.patch.object(lock_ends, "end", stuck), mock.patch.object(lock_ends, "SECONDS_AT_MOST", 0.05):
+            request.state.end()
+        self.assertEqual(self.names(), [b"lock"])
+
+    def test_where_no_process_is_to_be_had_it_is_free_and_stays(self) -> None:
+        request = self.acquired("holder")
+        with mock.patch.object(os, "fork", side_effect=BlockingIOError()):
+            request.state.end()
+        descriptor, is_granted = locks.take(self.place(b"lock"))
+        os.close(descriptor)
+        self.assertTrue(is_granted)
+
+    def test_where_no_descriptor_is_to_be_had_it_is_free_and_stays(self) -> None:
+        request = self.acquired("holder")
+        with mock.patch.object(os, "pipe", side_effect=OSError(errno.EMFILE, "")):
+            request.state.end()
+        descriptor, is_granted = locks.take(self.place(b"lock"))
+        os.close(descriptor)
+        self.assertTrue(is_granted)
 
     def test_another_file_of_its_name_stays(self) -> None:
         request = self.acquired("holder")
