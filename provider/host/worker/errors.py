@@ -58,6 +58,11 @@ def words_of(reason: Exception) -> str:
     return failure.message if failure.path is None else "%s (%s)" % (failure.message, os.fsdecode(failure.path))
 
 
+def both(one: Optional[str], other: str) -> str:
+    """What has failed before, and what failed now."""
+    return other if one is None else "%s; %s" % (one, other)
+
+
 def outcome_of(work: Callable[[], Details]) -> Details:
     """What it returned, or its failure, as the client is told it."""
     try:

@@ -4,7 +4,6 @@ libvirt has no `pending`, and no all or none: the guest is suspended, and each d
 and never the answer to a command.
 """
 
-import fcntl
 import os
 from typing import Callable, Dict, List, Optional
 
@@ -12,7 +11,7 @@ from worker.definitions import Place, define, where_is
 from worker.domain_xml import DiskXml, DomainXml, Image, Job
 from worker.errors import Details, Failure, words_of
 from worker.holders import holders_of_descriptor
-from worker.image_lock import set_image_lock
+from worker.image_lock import HeldByOther, hold_image, release_images
 from worker.libvirt_plan import LibvirtDisk, LibvirtPlan
 from worker.libvirt_talk import Talk
 from worker.pausing import Pausing
@@ -197,20 +196,13 @@ def hold_sources(disks: List[LibvirtDisk]) -> None:
     for disk in disks:
         try:
             if disk.source is not None:
-                set_image_lock(disk.source, fcntl.F_RDLCK)
-        except (BlockingIOError, PermissionError):
+                hold_image(disk.source)
+        except HeldByOther:
             raise Unfit(disk.target, "another process has its image open for writing") from None
-        except OSError:
-            pass  # a file system without such locks: QEMU takes none there either
 
 
 def release_sources(disks: List[LibvirtDisk]) -> None:
-    for disk in disks:
-        try:
-            if disk.source is not None:
-                set_image_lock(disk.source, fcntl.F_UNLCK)
-        except OSError:
-            pass  # where none could be taken
+    release_images(disk.source for disk in disks if disk.source is not None)
 
 
 def is_closed(file: int) -> bool:

@@ -3,15 +3,14 @@
 Order and reasons: docs/decisions/0003 and 0008. The plan is data; this carries it out, and finishes or reverts it when somebody has died.
 """
 
-import fcntl
 from time import monotonic
 from typing import Any, Callable, Dict, List, Optional
 
 from worker.below_filters import below_by_graph, below_by_name
-from worker.errors import Details, Failure, words_of
-from worker.image_lock import set_image_lock
+from worker.errors import Details, Failure, both, words_of
+from worker.image_lock import HeldByOther, hold_image, release_images
 from worker.line import Line
-from worker.switch_plan import Disk, Plan, apply, complete, is_committed, revert
+from worker.switch_plan import Disk, Plan, apply, complete, is_committed, is_known_committed, revert
 
 #: Once all jobs are pending, nothing is given up: a QEMU that is stopped, or waits for its disk, is waited for as long as it lives.
 PATIENT_SECONDS = float("inf")
@@ -110,24 +109,17 @@ class Conversation:
 
 def hold_sources(plan: Plan) -> None:
     """From now on no QEMU can open a source. Never a target: QEMU 7.2 aborts at job-finalize of a raw one."""
-    if not plan.holds_sources:
-        return
-    for disk in plan.disks:
+    for disk in plan.disks if plan.holds_sources else []:
         try:
-            set_image_lock(disk.source, fcntl.F_RDLCK)
-        except (BlockingIOError, PermissionError):
+            hold_image(disk.source)
+        except HeldByOther:
             raise Late("another process has the image of %s open for writing" % disk.device) from None
-        except OSError:
-            pass  # a file system without such locks: QEMU takes none there either
 
 
 def release_sources(plan: Plan) -> None:
     """Before any job-cancel: QEMU 7.2 aborts on a raw source that is locked."""
-    for disk in plan.disks:
-        try:
-            set_image_lock(disk.source, fcntl.F_UNLCK)
-        except OSError:
-            pass  # where none could be taken
+    if plan.holds_sources:
+        release_images(disk.source for disk in plan.disks)
 
 
 def begin(plan: Plan, line: Line) -> Details:
@@ -151,16 +143,23 @@ def begin(plan: Plan, line: Line) -> Details:
 
 def carry_on(plan: Plan, talk: Conversation) -> Details:
     """All jobs are pending. What decides must be durable before any job is finalized; a name that fails later is only said."""
-    trouble: Optional[str] = None
-    done = 0
-    try:
-        for stage in plan.stages:
-            apply(stage)
-            done += 1
-    except Exception as reason:
-        trouble = words_of(reason)
-        if done <= plan.commit:
-            return cancel(plan, talk, trouble)
+    decided = plan.commit + 1
+    for stage in plan.stages[:decided]:
+        try:
+            apply(stage, plan.made)
+        except Exception as reason:
+            return cancel(plan, talk, words_of(reason))
+    return finish(plan, talk, None)
+
+
+def finish(plan: Plan, talk: Conversation, trouble: Optional[str]) -> Details:
+    """From the commit point on. Also where that is not durable: then no boot may find an image that goes stale."""
+    decided = plan.commit + 1
+    for stage in plan.stages[decided:]:
+        try:
+            apply(stage, plan.made)
+        except Exception as reason:
+            trouble = both(trouble, words_of(reason))
     return finalize(plan, talk, trouble)
 
 
@@ -197,11 +196,11 @@ def cancel(plan: Plan, talk: Conversation, why: str) -> Details:
     how = "cancelled"
     try:
         for stage in reversed(plan.stages):
-            revert(stage)
+            revert(stage, plan.made)
     except (OSError, Failure) as reason:
-        why = "%s; %s" % (why, words_of(reason))
-        if is_committed(plan):
-            return finalize(plan, talk, why)
+        why = both(why, words_of(reason))
+        if is_known_committed(plan):
+            return finish(plan, talk, why)
         how = "cancelled-half-way"
     release_sources(plan)
     talk.each("job-cancel", plan.disks, PATIENT_SECONDS)
@@ -213,9 +212,9 @@ def carry_on_where_some_pivoted(plan: Plan, talk: Conversation, why: str) -> Det
     try:
         complete(plan.records)
         for stage in plan.stages:
-            apply(stage)
+            apply(stage, plan.made)
     except (OSError, Failure) as reason:
-        why = "%s; %s" % (why, words_of(reason))
+        why = both(why, words_of(reason))
     return finalize(plan, talk, why)
 
 
@@ -224,7 +223,7 @@ def recover(plan: Plan, line: Optional[Line]) -> Details:
     if line is None:
         return recover_names(plan)
     talk = Conversation(line, plan)
-    if not is_committed(plan) and not talk.pivoted():
+    if not is_known_committed(plan) and not talk.pivoted():
         return cancel(plan, talk, "it was cut before its commit point")
     try:
         hold_sources(plan)
@@ -240,7 +239,7 @@ def recover_names(plan: Plan) -> Details:
         how, each, stages = "finished-without-qemu", apply, plan.stages
     try:
         for stage in stages:
-            each(stage)
+            each(stage, plan.made)
     except (OSError, Failure) as reason:
         return end(how, words_of(reason), [])
     return end(how, None, [])

@@ -73,6 +73,8 @@ class Plan(NamedTuple):
     commit: int
     #: Drivers of nodes that pass on what lies below them.
     filters: List[str]
+    #: The moves that this process has made itself: where a name cannot be read any more, its rename came back.
+    made: Set[Move]
 
 
 def read_plan(request: Request, stack: ExitStack) -> Plan:
@@ -92,6 +94,7 @@ def read_plan(request: Request, stack: ExitStack) -> Plan:
         [[reader.move(values) for values in stage] for stage in stages],
         commit,
         arguments.texts("filters"),
+        set(),
     )
 
 
@@ -181,12 +184,20 @@ def is_committed(plan: Plan) -> bool:
     return all(is_done(move) for move in plan.stages[plan.commit])
 
 
+def is_known_committed(plan: Plan) -> bool:
+    """Where a QEMU waits for it. A commit point that nobody can read any more is what this process has made of it."""
+    try:
+        return is_committed(plan)
+    except OSError:
+        return plan.made.issuperset(plan.stages[plan.commit])
+
+
 def is_done(move: Move) -> bool:
     """A cut of `rename` may leave both names: then a boot by the old one still finds the file."""
     return move.new.is_name_of(move.file) and not (move.back is None and move.old.is_name_of(move.file))
 
 
-def apply(moves: List[Move]) -> None:
+def apply(moves: List[Move], made: Optional[Set[Move]] = None) -> None:
     """Does what is not yet done, and makes all of it durable."""
     for move in moves:
         if is_done(move):
@@ -194,10 +205,12 @@ def apply(moves: List[Move]) -> None:
         if not move.old.is_name_of(move.file):
             raise Failure("other-file", "it is no longer under its name", move.old.shown)
         (rename if move.back is None else replace)(move.old, move.new)
+        if made is not None:
+            made.add(move)
     sync(moves)
 
 
-def revert(moves: List[Move]) -> None:
+def revert(moves: List[Move], made: Optional[Set[Move]] = None) -> None:
     """Undoes what is done, the last one first, and makes that durable."""
     for move in reversed(moves):
         if not move.new.is_name_of(move.file):
@@ -208,6 +221,8 @@ def revert(moves: List[Move]) -> None:
             replace(move.back.place, move.new)
         else:
             raise Failure("other-file", "what would be put back is no longer under its name", move.back.place.shown)
+        if made is not None:
+            made.discard(move)
     sync(moves)
 
 

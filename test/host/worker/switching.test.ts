@@ -8,6 +8,7 @@ import { acquireLock } from "../../../provider/host/worker/locks.js";
 import { type MonitorPeer, openMonitor } from "../../../provider/host/worker/monitors.js";
 import { recoverSwitch, runSwitch, type SwitchPlan, type SwitchResult } from "../../../provider/host/worker/switching.js";
 import type { Worker } from "../../../provider/host/worker/worker.js";
+import { Strace } from "../../cuts/strace.js";
 import { until } from "../../sandbox/command.js";
 import { mourn, watchOver } from "../../sandbox/processes.js";
 import { fakeMonitor } from "./fake-monitor.js";
@@ -562,6 +563,58 @@ describe("a switch in which a call fails", function () {
       }
     });
   }
+});
+
+describe("a switch in which the link's directory fails from one call on", function () {
+  withWorkers(this);
+  this.timeout(180_000);
+
+  /** Jobs are at their end, and the guest's images are where the link leads to. */
+  async function sideOf(bench: SwitchBench, where: string): Promise<string> {
+    const { link } = await namesOf(bench);
+    const states = [...bench.jobs.jobs.values()].map(({ status }) => status);
+    assert.deepEqual([bench.jobs.active, new Set(states)], [[link === "dst" ? "target" : "source"], new Set(["concluded"])], where);
+    return link;
+  }
+
+  /** Only what goes by that directory, and only in the switch's child. */
+  async function failing(bench: SwitchBench, ...deeds: string[]): Promise<SwitchResult> {
+    const { worker, child } = await localWorkerProcess();
+    let strace: Promise<Strace> | undefined;
+    bench.jobs.before = (command, say) => {
+      if (strace) return "go on";
+      const words = ["-P", bench.folder, ...deeds.flatMap((deed) => ["-e", `inject=${deed}`])];
+      strace = Strace.attach([childOf(child.pid)], words, path.join(bench.folder, "trace"));
+      strace.then(() => bench.jobs.answer(command, say));
+      return "answered";
+    };
+    const result = await switched(worker, bench);
+    await (await strace)?.end();
+    return result;
+  }
+
+  it("so that the link's new form is neither safely there nor taken back, has no boot find an image that goes stale", async () => {
+    const bench = await switchBench();
+    await failing(bench, "fsync:error=EIO", "renameat:error=EROFS:when=2+");
+    assert.equal(await sideOf(bench, "after the link"), "dst");
+    assert.deepEqual((await namesOf(bench)).bootable, []);
+  });
+
+  it("so that none of its names can be read, leaves no job pending, and link and images on one side", async () => {
+    const sides = new Set<string>();
+    for (let at = 1; ; at++) {
+      const bench = await switchBench();
+      await failing(bench, `newfstatat:error=EIO:when=${at}+`);
+      sides.add(await sideOf(bench, `newfstatat ${at}`));
+      if (!(await traceOf(bench)).includes("INJECTED")) return assert(at > 3 && sides.has("src"), `${at - 1} failed`);
+    }
+  });
+
+  it("so that nothing goes there after the link's new form, has the guest go over", async () => {
+    const bench = await switchBench();
+    await failing(bench, "fsync:error=EIO", "renameat:error=EIO:when=2+", "newfstatat:error=EIO:when=3+");
+    assert.equal(await sideOf(bench, "after the link"), "dst");
+  });
 });
 
 async function startTime(pid: number): Promise<number> {
