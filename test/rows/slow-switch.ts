@@ -13,11 +13,12 @@ import { Recorder, Stage } from "../storage-migration/stage.js";
 
 export const image = "disk.img";
 
-/** Every rename of these processes, and of those that they start, takes a second and a half. */
-async function slowDown(pids: readonly number[]): Promise<ChildProcess> {
-  const calls = "rename,renameat,renameat2";
+const calls = { renames: "rename,renameat,renameat2", syncs: "fsync,fdatasync,syncfs,sync" };
+
+/** Every such call of these processes, and of those that they start, takes a second and a half longer. */
+async function slowDown(pids: readonly number[], names: string): Promise<ChildProcess> {
   const processes = pids.flatMap((pid) => ["-p", String(pid)]);
-  const inject = ["-e", `trace=${calls}`, "-e", `inject=${calls}:delay_enter=1500000`];
+  const inject = ["-e", `trace=${names}`, "-e", `inject=${names}:delay_enter=1500000`];
   const strace = watchOver(
     spawn("strace", ["-f", "-o", "/dev/null", ...inject, ...processes], { stdio: ["ignore", "ignore", "pipe"] }),
     "strace",
@@ -37,7 +38,7 @@ export class SlowSwitch implements AsyncDisposable {
   private constructor(
     readonly stage: Stage,
     readonly proxy: QmpProxy,
-    private readonly through: "link" | "name",
+    private readonly link: string | undefined,
   ) {}
 
   static async set(through: "link" | "name", format: "qcow2" | "raw" = "qcow2"): Promise<SlowSwitch> {
@@ -48,11 +49,16 @@ export class SlowSwitch implements AsyncDisposable {
         return [{ storage: at("path1"), layers, ...(through === "link" && { through: at("link") }) }];
       },
     });
-    return new SlowSwitch(stage, await QmpProxy.listen(stage.at("proxy.sock"), stage.guest.qmpSocket), through);
+    return SlowSwitch.of(stage, through === "link" ? stage.at("link") : undefined);
+  }
+
+  /** @param link by which the guest finds its disk, or undefined: by its name */
+  static async of(stage: Stage, link: string | undefined): Promise<SlowSwitch> {
+    return new SlowSwitch(stage, await QmpProxy.listen(stage.at("proxy.sock"), stage.guest.qmpSocket), link);
   }
 
   moves() {
-    const link = this.through === "link" ? { link: this.stage.at("link") } : {};
+    const link = this.link === undefined ? {} : { link: this.link };
     return this.stage.moves({ ...link, domain: { qmp: this.proxy.path } });
   }
 
@@ -64,16 +70,25 @@ export class SlowSwitch implements AsyncDisposable {
   }
 
   /** From the moment that the job is pending on. */
-  slowFromPending(): void {
-    const slow = async () => {
-      if (this.isSlow) return "forward" as const;
+  slowFromPending(what: "renames" | "syncs" = "renames"): void {
+    this.atPending(async () => {
+      this.strace ??= await slowDown(await this.stage.sandbox.sshd.servedPids(), calls[what]);
+    });
+  }
+
+  /** Once, when the job is pending and nothing is written down. */
+  atPending(act: () => Promise<void>): void {
+    let acted: Promise<void> | undefined;
+    const hold = async () => {
+      if (acted) return "forward" as const;
       const [job] = (await this.stage.operator.execute("query-jobs")) as { id: string }[];
       if (job) await this.stage.operator.waitForJob(job.id, "pending");
-      this.strace ??= await slowDown(await this.stage.sandbox.sshd.servedPids());
+      acted ??= act();
+      await acted;
       return "forward" as const;
     };
     this.proxy.before("job-complete", () => {
-      for (const question of ["query-jobs", "query-block-jobs"]) this.proxy.before(question, slow);
+      for (const question of ["query-jobs", "query-block-jobs"]) this.proxy.before(question, hold);
       return "forward";
     });
   }

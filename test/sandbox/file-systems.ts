@@ -1,14 +1,14 @@
 /** File systems that a test mounts, and that fill up, fail, turn read-only or vanish. Mounting wants root. */
 
-import { mkdir, rm, stat } from "node:fs/promises";
+import { mkdir, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
 import { run } from "./command.js";
 import type { Sandbox } from "./sandbox.js";
 
 export interface MountOptions {
   /** `overlay`: its lower and its upper layer are two tmpfs, so that a file's device is another than its directory's. */
-  kind: "tmpfs" | "ext4" | "btrfs" | "overlay";
-  /** btrfs: 110 at least. */
+  kind: "tmpfs" | "ext4" | "xfs" | "btrfs" | "overlay";
+  /** btrfs: 110 at least, XFS: 300. */
   sizeMiB: number;
 }
 
@@ -38,7 +38,7 @@ export class SmallFileSystem {
   /** Use {@link mountSmall}. */
   constructor(
     readonly place: string,
-    /** Of ext4 and btrfs: a tmpfs with the sparse file behind the loop device. Of an overlay: its upper layer, with the lower one in it. */
+    /** Of ext4, XFS and btrfs: a tmpfs with the sparse file behind the loop device. Of an overlay: its upper layer, with the lower one in it. */
     private readonly backing: string,
     private readonly options: MountOptions,
   ) {}
@@ -53,23 +53,32 @@ export class SmallFileSystem {
       await run("mount", ["-t", "tmpfs", "-o", "size=1M", "livedisk-test", path.join(this.backing, "lower")]);
     } else {
       await run("truncate", ["-s", `${sizeMiB}M`, this.image]);
-      await (kind === "ext4" ? run("mkfs.ext4", ["-q", "-F", "-m", "0", this.image]) : run("mkfs.btrfs", ["-q", this.image]));
+      await makeFileSystem(kind, this.image);
     }
     await this.mount();
   }
 
   /** After {@link vanish}. */
   async mount(): Promise<void> {
-    if (this.options.kind !== "overlay") return void (await run("mount", ["-o", "loop", this.image, this.place]));
+    const { kind } = this.options;
+    // XFS: its former self may be mounted still, in somebody's mount namespace
+    if (kind !== "overlay") return void (await run("mount", ["-o", kind === "xfs" ? "loop,nouuid" : "loop", this.image, this.place]));
     // relative, since a path in these options may hold neither comma nor colon
     await run("mount", ["-t", "overlay", "-o", "lowerdir=lower,upperdir=upper,workdir=work", "livedisk-test", this.place], {
       folder: this.backing,
     });
   }
 
-  /** After {@link turnReadOnly} or {@link failBelow}, as an administrator would. @throws Error while anybody has a file open there */
+  /**
+   * With what has come to its disk: after {@link turnReadOnly}, {@link shutDown} or {@link failBelow}, as an administrator would. From a copy of
+   * that disk, since a mount namespace that somebody has made meanwhile, as a libvirtd of another test, keeps what is mounted as it was.
+   * @throws Error while anybody has a file open there
+   */
   async mountAnew(): Promise<void> {
     await run("umount", [this.place]);
+    await run("mount", ["-o", `remount,size=${2 * this.options.sizeMiB + 16}M`, this.backing]);
+    await run("cp", ["--sparse=always", this.image, `${this.image}.new`]);
+    await rename(`${this.image}.new`, this.image);
     await this.mount();
   }
 
@@ -92,6 +101,20 @@ export class SmallFileSystem {
     await run("mount", ["-o", "remount,abort", this.place]);
   }
 
+  /** Whoever changes anything there waits, until it is thawed. */
+  async freeze(): Promise<void> {
+    await run("fsfreeze", ["--freeze", this.place]);
+  }
+
+  async thaw(): Promise<void> {
+    await run("fsfreeze", ["--unfreeze", this.place]);
+  }
+
+  /** XFS: what it does by itself when it cannot write its log. Everything fails there from then on, reading too. */
+  async shutDown(): Promise<void> {
+    await run("xfs_io", ["-x", "-c", "shutdown", this.place]);
+  }
+
   /** The name is gone at once; what is open stays open. */
   async vanish(): Promise<void> {
     await run("umount", ["--lazy", this.place]);
@@ -109,6 +132,11 @@ export class SmallFileSystem {
   private get image(): string {
     return path.join(this.backing, "disk.img");
   }
+}
+
+async function makeFileSystem(kind: "ext4" | "xfs" | "btrfs", file: string): Promise<void> {
+  const quiet = { ext4: ["-q", "-F", "-m", "0"], xfs: ["-q"], btrfs: ["-q"] };
+  await run(`mkfs.${kind}`, [...quiet[kind], file]);
 }
 
 /**

@@ -22,6 +22,7 @@ const needed: Readonly<Record<string, string>> = {
   mount: "mount",
   "mkfs.ext4": "e2fsprogs",
   "mkfs.btrfs": "btrfs-progs",
+  "mkfs.xfs": "xfsprogs",
   filefrag: "e2fsprogs",
   "qemu-nbd": "qemu-utils",
   ip: "iproute2",

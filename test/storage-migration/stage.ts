@@ -39,8 +39,8 @@ export interface StageOptions extends Omit<GuestOptions, "folder" | "disks"> {
   fileSystem?: MountOptions["kind"];
   /** Of the sandbox's sshd. */
   sshd?: SandboxOptions["sshd"];
-  /** Makes what the guest needs and names its disks; `at` is a path in the guest's folder, where `path1` is made. */
-  disks?: (at: (...names: string[]) => string) => Promise<DiskOptions[]> | DiskOptions[];
+  /** Makes what the guest needs and names its disks; `at` is a path in the guest's folder, where `path1` is made. What it mounts is undone with the sandbox. */
+  disks?: (at: (...names: string[]) => string, sandbox: Pick<Sandbox, "defer">) => Promise<DiskOptions[]> | DiskOptions[];
 }
 
 export class Stage implements AsyncDisposable {
@@ -58,7 +58,7 @@ export class Stage implements AsyncDisposable {
       const folder = path.join(sandbox.folder, name);
       if (fileSystem) await mountSmall(sandbox, folder, { kind: fileSystem, sizeMiB: 600 });
       await mkdir(path.join(folder, "path1"), { recursive: true });
-      const made = await disks?.((...names) => path.join(folder, ...names));
+      const made = await disks?.((...names) => path.join(folder, ...names), sandbox);
       const guest = await sandbox.startGuest({ name, ...rest, ...(made && { disks: made }) });
       return new Stage(sandbox, guest, await Operator.connect(guest.operatorSocket), folder);
     } catch (reason) {
