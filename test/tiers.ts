@@ -10,8 +10,8 @@ import { reachable, type Sources } from "./architecture/imports.js";
 export const tiers = ["unit", "usual", "all"] as const;
 export type Tier = (typeof tiers)[number];
 
-/** What takes many minutes: `npm run test:adversity`, `npm run test:matrix`, and the faults of libvirt. */
-const long = /(^|\/)(adversity|matrix)\/|^(test\/)?hypervisor\/libvirt\/(snapshot-)?faults/;
+/** What takes many minutes: `npm run test:adversity`, `npm run test:matrix`, `npm run rows`, and the faults of libvirt. */
+const long = /(^|\/)(adversity|matrix)\/|^(test\/)?rows\/at-length\/|^(test\/)?hypervisor\/libvirt\/(snapshot-)?faults/;
 
 /** What starts a machine, or a server that signs in. */
 const heavy = [
@@ -50,7 +50,7 @@ const usual = [
 
 /** What of these folders takes a minute by itself: a program cut at every system call, a guest that is killed at every stage, definitions that change meanwhile. */
 const seldom =
-  /^(host\/worker\/switching|faults\/pairs)|^rows\/(busy-qemu|cut-together|drift|far-client|hostile-directory|libvirt-definition|libvirt-pause|overlays|slow-storage|supervised|unwritten-switch)/;
+  /^(host\/worker\/switching|faults\/pairs)|^rows\/(busy-qemu|cut-together|drift|far-client|hostile-directory|libvirt-definition|libvirt-pause|overlays|read-only-link|slow-storage|supervised|three-file-systems|unwritten-switch|vanished-client)/;
 
 const sourceFolder = path.resolve(__dirname, "../../test");
 

@@ -6,8 +6,9 @@ import path from "node:path";
 import { isOurs } from "../../../provider/core/errors.js";
 import { type Properties, Unfinished } from "../../../provider/core/lifecycle.js";
 import { closeAllHosts } from "../../../provider/host/connection.js";
-import { run, until } from "../../sandbox/command.js";
+import { until } from "../../sandbox/command.js";
 import { longMirror } from "../../sandbox/disks.js";
+import { Network } from "../../sandbox/network.js";
 import { QmpProxy } from "../../sandbox/qmp-proxy.js";
 import { startSshd } from "../../sandbox/sshd.js";
 import { Stage, type StageOptions } from "../../storage-migration/stage.js";
@@ -100,7 +101,7 @@ describe("a runner that vanishes with its connection half open", function () {
       await using _ = stage;
       const host = { ...stage.sandbox.host, address: network.here };
       const settings = { ...stage.arguments, host, ...args, ...("says" in place ? slow : {}) };
-      const runner = new Runner(settings, ["ip", "netns", "exec", network.name]);
+      const runner = new Runner(settings, network.words);
       const vanish = async () => (how === "hangs" ? runner.hang() : network.cut());
       if ("before" in place) await passing(proxy, place.before, vanish);
       else {
@@ -142,48 +143,3 @@ describe("a runner that vanishes with its connection half open", function () {
     );
   }
 });
-
-/** A namespace and a cable to it. Cut, packets vanish in both directions, and nobody is told. */
-class Network implements AsyncDisposable {
-  static #count = 0;
-
-  private constructor(
-    readonly name: string,
-    /** The host's address as the runner sees it. */
-    readonly here: string,
-  ) {}
-
-  static async open(): Promise<Network> {
-    const number = (process.pid * 8 + Network.#count++) % 16_000;
-    const network = new Network(`ld${number}`, address(number, 1));
-    try {
-      await run("ip", ["netns", "add", network.name]);
-      await run("ip", ["link", "add", network.name, "type", "veth", "peer", "name", "cable", "netns", network.name]);
-      await run("ip", ["address", "add", `${network.here}/30`, "dev", network.name]);
-      await run("ip", ["link", "set", network.name, "up"]);
-      const inside = ["-n", network.name];
-      await run("ip", [...inside, "address", "add", `${address(number, 2)}/30`, "dev", "cable"]);
-      for (const device of ["lo", "cable"]) await run("ip", [...inside, "link", "set", device, "up"]);
-      return network;
-    } catch (reason) {
-      await network[Symbol.asyncDispose]();
-      throw reason;
-    }
-  }
-
-  /** On the runner's side, so that the host learns nothing by its own end of the cable. */
-  async cut(): Promise<void> {
-    await run("ip", ["-n", this.name, "address", "flush", "dev", "cable"]);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await run("ip", ["link", "delete", this.name]).catch(() => {});
-    await run("ip", ["netns", "delete", this.name]).catch(() => {});
-  }
-}
-
-/** Of a network of four addresses in 198.18.0.0/15, which is for tests of devices (RFC 2544). */
-function address(number: number, host: number): string {
-  const all = number * 4 + host;
-  return `198.18.${Math.floor(all / 256)}.${all % 256}`;
-}
