@@ -23,7 +23,7 @@ export async function mountSmall(sandbox: Pick<Sandbox, "defer">, place: string,
   return small;
 }
 
-async function unmountAll(...places: string[]): Promise<void> {
+export async function unmountAll(...places: string[]): Promise<void> {
   for (const place of places) while (await succeeds("umount", ["--lazy", place])) {}
 }
 
@@ -134,7 +134,7 @@ export class SmallFileSystem {
   }
 }
 
-async function makeFileSystem(kind: "ext4" | "xfs" | "btrfs", file: string): Promise<void> {
+export async function makeFileSystem(kind: "ext4" | "xfs" | "btrfs", file: string): Promise<void> {
   const quiet = { ext4: ["-q", "-F", "-m", "0"], xfs: ["-q"], btrfs: ["-q"] };
   await run(`mkfs.${kind}`, [...quiet[kind], file]);
 }

@@ -2,12 +2,12 @@
 
 import assert from "node:assert/strict";
 import { readlink, symlink } from "node:fs/promises";
-import { Runner } from "../adversity/runner.js";
-import { until } from "../sandbox/command.js";
-import { oneLayer } from "../sandbox/disks.js";
-import { Network } from "../sandbox/network.js";
-import { Stage } from "../storage-migration/stage.js";
-import { image, SlowSwitch } from "./slow-switch.js";
+import { Runner } from "../../adversity/runner.js";
+import { until } from "../../sandbox/command.js";
+import { oneLayer } from "../../sandbox/disks.js";
+import { Network } from "../../sandbox/network.js";
+import { Stage } from "../../storage-migration/stage.js";
+import { image, SlowSwitch } from "../slow-switch.js";
 
 describe("a client that vanishes with its network while the job is pending", function () {
   this.timeout(240_000);
