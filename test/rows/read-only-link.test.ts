@@ -1,6 +1,6 @@
 /**
  * The link lies in a file system of its own, which fails in the middle of a switch. Guest, link and manifests agree all the same. What 0.1.0
- * did right too: test/storage-migration/link-storage.test.ts.
+ * did right too: test/storage-migration/failing-storage.test.ts.
  */
 
 import assert from "node:assert/strict";
