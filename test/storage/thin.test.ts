@@ -61,7 +61,8 @@ describe("a copied layer on a thin storage that is full", function () {
     const hash = () => createHash("sha256").update(readFileSync(from)).digest("hex");
     const [before, { mtimeMs }] = [hash(), statSync(from)];
 
-    const message = `UserError: Unable to copy ${from} to ${to} on here: No space left on device. Run \`pulumi up\` again.`;
+    const advice = "Make room there, also in what lies below its file system, then run `pulumi up` again.";
+    const message = `UserError: Unable to copy ${from} to ${to} on here: No space left on device. ${advice}`;
     await assert.rejects(copied(), (thrown: unknown) => String(thrown) === message || assert.fail(String(thrown)));
     assert.equal(readFileSync(noted, "utf8"), "rebase 0\n", "qemu-img misses it");
     assert(!existsSync(to));

@@ -11,7 +11,7 @@ import { copyBytes } from "./copy-bytes.js";
 import { type CopyStart, copyStart } from "./copy-plan.js";
 import { type Copying, type CopyOptions, newPartial, type PartialRecord, unable } from "./copying.js";
 import type { Layer, LayerSeen } from "./layer.js";
-import { complaintOf } from "./layer-failures.js";
+import { adviceOn, complaintOf } from "./layer-failures.js";
 import { inTurn, lockWhenFree } from "./layer-lock.js";
 import { LayerPartial, PartialGone } from "./layer-partial.js";
 import { compareCopy, fate, type LayerRecord, type Origin, withMover, withoutMover } from "./layer-record.js";
@@ -39,7 +39,7 @@ export function copyLayer(host: Host, options: CopyOptions): Promise<"copied" | 
     try {
       return await copyUnderLock({ host, layer, options });
     } catch (thrown) {
-      throw complaintOf(thrown, (words) => `${unable(host, options)}: ${words}. Run \`pulumi up\` again.`);
+      throw complaintOf(thrown, (words) => `${unable(host, options)}: ${words}. ${adviceOn(thrown)}`);
     } finally {
       await layer.close();
     }

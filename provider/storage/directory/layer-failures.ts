@@ -41,6 +41,12 @@ export function complaintOf(thrown: unknown, sentence: (words: string) => string
   return thrown;
 }
 
+/** Its file system may tell of room that a thin volume below it does not have. */
+export function adviceOn(thrown: unknown): string {
+  const isFull = isRefusal(thrown) && isErrno(thrown, hostErrno.ENOSPC);
+  return isFull ? "Make room there, also in what lies below its file system, then run `pulumi up` again." : "Run `pulumi up` again.";
+}
+
 const regularOnly = "it is not a regular file; move it away";
 
 /** Why a sidecar cannot be locked, and what to do about it. */
