@@ -6,10 +6,12 @@ import { CutMoments } from "../cut-moments.js";
 describe("a power cut at each call of a switch over three file systems", function () {
   this.timeout(1_200_000);
 
-  it("leaves a guest that starts by its command line, and the next up ends the move", async () => {
-    await using scene = await CutMoments.set();
-    await scene.moves();
-    for (const moment of scene.moments) await scene.goesOnFrom(moment);
-    assert(scene.moments.length > 20, `${scene.moments.length} calls`);
-  });
+  for (const through of ["link", "name"] as const)
+    it(`through the disk's ${through} leaves a guest that starts with every record, and the next up ends the move`, async () => {
+      await using scene = await CutMoments.set(through);
+      await scene.moves();
+      assert(scene.moments.length > 20, `${scene.moments.length} calls`);
+      await scene.areWhole();
+      for (const moment of scene.moments) await scene.goesOnFrom(moment);
+    });
 });
