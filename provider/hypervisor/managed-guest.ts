@@ -1,6 +1,6 @@
 /** The steps of a guest that libvirt manages, and what they are given. */
 
-import type { LibvirtSwitchPlan, LibvirtSwitchResult } from "../host/worker/libvirt-switching.js";
+import type { LibvirtSilence, LibvirtSwitchPlan, LibvirtSwitchResult } from "../host/worker/libvirt-switching.js";
 import type { MirrorOptions } from "./block-steps.js";
 import type { GuestView } from "./guest-view.js";
 
@@ -63,9 +63,14 @@ export interface ManagedGuest {
   /**
    * From jobs that are ready to the end, by the host alone: this client and its network have no part in it.
    * @param lock of the worker's, that of the domain; its file is recorded while the guest is suspended
+   * @param silent is told how long libvirt has not answered
    * @throws WorkerError if nothing was begun
    */
-  switch(plan: PlannedLibvirtSwitch, lock: { path: string; number: number }): Promise<LibvirtSwitchResult>;
+  switch(
+    plan: PlannedLibvirtSwitch,
+    lock: { path: string; number: number },
+    silent: (silence: LibvirtSilence) => void,
+  ): Promise<LibvirtSwitchResult>;
 
   /**
    * Makes the persistent definition of one disk name another source, and keeps all else of it; with `below`, also what that stands on, so that its

@@ -1,4 +1,4 @@
-"""Work that outlives the worker: a child that it forks does it, and tells what it came to through a pipe.
+"""Work that outlives the worker: a child that it forks does it, and tells through a pipe how it goes on, and what it came to.
 
 The child has copies of all that the worker has open, and keeps of them what it is told to: a lock among these lasts until the child has
 ended too. It has none of the worker's threads, and therefore may use nothing that they lock: outlet, monitors, handles.
@@ -13,13 +13,15 @@ from worker.errors import Details, Failure, outcome_of
 from worker.text import to_bytes
 from worker.wire import write_all
 
-Work = Callable[[], Details]
+#: How it goes on, for who waits. It never fails, and nobody waits for a reader.
+Tell = Callable[[Details], None]
+Work = Callable[[Tell], Details]
 
 #: Of the session that has started the worker, and of the client's end.
 SIGNALS_OF_A_SESSION = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 
-def forked(work: Work, keep: Set[int]) -> Optional[Details]:
+def forked(work: Work, keep: Set[int], tell: Tell) -> Optional[Details]:
     """What it returned, or its failure. None: the child died before it could tell."""
     told, teller = os.pipe()
     try:
@@ -32,11 +34,10 @@ def forked(work: Work, keep: Set[int]) -> Optional[Details]:
     finally:
         os.close(teller)
     try:
-        said = read_to_end(told)
+        outcome = listen(told, tell)
     finally:
-        os.close(told)
         wait_for(pid)
-    return understood(said)
+    return None if outcome is None else understood(outcome)
 
 
 def wait_for(pid: int) -> None:
@@ -50,9 +51,24 @@ def be_child(work: Work, teller: int, keep: Set[int]) -> None:
     """Never returns."""
     try:
         leave_session(keep | {teller})
-        write_all(teller, json.dumps(outcome_of(work)).encode("ascii") + b"\n")
+        write_all(teller, line_of(outcome_of(lambda: work(lambda values: tell_on_the_way(teller, values)))))
     finally:
         os._exit(0)
+
+
+def tell_on_the_way(teller: int, values: Details) -> None:
+    """What a full pipe has no room for is not told: the worker is stopped. So short a line is written whole or not at all (pipe(7))."""
+    os.set_blocking(teller, False)
+    try:
+        os.write(teller, line_of({"event": values}))
+    except OSError:  # nobody reads any more: the worker is gone
+        pass
+    finally:
+        os.set_blocking(teller, True)
+
+
+def line_of(values: Details) -> bytes:
+    return json.dumps(values).encode("ascii") + b"\n"
 
 
 def leave_session(keep: Set[int]) -> None:
@@ -75,20 +91,20 @@ def close_quietly(descriptor: int) -> None:
         pass
 
 
-def read_to_end(descriptor: int) -> bytes:
-    pieces = b""
-    while True:
-        piece = os.read(descriptor, 65536)
-        if not piece:
-            return pieces
-        pieces += piece
+def listen(told: int, tell: Tell) -> Optional[Details]:
+    """Its outcome. A line that is not whole is nothing: it died in the middle of it."""
+    outcome: Optional[Details] = None
+    with open(told, "rb") as stream:
+        for line in stream:
+            said: Details = json.loads(line.decode("ascii")) if line.endswith(b"\n") else {}
+            if "event" in said:
+                tell(said["event"])
+            elif said:
+                outcome = said
+    return outcome
 
 
-def understood(said: bytes) -> Optional[Details]:
-    """A line that is not whole is nothing: it died in the middle of it."""
-    if not said.endswith(b"\n"):
-        return None
-    outcome: Details = json.loads(said.decode("ascii"))
+def understood(outcome: Details) -> Details:
     if "error" in outcome:
         raise from_json(outcome["error"])
     result: Details = outcome["result"]

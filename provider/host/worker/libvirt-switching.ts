@@ -56,17 +56,33 @@ const result = z.object({
 
 export type LibvirtSwitchResult = z.output<typeof result>;
 
+/** While libvirt does not answer, every ten seconds. */
+const silence = z.object({
+  silentSeconds: z.number(),
+  /** Whether the switch has suspended the guest, and has not resumed it. */
+  isSuspended: z.boolean(),
+});
+
+export type LibvirtSilence = z.output<typeof silence>;
+
 const run = changes<{ plan: LibvirtSwitchPlan; locks: readonly number[] }, LibvirtSwitchResult>("libvirt-switch-run", result);
+
+export interface LibvirtSwitchOptions {
+  locks: readonly number[];
+  silent?: (silence: LibvirtSilence) => void;
+}
 
 /** How long the answer is waited for, also where libvirtd is down meanwhile: the switch itself goes on to its end. */
 const answerSeconds = 1800;
 
 /**
  * From jobs that are all ready to the end, whatever becomes of this client.
- * @param locks of the worker's, which must still be held
+ * @param options `locks` of the worker's, which must still be held; `silent` is told how long libvirt has not answered
  * @throws WorkerError `other-file` if a file is not where the plan says, `lock-lost`, `no-program`: nothing has been changed then;
  *   `timed-out` if it is not over in half an hour
  */
-export function runLibvirtSwitch(worker: Worker, plan: LibvirtSwitchPlan, locks: readonly number[]): Promise<LibvirtSwitchResult> {
-  return worker.request(run, { plan, locks }, { deadlineSeconds: answerSeconds });
+export function runLibvirtSwitch(worker: Worker, plan: LibvirtSwitchPlan, options: LibvirtSwitchOptions): Promise<LibvirtSwitchResult> {
+  const { locks, silent } = options;
+  const onEvent = (event: unknown) => silent?.(silence.parse(event));
+  return worker.request(run, { plan, locks }, { deadlineSeconds: answerSeconds, onEvent });
 }

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Callable, Set
 
 from worker.connection import Peer
 from worker.errors import Details
+from worker.forked import Tell
 from worker.holders import holders_of_descriptor, is_qemu
 from worker.processes import is_alive
 from worker.requests import Request, operation
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 def run(request: Request) -> Details:
     """Jobs that are ready are pivoted. Never cut: a cancelled request is carried to its end.
 
-    From the fork on nothing is asked of the client, nor told to it. Where the child dies, the next one ends what it has begun.
+    From the fork on nothing is asked of the client, and nothing waits for it: it is told how long libvirt has been silent. Where the child
+    dies, the next one ends what it has begun.
     """
     # with its parser of XML only where it is needed: a worker starts at once. Before the fork, since a child of threads imports nothing
     from worker.libvirt_plan import read_libvirt_plan
@@ -34,16 +36,18 @@ def run(request: Request) -> Details:
         witness = Witness()
         stack.callback(witness.close)
 
-        def with_virsh(step: Callable[[LibvirtSwitch], Details]) -> Details:
+        def with_virsh(step: Callable[[LibvirtSwitch], Details], tell: Tell) -> Details:
             virsh = Virsh(plan.uri, sorted(locks | {witness.take()}))
+            switch = LibvirtSwitch(plan, virsh, is_alive)
+            virsh.silence.tell = lambda seconds: tell({"silentSeconds": round(seconds), "isSuspended": switch.pausing.is_suspended})
             try:
-                return step(LibvirtSwitch(plan, virsh, is_alive))
+                return step(switch)
             finally:
                 virsh.close()
 
-        first = lambda: with_virsh(LibvirtSwitch.run)  # noqa: E731
-        again = lambda: with_virsh(LibvirtSwitch.recover)  # noqa: E731
-        done = carried(locks | {witness.file} | descriptors_of(plan), first, again)
+        first = lambda tell: with_virsh(LibvirtSwitch.run, tell)  # noqa: E731
+        again = lambda tell: with_virsh(LibvirtSwitch.recover, tell)  # noqa: E731
+        done = carried(locks | {witness.file} | descriptors_of(plan), first, again, request.tell)
     return done
 
 

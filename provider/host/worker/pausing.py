@@ -27,6 +27,8 @@ class Pausing:
         element = "<suspended switchLock=%s/>" % quoteattr(switch_lock)
         self.record = command("metadata --live --uri %s --key livedisk" % NAMESPACE, "--domain", talk.domain, "--set", element)
         self.end_record = command("metadata --live --uri %s --remove" % NAMESPACE, "--domain", talk.domain)
+        #: Whether the guest stands still by us, or may be about to.
+        self.is_suspended = False
         self.suspended_at = 0.0
         self.resumed_at = 0.0
 
@@ -43,6 +45,7 @@ class Pausing:
             self.forget()
             why = recorded.refused if state.unfit is None else state.unfit
             return Suspended("others" if why is None else None, why)
+        self.is_suspended = True
         self.suspended_at = time.monotonic()
         stopped = self.talk.do("suspend")
         if stopped.refused is None:
@@ -61,6 +64,7 @@ class Pausing:
             self.resumed_at = time.monotonic()
             state = self.talk.state().text
             if is_sure and is_over(state):
+                self.is_suspended = False
                 self.forget()
                 return None if is_running(state) else "its domain is %s" % state
             if not self.talk.may_wait() or self.talk.has_ended():

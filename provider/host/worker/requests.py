@@ -61,6 +61,10 @@ class Request:
 
     def progress(self, values: Details) -> None:
         self.heard = time.monotonic()
+        self.tell(values)
+
+    def tell(self, values: Details) -> None:
+        """Of what does not go forward: the deadline stays."""
         self.state.outlet.send({"id": self.number, "event": values})
 
     def tick(self) -> None:

@@ -10,7 +10,7 @@ from typing import Callable, Optional, Set
 
 from worker.connection import Connection, Peer
 from worker.errors import Details, Failure
-from worker.forked import Work, forked
+from worker.forked import Tell, Work, forked
 from worker.line import Line
 from worker.monitor import Monitor
 from worker.processes import is_alive, is_qemu
@@ -25,6 +25,9 @@ PAUSE_SECONDS_AT_MOST = 1.0
 
 #: Where one after the other dies, or none is to be had, the worker does it itself.
 CHILDREN_AT_MOST = 3
+
+
+Step = Callable[[], Details]
 
 
 @operation("switch-run", changes=True)
@@ -50,7 +53,7 @@ def run_recover(request: Request) -> Details:
     with ExitStack() as stack:
         plan = read_plan(request, stack)
         step = lambda: recover_by(plan, peer)  # noqa: E731
-        work = lambda: carry_through(plan, peer, step)  # noqa: E731
+        work = lambda tell: carry_through(plan, peer, step)  # noqa: E731
         done = carried(descriptors_of(plan) | locks_of(request, stack), work, work)
     return done
 
@@ -78,14 +81,14 @@ def descriptors_of(plan: Plan) -> Set[int]:
 def carried_on(line: Line, keep: Set[int], plan: Plan, peer: Peer) -> Details:
     """From jobs that are ready, by the connection that is there."""
 
-    def first() -> Details:
+    def first(tell: Tell) -> Details:
         return told(lambda: begin(plan, line))
 
-    def again() -> Details:
+    def again(tell: Tell) -> Details:
         line.take_over()
         return told(lambda: recover(plan, line))
 
-    def told(step: Work) -> Details:
+    def told(step: Step) -> Details:
         done = carry_through(plan, peer, step, line)
         return {"done": done, "left": line.left()}
 
@@ -99,21 +102,25 @@ def carried_on(line: Line, keep: Set[int], plan: Plan, peer: Peer) -> Details:
         line.give_back(left)
 
 
-def carried(keep: Set[int], first: Work, again: Work) -> Details:
+def nobody(values: Details) -> None:
+    """Waits for word of how it goes on."""
+
+
+def carried(keep: Set[int], first: Work, again: Work, tell: Tell = nobody) -> Details:
     """By a child, and where that dies, by the next one."""
     work = first
     for _ in range(CHILDREN_AT_MOST):
         try:
-            outcome = forked(work, keep)
+            outcome = forked(work, keep, tell)
         except OSError:  # no process is to be had
             break
         if outcome is not None:
             return outcome
         work = again
-    return work()
+    return work(tell)
 
 
-def carry_through(plan: Plan, peer: Peer, first: Callable[[], Details], line: Optional[Line] = None) -> Details:
+def carry_through(plan: Plan, peer: Peer, first: Step, line: Optional[Line] = None) -> Details:
     """The end of the connection is not the end of QEMU: where its process lives, it is asked again by a new one."""
     step = first
     while True:

@@ -11,9 +11,13 @@ from typing import Callable, List, NamedTuple, Optional
 from worker.children import EXTRA_PATH, found_in
 from worker.errors import Failure
 from worker.text import to_bytes, to_text
+from worker.waiting import ready
 
 #: Between two questions to a libvirtd that is down.
 PAUSE_SECONDS = 1.0
+
+#: A silence is told as often as so many seconds have passed.
+WORD_SECONDS = 10.0
 
 #: virsh reads with readline, which echoes each line; COLUMNS keeps that echo on one line. In the C locale only ASCII is no key.
 ENVIRONMENT = {"LC_ALL": "C.UTF-8", "COLUMNS": "65000", "TERM": "dumb", "INPUTRC": "/dev/null"}
@@ -39,6 +43,28 @@ def command(fixed: str, *words: str) -> str:
     return " ".join([fixed] + [word(one) for one in words])
 
 
+class Silence:
+    """Of a libvirtd that is down, or that takes long: a guest may stand still until it answers."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
+        #: Is told the seconds.
+        self.tell: Callable[[float], None] = lambda seconds: None
+        self.began: Optional[float] = None
+        self.told = 0.0
+
+    def goes_on(self) -> None:
+        now = self.clock()
+        if self.began is None:
+            self.began = self.told = now
+        elif now - self.told >= WORD_SECONDS:
+            self.told = now
+            self.tell(now - self.began)
+
+    def ends(self) -> None:
+        self.began = None
+
+
 class Virsh:
     """It holds the locks too: a command that it has been told runs to its end, whatever becomes of the worker."""
 
@@ -49,6 +75,7 @@ class Virsh:
         self.program = found_in(self.path, b"virsh")
         self.process: Optional["subprocess.Popen[bytes]"] = None
         self.partial = b""
+        self.silence = Silence()
         #: Whether libvirtd may have been another one since: then a question about jobs must come before what it says is believed.
         self.was_refused = False
 
@@ -63,6 +90,8 @@ class Virsh:
             said = [ERROR + "virsh ended"]
         reply = verdict(said)
         self.was_refused = self.was_refused or reply.refused is not None
+        if reply.refused is None:
+            self.silence.ends()
         return reply
 
     def insist(self, line: str, may_wait: Callable[[], bool]) -> Reply:
@@ -74,6 +103,7 @@ class Virsh:
             if self._answers_at_once():
                 return self.ask(line)  # the first question after libvirtd came back is refused
             while may_wait() and not self._answers_at_once():
+                self.silence.goes_on()
                 time.sleep(PAUSE_SECONDS)
             if not may_wait():
                 return reply
@@ -119,6 +149,8 @@ class Virsh:
     def _line(self) -> str:
         assert self.process is not None and self.process.stdout is not None
         while b"\n" not in self.partial:
+            while not ready(PAUSE_SECONDS, [self.process.stdout.fileno()]):
+                self.silence.goes_on()
             piece = os.read(self.process.stdout.fileno(), 65536)
             if not piece:
                 raise EOFError

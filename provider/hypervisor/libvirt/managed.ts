@@ -4,7 +4,7 @@ import type { Job } from "../../core/disk/job.js";
 import { diskKey, jobNames } from "../../core/disk/names.js";
 import { UserError } from "../../core/errors.js";
 import type { Host } from "../../host/host.js";
-import { type LibvirtSwitchResult, runLibvirtSwitch } from "../../host/worker/libvirt-switching.js";
+import { type LibvirtSilence, type LibvirtSwitchResult, runLibvirtSwitch } from "../../host/worker/libvirt-switching.js";
 import { type MirrorOptions, mirrorBufferBytes } from "../block-steps.js";
 import type { Burdens, CopyTarget, GuestView, ImageFile, ManagedGuest, PlannedLibvirtSwitch } from "../hypervisor.js";
 import { burdensOf, unreadable } from "./burdens.js";
@@ -154,9 +154,13 @@ class Managed implements ManagedGuest {
     return { ...view, jobs: [...view.jobs, job] };
   }
 
-  async switch(plan: PlannedLibvirtSwitch, lock: { path: string; number: number }): Promise<LibvirtSwitchResult> {
+  async switch(
+    plan: PlannedLibvirtSwitch,
+    lock: { path: string; number: number },
+    silent: (silence: LibvirtSilence) => void,
+  ): Promise<LibvirtSwitchResult> {
     const { host } = await this.#virsh();
-    return runLibvirtSwitch(await host.worker(), { ...plan, uri: this.uri, switchLock: lock.path }, [lock.number]);
+    return runLibvirtSwitch(await host.worker(), { ...plan, uri: this.uri, switchLock: lock.path }, { locks: [lock.number], silent });
   }
 
   async redefine(disk: string, source: ImageFile | CopyTarget): Promise<void> {

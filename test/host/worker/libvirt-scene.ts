@@ -7,6 +7,7 @@ import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileStatus } from "../../../provider/host/worker/files.js";
 import {
+  type LibvirtSilence,
   type LibvirtSwitchDisk,
   type LibvirtSwitchResult,
   type PlannedImage,
@@ -107,11 +108,15 @@ export class LibvirtScene {
     };
   }
 
-  async runs(): Promise<LibvirtSwitchResult> {
+  async runs(silent?: (silence: LibvirtSilence) => void): Promise<LibvirtSwitchResult> {
     const { disks: all = ["vda"], switched = all } = this.setting;
     const disks = await Promise.all(switched.map((disk) => this.plan(disk)));
     await this.setting.spoil?.(this);
-    return runLibvirtSwitch(this.worker, { uri: "test:///default", domain: "domain", switchLock: "/run/x", disks }, []);
+    return runLibvirtSwitch(
+      this.worker,
+      { uri: "test:///default", domain: "domain", switchLock: "/run/x", disks },
+      { locks: [], ...(silent && { silent }) },
+    );
   }
 
   /** What virsh was told, by its verbs, the last one perhaps not answered, but for what only waits. */

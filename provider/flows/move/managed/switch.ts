@@ -4,7 +4,7 @@ import { backOf, markOf, nextOf } from "../../../core/disk/names.js";
 import { seeFiles } from "../../../host/file-seen.js";
 import { writeFileAtomically } from "../../../host/files.js";
 import { fileStatus } from "../../../host/worker/files.js";
-import type { LibvirtSwitchResult } from "../../../host/worker/libvirt-switching.js";
+import type { LibvirtSilence, LibvirtSwitchResult } from "../../../host/worker/libvirt-switching.js";
 import { isWorkerError } from "../../../host/worker/worker-error.js";
 import type { ImageFile, ManagedGuest } from "../../../hypervisor/hypervisor.js";
 import { frozenFormat, type Manifest, manifestText, pathOf, type Standing } from "../../../journal/manifest.js";
@@ -75,11 +75,19 @@ async function endNow(
 ): Promise<void> {
   const plan = managedSwitchPlan(seen.view.domainId, endings, await found(site, endings));
   site.run.say("debug", `${site.guest.name} on ${site.host.name}: the switch will ${managedPlanWords(plan)}.`);
-  const result = await managed.switch(plan, lock).catch((thrown: unknown) => Promise.reject(notTold(site, endings, thrown)));
+  const names = endings.map(({ disk }) => disk.disk).join(", ");
+  const silent = (silence: LibvirtSilence) => site.run.progress(`${names} ${silenceWords(silence)}`);
+  const result = await managed.switch(plan, lock, silent).catch((thrown: unknown) => Promise.reject(notTold(site, endings, thrown)));
   const { end, why, pauseSeconds } = result;
   for (const { disk } of endings) if (pauseSeconds !== undefined) outcome.paused(disk.disk, pauseSeconds * 1000);
   if (end === "strayed") for (const { disk } of endings) if ("job" in disk.seen) await site.guest.cancel(disk.seen.job.id);
   if (end !== "switched" || why !== null) throw notSwitched(site, endings, result);
+}
+
+/** The seconds make each word another one: so the run is not taken for one that stands still. */
+function silenceWords({ silentSeconds, isSuspended }: LibvirtSilence): string {
+  const guest = isSuspended ? "the guest is suspended until it does" : "the guest is not suspended";
+  return `switching: libvirt has not answered for ${silentSeconds} s; ${guest}`;
 }
 
 /** Everything slow comes before the guest is suspended. */

@@ -1,9 +1,10 @@
 import os
 import unittest
+from typing import List
 
 from support import Folder
 from worker.errors import Failure
-from worker.virsh import Virsh, command, verdict, word
+from worker.virsh import Silence, Virsh, command, verdict, word
 
 #: Echoes as readline does, and ends no line of its own echo. `die` ends it.
 PROGRAM = b"""#!/bin/sh
@@ -45,6 +46,18 @@ class OneVirsh(Folder):
 
     def test_what_is_refused_twice_is_refused(self) -> None:
         self.assertEqual(self.virsh.insist("x", lambda: True).refused, "no")
+
+    def test_a_silence_is_told_again_and_again_until_an_answer(self) -> None:
+        told: List[float] = []
+        clock = [0.0]
+        silence = Silence(lambda: clock[0])
+        silence.tell = told.append
+        for clock[0] in range(25):
+            silence.goes_on()
+        silence.ends()
+        for clock[0] in range(100, 111):
+            silence.goes_on()
+        self.assertEqual(told, [10, 20, 10])
 
 
 class Words(unittest.TestCase):
