@@ -133,13 +133,25 @@ export class Libvirtd {
     for (const forget of this.#forget.splice(0)) forget(); // their numbers may be somebody else's from now on
   }
 
-  /** Kills libvirtd itself, as a crash would; guests and their log daemon go on. {@link launch} starts it again. */
-  async kill(): Promise<void> {
+  /**
+   * Ends libvirtd itself; guests and their log daemon go on. {@link launch} starts it again.
+   * @param signal by SIGKILL as a crash would, its socket stays; SIGTERM: it takes its socket away
+   */
+  async kill(signal: "SIGKILL" | "SIGTERM" = "SIGKILL"): Promise<void> {
     const pid = Number(await readFile(path.join(this.folder, "libvirtd.pid"), "utf8"));
-    process.kill(pid, "SIGKILL");
+    process.kill(pid, signal);
     const gone = () => (existsSync(`/proc/${pid}/exe`) ? undefined : true);
     await until(60, gone, () => `libvirtd ${pid} did not end.`);
     for (const forget of this.#forget.splice(0)) forget();
+  }
+
+  /** Kills a guest's QEMU while no libvirtd is there to see it. */
+  async killGuestUnseen(domain: string): Promise<void> {
+    this.#killed.push(domain);
+    const pid = Number(await readFile(path.join(this.folder, "run/qemu", `${domain}.pid`), "utf8"));
+    process.kill(pid, "SIGKILL");
+    const gone = () => (existsSync(`/proc/${pid}/exe`) ? undefined : true);
+    await until(30, gone, () => `QEMU ${pid} did not end.`);
   }
 
   /** How often a guest's QEMU has ended by itself, by libvirt's own log: neither destroyed nor killed by the tests. */

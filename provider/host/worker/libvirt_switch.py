@@ -39,7 +39,7 @@ class LibvirtSwitch:
         self.has_begun = False
         #: Whether another QEMU has taken the place of the one that was suspended.
         self.is_replaced = False
-        self.talk = Talk(virsh, plan.domain, plan.disks[0].target, lambda: self.has_begun and self.is_alive())
+        self.talk = Talk(virsh, plan.domain, plan.disks[0].target, lambda: self.has_begun)
         self.pausing = Pausing(self.talk, plan.switch_lock)
         self.trouble: List[str] = []
 
@@ -59,12 +59,14 @@ class LibvirtSwitch:
         if suspended.by == "us" and self.is_alive() and not self.is_replaced:
             how = self.pausing.resume()
             self.trouble += [] if how is None or result["end"] == "ended" else [how]
+        elif not self.is_alive() and result["end"] in ("switched", "stayed"):
+            result["end"] = "ended"
         why = [result["why"]] if result["why"] else []
         return dict(result, why="; ".join(why + self.trouble) or None, pauseSeconds=self.pausing.resumed_at - self.pausing.suspended_at)
 
     def recover(self) -> Details:
         """After a death in the middle. What it has told libvirt is over, and where the guest is decides."""
-        self.has_begun = True
+        self.has_begun = self.pausing.is_suspended = True
         self.talk.virsh.was_refused = True  # so that libvirt has heard from QEMU before it is believed
         seen = self.talk.look()
         is_same = seen is not None and seen.number is not None and self.is_alive()

@@ -30,7 +30,8 @@ class Talk:
         self.domain = domain
         #: Any of its disks, for questions about jobs.
         self.disk = disk
-        #: Whether it makes sense to wait for a libvirtd that is down: not for a guest whose QEMU has ended.
+        #: Whether a libvirtd that is down is waited for: once the switch has begun, also where QEMU has ended, since the next start goes by
+        #: what libvirt has defined.
         self.may_wait = may_wait
         self.is_persistent = False
 
@@ -50,7 +51,7 @@ class Talk:
         return self.virsh.ask(command("blockjob --raw", self.domain, self.disk)).refused is None
 
     def look(self) -> Optional[DomainXml]:
-        """None: libvirt shows no such domain, or is down and its QEMU has ended."""
+        """None: libvirt shows no such domain."""
         self._settle()
         reply = self.tell(command("dumpxml", self.domain))
         return None if reply.refused is not None else read_domain(reply.text)
