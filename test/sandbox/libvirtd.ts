@@ -126,7 +126,7 @@ export class Libvirtd {
 
   /** Ends the daemons; guests go on. */
   async stop(): Promise<void> {
-    const pids = await this.#pids();
+    const pids = (await this.#pids()).filter((pid) => existsSync(`/proc/${pid}/exe`));
     for (const pid of pids) process.kill(pid, "SIGTERM");
     const gone = () => (pids.some((pid) => existsSync(`/proc/${pid}/exe`)) ? undefined : true);
     await until(60, gone, () => `A libvirt daemon did not end: ${pids.join(", ")}.`);
@@ -145,13 +145,19 @@ export class Libvirtd {
     for (const forget of this.#forget.splice(0)) forget();
   }
 
-  /** Kills a guest's QEMU while no libvirtd is there to see it. */
+  /** Kills a guest's QEMU while no libvirtd is there to see it, and waits for its end. */
   async killGuestUnseen(domain: string): Promise<void> {
+    const pid = await this.killGuestSoon(domain);
+    const gone = () => (existsSync(`/proc/${pid}/exe`) ? undefined : true);
+    await until(30, gone, () => `QEMU ${pid} did not end.`);
+  }
+
+  /** Lets a guest's QEMU do no more than the calls in which the kernel keeps it. @returns its process id */
+  async killGuestSoon(domain: string): Promise<number> {
     this.#killed.push(domain);
     const pid = Number(await readFile(path.join(this.folder, "run/qemu", `${domain}.pid`), "utf8"));
     process.kill(pid, "SIGKILL");
-    const gone = () => (existsSync(`/proc/${pid}/exe`) ? undefined : true);
-    await until(30, gone, () => `QEMU ${pid} did not end.`);
+    return pid;
   }
 
   /** How often a guest's QEMU has ended by itself, by libvirt's own log: neither destroyed nor killed by the tests. */

@@ -1,6 +1,6 @@
 /** What virsh is told on the host, word for word. */
 
-import { readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { makeFolder } from "./folders.js";
 import { findProgram } from "./install.js";
@@ -13,12 +13,18 @@ export class VirshLog {
 
   private constructor(private readonly folder: string) {}
 
-  /** Its sandbox, which ends it: whoever signs in there finds this virsh first. */
-  static async inSandbox(): Promise<{ sandbox: Sandbox; virshLog: VirshLog }> {
+  /**
+   * Its sandbox, which ends it: whoever signs in there finds this virsh first.
+   * @param definitions whether the account finds those of the sandbox's libvirtd, as those of its own sessions (`~/.config/libvirt`)
+   */
+  static async inSandbox(definitions: "hidden" | "seen" = "hidden"): Promise<{ sandbox: Sandbox; virshLog: VirshLog }> {
     const { path: folder, remove } = await makeFolder("livedisk-virsh-");
     const virshLog = await VirshLog.make(folder);
-    const SetEnv = `PATH=${folder}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`;
+    const own = definitions === "seen" ? ` HOME=${folder}` : "";
+    const SetEnv = `PATH=${folder}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin${own}`;
     const sandbox = await createSandbox("libvirt", { sshd: { settings: { SetEnv } } });
+    await mkdir(path.join(folder, ".config"));
+    await symlink(path.join(sandbox.folder, "libvirt/etc"), path.join(folder, ".config/libvirt"));
     sandbox.defer(remove);
     return { sandbox, virshLog };
   }

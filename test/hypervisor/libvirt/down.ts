@@ -34,7 +34,7 @@ export async function whileDown<T>(
   const before = await told(stage, command);
   await virshLog.hold(command);
   const ended = going();
-  const tooEarly = ended.then(() => assert.fail(`It ended before virsh was told ${command}.`));
+  const tooEarly = ended.then((how) => assert.fail(`It ended before virsh was told ${command}: ${JSON.stringify(how)}`));
   tooEarly.catch(() => undefined);
   const isThere = until(
     90,

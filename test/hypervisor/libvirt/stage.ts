@@ -17,6 +17,10 @@ import { unsafeIn } from "./sent.js";
 export interface LibvirtStageOptions extends ManagedGuestOptions, LibvirtdOptions {
   /** What the guest's folder, with both storages, lies on. @default the machine's own */
   fileSystem?: MountOptions["kind"];
+  /** Whether the account finds the definitions. @default "hidden" */
+  definitions?: "hidden" | "seen";
+  /** Done before libvirtd starts. */
+  prepare?: (sandbox: Sandbox) => Promise<unknown>;
 }
 
 export class LibvirtStage implements AsyncDisposable {
@@ -31,10 +35,11 @@ export class LibvirtStage implements AsyncDisposable {
   ) {}
 
   static async open(options: LibvirtStageOptions = {}): Promise<LibvirtStage> {
-    const { sandbox, virshLog } = await VirshLog.inSandbox();
+    const { sandbox, virshLog } = await VirshLog.inSandbox(options.definitions);
     const { name = "web", fileSystem } = options;
     try {
       if (fileSystem) await mountSmall(sandbox, path.join(sandbox.folder, name), { kind: fileSystem, sizeMiB: 600 });
+      await options.prepare?.(sandbox);
       const libvirtd = await Libvirtd.start(sandbox, options);
       return new LibvirtStage(sandbox, libvirtd, await ManagedGuest.start(libvirtd, sandbox.folder, options), virshLog);
     } catch (reason) {
