@@ -25,9 +25,27 @@ const places: Readonly<Record<string, string>> = {
 /** What libvirtd found out about this machine's QEMU: it takes long, is checked by libvirtd itself, and may be kept between runs. */
 const keptCache = () => path.join(cacheFolder, chosenRelease() === "host" ? "libvirt" : "libvirt-trixie");
 
-/** `$1` is the folder, `$2` the kept cache. Ends by becoming libvirtd. The mount points alone are made on the machine, where it has none yet. */
+/** Which daemon answers for QEMU, and the socket by which a client finds it. */
+const sockets = { libvirtd: "libvirt-sock", virtqemud: "virtqemud-sock" } as const;
+
+export type Daemon = keyof typeof sockets;
+
+/**
+ * Where there is no virtqemud, which Debian does not have, libvirtd itself is given a socket of that name, as systemd gives one (sd_listen_fds(3)): it listens
+ * on no other then.
+ */
+const listen = `import os, socket, sys
+own = socket.socket(socket.AF_UNIX)
+own.bind(sys.argv[1])
+own.listen()
+os.dup2(own.fileno(), 3)
+os.set_inheritable(3, True)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES="libvirtd.socket")
+os.execvp(sys.argv[2], sys.argv[2:])`;
+
+/** `$1` is the folder, `$2` the kept cache, `$3` the daemon, `$4` the program above. Ends by becoming the daemon. The mount points alone are made on the machine, where it has none yet. */
 const start = `set -e
-folder=$1; mkdir -p /var/cache/libvirt; mount --bind "$2" /var/cache/libvirt; shift 2
+folder=$1; daemon=$3; listen=$4; mkdir -p /var/cache/libvirt; mount --bind "$2" /var/cache/libvirt; shift 4
 while [ $# -gt 1 ]; do mkdir -p "$2"; mount --bind "$folder/$1" "$2"; shift 2; done
 # where only root may use KVM, libvirtd asks QEMU what it can do again at every question (virQEMUCapsIsValid(), 9.0)
 if [ -c /dev/kvm ]; then
@@ -36,7 +54,10 @@ if [ -c /dev/kvm ]; then
 fi
 # the one that guests write their logs through goes on when libvirtd alone was killed
 [ -d "/proc/$(cat "$folder/virtlogd.pid" 2>/dev/null)/fd" ] || virtlogd --daemon --config "$folder/virtlogd.conf" --pid-file "$folder/virtlogd.pid"
-exec libvirtd --config "$folder/libvirtd.conf" --pid-file "$folder/libvirtd.pid"`;
+set -- --config "$folder/libvirtd.conf" --pid-file "$folder/libvirtd.pid"
+rm -f "$folder/run/virtqemud-sock"
+if [ "$daemon" = libvirtd ] || command -v virtqemud >/dev/null; then exec "$daemon" "$@"; fi
+exec python3 -c "$listen" "$folder/run/virtqemud-sock" libvirtd "$@"`;
 
 export interface LibvirtdOptions {
   /** Lines for the end of qemu.conf. */
@@ -45,6 +66,7 @@ export interface LibvirtdOptions {
 
 export class Libvirtd {
   #forget: (() => void)[] = [];
+  #daemon: Daemon = "libvirtd";
   /** Names of domains, one for each time that the tests have killed its QEMU. */
   readonly #killed: string[] = [];
 
@@ -64,15 +86,16 @@ export class Libvirtd {
 
   /** What a program's `domain.uri` is. */
   get uri(): string {
-    return `qemu:///system?socket=${path.join(this.folder, "run/libvirt-sock")}`;
+    return `qemu:///system?socket=${path.join(this.folder, "run", sockets[this.#daemon])}`;
   }
 
-  /** Starts the daemons: at first, and after {@link stop}. */
-  async launch(): Promise<void> {
+  /** Starts the daemons: at first, and after {@link stop} or {@link kill}. */
+  async launch(daemon: Daemon = "libvirtd"): Promise<void> {
+    this.#daemon = daemon;
     const log = await open(path.join(this.folder, "start.log"), "a");
     const args = Object.entries(places).flat();
     const [program = "", ...before] = libvirtCommand();
-    const child = spawn(program, [...before, "sh", "-c", start, "sh", this.folder, keptCache(), ...args], {
+    const child = spawn(program, [...before, "sh", "-c", start, "sh", this.folder, keptCache(), daemon, listen, ...args], {
       stdio: ["ignore", log.fd, log.fd],
       detached: true,
     });

@@ -33,17 +33,25 @@ export class VirshLog {
     const log = path.join(folder, "virsh.log");
     // trixie's has its own mount namespace; by its full path, since this script is the first virsh in PATH
     const words = chosenRelease() === "host" ? [findProgram("virsh") ?? "virsh"] : [...libvirtCommand(), "/usr/bin/virsh"];
-    const real = quoted(words);
+    // qemu:///system without a socket's name: which one there is, virsh finds out
+    const within = `mount --bind '${folder}/run' /run/libvirt && exec "$@"`;
+    const enter = `exec unshare --mount --propagation private sh -c ${quoted([within])} sh ${quoted(words)} "$@"`;
+    const real = `real() { if [ -e '${folder}/run' ]; then ${enter}; fi; exec ${quoted(words)} "$@"; }`;
     const isTalk = `case "$*" in "-q -c qemu:"*) [ $# -eq 3 ] ;; *) false ;; esac`;
     const wait = `if [ "$seconds" = held ]; then while [ -e '${folder}/slow' ]; do sleep 0.05; done; else sleep "$seconds"; fi`;
     const slow = `if read -r seconds what <'${folder}/slow'; then case $line in *"$what"*) ${wait} ;; esac; fi 2>/dev/null`;
     const delay = `while IFS= read -r line; do ${slow}; printf '%s\\n' "$line"; done`;
     // its end is virsh's own end, not that of who listens in
     const listen = `exec 3<&0; mkfifo '${folder}/in.'$$; { tee -a '${log}' <&3 3<&- | ${delay} 3<&- >'${folder}/in.'$$; } >/dev/null 2>&1 &`;
-    const talk = `${listen} exec ${real} "$@" <'${folder}/in.'$$ 3<&-`;
-    const script = `#!/bin/sh\nprintf '%s\\n' "$*" >>'${log}'\nif ${isTalk}; then ${talk}; else exec ${real} "$@"; fi\n`;
+    const talk = `${listen} real "$@" <'${folder}/in.'$$ 3<&-`;
+    const script = `#!/bin/sh\n${real}\nprintf '%s\\n' "$*" >>'${log}'\nif ${isTalk}; then ${talk}; else real "$@"; fi\n`;
     await writeFile(path.join(folder, "virsh"), script, { mode: 0o755 });
     return new VirshLog(folder);
+  }
+
+  /** From now on virsh finds the sockets of this libvirtd where it looks for the machine's. */
+  lookIn(libvirtd: { folder: string }): Promise<void> {
+    return symlink(path.join(libvirtd.folder, "run"), path.join(this.folder, "run"));
   }
 
   /** A program that whoever signs in finds before the machine's own of this name. */

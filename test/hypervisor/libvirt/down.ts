@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { readdir, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { until } from "../../sandbox/command.js";
+import type { Daemon } from "../../sandbox/libvirtd.js";
 import type { LibvirtStage } from "./stage.js";
 
 /** What virsh is told next at each place of a switch. */
@@ -21,13 +22,15 @@ interface Down {
   signal?: "SIGTERM" | "SIGKILL";
   /** Once the switch waits for it; then it is started again. */
   meanwhile: () => Promise<unknown>;
+  /** As what it comes back. @default "libvirtd" */
+  daemon?: Daemon;
 }
 
 /** `going` comes to the place, libvirtd ends there, and is started again afterwards. @returns what `going` comes to, if it does */
 export async function whileDown<T>(
   stage: LibvirtStage,
   going: () => Promise<T>,
-  { place, signal = "SIGTERM", meanwhile }: Down,
+  { place, signal = "SIGTERM", meanwhile, daemon }: Down,
 ): Promise<{ ended: Promise<T> }> {
   const { virshLog, libvirtd } = stage;
   const command = switchPlaces[place];
@@ -46,7 +49,7 @@ export async function whileDown<T>(
   await virshLog.release();
   await asksInVain(stage, 2);
   await meanwhile();
-  await libvirtd.launch();
+  await libvirtd.launch(daemon);
   return { ended };
 }
 
