@@ -32,7 +32,7 @@ export interface Program {
 }
 
 /** A worker without a word for that long ends: its client is gone, whether or not the network says so. */
-const silenceSecondsAtMost = 30;
+export const silenceSecondsAtMost = 30;
 
 let modules: Record<string, string> | undefined;
 

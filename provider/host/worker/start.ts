@@ -2,7 +2,7 @@
 
 import { UnreachableError, UserError } from "../../core/errors.js";
 import { readLines } from "./line-reader.js";
-import { workerProgram } from "./program.js";
+import { silenceSecondsAtMost, workerProgram } from "./program.js";
 import { firstLine, parsed } from "./replies.js";
 import { Worker, type WorkerStream } from "./worker.js";
 
@@ -31,7 +31,7 @@ export interface WorkerTimes {
  */
 export function startWorker(
   channel: WorkerStream,
-  { startSeconds = 20, wordSeconds = 10, silenceSeconds }: WorkerTimes = {},
+  { startSeconds = 20, wordSeconds = 10, silenceSeconds = silenceSecondsAtMost }: WorkerTimes = {},
 ): Promise<Worker> {
   return new Promise((resolve, reject) => {
     let worker: Worker | undefined;
@@ -47,7 +47,7 @@ export function startWorker(
       else if ("missing" in first.data) fail(noPython(channel, first.data));
       else {
         clearTimeout(late);
-        worker = new Worker(channel, first.data.hello, wordSeconds);
+        worker = new Worker(channel, first.data.hello, { wordSeconds, silenceSeconds });
         resolve(worker);
       }
     };

@@ -3,6 +3,7 @@
 import type { Duplex } from "node:stream";
 import { BugError, messageOf, OutcomeUnknownError, UnreachableError } from "../../core/errors.js";
 import { MonitorListeners } from "./monitor-listeners.js";
+import { type Habit, Naps } from "./naps.js";
 import { type Operation, type RequestOptions, understood } from "./operation.js";
 import { graceSeconds, PendingRequest } from "./pending.js";
 import { type Hello, type LaterLine, laterLine, parsed } from "./replies.js";
@@ -27,6 +28,7 @@ export class Worker {
     this.#end(new BugError(`What a monitor said was not understood: ${messageOf(cause)}.`, { cause })),
   );
   readonly #words: NodeJS.Timeout;
+  readonly #naps: Naps;
   readonly #enders = new Set<() => void>();
   /** Monitors and locks that it has for us: as long as there is one, it is not ended for being idle. */
   readonly held = new Set<object>();
@@ -38,11 +40,11 @@ export class Worker {
   constructor(
     channel: WorkerStream,
     readonly hello: Hello,
-    wordSeconds: number,
+    habit: Habit,
   ) {
     this.#channel = channel;
-
-    this.#words = setInterval(() => this.#send({ word: 1 }), wordSeconds * 1000);
+    this.#naps = new Naps(habit);
+    this.#words = setInterval(() => this.#speak(), habit.wordSeconds * 1000);
     this.#words.unref();
   }
 
@@ -128,8 +130,7 @@ export class Worker {
   over(why: "ended" | "too-long"): void {
     const said = this.#channel.stderr().trim();
     const words = why === "ended" ? `ended${said === "" ? "" : `: ${said.slice(-2000)}`}` : "said a line of more than 16 MiB";
-    const ended = new UnreachableError(`The worker on ${this.#channel.hostName} ${words}. Run \`pulumi up\` again.`);
-    this.#end(this.#channel.broken?.() ?? ended);
+    this.#end(this.#channel.broken?.() ?? this.#lost(words));
   }
 
   #answer(message: Extract<LaterLine, { id: number }>): void {
@@ -158,7 +159,22 @@ export class Worker {
   /** A worker that runs would have answered by itself. Its session ends, and so its locks do as soon as it can be reached. */
   #giveUp(id: number): void {
     const seconds = (this.#pending.get(id)?.deadlineSeconds ?? 0) + graceSeconds;
-    this.#end(new UnreachableError(`The worker on ${this.#channel.hostName} said nothing for ${seconds} s. Run \`pulumi up\` again.`));
+    this.#end(this.#lost(`said nothing for ${seconds} s`));
+  }
+
+  /** @param words what it did, unless it was this process that stood still for longer than a worker waits */
+  #lost(words: string): UnreachableError {
+    const asleep = this.#naps.seconds;
+    const what =
+      asleep === undefined
+        ? `${words}.`
+        : `ended, and its locks with it, while this run was asleep for ${Math.round(asleep)} s: another run may have been at work there.`;
+    return new UnreachableError(`The worker on ${this.#channel.hostName} ${what} Run \`pulumi up\` again.`);
+  }
+
+  #speak(): void {
+    this.#naps.spoke();
+    this.#send({ word: 1 });
   }
 
   #noAnswer({ operation }: PendingRequest, cause: Error): Error {
