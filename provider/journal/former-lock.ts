@@ -9,21 +9,34 @@ import { type FormerLock, readLockText } from "./lock-text.js";
 /** So long without a heartbeat, and the holder counts as gone. It beats every 10 s. */
 const silenceSeconds = 60;
 
+/** Two heartbeats: whoever is alive has beaten meanwhile. */
+export const watchSeconds = 20;
+
 /** Two heartbeats more: it would have beaten meanwhile. */
-const patienceSeconds = silenceSeconds + 20;
+const patienceSeconds = silenceSeconds + watchSeconds;
 
-/** One lock of 0.1.0, looked at again and again until it is known whether its run lives. */
+/**
+ * One lock of 0.1.0, looked at again and again until it is known whether its run lives. Its age alone says nothing: the host's clock may have
+ * jumped, and the file's time may be another machine's. So nobody is gone whose file we have not watched ourselves.
+ */
 export class FormerLockWatch {
-  #oldest = 0;
-  readonly #deadline = performance.now() + 1000 * patienceSeconds;
+  #first: string | undefined;
+  readonly #begun = performance.now();
+  readonly #seconds: number;
 
-  /** `beats`: its run lives. `silent`: look again in a second. Ages are compared with each other, since the host's clock may jump. */
-  look(lock: FormerLock, ageSeconds: number): "beats" | "silent" | "gone" {
+  /** @param seconds how long a lock that is old is watched before its run counts as gone */
+  constructor(seconds: number) {
+    this.#seconds = seconds;
+  }
+
+  /** `beats`: its run lives. `silent`: look again in a second. */
+  look(lock: FormerLock, { ageSeconds, touched }: Pick<LockSaid, "ageSeconds" | "touched">): "beats" | "silent" | "gone" {
     const state = holderIs(lock);
-    if (state === "alive" || ageSeconds < this.#oldest || performance.now() > this.#deadline) return "beats";
-    if (state === "gone" || ageSeconds > silenceSeconds) return "gone";
-    this.#oldest = ageSeconds;
-    return "silent";
+    if (state !== "perhaps") return state === "alive" ? "beats" : "gone";
+    this.#first ??= touched;
+    const watched = (performance.now() - this.#begun) / 1000;
+    if (touched !== this.#first || watched > patienceSeconds) return "beats";
+    return watched >= this.#seconds && ageSeconds > silenceSeconds ? "gone" : "silent";
   }
 }
 

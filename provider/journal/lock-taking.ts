@@ -23,6 +23,8 @@ export interface Taken {
   holder: Holder;
   /** How long another holder is waited for whose run is not known to be alive. */
   patienceSeconds: number;
+  /** How long a lock of 0.1.0 is watched that looks old. */
+  watchSeconds: number;
 }
 
 /**
@@ -31,7 +33,7 @@ export interface Taken {
  * @throws WorkerError if it cannot be locked or written
  */
 export async function takeLock(taken: Taken, wait: Waiting): Promise<WorkerLock> {
-  const former = new FormerLockWatch();
+  const former = new FormerLockWatch(taken.watchSeconds);
   for (;;) {
     const lock = await granted(taken, wait);
     try {
@@ -94,10 +96,10 @@ async function isFree({ worker, path }: Taken, { lock, former, wait }: Granted):
   const at = { path, hostName: worker.hostName };
   if (found.by === "somebody") throw notOurs(at);
   if (found.by === "ours") return true;
-  const state = former.look(found.holder, ageSeconds);
+  const state = former.look(found.holder, lock.before);
   if (state === "gone") return true;
   if (state === "beats" || wait.stop.aborted) throw heldElsewhere(at, found.holder);
-  wait.said(`waits for the lock of a run on ${found.holder.name} that has been silent for ${ageSeconds} s`);
+  wait.said(`waits for the lock of a run on ${found.holder.name} that has been silent for ${Math.max(0, ageSeconds)} s`);
   return false;
 }
 

@@ -13,9 +13,10 @@ import { fileStatus } from "../host/worker/files.js";
 import { lostLocks, removeLocks, type WorkerLock } from "../host/worker/locks.js";
 import type { Worker } from "../host/worker/worker.js";
 import { isErrno, isFailure, isWorkerError } from "../host/worker/worker-error.js";
+import { watchSeconds } from "./former-lock.js";
 import { type Holder, newHolder } from "./holder.js";
 import { lost, notLocked, takenSince } from "./lock-refusals.js";
-import { isHeld, takeLock, type Waiting } from "./lock-taking.js";
+import { isHeld, type Taken, takeLock, type Waiting } from "./lock-taking.js";
 import { makeStateDirectory } from "./state-directory.js";
 
 export type { Waiting };
@@ -42,6 +43,11 @@ interface Locking {
   holder?: Holder | undefined;
   /** How long another holder is waited for whose run is not known to be alive. */
   patienceSeconds?: number;
+  /**
+   * How long a lock of 0.1.0 is watched that looks old.
+   * @default 20
+   */
+  watchSeconds?: number;
   /** Where a lock lies for which there is no room beside the active image. */
   stateDirectory: string;
 }
@@ -54,13 +60,13 @@ export class Locks {
   /** Locks that could not be had for lack of room: nobody else may have one of them. */
   readonly #withoutRoom = new Set<string>();
   readonly #worker: Worker;
-  readonly #patienceSeconds: number;
+  readonly #patience: Pick<Taken, "patienceSeconds" | "watchSeconds">;
   readonly #stateDirectory: string;
 
-  constructor(worker: Worker, { holder = newHolder(), patienceSeconds = usualPatienceSeconds, stateDirectory }: Locking) {
+  constructor(worker: Worker, { holder = newHolder(), patienceSeconds = usualPatienceSeconds, stateDirectory, ...more }: Locking) {
     this.holder = holder;
     this.#worker = worker;
-    this.#patienceSeconds = patienceSeconds;
+    this.#patience = { patienceSeconds, watchSeconds: more.watchSeconds ?? watchSeconds };
     this.#stateDirectory = stateDirectory;
   }
 
@@ -135,7 +141,7 @@ export class Locks {
 
   async #take(path: string, wait: Waiting): Promise<void> {
     if (this.#held.has(path)) return;
-    const taken = { worker: this.#worker, path, holder: this.holder, patienceSeconds: this.#patienceSeconds };
+    const taken = { worker: this.#worker, path, holder: this.holder, ...this.#patience };
     this.#held.set(path, await takeLock(taken, wait));
   }
 

@@ -29,7 +29,6 @@ describe("a lock that 0.1.0 has written", function () {
   for (const [who, holder, seconds] of [
     ["a process of this machine that is gone", gone, 0],
     ["a process whose number another one has now", () => ({ ...newHolder(), born: "1" }), 0],
-    ["a run elsewhere that has been silent for more than a minute", elsewhere, 62],
   ] as const) {
     it(`by ${who} is taken over at once, with its other locks of the disk`, async () => {
       const places = [scene.file("one"), scene.file("two"), at("two/another.lock")];
@@ -43,6 +42,29 @@ describe("a lock that 0.1.0 has written", function () {
       assert.deepEqual(await readdir(at("two")), ["another.lock"]);
     });
   }
+
+  it("by a run elsewhere that has been silent for more than a minute is taken over when it was watched for a while", async () => {
+    await scene.says(elsewhere(), { seconds: 62 });
+    const said: string[] = [];
+    const locks = await scene.locks();
+    await locks.take(
+      at("one"),
+      key,
+      wait(undefined, (text) => said.push(text)),
+    );
+    assert.match(said[0] ?? "", /^waits for the lock of a run on runner-7 that has been silent for 6\d s$/);
+    assert.deepEqual(JSON.parse(await scene.text()).heldBy, locks.holder);
+  });
+
+  for (const seconds of [61, -61])
+    it(`by a run elsewhere that beats is refused by a host whose clock is ${seconds} s off the file's`, async () => {
+      await scene.says(elsewhere(), { seconds: seconds + 1 });
+      const text = await scene.text();
+      const beats = () => void scene.says(text, { seconds });
+      const locks = await scene.locks({ watchSeconds: 5 });
+      await assert.rejects(locks.take(at("one"), key, wait(undefined, beats)), refusedFor(/on runner-7/));
+      assert.equal(await scene.text(), text);
+    });
 
   it("leaves the other places alone that another run has by now, and makes none", async () => {
     await scene.says({ ...gone(), places: [scene.file("one"), scene.file("two"), at(`none/${fileNames.lock(key)}`)] });

@@ -44,14 +44,21 @@ export class LockScene {
     worker,
     holder,
     patienceSeconds = 3,
+    watchSeconds = 1,
     state = "state",
   }: {
     worker?: Worker;
     holder?: Holder;
     patienceSeconds?: number;
+    watchSeconds?: number;
     state?: string;
   } = {}): Promise<Locks> {
-    const locks = new Locks(worker ?? (await localWorkerAs("myself")), { holder, patienceSeconds, stateDirectory: this.at(state) });
+    const locks = new Locks(worker ?? (await localWorkerAs("myself")), {
+      holder,
+      patienceSeconds,
+      watchSeconds,
+      stateDirectory: this.at(state),
+    });
     undoLater(() => locks.release());
     return locks;
   }

@@ -29,7 +29,7 @@ describe("the lock of a disk", function () {
   });
 
   const newLocks = async () => {
-    const locks = new Locks(await host.worker(), { stateDirectory });
+    const locks = new Locks(await host.worker(), { stateDirectory, watchSeconds: 1 });
     undoLater(() => locks.release());
     return locks;
   };

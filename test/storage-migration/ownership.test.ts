@@ -101,13 +101,6 @@ describe("a move while another run holds the lock", function () {
     assert.equal(await lockName(), undefined);
   });
 
-  it("takes over from a stranger of 0.1.0 after a minute of silence", async () => {
-    await lockOf({ machine: "another boot", name: "runner-7" }, 58);
-    const run = new Recorder();
-    assert.equal((await stage().moves({ destination: stage().at("path1") }, run)).vda?.phase, "settled");
-    assert.match(run.lines.join("\n"), /waits for the lock of a run on runner-7 that has been silent for (58|59|60) s/);
-  });
-
   it("is refused for a lock that is none", async () => {
     const file = await lockOf({});
     await writeFile(file, "hello\n", { mode: 0o600 });

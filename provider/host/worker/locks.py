@@ -158,4 +158,5 @@ def lock_file(descriptor: int) -> bool:
 def said_in(descriptor: int) -> Details:
     """The age is by this host's clock, which may jump: for the locks of 0.1.0 alone, which know nothing better."""
     text = os.pread(descriptor, TEXT_BYTES_AT_MOST, 0)
-    return {"text": to_text(text), "ageSeconds": int(time.time() - os.fstat(descriptor).st_mtime)}
+    touched = os.fstat(descriptor).st_mtime_ns
+    return {"text": to_text(text), "ageSeconds": int(time.time() - touched / 1e9), "touched": str(touched)}

@@ -11,6 +11,8 @@ const said = z.object({
   text: z.string(),
   /** Since its file was touched last, by the host's clock, which may jump. */
   ageSeconds: z.int(),
+  /** When its file was touched last: another text says that it was touched meanwhile, whatever the clocks. */
+  touched: z.string(),
 });
 
 /** What a lock's file says. Never what decides whether it is held. */
