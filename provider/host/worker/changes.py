@@ -219,5 +219,5 @@ def require_unused(place: Place, hidden: str) -> None:
     if locks:
         raise Failure("open", "a process holds a lock on it", place.shown, details={"locks": locks})
     if found.hidden and hidden == "refuse":
-        words = "%d processes cannot be looked into by this account" % found.hidden
+        words = "there are processes that this account cannot look into"
         raise Failure("open", words, place.shown, details={"hidden": found.hidden})

@@ -11,7 +11,7 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 
 from worker.errors import Details
 from worker.places import using
-from worker.processes import start_time
+from worker.processes import leaves_out_others, start_time
 from worker.requests import Request, operation
 from worker.text import to_text
 
@@ -27,7 +27,7 @@ class Wanted(NamedTuple):
 
 class Seen(NamedTuple):
     open: Dict[Key, List[Details]]
-    #: Processes whose descriptors this account may not see: an empty list of holders says nothing about them.
+    #: Processes whose descriptors this account may not see, as far as they can be counted: no holder found says nothing about them.
     hidden: int
 
 
@@ -35,7 +35,7 @@ class Seen(NamedTuple):
 def holders(request: Request) -> Details:
     """For each place, links not followed: who has it open, and who holds which byte of it locked.
 
-    `hidden` counts the processes that could not be looked into.
+    `hidden` counts the processes that could not be looked into; one stands for all where /proc does not list them.
     """
     descriptors: List[int] = []
     try:
@@ -113,8 +113,9 @@ def nothing() -> None:
 def look(wanted: Wanted, tick: Callable[[], None] = nothing) -> Seen:
     """`tick` after each process: a host may have a hundred thousand open files."""
     found: Dict[Key, List[Details]] = {}
-    hidden = 0
-    for name in os.listdir(b"/proc"):
+    names = os.listdir(b"/proc")
+    hidden = 1 if leaves_out_others(names) else 0
+    for name in names:
         if not name.isdigit() or int(name) == os.getpid():
             continue
         folder = b"/proc/" + name

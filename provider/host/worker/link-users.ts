@@ -13,9 +13,12 @@ const reply = z.object({
       path: z.string(),
     }),
   ),
+  /** There are processes whose command lines this account may not read (hidepid, proc(5)). */
+  areHidden: z.boolean(),
 });
 
-export type LinkUser = z.output<typeof reply>["users"][number];
+export type LinkUsers = z.output<typeof reply>;
+export type LinkUser = LinkUsers["users"][number];
 
 export interface LinkQuestion {
   link: string;
@@ -25,12 +28,12 @@ export interface LinkQuestion {
   except: number;
 }
 
-const operation = reads<LinkQuestion, z.output<typeof reply>>("link-users", reply);
+const operation = reads<LinkQuestion, LinkUsers>("link-users", reply);
 
 /**
  * By the command lines of the QEMUs that run, and by libvirt's definitions in /etc/libvirt/qemu, as far as the account may read them. Nobody
  * found does not say that nobody is there.
  */
-export async function linkUsers(worker: Worker, question: LinkQuestion): Promise<LinkUser[]> {
-  return (await worker.request(operation, question)).users;
+export function linkUsers(worker: Worker, question: LinkQuestion): Promise<LinkUsers> {
+  return worker.request(operation, question);
 }

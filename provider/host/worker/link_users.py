@@ -12,7 +12,7 @@ from typing import Iterator, List, NamedTuple, Set, Tuple
 from xml.etree import ElementTree
 
 from worker.errors import Details
-from worker.processes import is_qemu
+from worker.processes import is_qemu, leaves_out_others
 from worker.qemu_names import names_in
 from worker.requests import Request, operation
 from worker.text import to_text
@@ -38,23 +38,33 @@ class Link(NamedTuple):
 
 @operation("link-users")
 def link_users(request: Request) -> Details:
-    """All but the process `except`; a file of `moving` does not count, whoever names it."""
+    """All but the process `except`; a file of `moving` does not count, whoever names it.
+
+    `areHidden`: there are processes whose command line this account may not read (hidepid, proc(5)).
+    """
     path = request.arguments.path("link")
     moving = set(keys_of(request.arguments.words("moving", at_least=0)))
     link = Link(key_of(os.lstat(path)), os.path.realpath(path), moving)
-    return {"users": started(link, request.arguments.whole("except")) + defined(link, DEFINITIONS)}
+    others, are_hidden = started(link, request.arguments.whole("except"))
+    return {"users": others + defined(link, DEFINITIONS), "areHidden": are_hidden}
 
 
-def started(link: Link, but: int) -> List[Details]:
+def started(link: Link, but: int) -> Tuple[List[Details], bool]:
     users: List[Details] = []
-    for name in os.listdir("/proc"):
+    names = os.listdir(b"/proc")
+    are_hidden = leaves_out_others(names)
+    for name in names:
         if not name.isdigit() or int(name) == but:
             continue
-        words = command_line(int(name))
+        try:
+            words = command_line(int(name))
+        except PermissionError:
+            are_hidden = True
+            continue
         if words and may_start_a_guest(int(name), os.path.basename(words[0])):
             found = [path for word in words[1:] for path in names_in(word) if finds(link, path)]
-            users.extend({"who": "process " + name, "path": to_text(path)} for path in found)
-    return users
+            users.extend({"who": "process %d" % int(name), "path": to_text(path)} for path in found)
+    return users, are_hidden
 
 
 def may_start_a_guest(pid: int, program: bytes) -> bool:
@@ -66,6 +76,8 @@ def command_line(pid: int) -> List[bytes]:
     try:
         with open("/proc/%d/cmdline" % pid, "rb") as file:
             return file.read().split(b"\0")[:-1]
+    except PermissionError:
+        raise
     except OSError:
         return []  # it has just ended
 

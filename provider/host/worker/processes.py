@@ -1,11 +1,16 @@
 """Processes of this host, as /proc shows them."""
 
-from typing import Optional
+from typing import List, Optional
 
 
 def boot_id() -> str:
     with open("/proc/sys/kernel/random/boot_id") as file:
         return file.read().strip()
+
+
+def leaves_out_others(names: List[bytes]) -> bool:
+    """Whether this list of /proc has only processes that this account may look into (hidepid=2, proc(5)): every host has a first one."""
+    return b"1" not in names
 
 
 def start_time(pid: int) -> Optional[int]:
