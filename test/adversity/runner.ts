@@ -5,7 +5,7 @@ import { once } from "node:events";
 import path from "node:path";
 import type { Properties } from "../../provider/core/lifecycle.js";
 import { until } from "../sandbox/command.js";
-import { mourn, watchOver } from "../sandbox/processes.js";
+import { descendants, mourn, watchOver } from "../sandbox/processes.js";
 
 /** Until one of the lines is so, or whoever says them is over. */
 export async function saysOrEnds(lines: () => readonly string[], what: RegExp, isOver: () => boolean): Promise<void> {
@@ -21,9 +21,13 @@ export class Runner {
   /** How it ended: what it said last, if it failed. */
   readonly ending: Promise<{ failed: "no" } | { failed: "yes"; message: string }>;
 
-  /** A create of a StorageMigration; `before`: words before the command line, such as `ip netns exec …`. */
-  constructor(settings: Properties, before: readonly string[] = []) {
-    const [command = "", ...words] = [...before, process.execPath, program, "create", JSON.stringify(settings)];
+  /**
+   * A create of a StorageMigration; `before`: words before the command line, such as `ip netns exec …`; `asleepAt`: it falls asleep with the
+   * first line that is like this.
+   */
+  constructor(settings: Properties, before: readonly string[] = [], asleepAt?: RegExp) {
+    const pattern = asleepAt === undefined ? [] : [asleepAt.source];
+    const [command = "", ...words] = [...before, process.execPath, program, "create", JSON.stringify(settings), ...pattern];
     this.#child = watchOver(spawn(command, words, { stdio: ["ignore", "pipe", "inherit"] }), "a runner");
     this.#child.stdout?.on("data", (piece) => (this.#text += piece));
     this.ending = once(this.#child, "close").then(([status]) =>
@@ -51,6 +55,20 @@ export class Runner {
   /** As a machine that hangs: its connection stays, and says nothing. */
   hang(): void {
     this.#child.kill("SIGSTOP");
+  }
+
+  /** Whatever runs of it by now, as a laptop whose lid is closed. */
+  sleep(): Promise<void> {
+    return this.#signal("SIGSTOP");
+  }
+
+  wake(): Promise<void> {
+    return this.#signal("SIGCONT");
+  }
+
+  async #signal(signal: "SIGSTOP" | "SIGCONT"): Promise<void> {
+    for (const { pid } of await descendants(this.#child.pid ?? 0)) process.kill(pid, signal);
+    this.#child.kill(signal);
   }
 
   kill(): Promise<void> {

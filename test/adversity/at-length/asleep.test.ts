@@ -1,4 +1,4 @@
-/** A run that was stopped (SIGSTOP, a laptop that sleeps) while it held a domain's lock on the host. */
+/** Runs that are stopped (SIGSTOP, a laptop that sleeps) right before they remove files, or while they hold a domain's lock on the host. */
 
 import assert from "node:assert/strict";
 import { type ChildProcess, spawnSync } from "node:child_process";
@@ -10,6 +10,7 @@ import { killSwitch } from "../../hypervisor/libvirt/switch-processes.js";
 import { until } from "../../sandbox/command.js";
 import { mourn } from "../../sandbox/processes.js";
 import { created, refusal } from "../../storage-migration/stage.js";
+import { passNights } from "../night.js";
 
 /** @returns whether a process holds the lock of the domain's switch */
 const isHeld = async (stage: LibvirtStage) => {
@@ -64,4 +65,26 @@ describe("a run that falls asleep as it resumes a guest that a cut switch has le
     }
     await stage.survivesRestart(stage.at("path2/old.qcow2"));
   });
+});
+
+describe("a run that falls asleep, while others move the disk on,", function () {
+  this.timeout(300_000);
+
+  passNights([
+    {
+      doing: "is about to remove the image that the guest has left",
+      settings: { afterwards: "delete" },
+      destination: "path2",
+      at: "before removing",
+      others: ["path1"],
+    },
+    {
+      doing: "is about to remove what it takes back",
+      settings: {},
+      destination: "path1",
+      begun: /vda mirroring/,
+      at: "before removing",
+      others: ["path2"],
+    },
+  ]);
 });
