@@ -163,7 +163,7 @@ class Bedroom implements AsyncDisposable {
   }
 }
 
-const saysWhy =
+export const saysWhy =
   /^\w+: [^\n]*ended, and its locks with it, while this run was asleep for \d+ s: another run may have been at work there\. Run/;
 
 /** A whole one, with the morning. */
