@@ -21,6 +21,8 @@ export interface Account {
   group?: "member";
   /** A file in /etc/sudoers.d. */
   sudoers?: string;
+  /** `hidden`: the host's /proc lists no process of another account (hidepid=2, proc(5)). */
+  others?: "hidden";
   /** Options before the key in authorized_keys. */
   keyOptions?: string;
 }
@@ -55,7 +57,7 @@ async function startSshdFor(account: Account, sandbox: Sandbox, name: string): P
   const etc = path.join(folder, "etc");
   await mkdir(path.join(etc, "sudoers.d"), { recursive: true });
   await writeAccounts(account, etc);
-  const through = ["unshare", "--mount", "sh", "-c", bindAndRun, "sh", etc];
+  const through = ["unshare", "--mount", "sh", "-c", bindAndRun, account.others ?? "shown", etc];
   const sshd = await startSshd({ folder, user: account.user, through });
   sandbox.defer(() => sshd.stop());
   const keys = path.join(folder, "authorized_keys"); // read by sshd as the account
@@ -69,6 +71,7 @@ async function startSshdFor(account: Account, sandbox: Sandbox, name: string): P
 const bindAndRun = `
 etc=$1; shift
 for one in passwd group shadow sudoers.d; do mount --bind "$etc/$one" "/etc/$one" || exit; done
+[ "$0" = shown ] || mount -t proc -o hidepid=2,gid=65534 proc /proc || exit
 exec "$@"`;
 
 async function writeAccounts({ group, sudoers }: Account, etc: string): Promise<void> {

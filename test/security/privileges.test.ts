@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFile, stat } from "node:fs/promises";
+import { readFile, stat, symlink } from "node:fs/promises";
 import path from "node:path";
 import { connectHost } from "../../provider/host/connection.js";
 import { hostArgs } from "../../provider/host/target.js";
@@ -45,6 +45,30 @@ describe(title, function () {
     const host = await reached(stage().sandbox, { user: "deploy" }, "nobody");
     const message = await stage().refuses({ host, destination: stage().at("path2") });
     assert.match(message, /may not open it|may not use it/);
+  });
+});
+
+describe("an account from which the host hides QEMU's process", function () {
+  this.timeout(180_000);
+  before(function () {
+    if (process.getuid?.() !== 0) this.skip(); // as above
+  });
+  const stage = onOwnStage({
+    sandboxName: "hidden",
+    command: qemusCommand,
+    async disks(at) {
+      const [disk] = await ownedByQemu(at);
+      await symlink("path1", at("link"));
+      return [{ storage: at("path1"), ...disk, through: at("link") }];
+    },
+  });
+
+  it("is refused a move with a link, which a hidden guest may use; one without a link goes on by QEMU's locks", async () => {
+    const account: Account = { user: "deploy", group: "member", others: "hidden" };
+    const host = await reached(stage().sandbox, account, "sshd-hidden");
+    const message = await stage().refuses({ host, link: stage().at("link") });
+    assert.match(message, /the host hides processes from this account \(hidepid\), and one of them may be a guest that uses the link/);
+    await moves(stage(), account);
   });
 });
 
