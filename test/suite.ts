@@ -58,9 +58,9 @@ export function runSuite(files: readonly string[], { only, reporter }: SuiteOpti
     slow: 10_000,
     reporter: reporter === "spec" ? "spec" : CountReporter,
     forbidOnly: true,
-    // one more than there are processors: a scenario waits for its guest a third of the time
+    // more than there are processors: a scenario waits for its guest a third of the time; what starts none waits half of it, and takes little memory
     parallel: true,
-    jobs: os.availableParallelism() + 1,
+    jobs: os.availableParallelism() + (files.every((file) => isIn("unit", path.relative(__dirname, file))) ? 2 : 1),
     // a test that may have a second turn says so itself (second-turn/leave.ts)
     retries: 0,
     ...(only === undefined ? {} : { fgrep: only }),

@@ -19,9 +19,9 @@ const heavy = [
   "hypervisor/qemu/bare-guest.ts",
 ];
 
-/** Slow, or starting a guest in a process of their own: benchmarks, installs of packages, the SDK's real processes, a program cut at every call, real waits. */
+/** Slow, or starting a guest in a process of their own: benchmarks, installs of packages, the SDK's real processes, a program cut at every call, real waits, type checks. */
 const slow =
-  /^(cuts|engine|examples)\/|^bench\.|^host\/worker\/(switching|libvirt-switching|protocol)|^pulumi\/provider-process|^flows\/move\/(astray|cut-switch)/;
+  /^(cuts|engine|examples)\/|^bench\.|^host\/worker\/(switching|libvirt-switching|protocol|python)|^pulumi\/provider-process|^flows\/move\/(astray|cut-switch)/;
 
 /** Parts of paths below test/. */
 const usual = [
