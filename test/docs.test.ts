@@ -16,7 +16,40 @@ function linksOf(text: string): string[] {
   return [...text.matchAll(/\]\(([^)#\s]+)/g)].map(([, link = ""]) => link).filter((link) => !/^[a-z]+:/.test(link));
 }
 
+/** Names of sources, `{a,b}` written out. */
+function sourcesIn(text: string): string[] {
+  return [...text.matchAll(/`([^`\s*]+\.(?:ts|py))`/g)].flatMap(([, name = ""]) => writtenOut(name));
+}
+
+function writtenOut(name: string): string[] {
+  const [, before, list, after] = /^([^{]*)\{([^}]*)\}(.*)$/.exec(name) ?? [];
+  if (before === undefined || list === undefined || after === undefined) return [name];
+  return list.split(",").flatMap((each) => writtenOut(`${before}${each}${after}`));
+}
+
+function sources(): string[] {
+  const folders = ["provider", "test", "tools", "bench"];
+  return folders.flatMap((folder) =>
+    readdirSync(path.join(root, folder), { recursive: true, encoding: "utf8" }).map((name) => path.join("/", folder, name)),
+  );
+}
+
 describe("the pages of the documentation", () => {
+  for (const page of ["docs/architecture.md", "CONTRIBUTING.md"])
+    it(`name only sources that are there: ${page}`, () => {
+      const all = sources();
+      const named = sourcesIn(readFileSync(path.join(root, page), "utf8"));
+      assert(named.length > 5);
+      assert.deepEqual(
+        named.filter((name) => !all.some((file) => file.endsWith(`/${name}`))),
+        [],
+      );
+    });
+
+  it("would be found with a source that is gone", () => {
+    assert.deepEqual(sourcesIn("`a/{b,c}.ts` and `d.py`, not `e` or `*.ts`"), ["a/b.ts", "a/c.ts", "d.py"]);
+  });
+
   for (const page of pages) {
     it(`lead only to files that are there: ${page}`, () => {
       const links = linksOf(readFileSync(path.join(root, page), "utf8"));

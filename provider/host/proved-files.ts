@@ -6,7 +6,7 @@ import type { Identity } from "../core/disk/identity.js";
 import { unable } from "./complaints.js";
 import { seeFiles } from "./file-seen.js";
 import type { Host } from "./host.js";
-import { removeFile } from "./worker/changes.js";
+import { removeExpected } from "./worker/changes.js";
 import { isFailure, isMissing } from "./worker/worker-error.js";
 
 /** `another`: the name leads to another file. `unproved`: nothing tells whether it is the one. `open`: a process has it open. All three stay. */
@@ -32,7 +32,7 @@ async function removeByIdentity(host: Host, path: string, expected: Identity): P
   const deadline = performance.now() + 1000 * closingSeconds;
   for (let pauseSeconds = 0.05; ; pauseSeconds *= 2) {
     try {
-      await removeFile(worker, { path }, { expected, hidden: "allow" });
+      await removeExpected(worker, { path }, { expected, hidden: "allow" });
       return { end: "removed" };
     } catch (thrown) {
       if (isMissing(thrown)) return { end: "absent" };

@@ -1,4 +1,4 @@
-/** That the disks are this guest's alone, and the guest is here to stay: asked before the first byte, before each job, before each switch (decisions/0007). */
+/** That the disks are this guest's alone, and the guest is here to stay: asked before each job and each switch (decisions/0007). Before the first byte `steps/begin.ts` asks. */
 
 import { complaint } from "../shared/complaint.js";
 import { checkGuest, checkOthers, type Refusing } from "../shared/others.js";
@@ -6,8 +6,8 @@ import type { Seen, SeenDisk, Site } from "../shared/site.js";
 import { disksOf, type Step } from "./plan.js";
 
 /**
- * The steps that begin a job in the guest. Their switches ask by themselves, right before. What lets a guest go on that waits, or only
- * tidies, is never asked about: `let-go`, `cancel`, `dismiss`, `set-back`.
+ * The steps that begin a job in the guest. Their switches ask by themselves, right before. What lets a guest go on that waits
+ * (`end-switch`, `let-go`, `cancel`, `dismiss`, `set-back`), or only tidies (`tidy`, `clear`), is never asked about.
  */
 const jobs: ReadonlySet<Step["step"]> = new Set(["freeze", "start-mirror", "collapse", "fold"]);
 
@@ -45,7 +45,7 @@ function concerned({ disks }: Seen, steps: readonly Step[]): SeenDisk[] {
   return disks.filter(({ disk }) => names.includes(disk));
 }
 
-/** A device that may share its image is no reason to keep a move from its end, either one: only who has it open now is. */
+/** A device that may share its image does not keep a begun move from its end; only somebody who has it open now does. */
 export function refusing(site: Site, way: Way): Refusing<SeenDisk> {
   const verb = way === "undo" ? "undo the move of" : "go on with the move of";
   return {

@@ -9,7 +9,7 @@ import type { Seen, SeenDisk, Site } from "../shared/site.js";
 import { switchDisks } from "../shared/switch.js";
 import { checkSwitch, refusing } from "./alone.js";
 import { checkLanded } from "./landed.js";
-import { type ManagedTurn, switchManaged } from "./managed/switch.js";
+import { type SwitchEnd, switchManaged } from "./managed/switch.js";
 import { manifestOf, of, written } from "./steps/chosen.js";
 import { checkLinkIsOwn } from "./steps/link-users.js";
 
@@ -22,7 +22,7 @@ const kinds = {
 
 /** Of all disks that are named, at one point in time. */
 export async function switchTo(
-  to: ManagedTurn,
+  to: SwitchEnd,
   { site, seen, outcome }: { site: Site; seen: Seen; outcome: Outcome },
   names: readonly string[],
 ): Promise<void> {
@@ -42,7 +42,7 @@ async function leadsThere({ host }: Site, { link, destination }: Manifest): Prom
 }
 
 async function switchByMonitor(
-  to: ManagedTurn,
+  to: SwitchEnd,
   { site, seen, outcome }: { site: Site; seen: Seen; outcome: Outcome },
   disks: readonly SeenDisk[],
 ): Promise<void> {

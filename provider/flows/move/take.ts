@@ -81,12 +81,12 @@ const deeds: { readonly [N in Name]: Deed<N> } = {
     const disk = one(seen, name);
     await settleDefinition(site, disk, manifestOf(disk), outcome);
     const isDone = aim === "withdraw" || disk.heading === "wanted";
-    await tidy(site, seen, written(disk), outcome, isDone ? withLocks(to, disk) : undefined);
+    await tidy(site, seen, written(disk), outcome, isDone ? removeLastWithLocks(to, disk) : undefined);
   },
   clear: (to, { disk: name }) => {
     const { site, seen, aim } = to;
     const disk = one(seen, name);
-    return clear(site, seen, written(disk), aim === "withdraw" ? withLocks(to, disk) : undefined);
+    return clear(site, seen, written(disk), aim === "withdraw" ? removeLastWithLocks(to, disk) : undefined);
   },
 };
 
@@ -96,7 +96,7 @@ export async function take(to: Taking, step: Exclude<Step, { step: "done" }>): P
 }
 
 /** Removes the last manifest of a disk together with its locks. */
-function withLocks({ places }: Taking, { key }: SeenDisk): (manifest: string) => Promise<void> {
+function removeLastWithLocks({ places }: Taking, { key }: SeenDisk): (manifest: string) => Promise<void> {
   return (manifest) => places.giveBackWith(manifest, key);
 }
 

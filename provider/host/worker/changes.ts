@@ -8,7 +8,7 @@ import type { FromTo, Place } from "./place.js";
 import type { Worker } from "./worker.js";
 
 /** What a file must be. */
-export type Known = Identity | HeldFile | SeenFile;
+export type ExpectedFile = Identity | HeldFile | SeenFile;
 
 /** What may be under the new name. */
 export interface Replacing extends ChangeOptions {
@@ -45,7 +45,7 @@ export type MadeFile = z.output<typeof madeReply>;
 
 const write = changes<Written, MadeFile>("file-write", madeReply);
 const writeLinkTo = changes<{ place: Place; target: string; overLink: boolean } & Replaced, object>("link-write", nothing);
-const move = changes<FromTo & { expected: Known | null; replace: boolean; locks: readonly number[] }, object>("file-move", nothing);
+const move = changes<FromTo & { expected: ExpectedFile | null; replace: boolean; locks: readonly number[] }, object>("file-move", nothing);
 const removeAll = changes<{ names: readonly Name[]; locks: readonly number[] }, object>("names-remove", nothing);
 const remove = changes<
   { place: Place; expected: Identity | HeldFile; hidden: "allow" | "refuse"; through: number | null; locks: readonly number[] },
@@ -99,7 +99,7 @@ export async function writeLink(worker: Worker, place: Place, options: Linking):
 
 export interface Moving extends ChangeOptions {
   /** What must be under the old name. Default: whatever is there. */
-  expected?: Known;
+  expected?: ExpectedFile;
   /** @default "refuse" */
   existing?: "refuse" | "any";
 }
@@ -137,7 +137,7 @@ export interface Removing extends ChangeOptions {
  * The expected file, if no process is seen to have it open.
  * @throws WorkerError `other-file` if it is not proved to be this file; `open` if it is in use; `lock-lost`. The file has its name then
  */
-export async function removeFile(worker: Worker, place: Place, options: Removing): Promise<void> {
+export async function removeExpected(worker: Worker, place: Place, options: Removing): Promise<void> {
   const { expected, hidden, through, locks = [] } = options;
   await worker.request(remove, { place, expected, hidden, through: through ?? null, locks }, options);
 }

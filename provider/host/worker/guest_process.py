@@ -4,7 +4,7 @@ import os
 from typing import Dict, Iterator, List, Optional, Tuple
 
 from worker.errors import Details
-from worker.holders import is_qemu, program_of
+from worker.holders import names_qemu, program_of
 from worker.requests import Request, operation
 from worker.text import to_text
 from worker.trust import kind_of
@@ -69,7 +69,7 @@ def open_links(pid: int) -> Iterator[Tuple[bytes, bytes]]:
 def is_a_qemu(pid: int) -> bool:
     """By its executable: its own name may be any (-name process=)."""
     try:
-        return is_qemu(program_of(b"/proc/%d" % pid))
+        return names_qemu(program_of(b"/proc/%d" % pid))
     except OSError:
         return False
 

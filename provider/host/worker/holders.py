@@ -157,14 +157,14 @@ def may_be_wanted(folder: bytes, path: bytes, inode: Optional[bytes], wanted: Wa
         return True
     if inode is not None and wanted.inodes:
         return inode in wanted.inodes
-    return is_qemu(program_of(folder))
+    return names_qemu(program_of(folder))
 
 
 def program_of(folder: bytes) -> bytes:
     return os.path.basename(os.readlink(folder + b"/exe"))
 
 
-def is_qemu(program: bytes) -> bool:
+def names_qemu(program: bytes) -> bool:
     return b"qemu" in program or b"kvm" in program
 
 

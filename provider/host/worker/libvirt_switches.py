@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Callable, Set
 from worker.connection import Peer
 from worker.errors import Details
 from worker.forked import Tell
-from worker.holders import holders_of_descriptor, is_qemu
+from worker.holders import holders_of_descriptor, names_qemu
 from worker.processes import is_alive
 from worker.requests import Request, operation
-from worker.switches import carried
+from worker.switches import carried, locks_of
 from worker.text import to_bytes
 from worker.virsh import Virsh
 from worker.witness import Witness
@@ -31,14 +31,14 @@ def run(request: Request) -> Details:
 
     with ExitStack() as stack:
         plan = read_libvirt_plan(request, stack)
-        is_alive = life_of(plan)
-        locks = {lock.descriptor for lock in request.state.locks.all()}
+        lives = life_of(plan)
+        locks = locks_of(request, stack)
         witness = Witness()
         stack.callback(witness.close)
 
         def with_virsh(step: Callable[[LibvirtSwitch], Details], tell: Tell) -> Details:
             virsh = Virsh(plan.uri, sorted(locks | {witness.take()}))
-            switch = LibvirtSwitch(plan, virsh, is_alive)
+            switch = LibvirtSwitch(plan, virsh, lives)
             virsh.silence.tell = lambda seconds: tell({"silentSeconds": round(seconds), "isSuspended": switch.pausing.is_suspended})
             try:
                 return step(switch)
@@ -64,7 +64,7 @@ def life_of(plan: "LibvirtPlan") -> Callable[[], bool]:
     seen: Set[Peer] = set()
     for source in [disk.source for disk in plan.disks if disk.source is not None]:
         for holder in holders_of_descriptor(source).open:
-            if holder["access"] == "writes" and is_qemu(to_bytes(holder["program"])):
+            if holder["access"] == "writes" and names_qemu(to_bytes(holder["program"])):
                 seen.add(Peer(holder["pid"], holder["startTime"]))
     if len(seen) != 1:
         return lambda: True

@@ -92,6 +92,11 @@ class Lock:
             self.users -= 1
             self._let_go()
 
+    def is_in_use(self) -> bool:
+        """Asked of one that is out of the table: nobody comes any more."""
+        with self.counting:
+            return self.users > 0
+
     def lend(self) -> None:
         """Only by the table, too."""
         with self.counting:

@@ -78,7 +78,7 @@ const result = z.object({
   why: z.string().nullable(),
   /** Jobs. */
   astray: z.array(z.string()),
-  /** From the first job-complete to the last job-finalize. */
+  /** From the first job-complete until the active nodes were looked at after the last job-finalize; absent where it was cancelled, or another child or connection ended it. */
   pauseSeconds: z.number().optional(),
 });
 
@@ -95,15 +95,14 @@ type RecoverArguments = Omit<RunArguments, "monitor"> & { pid: number; startTime
 const run = changes<RunArguments, SwitchResult>("switch-run", result);
 const recover = changes<RecoverArguments, SwitchResult>("switch-recover", result);
 
-/** How long the answer is waited for: the switch itself goes on to its end. */
 const answerSeconds = 900;
 
 interface SwitchOptions {
   plan: SwitchPlan;
-  /** Of the worker's, which must still be held. */
+  /** Of the worker's, which must still be held at the begin. A move has asked for its own right before (`HeldPlaces.check`), and gives none. */
   locks: readonly number[];
   /**
-   * How long the answer is waited for.
+   * How long the answer is waited for: the switch itself goes on to its end.
    * @default 900
    */
   deadlineSeconds?: number;

@@ -4,9 +4,9 @@ import type { Comparison } from "../../core/disk/identity.js";
 import type { DiskKey } from "../../core/disk/names.js";
 import type { FileSeen } from "../../host/file-seen.js";
 import type { LayerSeen } from "./layer.js";
-import { type CopyState, compareCopy, compareOrigins, type LayerRecord, type Origin } from "./layer-record.js";
+import { type CopyState, compareOrigins, compareToRecord, type LayerRecord, type Origin } from "./layer-record.js";
 
-type Standing = Pick<LayerRecord, "moving" | "kept">;
+type Users = Pick<LayerRecord, "moving" | "kept">;
 type Partial = Extract<CopyState, { phase: "partial" }>;
 
 export type CopyStart =
@@ -17,7 +17,7 @@ export type CopyStart =
   /** All bytes are there and the name is given: the record does not say so yet, and the partial's name may still be there too. */
   | { start: "record"; record: LayerRecord }
   /** `standing`: who stands on it besides. `discard`: a partial that holds something else, or nothing. */
-  | { start: "anew"; standing: Standing; discard?: Partial }
+  | { start: "anew"; standing: Users; discard?: Partial }
   /** `left-behind`: because of a regular file that no move stands on, perhaps a copy whose last user's move has just ended. */
   | { start: "refuse"; why: string; what?: "left-behind" }
   /** All bytes of a copy are there, and it is not proved that it is ours, or one of the same file: it is joined once it is seen to hold the same. */
@@ -38,7 +38,7 @@ export function copyStart({ record, layer }: LayerSeen, origin: Origin, user: Di
 
 function withLayer({ record, layer }: { record: LayerRecord; layer: FileSeen }, origins: Comparison, user: DiskKey): CopyStart {
   const { copy, moving, kept } = record;
-  const compared = compareCopy(layer, copy);
+  const compared = compareToRecord(layer, copy);
   if (compared === "different") return strangerThere;
   if (copy.phase === "partial") {
     if (origins === "different") return otherOrigin;
@@ -74,7 +74,7 @@ function withoutLayer(record: LayerRecord, origin: "same" | "other", user: DiskK
   return { start: "continue", record, partial: { ...copy, ino } };
 }
 
-const nobody: Standing = { moving: [], kept: [] };
+const nobody: Users = { moving: [], kept: [] };
 
 const strangerThere = { start: "refuse", why: "a file that is not ours has that name already; move it away" } as const;
 

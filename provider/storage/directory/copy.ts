@@ -14,7 +14,7 @@ import type { Layer, LayerSeen } from "./layer.js";
 import { adviceOn, complaintOf } from "./layer-failures.js";
 import { inTurn, lockWhenFree } from "./layer-lock.js";
 import { LayerPartial, PartialGone } from "./layer-partial.js";
-import { compareCopy, fate, type LayerRecord, type Origin, withMover, withoutMover } from "./layer-record.js";
+import { compareToRecord, fate, type LayerRecord, type Origin, withMover, withoutMover } from "./layer-record.js";
 
 export type { CopyOptions } from "./copying.js";
 
@@ -124,7 +124,7 @@ function isOpen({ dev, ino }: FileIdentity, { openFiles }: CopyOptions): boolean
 export async function discardPartial(layer: Layer, recorded: PartialRecord["copy"]): Promise<void> {
   const there = await layer.partial(recorded.suffix);
   if (!(there instanceof LayerPartial)) return;
-  const isOurs = recorded.ino === undefined ? there.seen.allocatedBytes === 0 : compareCopy(there.seen, recorded) !== "different";
+  const isOurs = recorded.ino === undefined ? there.seen.allocatedBytes === 0 : compareToRecord(there.seen, recorded) !== "different";
   if (isOurs) await there.remove();
 }
 
@@ -132,7 +132,7 @@ async function continueCopy(copying: Copying, record: LayerRecord, recorded: Par
   const { layer, options } = copying;
   const there = await layer.partial(recorded.suffix);
   const joined = withMover(record, options.user);
-  if (!(there instanceof LayerPartial) || compareCopy(there.seen, recorded) === "different")
+  if (!(there instanceof LayerPartial) || compareToRecord(there.seen, recorded) === "different")
     return startCopy(copying, { ...joined, copy: newPartial() });
   if (recorded.doneBytes === 0 || there.seen.sizeBytes < recorded.doneBytes) {
     await there.remove();

@@ -2,7 +2,7 @@
 
 import { BugError } from "../../core/errors.js";
 import { type FileSeen, fileSeen } from "../../host/file-seen.js";
-import { moveFile, removeFile } from "../../host/worker/changes.js";
+import { moveFile, removeExpected } from "../../host/worker/changes.js";
 import { type CopyOptions, copyAttributes, copyFile, type FromFile } from "../../host/worker/copying.js";
 import { hostErrno } from "../../host/worker/errno.js";
 import { type HeldFile, openFile, type WorkerFile } from "../../host/worker/files.js";
@@ -79,7 +79,7 @@ export class LayerPartial {
   }
 
   async remove(): Promise<void> {
-    await removeFile(this.#at.worker, this.#at.place, { ...this.#asItself, hidden: "allow" });
+    await removeExpected(this.#at.worker, this.#at.place, { ...this.#asItself, hidden: "allow" });
   }
 
   get #asItself(): ChangeOptions & { expected: { file: number } } {

@@ -143,6 +143,6 @@ export function compareOrigins(a: Origin, b: Origin): Comparison {
 }
 
 /** Whether a file is the copy that is recorded. */
-export function compareCopy(found: Pick<FileIdentity, "ino" | "identity">, { ino, identity: is }: CopyState): Comparison {
+export function compareToRecord(found: Pick<FileIdentity, "ino" | "identity">, { ino, identity: is }: CopyState): Comparison {
   return ino === undefined ? "different" : compareFiles(found, { ino, identity: is });
 }

@@ -5,7 +5,7 @@ import type { Comparison } from "../../core/disk/identity.js";
 import { BugError, UserError } from "../../core/errors.js";
 import { type FileSeen, fileSeen, seeFile } from "../../host/file-seen.js";
 import type { Host } from "../../host/host.js";
-import { removeFile, writeFile } from "../../host/worker/changes.js";
+import { removeExpected, writeFile } from "../../host/worker/changes.js";
 import { openDirectory, type WorkerDirectory } from "../../host/worker/directories.js";
 import { openFile, type WorkerFile } from "../../host/worker/files.js";
 import { acquireLock, type WorkerLock } from "../../host/worker/locks.js";
@@ -15,7 +15,7 @@ import { isFailure, isMissing } from "../../host/worker/worker-error.js";
 import { complaintOf, isRefusal, whyNotLocked } from "./layer-failures.js";
 import { partialOf, readSidecar, sidecarOf } from "./layer-files.js";
 import { LayerPartial } from "./layer-partial.js";
-import { type CopyState, compareCopy, formatRecord, type LayerRecord } from "./layer-record.js";
+import { type CopyState, compareToRecord, formatRecord, type LayerRecord } from "./layer-record.js";
 
 /** One look at everything that belongs to a layer. */
 export interface LayerSeen {
@@ -152,9 +152,9 @@ export class Layer {
   async removeLayer(copy: CopyState): Promise<Comparison | "absent"> {
     const there = await seeFile(this.#worker, this.#layerPlace, this.#patience);
     if (!there) return "absent";
-    const compared = compareCopy(there, copy);
+    const compared = compareToRecord(there, copy);
     if (compared !== "same" || copy.identity === undefined) return compared;
-    await removeFile(this.#worker, this.#layerPlace, { ...this.#underLock, expected: copy.identity, hidden: "allow" });
+    await removeExpected(this.#worker, this.#layerPlace, { ...this.#underLock, expected: copy.identity, hidden: "allow" });
     return "same";
   }
 

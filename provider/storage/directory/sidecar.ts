@@ -10,21 +10,21 @@ import type { Layer, LayerSeen } from "./layer.js";
 import { complaintOf, isRefusal, wordsOf } from "./layer-failures.js";
 import { readSidecar, sidecarOf } from "./layer-files.js";
 import { inTurn, lockWhenFree } from "./layer-lock.js";
-import { compareCopy, fate, type LayerRecord, withKept, withoutMover } from "./layer-record.js";
+import { compareToRecord, fate, type LayerRecord, withKept, withoutMover } from "./layer-record.js";
 
 /** What a layer's place holds, as one disk sees it. */
 export type LayerState =
   | { state: "absent" }
   /** A copy under way, or cut: all before `doneBytes` of the source's `totalBytes` is safely on the storage. */
-  | ({ state: "partial"; doneBytes: number; totalBytes: number } & Standing)
+  | ({ state: "partial"; doneBytes: number; totalBytes: number } & Users)
   /** A finished copy on which this disk stands. */
-  | ({ state: "ours"; layer: FileIdentity } & Standing)
+  | ({ state: "ours"; layer: FileIdentity } & Users)
   /** A finished copy on which only other disks stand: copyLayer joins it without copying. */
-  | ({ state: "kept"; layer: FileIdentity } & Standing)
+  | ({ state: "kept"; layer: FileIdentity } & Users)
   /** `sidecar`: there is one that we may not trust. Other moves may stand on the layer, so that nothing is known of how long it stays. */
   | { state: "foreign"; why: string; what: "file" | "sidecar" };
 
-interface Standing {
+interface Users {
   /** What it is a copy of. */
   source: FileIdentity;
   /** Disks whose move is under way. */
@@ -149,7 +149,7 @@ function stateOf({ record, layer }: Omit<LayerSeen, "source">, user: DiskKey): L
   if (record === "empty")
     return layer === undefined ? { state: "absent" } : { state: "foreign", what: "file", why: "the file there is not ours" };
   const { origin, copy, moving, kept } = record;
-  if (layer !== undefined && compareCopy(layer, copy) === "different")
+  if (layer !== undefined && compareToRecord(layer, copy) === "different")
     return { state: "foreign", what: "sidecar", why: "the file there is not the one that was copied" };
   const { identity: _, ...source } = origin.source;
   const standing = { source, moving, kept };

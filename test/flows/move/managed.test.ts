@@ -12,7 +12,7 @@ import { awaitFormerSwitch } from "../../../provider/flows/move/managed/former-s
 import { collapseManaged, foldManaged, freezeManaged } from "../../../provider/flows/move/managed/freezing.js";
 import { settleDefinition, startManagedCopy } from "../../../provider/flows/move/managed/mirror.js";
 import { letGoSuspended } from "../../../provider/flows/move/managed/suspended.js";
-import { type ManagedTurn, switchManaged } from "../../../provider/flows/move/managed/switch.js";
+import { type SwitchEnd, switchManaged } from "../../../provider/flows/move/managed/switch.js";
 import { checkManaged } from "../../../provider/flows/move/steps/managed-preflight.js";
 import { switchTo } from "../../../provider/flows/move/switching.js";
 import type { SeenDisk, Site } from "../../../provider/flows/shared/site.js";
@@ -259,7 +259,7 @@ describe("of a guest that libvirt manages", () => {
       isLocked: boolean;
     }
 
-    async function switched(result: Partial<LibvirtSwitchResult> = {}, more: Partial<SeenDisk> = {}, to: ManagedTurn = "target") {
+    async function switched(result: Partial<LibvirtSwitchResult> = {}, more: Partial<SeenDisk> = {}, to: SwitchEnd = "target") {
       await scene.write("path2/disk.qcow2");
       const manifest = to === "target" ? await scene.manifest() : await scene.frozen("commit");
       const told: Told[] = [];

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { chmod, mkdir, readdir, readFile, readlink, stat, symlink, writeFile } from "node:fs/promises";
 import { constants as system } from "node:os";
 import path from "node:path";
-import { moveFile, removeFile, writeLink, writeFile as writeOnHost } from "../../../provider/host/worker/changes.js";
+import { moveFile, removeExpected, writeLink, writeFile as writeOnHost } from "../../../provider/host/worker/changes.js";
 import { makeDirectory, openPrivateDirectory, removeDirectory } from "../../../provider/host/worker/directories.js";
 import { fileStatus, openFile } from "../../../provider/host/worker/files.js";
 import type { Worker } from "../../../provider/host/worker/worker.js";
@@ -126,9 +126,9 @@ describe("a file that the worker removes", function () {
     const [one, two] = [path.join(folder, "one"), path.join(folder, "two")];
     for (const name of [one, two]) await writeFile(name, name);
     const expected = await identityOf(worker, one);
-    await failure("other-file", removeFile(worker, { path: two }, { expected, hidden: "refuse" }));
+    await failure("other-file", removeExpected(worker, { path: two }, { expected, hidden: "refuse" }));
     assert.deepEqual((await readdir(folder)).sort(), ["one", "two"]);
-    await removeFile(worker, { path: one }, { expected, hidden: "refuse" });
+    await removeExpected(worker, { path: one }, { expected, hidden: "refuse" });
     assert.deepEqual(await readdir(folder), ["two"]);
   });
 
@@ -140,14 +140,14 @@ describe("a file that the worker removes", function () {
     const expected = await identityOf(worker, name);
     const other = await localWorker();
     const held = await openFile(other, { path: name });
-    const { details } = await failure("open", removeFile(worker, { path: name }, { expected, hidden: "refuse" }));
+    const { details } = await failure("open", removeExpected(worker, { path: name }, { expected, hidden: "refuse" }));
     assert.deepEqual(
       (details as { holders: { pid: number }[] }).holders.map(({ pid }) => pid),
       [other.hello.pid],
     );
     assert.deepEqual(await readdir(folder), ["image"]);
     await held.close();
-    await removeFile(worker, { path: name }, { expected, hidden: "refuse" });
+    await removeExpected(worker, { path: name }, { expected, hidden: "refuse" });
     assert.deepEqual(await readdir(folder), []);
   });
 
@@ -160,9 +160,9 @@ describe("a file that the worker removes", function () {
     const name = path.join(below, "image");
     await writeOnHost(worker, { path: name }, text("image"));
     const expected = await identityOf(worker, name);
-    const { details } = await failure("open", removeFile(worker, { path: name }, { expected, hidden: "refuse" }));
+    const { details } = await failure("open", removeExpected(worker, { path: name }, { expected, hidden: "refuse" }));
     assert((details as { hidden: number }).hidden > 0);
-    await removeFile(worker, { path: name }, { expected, hidden: "allow" });
+    await removeExpected(worker, { path: name }, { expected, hidden: "allow" });
     assert.deepEqual(await readdir(below), []);
   });
 });

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { chmod, mkdir, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { removeFile } from "../../../provider/host/worker/changes.js";
+import { removeExpected } from "../../../provider/host/worker/changes.js";
 import { fileStatus, openFile } from "../../../provider/host/worker/files.js";
 import { fileHolders } from "../../../provider/host/worker/holders.js";
 import { linkUsers } from "../../../provider/host/worker/link-users.js";
@@ -30,7 +30,7 @@ describe("an account from which the host hides the processes of others", functio
     assert.deepEqual(files, [{ open: [], locks: [] }]);
     assert.notEqual(hidden, 0);
     const { identity: expected } = await fileStatus(worker, place);
-    const { message } = await failure("open", removeFile(worker, place, { expected, hidden: "refuse" }));
+    const { message } = await failure("open", removeExpected(worker, place, { expected, hidden: "refuse" }));
     assert.match(message, /there are processes that this account cannot look into/);
   });
 

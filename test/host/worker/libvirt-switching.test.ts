@@ -4,8 +4,9 @@ import assert from "node:assert/strict";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { readFile, rm, writeFile } from "node:fs/promises";
+import { acquireLock } from "../../../provider/host/worker/locks.js";
 import { until } from "../../sandbox/command.js";
-import { hasEnded, withWorkers } from "./harness.js";
+import { failure, hasEnded, localWorker, withWorkers } from "./harness.js";
 import { LibvirtScene } from "./libvirt-scene.js";
 
 /** Whether a QEMU could open it for writing. */
@@ -50,6 +51,19 @@ describe("the switch through libvirt", function () {
     await scene.forget("hang-pivot");
     assert.equal((await going).end, "switched");
     assert(isFree(scene.at("from/vda.away")));
+  });
+
+  it("keeps each lock to its end, also one that the client has given back", async () => {
+    const scene = await LibvirtScene.set({ facts: { "hang-pivot": "" } });
+    const [other, place] = [await localWorker(), { path: scene.at("lock") }];
+    const lock = await acquireLock(scene.worker, place, { waitSeconds: 0 });
+    const going = scene.runs();
+    await scene.told("pivot vda");
+    await lock.releaseAndRemove();
+    await failure("held", acquireLock(other, place, { waitSeconds: 0 }));
+    await scene.forget("hang-pivot");
+    assert.equal((await going).end, "switched");
+    await (await acquireLock(other, place, { waitSeconds: 5 })).releaseAndRemove();
   });
 
   it("has changed the definition before the manifests, and both before the guest goes on", async () => {

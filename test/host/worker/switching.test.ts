@@ -301,24 +301,25 @@ time.sleep(60)`;
     assert.deepEqual(await namesOf(bench), before);
   });
 
-  it("keeps each lock to its end, also one that the client has released", async () => {
-    const [worker, other, bench] = [await localWorker(), await localWorker(), await switchBench()];
-    const place = { path: path.join(bench.folder, "lock") };
-    const lock = await acquireLock(worker, place, { waitSeconds: 0 });
-    let tried: Promise<unknown> | undefined;
-    bench.jobs.before = ({ execute, id }, say) => {
-      if (execute !== "job-complete" || tried) return "go on";
-      tried = lock.release().then(() => failure("held", acquireLock(other, place, { waitSeconds: 0 })));
-      tried.finally(() => {
-        Object.assign(bench.jobs.jobs.get("job0") ?? {}, { status: "pending" });
-        say({ return: {}, id });
-      });
-      return "answered";
-    };
-    assert.equal((await switched(worker, bench)).end, "switched");
-    await tried;
-    await (await acquireLock(other, place, { waitSeconds: 5 })).releaseAndRemove();
-  });
+  for (const way of ["release", "releaseAndRemove"] as const)
+    it(`keeps each lock to its end, also one that the client has given back by ${way}`, async () => {
+      const [worker, other, bench] = [await localWorker(), await localWorker(), await switchBench()];
+      const place = { path: path.join(bench.folder, "lock") };
+      const lock = await acquireLock(worker, place, { waitSeconds: 0 });
+      let tried: Promise<unknown> | undefined;
+      bench.jobs.before = ({ execute, id }, say) => {
+        if (execute !== "job-complete" || tried) return "go on";
+        tried = lock[way]().then(() => failure("held", acquireLock(other, place, { waitSeconds: 0 })));
+        tried.finally(() => {
+          Object.assign(bench.jobs.jobs.get("job0") ?? {}, { status: "pending" });
+          say({ return: {}, id });
+        });
+        return "answered";
+      };
+      assert.equal((await switched(worker, bench)).end, "switched");
+      await tried;
+      await (await acquireLock(other, place, { waitSeconds: 5 })).releaseAndRemove();
+    });
 
   it("is carried to its end although its client ends", async () => {
     const [worker, bench] = [await localWorker(), await switchBench()];

@@ -19,7 +19,7 @@ import { type Found, imagesIn, type ManagedEnding, managedPlanWords, managedSwit
 type Switching = SeenDisk & { manifest: Manifest };
 
 /** Where a switch goes: a copy's pivot to the `target`, a commit's to the `landing`, or on the way back to the `former` image. */
-export type ManagedTurn = Exclude<Standing, "overlay">;
+export type SwitchEnd = Exclude<Standing, "overlay">;
 
 export interface ManagedSwitch {
   site: Site;
@@ -32,7 +32,7 @@ export interface ManagedSwitch {
  * Several disks pivot one after the other while the guest is suspended. libvirt cannot do it for all or none: if one refuses, the
  * others have moved, nothing is lost, and the next run goes on with that one.
  */
-export function switchManaged(to: ManagedSwitch, disks: readonly Switching[], turn: ManagedTurn): Promise<void> {
+export function switchManaged(to: ManagedSwitch, disks: readonly Switching[], turn: SwitchEnd): Promise<void> {
   const endingOf = (disk: Switching): ManagedEnding => {
     const path = pathOf(disk.manifest, turn);
     const isPivot = turn === "target"; // a commit leaves no image behind that was active under its own name
@@ -114,7 +114,7 @@ async function found(site: Site, endings: readonly ManagedEnding[]): Promise<Fou
 }
 
 /** What is true once the guest is there, but for `current`. */
-function after(manifest: Manifest, to: ManagedTurn): Manifest {
+function after(manifest: Manifest, to: SwitchEnd): Manifest {
   switch (to) {
     case "target":
       return manifest;
@@ -126,7 +126,7 @@ function after(manifest: Manifest, to: ManagedTurn): Manifest {
 }
 
 /** A target is like the active image that was mirrored onto it; what is committed into is the frozen image, or its copy. */
-function formatOf({ image, manifest }: Switching, to: ManagedTurn): string {
+function formatOf({ image, manifest }: Switching, to: SwitchEnd): string {
   return to === "target" ? image.chain[0].format : frozenFormat(manifest);
 }
 

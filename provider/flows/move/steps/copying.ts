@@ -58,7 +58,7 @@ async function copyOptions({ guest, options, run }: Site, disk: Written, layer: 
 /** Written down once it is done: a run that is cut before leaves a copy that no mirror starts on. */
 async function verify(site: Site, disk: Written, layer: MovedLayer): Promise<void> {
   const [before] = await seeFiles(site.host, [layer.destination], "keep-links");
-  const verdict = await compareCopy(site, disk, layer);
+  const verdict = await compareContent(site, disk, layer);
   if (verdict !== "same") throw await differing(site, disk, layer, verdict.differs);
   const { manifest, key } = disk;
   const compared = (each: MovedLayer) =>
@@ -67,7 +67,7 @@ async function verify(site: Site, disk: Written, layer: MovedLayer): Promise<voi
 }
 
 /** What the guest would read from the copy against what it reads from the source. */
-async function compareCopy(site: Site, written: Written, layer: MovedLayer): ReturnType<typeof compareLayer> {
+async function compareContent(site: Site, written: Written, layer: MovedLayer): ReturnType<typeof compareLayer> {
   const { disk } = written;
   site.run.progress(`${disk} comparing ${layer.destination}, ${bytesText(layer.identity.sizeBytes)}`);
   try {

@@ -37,7 +37,7 @@ type Overlay = NonNullable<Manifest["overlay"]>;
 /** How the last of a move's records goes: with the locks, where nothing is to be done after it. */
 type RemoveLast = (manifest: string) => Promise<void>;
 
-/** After the switch: the former chain is closed, the former image put where it belongs, and nothing of the move stays. */
+/** After the switch: the former chain is closed, the former image put where it belongs, and no manifest, lock or small file of the move stays. */
 export async function tidy(site: Site, seen: Seen, disk: Written, outcome: Outcome, removeLast?: RemoveLast): Promise<void> {
   const { manifest } = disk;
   if (manifest.link) await pointLink(site.host, manifest.link, { from: manifest.link.before, to: manifest.destination.directory });

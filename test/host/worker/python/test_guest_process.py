@@ -12,8 +12,8 @@ class Behind(Folder):
         super().setUp()
         self.listener = socket.socket(socket.AF_UNIX)
         self.addCleanup(self.listener.close)
-        patched = mock.patch.object(guest_process, "is_qemu", return_value=True)
-        self.is_qemu = patched.start()
+        patched = mock.patch.object(guest_process, "names_qemu", return_value=True)
+        self.names_qemu = patched.start()
         self.addCleanup(patched.stop)
 
     def listen(self, name: bytes) -> None:
@@ -45,7 +45,7 @@ class Behind(Folder):
     def test_it_is_nobody_where_there_is_no_socket_or_no_qemu(self) -> None:
         self.assertIsNone(self.found(b"nothing"))
         self.listen(self.path(b"monitor"))
-        self.is_qemu.return_value = False
+        self.names_qemu.return_value = False
         self.assertIsNone(self.found(b"monitor"))
 
 

@@ -235,6 +235,17 @@ class Content(Folder):
                 self.assertFalse(self.is_free())
             self.assertTrue(self.is_free())
 
+    def test_the_file_of_one_under_which_something_works_on_is_not_removed(self) -> None:
+        """Another run would lock a new file of that name, and act beside it."""
+        lock = self.lock()
+        request = request_of({})
+        number = request.state.locks.add(lock)
+        with mock.patch.object(lock, "close"), request.state.locks.using([number]):
+            request.arguments = Arguments({"which": [number], "remove": True})
+            lock_operations.release(request)
+            self.assertEqual(self.names(), [b"lock"])
+            self.assertFalse(self.is_free())
+
     def test_a_program_of_somebody_elses_that_inherited_it_does_not_keep_it(self) -> None:
         lock = self.lock()
         request = request_of({})
