@@ -1,7 +1,6 @@
 /** Before each step that builds on the chain, and right before a switch: the live chain is the one that the manifest tells of, or nothing is begun. */
 
 import type { GuestProcess, GuestView } from "../../hypervisor/hypervisor.js";
-import type { Manifest } from "../../journal/manifest.js";
 import { complaint } from "../shared/complaint.js";
 import {
   adviceFor,
@@ -14,12 +13,10 @@ import {
 } from "../shared/live-chain.js";
 import type { Outcome } from "../shared/outcome.js";
 import { imageOf } from "../shared/places.js";
-import type { Seen, SeenDisk, Site } from "../shared/site.js";
+import type { RecordedDisk, Seen, Site } from "../shared/site.js";
 import { undoFreeze } from "./managed/undo-freeze.js";
 import { disksOf, type Goal, type Step } from "./plan.js";
 import { jobsOf, of, written } from "./steps/chosen.js";
-
-type Written = SeenDisk & { manifest: Manifest };
 
 interface Question {
   /** `anew`: the guest is looked at once more, right before the step. */
@@ -44,7 +41,7 @@ const questions: Partial<Record<Step["step"], Question>> = {
 
 /** A disk whose live chain is not the expected one. */
 interface Strayed extends StrayedChain {
-  disk: Written;
+  disk: RecordedDisk;
 }
 
 export class ChainCheck {
@@ -71,7 +68,7 @@ export class ChainCheck {
     return this.#undone(seen, [first, ...more], goal);
   }
 
-  async #strayed(view: GuestView, disks: readonly Written[], { depth }: Question): Promise<Strayed[]> {
+  async #strayed(view: GuestView, disks: readonly RecordedDisk[], { depth }: Question): Promise<Strayed[]> {
     const process = await this.#site.guest.process();
     const found: Strayed[] = [];
     for (const disk of disks) {
@@ -84,7 +81,7 @@ export class ChainCheck {
   async #strayedDisk(
     view: GuestView,
     process: GuestProcess | undefined,
-    disk: Written,
+    disk: RecordedDisk,
     depth: Question["depth"],
   ): Promise<Strayed | undefined> {
     const device = view.disks.find(({ qdev }) => qdev === disk.qdev);

@@ -5,10 +5,10 @@ import { seeFiles } from "../../host/file-seen.js";
 import type { Manifest } from "../../journal/manifest.js";
 import { layerStates } from "../../storage/directory/sidecar.js";
 import { complaint } from "../shared/complaint.js";
-import type { SeenDisk, Site } from "../shared/site.js";
+import type { RecordedDisk, Site } from "../shared/site.js";
 
 /** @throws UserError if a name leads nowhere by now, or to another file: to unmounted storage, or since somebody put files about */
-export async function checkLanded(site: Site, disks: readonly (SeenDisk & { manifest: Manifest })[]): Promise<void> {
+export async function checkLanded(site: Site, disks: readonly RecordedDisk[]): Promise<void> {
   for (const disk of disks) {
     const strayed = (await strayedTarget(site, disk.manifest)) ?? (await strayedLayer(site, disk));
     if (strayed === undefined) continue;
@@ -27,7 +27,7 @@ async function strayedTarget({ host }: Site, { destination: { target, file } }: 
   return there && file && isFile(there, file) ? undefined : target;
 }
 
-async function strayedLayer({ host }: Site, { key, manifest: { layers } }: SeenDisk & { manifest: Manifest }): Promise<string | undefined> {
+async function strayedLayer({ host }: Site, { key, manifest: { layers } }: RecordedDisk): Promise<string | undefined> {
   const places = layers.map(({ destination }) => destination);
   const states = await layerStates(host, places, key);
   const stats = await seeFiles(host, places, "follow");

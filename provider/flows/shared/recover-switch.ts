@@ -7,9 +7,10 @@ import { makeSymlink } from "../../host/links.js";
 import { fileStatus } from "../../host/worker/files.js";
 import type { Identity } from "../../host/worker/identity.js";
 import type { SwitchSide } from "../../journal/decided-by.js";
+import type { Identities } from "./planned-move.js";
 import type { Site } from "./site.js";
 import { makeStandIn, notSwitched } from "./switch.js";
-import { type Identities, planWords, recoveryPlan, type Switched } from "./switch-plan.js";
+import { planWords, recoveryPlan, type Switched } from "./switch-plan.js";
 import type { Stale } from "./turn.js";
 
 /**

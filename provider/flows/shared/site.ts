@@ -40,6 +40,11 @@ export interface SeenDisk extends SeenPhase {
 }
 
 /** One observation of all disks of a move. */
+/** One whose move is written down. */
+export interface RecordedDisk extends SeenDisk {
+  manifest: Manifest;
+}
+
 export interface Seen {
   view: GuestView;
   disks: SeenDisk[];

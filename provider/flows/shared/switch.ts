@@ -11,20 +11,20 @@ import { baseName } from "../../core/disk/paths.js";
 import { UserError } from "../../core/errors.js";
 import { makeAnew, writeFileAtomically } from "../../host/files.js";
 import { makeSymlink } from "../../host/links.js";
-import { fileStatus } from "../../host/worker/files.js";
 import type { SwitchResult } from "../../host/worker/switching.js";
 import { WorkerError } from "../../host/worker/worker-error.js";
 import { prepareSwitchRecord } from "../../journal/switch-record.js";
 import { complaint } from "./complaint.js";
 import type { Outcome } from "./outcome.js";
+import { identitiesOf } from "./planned-move.js";
 import type { Site } from "./site.js";
-import { type Identities, namesIn, planWords, type Switched, switchPlan } from "./switch-plan.js";
+import { namesIn, planWords, type Switched, switchPlan } from "./switch-plan.js";
 import type { DecidingTurn, LinkTurn, Stale, Turn } from "./turn.js";
 
 export async function switchDisks(site: Site, turns: readonly Turn[], deciding: DecidingTurn, outcome: Outcome): Promise<void> {
   const switched = { turns, deciding };
   await prepare(site, switched);
-  const plan = switchPlan(switched, await identitiesOf(site, namesIn(switched)), site.options.switchSeconds);
+  const plan = switchPlan(switched, await identitiesOf(site.host, namesIn(switched)), site.options.switchSeconds);
   site.run.say("debug", `${site.guest.name} on ${site.host.name}: the switch will ${planWords(plan)}.`);
   const result = await site.guest.switch(plan).catch((thrown: unknown) => Promise.reject(notBegun(site, turns, thrown)));
   for (const { disk } of turns) if (result.pauseSeconds !== undefined) outcome.paused(disk, result.pauseSeconds * 1000);
@@ -62,11 +62,6 @@ export async function makeStandIn({ host }: Site, { active, quarantine }: Stale)
   const { empty, link } = standInNames(quarantine);
   await makeAnew(host, empty, { content: "", like: active });
   await makeSymlink(host, baseName(empty), link);
-}
-
-async function identitiesOf({ host }: Site, names: readonly string[]): Promise<Identities> {
-  const worker = await host.worker();
-  return new Map(await Promise.all(names.map(async (path) => [path, (await fileStatus(worker, { path })).identity] as const)));
 }
 
 /** What the worker refuses before it changes anything, as a sentence. */

@@ -9,6 +9,7 @@ from worker.forked import Tell
 from worker.holders import holders_of_descriptor, names_qemu
 from worker.processes import is_alive
 from worker.requests import Request, operation
+from worker.switch_plan import descriptors_of_moves
 from worker.switches import carried, locks_of
 from worker.text import to_bytes
 from worker.virsh import Virsh
@@ -53,10 +54,7 @@ def run(request: Request) -> Details:
 
 def descriptors_of(plan: "LibvirtPlan") -> Set[int]:
     sources = {disk.source for disk in plan.disks if disk.source is not None}
-    moves = [move for disk in plan.disks for move in disk.marks + disk.manifests + disk.stale]
-    names = {number for move in moves for number in (move.file, move.old.directory, move.new.directory)}
-    backs = {number for move in moves if move.back for number in (move.back.file, move.back.place.directory)}
-    return sources | names | backs
+    return sources | descriptors_of_moves([move for disk in plan.disks for move in disk.marks + disk.manifests + disk.stale])
 
 
 def life_of(plan: "LibvirtPlan") -> Callable[[], bool]:

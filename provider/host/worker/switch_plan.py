@@ -40,6 +40,13 @@ class Move(NamedTuple):
     back: Optional[Back]
 
 
+def descriptors_of_moves(moves: List[Move]) -> Set[int]:
+    """What a child needs of what is open here."""
+    names = {number for move in moves for number in (move.file, move.old.directory, move.new.directory)}
+    backs = {number for move in moves if move.back for number in (move.back.file, move.back.place.directory)}
+    return names | backs
+
+
 class Measure(NamedTuple):
     """An image whose size and time are written down, and what stands behind them."""
 

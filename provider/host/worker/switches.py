@@ -16,7 +16,7 @@ from worker.monitor import Monitor
 from worker.processes import is_alive, is_qemu
 from worker.requests import Request, operation
 from worker.switch import begin, recover
-from worker.switch_plan import Plan, read_plan
+from worker.switch_plan import Plan, descriptors_of_moves, read_plan
 
 GREETING_SECONDS = 2.0
 
@@ -72,10 +72,7 @@ def locks_of(request: Request, stack: ExitStack) -> Set[int]:
 def descriptors_of(plan: Plan) -> Set[int]:
     """What the child needs of what is open here."""
     images = {disk.source for disk in plan.disks} | {one.image for record in plan.records for one in record.measures}
-    moves = [move for stage in plan.stages for move in stage]
-    names = {number for move in moves for number in (move.file, move.old.directory, move.new.directory)}
-    backs = {number for move in moves if move.back for number in (move.back.file, move.back.place.directory)}
-    return images | {record.file for record in plan.records} | names | backs
+    return images | {record.file for record in plan.records} | descriptors_of_moves([move for stage in plan.stages for move in stage])
 
 
 def carried_on(line: Line, keep: Set[int], plan: Plan, peer: Peer) -> Details:

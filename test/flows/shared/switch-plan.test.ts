@@ -2,14 +2,8 @@
 
 import assert from "node:assert/strict";
 import { isKind } from "../../../provider/core/errors.js";
-import {
-  type Identities,
-  namesIn,
-  planWords,
-  recoveryPlan,
-  type Switched,
-  switchPlan,
-} from "../../../provider/flows/shared/switch-plan.js";
+import type { Identities } from "../../../provider/flows/shared/planned-move.js";
+import { namesIn, planWords, recoveryPlan, type Switched, switchPlan } from "../../../provider/flows/shared/switch-plan.js";
 import type { LinkTurn, Turn } from "../../../provider/flows/shared/turn.js";
 import type { Identity } from "../../../provider/host/worker/identity.js";
 import type { SwitchMeasure, SwitchMove } from "../../../provider/host/worker/switching.js";

@@ -4,15 +4,15 @@ import { isKind } from "../../../core/errors.js";
 import type { ManagedGuest } from "../../../hypervisor/hypervisor.js";
 import { writeRecords } from "../../../journal/records.js";
 import { complaint, wordsOf } from "../../shared/complaint.js";
-import type { Site } from "../../shared/site.js";
-import { makeOverlay, overlayOf, type Written } from "../steps/freezing.js";
+import type { RecordedDisk, Site } from "../../shared/site.js";
+import { makeOverlay, overlayOf } from "../steps/freezing.js";
 import { removeTarget } from "../steps/mirroring.js";
 
 /**
  * `current` and the persistent definition name the overlays before they are there: empty, they read as what they stand on. So there is no
  * moment in which a start by the definition would find an image that lacks what the guest has written.
  */
-export async function freezeManaged(site: Site, managed: ManagedGuest, disks: readonly Written[]): Promise<void> {
+export async function freezeManaged(site: Site, managed: ManagedGuest, disks: readonly RecordedDisk[]): Promise<void> {
   for (const disk of disks) await makeOverlay(site, disk);
   for (const disk of disks) await writeRecords(site.host, disk.key, { ...disk.manifest, current: overlayOf(disk).path });
   for (const disk of disks) {
@@ -25,7 +25,7 @@ export async function freezeManaged(site: Site, managed: ManagedGuest, disks: re
 async function freezeOrTakeBack(
   site: Site,
   managed: ManagedGuest,
-  disks: readonly Written[],
+  disks: readonly RecordedDisk[],
   overlays: readonly { disk: string; path: string }[],
 ): Promise<void> {
   try {
@@ -40,7 +40,7 @@ async function freezeOrTakeBack(
  * As long as the definition names an overlay on which the guest does not run, libvirt does not let it follow somebody else's snapshot
  * (qemuSnapshotDiskPrepareOne() follows only a definition that names the live image, 9.0): so it goes back to what the guest runs on.
  */
-async function takeBack(site: Site, managed: ManagedGuest, disk: Written): Promise<void> {
+async function takeBack(site: Site, managed: ManagedGuest, disk: RecordedDisk): Promise<void> {
   const device = (await site.guest.look()).disks.find(({ qdev }) => qdev === disk.qdev);
   const { path } = overlayOf(disk);
   if (device?.medium.kind !== "image" || device.medium.chain[0].path === path) return;
@@ -49,7 +49,7 @@ async function takeBack(site: Site, managed: ManagedGuest, disk: Written): Promi
 }
 
 /** Shortens the chain after the pivot: the target's content goes down into the landed copy, or takes that copy up. */
-export async function collapseManaged(site: Site, managed: ManagedGuest, disk: Written): Promise<void> {
+export async function collapseManaged(site: Site, managed: ManagedGuest, disk: RecordedDisk): Promise<void> {
   const [top, landed, below] = disk.image.chain;
   const { maxBytesPerSecond } = site.options;
   await inWords(site, [disk], "shorten the chain of", async () => {
@@ -59,14 +59,14 @@ export async function collapseManaged(site: Site, managed: ManagedGuest, disk: W
 }
 
 /** The way back: nothing of the destination is open any more, and the overlay's content goes down into the image that it stands on. */
-export async function foldManaged(site: Site, managed: ManagedGuest, disk: Written): Promise<void> {
+export async function foldManaged(site: Site, managed: ManagedGuest, disk: RecordedDisk): Promise<void> {
   const { manifest } = disk;
   await removeTarget(site, disk, manifest);
   const layers = { top: overlayOf(disk).path, base: manifest.source.active };
   await inWords(site, [disk], "undo the move of", () => managed.startCommit(disk.qdev, layers, 0));
 }
 
-async function inWords(site: Site, disks: readonly Written[], verb: string, step: () => Promise<void>): Promise<void> {
+async function inWords(site: Site, disks: readonly RecordedDisk[], verb: string, step: () => Promise<void>): Promise<void> {
   try {
     await step();
   } catch (cause) {

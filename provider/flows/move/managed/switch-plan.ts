@@ -1,19 +1,17 @@
 /** The switch of a guest that libvirt manages, as data for the host's worker. Pure. */
 
 import { backOf, type DiskKey, markOf, nextOf } from "../../../core/disk/names.js";
-import { BugError } from "../../../core/errors.js";
 import type { FileSeen } from "../../../host/file-seen.js";
-import type { Identity } from "../../../host/worker/identity.js";
 import type { LibvirtSwitchDisk, PlannedImage } from "../../../host/worker/libvirt-switching.js";
-import type { SwitchMove } from "../../../host/worker/switching.js";
 import type { ImageFile, PlannedLibvirtSwitch } from "../../../hypervisor/hypervisor.js";
 import type { Manifest } from "../../../journal/manifest.js";
 import { manifestPaths } from "../../../journal/records.js";
-import type { SeenDisk } from "../../shared/site.js";
+import { type Identities, known, moveOf, renameWords } from "../../shared/planned-move.js";
+import type { RecordedDisk } from "../../shared/site.js";
 
 /** One disk's part of a switch. */
 export interface ManagedEnding {
-  disk: SeenDisk & { manifest: Manifest };
+  disk: RecordedDisk;
   /** Where the job ends. */
   image: ImageFile;
   /** A copy's pivot, or the end of an active commit. */
@@ -30,7 +28,7 @@ export interface ManagedEnding {
 export interface Found {
   /** Links followed. */
   files: ReadonlyMap<string, FileSeen>;
-  identities: ReadonlyMap<string, Identity>;
+  identities: Identities;
 }
 
 /** Every image whose file is compared in the switch. */
@@ -57,45 +55,32 @@ export function managedSwitchPlan(domain: string, endings: readonly ManagedEndin
 function planOf(ending: ManagedEnding, { files, identities }: Found): LibvirtSwitchDisk {
   const { disk, image, job, quarantine } = ending;
   const { active } = disk.manifest.source;
-  const known = <T>(all: ReadonlyMap<string, T>, path: string): T => {
-    const one = all.get(path);
-    if (!one) throw new BugError(`A switch was planned, and nobody looked at ${path}.`);
-    return one;
-  };
   const imageAt = ({ path, format }: ImageFile): PlannedImage => {
     const { dev, ino } = known(files, path);
     return { path, format, device: dev, inode: ino };
   };
-  const move = (from: string, to: string, back?: string): SwitchMove => ({
-    from: { path: from },
-    to: { path: to },
-    file: known(identities, from),
-    back: back === undefined ? null : { place: { path: back }, file: known(identities, back) },
-  });
   return {
     target: disk.qdev,
     chain: disk.image.chain.map(imageAt),
     destination: imageAt(image),
     job,
-    marks: ending.mark ? recordsOf(ending).map((path) => move(markOf(path), path, backOf(path))) : [],
-    manifests: recordsOf(ending).map((path) => move(nextOf(path), path, backOf(path))),
-    stale: quarantine === "" ? [] : [move(active, quarantine)],
+    marks: ending.mark ? recordsOf(ending).map((path) => moveOf(identities, [markOf(path), path], backOf(path))) : [],
+    manifests: recordsOf(ending).map((path) => moveOf(identities, [nextOf(path), path], backOf(path))),
+    stale: quarantine === "" ? [] : [moveOf(identities, [active, quarantine])],
   };
 }
 
 /** For the log, when it is asked for: what will be done on the host, in its order. */
 export function managedPlanWords({ disks }: PlannedLibvirtSwitch): string {
-  const name = (place: SwitchMove["to"]) => ("path" in place ? place.path : place.name);
-  const renames = (moves: readonly SwitchMove[]) => moves.map(({ from, to }) => `rename ${name(from)} to ${name(to)}`);
   const targets = disks.map(({ target }) => target).join(", ");
   return [
     "look at the guest's state, and suspend it if it runs",
     ...disks.map(({ chain: [source] }) => `lock ${source?.path ?? "nothing"} against other QEMUs`),
     ...disks.map(({ target, chain }) => `check that ${target} is on ${chain.map(({ path }) => path).join(" <- ")}`),
-    ...disks.flatMap(({ marks }) => renames(marks)),
+    ...disks.flatMap(({ marks }) => marks.map(renameWords)),
     ...disks.map(({ target, destination }) => `pivot ${target} to ${destination.path}`),
     `look where ${targets} are, and make the persistent definition say so`,
-    ...disks.flatMap(({ manifests, stale }) => [...renames(manifests), ...renames(stale)]),
+    ...disks.flatMap(({ manifests, stale }) => [...manifests, ...stale].map(renameWords)),
     "resume the guest until it runs",
   ].join("; ");
 }

@@ -3,7 +3,6 @@
 import { backOf, markOf, nextOf } from "../../../core/disk/names.js";
 import { seeFiles } from "../../../host/file-seen.js";
 import { writeFileAtomically } from "../../../host/files.js";
-import { fileStatus } from "../../../host/worker/files.js";
 import type { LibvirtSilence, LibvirtSwitchResult } from "../../../host/worker/libvirt-switching.js";
 import { isWorkerError } from "../../../host/worker/worker-error.js";
 import type { ImageFile, ManagedGuest } from "../../../hypervisor/hypervisor.js";
@@ -12,11 +11,10 @@ import { oneByOne } from "../../../reconciler/one-by-one.js";
 import { complaint } from "../../shared/complaint.js";
 import { committedTo } from "../../shared/manifest-turns.js";
 import type { Outcome } from "../../shared/outcome.js";
-import type { Seen, SeenDisk, Site } from "../../shared/site.js";
+import { identitiesOf } from "../../shared/planned-move.js";
+import type { RecordedDisk, Seen, Site } from "../../shared/site.js";
 import { withDomainLock } from "./domain-lock.js";
 import { type Found, imagesIn, type ManagedEnding, managedPlanWords, managedSwitchPlan, namesIn, recordsOf } from "./switch-plan.js";
-
-type Switching = SeenDisk & { manifest: Manifest };
 
 /** Where a switch goes: a copy's pivot to the `target`, a commit's to the `landing`, or on the way back to the `former` image. */
 export type SwitchEnd = Exclude<Standing, "overlay">;
@@ -32,8 +30,8 @@ export interface ManagedSwitch {
  * Several disks pivot one after the other while the guest is suspended. libvirt cannot do it for all or none: if one refuses, the
  * others have moved, nothing is lost, and the next run goes on with that one.
  */
-export function switchManaged(to: ManagedSwitch, disks: readonly Switching[], turn: SwitchEnd): Promise<void> {
-  const endingOf = (disk: Switching): ManagedEnding => {
+export function switchManaged(to: ManagedSwitch, disks: readonly RecordedDisk[], turn: SwitchEnd): Promise<void> {
+  const endingOf = (disk: RecordedDisk): ManagedEnding => {
     const path = pathOf(disk.manifest, turn);
     const isPivot = turn === "target"; // a commit leaves no image behind that was active under its own name
     const next = { ...after(disk.manifest, turn), current: path };
@@ -47,7 +45,7 @@ export function switchManaged(to: ManagedSwitch, disks: readonly Switching[], tu
  * A guest on the former image may have been started from there by hand, without what it wrote to the overlay. So that a commit down to it is written
  * down before it is switched: then that it is there tells that the commit has ended.
  */
-export function commitEnding(disk: Switching, image: ImageFile, next: Manifest): ManagedEnding {
+export function commitEnding(disk: RecordedDisk, image: ImageFile, next: Manifest): ManagedEnding {
   const isFolded = next.overlay?.committed === "source";
   return {
     disk,
@@ -107,10 +105,8 @@ async function found(site: Site, endings: readonly ManagedEnding[]): Promise<Fou
   const stats = await seeFiles(site.host, images, "follow");
   const missing = images.find((_, index) => stats[index] === undefined);
   if (missing !== undefined) throw refused(site, endings, { why: `nothing lies at ${missing}`, left: stays(endings) });
-  const worker = await site.host.worker();
-  const names = namesIn(endings);
-  const identities = await Promise.all(names.map(async (path) => [path, (await fileStatus(worker, { path })).identity] as const));
-  return { files: new Map(images.flatMap((path, index) => (stats[index] ? [[path, stats[index]]] : []))), identities: new Map(identities) };
+  const files = new Map(images.flatMap((path, index) => (stats[index] ? [[path, stats[index]]] : [])));
+  return { files, identities: await identitiesOf(site.host, namesIn(endings)) };
 }
 
 /** What is true once the guest is there, but for `current`. */
@@ -126,7 +122,7 @@ function after(manifest: Manifest, to: SwitchEnd): Manifest {
 }
 
 /** A target is like the active image that was mirrored onto it; what is committed into is the frozen image, or its copy. */
-function formatOf({ image, manifest }: Switching, to: SwitchEnd): string {
+function formatOf({ image, manifest }: RecordedDisk, to: SwitchEnd): string {
   return to === "target" ? image.chain[0].format : frozenFormat(manifest);
 }
 

@@ -4,21 +4,18 @@ import type { JobStatus } from "../../../core/disk/job.js";
 import { jobNames } from "../../../core/disk/names.js";
 import { UserError } from "../../../core/errors.js";
 import type { ImageFile } from "../../../hypervisor/hypervisor.js";
-import type { Manifest } from "../../../journal/manifest.js";
 import type { LiveChain } from "../../shared/live-chain.js";
 import { committedTo } from "../../shared/manifest-turns.js";
-import type { SeenDisk } from "../../shared/site.js";
+import type { RecordedDisk } from "../../shared/site.js";
 import { clear } from "../steps/endings.js";
 import { commitEnding, endManaged, type ManagedSwitch } from "./switch.js";
-
-type Written = SeenDisk & { manifest: Manifest };
 
 /**
  * What the guest wrote to our overlay goes down into theirs, on which the guest then runs as if nothing of ours had been. Until then
  * the persistent definition names the whole live chain, so that a start finds what the overlay's header does not tell; the switch
  * writes the definition that is right afterwards, while the guest is suspended.
  */
-export async function undoFreeze(to: ManagedSwitch, disk: Written, { layers }: LiveChain): Promise<void> {
+export async function undoFreeze(to: ManagedSwitch, disk: RecordedDisk, { layers }: LiveChain): Promise<void> {
   const { site, managed, seen } = to;
   const [top, theirs, ...below] = layers.map(({ path, format }): ImageFile => ({ path, format }));
   if (!top || !theirs) return;
@@ -31,13 +28,13 @@ export async function undoFreeze(to: ManagedSwitch, disk: Written, { layers }: L
 }
 
 /** Undefined where the guest's jobs were told and it is none of them. */
-async function commitStatus({ site }: ManagedSwitch, { key }: Written, { path }: ImageFile): Promise<JobStatus | undefined> {
+async function commitStatus({ site }: ManagedSwitch, { key }: RecordedDisk, { path }: ImageFile): Promise<JobStatus | undefined> {
   const { jobs } = await site.guest.look();
   return jobs.find(({ id, target }) => id === jobNames.commit(key) && target === path)?.status;
 }
 
 /** It is short: the overlay is some moments old. */
-async function untilReady(to: ManagedSwitch, disk: Written, theirs: ImageFile): Promise<void> {
+async function untilReady(to: ManagedSwitch, disk: RecordedDisk, theirs: ImageFile): Promise<void> {
   const { guest, host, options } = to.site;
   const deadline = performance.now() + 1000 * options.stallSeconds;
   for (;;) {

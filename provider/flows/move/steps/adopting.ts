@@ -10,7 +10,7 @@ import { compareImages } from "../../../image/compare.js";
 import type { Manifest, MovedLayer } from "../../../journal/manifest.js";
 import { writeRecords } from "../../../journal/records.js";
 import { complaint, wordsOf } from "../../shared/complaint.js";
-import type { SeenDisk, Site } from "../../shared/site.js";
+import type { RecordedDisk, SeenDisk, Site } from "../../shared/site.js";
 import { filesFrom } from "./chain-files.js";
 
 /**
@@ -18,7 +18,7 @@ import { filesFrom } from "./chain-files.js";
  * From here on it is what the draft of a moment later would have found.
  * @param left what a refusal says of how things are left
  */
-export async function adoptInstead(site: Site, disk: SeenDisk & { manifest: Manifest }, layer: MovedLayer, left: string): Promise<void> {
+export async function adoptInstead(site: Site, disk: RecordedDisk, layer: MovedLayer, left: string): Promise<void> {
   const coming = (each: MovedLayer): MovedLayer => (each.destination === layer.destination ? { ...each, coming: "adopt" } : each);
   const manifest = { ...disk.manifest, layers: disk.manifest.layers.map(coming) };
   await writeRecords(site.host, disk.key, { ...manifest, layers: await compareAdopted(site, disk, { manifest, left }) });
@@ -28,7 +28,7 @@ export async function adoptInstead(site: Site, disk: SeenDisk & { manifest: Mani
  * A copy lies there on which other moves stand, and it is not proved that it is one of this layer: it may be shared if it holds the same.
  * @returns what was compared
  */
-export async function compareShared(site: Site, disk: SeenDisk & { manifest: Manifest }, layer: MovedLayer): Promise<FileIdentity> {
+export async function compareShared(site: Site, disk: RecordedDisk, layer: MovedLayer): Promise<FileIdentity> {
   const coming = (each: MovedLayer): MovedLayer["coming"] => (each.destination === layer.destination ? "adopt" : "copy");
   const layers = disk.manifest.layers.map((each) => ({ ...each, coming: coming(each) }));
   const left = "The guest runs on the source as before.";
@@ -84,7 +84,7 @@ export async function compareAdopted(site: Site, disk: SeenDisk, { manifest, lef
  * What a later boot opens by the headers must be the chain that was compared. A header that names no format is the guest's own affair where its
  * source names none either: then a boot guesses at the source as well. The layers that stay are the source's own files.
  */
-async function newDeviation({ host }: Site, disk: SeenDisk & { manifest: Manifest }, top: MovedLayer): Promise<Deviation | undefined> {
+async function newDeviation({ host }: Site, disk: RecordedDisk, top: MovedLayer): Promise<Deviation | undefined> {
   const { layers } = disk.manifest;
   const first = layers.indexOf(top);
   const deviations = await deviationsIn(host, filesFrom(disk, top).destination, layers.length - first);
@@ -92,7 +92,7 @@ async function newDeviation({ host }: Site, disk: SeenDisk & { manifest: Manifes
   return deviations.find((each) => each.in !== "no-format" || !guessedAtSource(each.index));
 }
 
-export function compareLayer({ host, options, run }: Site, disk: SeenDisk & { manifest: Manifest }, layer: MovedLayer) {
+export function compareLayer({ host, options, run }: Site, disk: RecordedDisk, layer: MovedLayer) {
   const reading = options.verify === "full" ? "past-the-cache" : "cached";
   const watch = { stop: run.stop, stallSeconds: options.stallSeconds };
   const { source, destination } = filesFrom(disk, layer);

@@ -2,7 +2,7 @@
 
 import { BugError } from "../../../core/errors.js";
 import type { Manifest } from "../../../journal/manifest.js";
-import type { Seen, SeenDisk } from "../../shared/site.js";
+import type { RecordedDisk, Seen, SeenDisk } from "../../shared/site.js";
 
 export function one(seen: Seen, disk: string): SeenDisk {
   const found = seen.disks.find((candidate) => candidate.disk === disk);
@@ -19,7 +19,7 @@ export function manifestOf({ disk, manifest }: SeenDisk): Manifest {
   return manifest;
 }
 
-export function written(disk: SeenDisk): SeenDisk & { manifest: Manifest } {
+export function written(disk: SeenDisk): RecordedDisk {
   return { ...disk, manifest: manifestOf(disk) };
 }
 

@@ -4,19 +4,17 @@ import { bytesText } from "../../../core/bytes.js";
 import { identityOf } from "../../../core/disk/chain.js";
 import { messageOf } from "../../../core/errors.js";
 import { seeFiles } from "../../../host/file-seen.js";
-import type { Manifest, MovedLayer } from "../../../journal/manifest.js";
+import type { MovedLayer } from "../../../journal/manifest.js";
 import { writeRecords } from "../../../journal/records.js";
 import { type CopyOptions, copyLayer, LeftBehind, Unproved } from "../../../storage/directory/copy.js";
 import { leaveLayer } from "../../../storage/directory/sidecar.js";
 import { complaint } from "../../shared/complaint.js";
 import type { Outcome } from "../../shared/outcome.js";
 import { pace } from "../../shared/progress.js";
-import type { SeenDisk, Site } from "../../shared/site.js";
+import type { RecordedDisk, SeenDisk, Site } from "../../shared/site.js";
 import { adoptInstead, compareLayer, compareShared } from "./adopting.js";
 
-type Written = SeenDisk & { manifest: Manifest };
-
-export async function copyOne(site: Site, disk: Written, layer: MovedLayer, outcome: Outcome): Promise<void> {
+export async function copyOne(site: Site, disk: RecordedDisk, layer: MovedLayer, outcome: Outcome): Promise<void> {
   try {
     await copyOrJoin(site, disk, layer, outcome);
   } catch (thrown) {
@@ -26,7 +24,7 @@ export async function copyOne(site: Site, disk: Written, layer: MovedLayer, outc
   }
 }
 
-async function copyOrJoin(site: Site, disk: Written, layer: MovedLayer, outcome: Outcome): Promise<void> {
+async function copyOrJoin(site: Site, disk: RecordedDisk, layer: MovedLayer, outcome: Outcome): Promise<void> {
   const { host } = site;
   const copying = await copyOptions(site, disk, layer);
   const copied = await copyLayer(host, copying).catch(async (thrown: unknown) => {
@@ -38,7 +36,7 @@ async function copyOrJoin(site: Site, disk: Written, layer: MovedLayer, outcome:
 }
 
 /** The guest has every layer open: what is copied is that very file. */
-async function copyOptions({ guest, options, run }: Site, disk: Written, layer: MovedLayer): Promise<CopyOptions> {
+async function copyOptions({ guest, options, run }: Site, disk: RecordedDisk, layer: MovedLayer): Promise<CopyOptions> {
   const told = pace(`${disk.disk} copying`);
   return {
     source: layer.source,
@@ -56,7 +54,7 @@ async function copyOptions({ guest, options, run }: Site, disk: Written, layer: 
 }
 
 /** Written down once it is done: a run that is cut before leaves a copy that no mirror starts on. */
-async function verify(site: Site, disk: Written, layer: MovedLayer): Promise<void> {
+async function verify(site: Site, disk: RecordedDisk, layer: MovedLayer): Promise<void> {
   const [before] = await seeFiles(site.host, [layer.destination], "keep-links");
   const verdict = await compareContent(site, disk, layer);
   if (verdict !== "same") throw await differing(site, disk, layer, verdict.differs);
@@ -67,7 +65,7 @@ async function verify(site: Site, disk: Written, layer: MovedLayer): Promise<voi
 }
 
 /** What the guest would read from the copy against what it reads from the source. */
-async function compareContent(site: Site, written: Written, layer: MovedLayer): ReturnType<typeof compareLayer> {
+async function compareContent(site: Site, written: RecordedDisk, layer: MovedLayer): ReturnType<typeof compareLayer> {
   const { disk } = written;
   site.run.progress(`${disk} comparing ${layer.destination}, ${bytesText(layer.identity.sizeBytes)}`);
   try {

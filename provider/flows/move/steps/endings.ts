@@ -25,12 +25,8 @@ import { closable } from "../../shared/former-nodes.js";
 import { linkMovesIn } from "../../shared/manifest-turns.js";
 import type { Outcome } from "../../shared/outcome.js";
 import { removeOwn } from "../../shared/own-images.js";
-import type { Seen, SeenDisk, Site } from "../../shared/site.js";
+import type { RecordedDisk, Seen, SeenDisk, Site } from "../../shared/site.js";
 import { removeTarget, withProvedTarget } from "./mirroring.js";
-
-interface Written extends SeenDisk {
-  manifest: Manifest;
-}
 
 type Overlay = NonNullable<Manifest["overlay"]>;
 
@@ -38,7 +34,7 @@ type Overlay = NonNullable<Manifest["overlay"]>;
 type RemoveLast = (manifest: string) => Promise<void>;
 
 /** After the switch: the former chain is closed, the former image put where it belongs, and no manifest, lock or small file of the move stays. */
-export async function tidy(site: Site, seen: Seen, disk: Written, outcome: Outcome, removeLast?: RemoveLast): Promise<void> {
+export async function tidy(site: Site, seen: Seen, disk: RecordedDisk, outcome: Outcome, removeLast?: RemoveLast): Promise<void> {
   const { manifest } = disk;
   if (manifest.link) await pointLink(site.host, manifest.link, { from: manifest.link.before, to: manifest.destination.directory });
   const left = await closeFormer(site, seen, disk, outcome);
@@ -53,7 +49,7 @@ export async function tidy(site: Site, seen: Seen, disk: Written, outcome: Outco
 }
 
 /** Closes what the guest stood on before; names of what QEMU keeps open. */
-async function closeFormer(site: Site, seen: Seen, disk: Written, outcome: Outcome): Promise<string[]> {
+async function closeFormer(site: Site, seen: Seen, disk: RecordedDisk, outcome: Outcome): Promise<string[]> {
   if (site.guest.managed) return []; // libvirt closes its nodes itself
   const { destination, overlay } = disk.manifest;
   const passed = overlay ? [overlay.node, ...(disk.standing === "landing" ? [destination.node] : [])] : [];
@@ -113,7 +109,7 @@ function sayKept({ run, guest, host }: Site, { disk }: SeenDisk, what: string): 
 }
 
 /** Before the switch: the source's exact chain, and nothing of ours at the destination. Every line of it may be done twice. */
-export async function clear(site: Site, seen: Seen, disk: Written, removeLast?: RemoveLast): Promise<void> {
+export async function clear(site: Site, seen: Seen, disk: RecordedDisk, removeLast?: RemoveLast): Promise<void> {
   const manifest = await withProvedTarget(site, seen, disk.manifest);
   const { destination, overlay } = manifest;
   const strange = overlay ? closable(seen, disk, manifest) : [];

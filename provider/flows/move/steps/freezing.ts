@@ -12,16 +12,12 @@ import { complaint, wordsOf } from "../../shared/complaint.js";
 import { nodeAt, withStrangeTop } from "../../shared/former-nodes.js";
 import { checkOpenedFile } from "../../shared/opened-file.js";
 import { removeOwn } from "../../shared/own-images.js";
-import type { Seen, SeenDisk, Site } from "../../shared/site.js";
+import type { RecordedDisk, Seen, SeenDisk, Site } from "../../shared/site.js";
 import { imageLike, removeTarget, withProvedTarget } from "./mirroring.js";
-
-export interface Written extends SeenDisk {
-  manifest: Manifest;
-}
 
 type Overlay = NonNullable<Manifest["overlay"]>;
 
-export function overlayOf({ disk, manifest }: Written): Overlay {
+export function overlayOf({ disk, manifest }: RecordedDisk): Overlay {
   if (!manifest.overlay) throw new BugError(`${disk} is moved without an overlay, and a step was chosen that needs one.`);
   return manifest.overlay;
 }
@@ -30,7 +26,7 @@ export function overlayOf({ disk, manifest }: Written): Overlay {
  * Puts an overlay on top of every disk, at one point in time. `current` names the overlays before they are there: empty, they
  * read as what they stand on, so a boot from there is right before and after.
  */
-export async function freeze(site: Site, disks: readonly Written[]): Promise<void> {
+export async function freeze(site: Site, disks: readonly RecordedDisk[]): Promise<void> {
   for (const disk of disks) await makeOverlay(site, disk);
   for (const disk of disks) {
     const written = { node: disk.image.activeNode, image: "former" } as const;
@@ -46,7 +42,7 @@ export async function freeze(site: Site, disks: readonly Written[]): Promise<voi
 }
 
 /** All or none: QEMU refuses a node on which somebody has put an overlay meanwhile (bdrv_set_backing_hd() blocks what is a backing image, 7.2). */
-async function unfrozen(site: Site, disks: readonly Written[], cause: unknown): Promise<Error> {
+async function unfrozen(site: Site, disks: readonly RecordedDisk[], cause: unknown): Promise<Error> {
   for (const { key, manifest } of disks) await writeRecords(site.host, key, { ...manifest, current: manifest.source.active });
   const { disks: devices } = await site.guest.look();
   const actives = disks.map(({ qdev }) => devices.find((device) => device.qdev === qdev)?.medium);
@@ -62,7 +58,7 @@ async function unfrozen(site: Site, disks: readonly Written[], cause: unknown): 
 }
 
 /** Made again each time: an overlay that an earlier run left there is empty, or the observation would have said so. */
-export async function makeOverlay(site: Site, disk: Written): Promise<void> {
+export async function makeOverlay(site: Site, disk: RecordedDisk): Promise<void> {
   const { manifest, key } = disk;
   const overlay = overlayOf(disk);
   if (overlay.made) {
@@ -79,7 +75,7 @@ export async function makeOverlay(site: Site, disk: Written): Promise<void> {
   await writeRecords(site.host, key, manifest);
 }
 
-async function openOverlay(site: Site, disk: Written): Promise<void> {
+async function openOverlay(site: Site, disk: RecordedDisk): Promise<void> {
   const { path, node, made } = overlayOf(disk);
   const { cache, detectZeroes } = disk.image;
   await site.guest.openOverlay(node, { path, format: "qcow2", cache, detectZeroes });
@@ -88,7 +84,7 @@ async function openOverlay(site: Site, disk: Written): Promise<void> {
 }
 
 /** The former active image is a frozen layer now, and moves as the others do. */
-export async function recordFrozen(site: Site, disk: Written): Promise<void> {
+export async function recordFrozen(site: Site, disk: RecordedDisk): Promise<void> {
   const { manifest, key } = disk;
   const { landing, landingBacking: below } = overlayOf(disk);
   const [frozen] = await seeFiles(site.host, [manifest.source.active], "follow");
@@ -103,7 +99,7 @@ export async function recordFrozen(site: Site, disk: Written): Promise<void> {
 }
 
 /** Shortens the chain after the pivot: the target's content goes down into the landed copy, or takes that copy up. */
-export async function collapse(site: Site, seen: Seen, disk: Written): Promise<void> {
+export async function collapse(site: Site, seen: Seen, disk: RecordedDisk): Promise<void> {
   const { image, key } = disk;
   const speed = { maxBytesPerSecond: site.options.maxBytesPerSecond };
   if (overlayOf(disk).collapse === "commit") {
@@ -124,7 +120,7 @@ export function pullFailed(site: Site, disk: SeenDisk): Error {
 }
 
 /** The way back: nothing of the destination is open any more, and the overlay's content goes down into the image that it stands on. */
-export async function fold(site: Site, seen: Seen, disk: Written): Promise<void> {
+export async function fold(site: Site, seen: Seen, disk: RecordedDisk): Promise<void> {
   const { key, image } = disk;
   const manifest = await withProvedTarget(site, seen, disk.manifest);
   await site.guest.closeNodes([manifest.destination.node, overlayOf(disk).landingNode]);
@@ -135,7 +131,7 @@ export async function fold(site: Site, seen: Seen, disk: Written): Promise<void>
 }
 
 /** Before a commit takes the active image away. */
-async function recordStrangeTop(site: Site, seen: Seen, disk: Written): Promise<void> {
+async function recordStrangeTop(site: Site, seen: Seen, disk: RecordedDisk): Promise<void> {
   const manifest = withStrangeTop(seen, disk, disk.manifest);
   if (manifest) await writeRecords(site.host, disk.key, manifest);
 }

@@ -18,7 +18,7 @@ import { namedNodes } from "../../shared/former-nodes.js";
 import { belowTop, checkOpened } from "../../shared/opened-chain.js";
 import { checkOpenedFile } from "../../shared/opened-file.js";
 import { type Kept, provedByNode, removeOwn } from "../../shared/own-images.js";
-import type { Seen, SeenDisk, Site } from "../../shared/site.js";
+import type { RecordedDisk, Seen, SeenDisk, Site } from "../../shared/site.js";
 import { filesBelowTarget } from "./chain-files.js";
 
 /** A fresh target with its copied chain, and the job onto it. A target that a mirror left there when QEMU ended is replaced. */
@@ -42,7 +42,7 @@ export async function startMirror(site: Site, { view }: Seen, disk: SeenDisk, ma
 }
 
 /** The target and all that it stands on, as the manifest has it. What an overlay is committed into later is a node that we know by name. */
-async function openChain(site: Site, disk: SeenDisk & { manifest: Manifest }, like: Omit<TargetOptions, "path">): Promise<void> {
+async function openChain(site: Site, disk: RecordedDisk, like: Omit<TargetOptions, "path">): Promise<void> {
   const { destination, overlay, current } = disk.manifest;
   const { node, target: path } = destination;
   const chain: ChainFiles = [{ path, format: like.format }, ...filesBelowTarget(disk)];

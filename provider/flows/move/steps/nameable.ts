@@ -2,13 +2,13 @@
 
 import type { ChainFiles, LayerFile } from "../../../core/disk/chain-options.js";
 import { deviationsIn } from "../../../image/chain-headers.js";
-import { frozenFormat, type Manifest } from "../../../journal/manifest.js";
+import { frozenFormat } from "../../../journal/manifest.js";
 import { checkName, isNameable } from "../../shared/opened-chain.js";
-import type { SeenDisk, Site } from "../../shared/site.js";
+import type { RecordedDisk, Site } from "../../shared/site.js";
 import { filesBelowTarget, filesFrom, stayingFiles } from "./chain-files.js";
 
 /** The headers of copies will be right. Those of layers that stay, and of those that are taken as they are, are not ours to change. */
-export async function checkNameable(site: Site, disk: SeenDisk & { manifest: Manifest }): Promise<void> {
+export async function checkNameable(site: Site, disk: RecordedDisk): Promise<void> {
   const { destination, layers, overlay } = disk.manifest;
   const landing = overlay ? [{ path: overlay.landing, format: frozenFormat(disk.manifest) }] : [];
   const target = { path: destination.target, format: disk.image.creation.format };
