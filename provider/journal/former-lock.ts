@@ -12,6 +12,9 @@ const silenceSeconds = 60;
 /** Two heartbeats: whoever is alive has beaten meanwhile. */
 export const watchSeconds = 20;
 
+/** Between two looks, each a second after the other. */
+const gapSecondsAtMost = 2;
+
 /** Two heartbeats more: it would have beaten meanwhile. */
 const patienceSeconds = silenceSeconds + watchSeconds;
 
@@ -21,7 +24,8 @@ const patienceSeconds = silenceSeconds + watchSeconds;
  */
 export class FormerLockWatch {
   #first: string | undefined;
-  readonly #begun = performance.now();
+  #looked: number | undefined;
+  #watched = 0;
   readonly #seconds: number;
 
   /** @param seconds how long a lock that is old is watched before its run counts as gone */
@@ -34,9 +38,18 @@ export class FormerLockWatch {
     const state = holderIs(lock);
     if (state !== "perhaps") return state === "alive" ? "beats" : "gone";
     this.#first ??= touched;
-    const watched = (performance.now() - this.#begun) / 1000;
-    if (touched !== this.#first || watched > patienceSeconds) return "beats";
+    if (touched !== this.#first) return "beats";
+    const watched = this.#watch();
+    if (watched > patienceSeconds) return "gone"; // eight heartbeats are missing, whatever the clocks say
     return watched >= this.#seconds && ageSeconds > silenceSeconds ? "gone" : "silent";
+  }
+
+  /** How long it was looked at by now. While the host stood still nobody could beat, so a long gap counts as a short one. */
+  #watch(): number {
+    const now = performance.now() / 1000;
+    this.#watched += Math.min(now - (this.#looked ?? now), gapSecondsAtMost);
+    this.#looked = now;
+    return this.#watched;
   }
 }
 

@@ -19,7 +19,7 @@ they are JSON strings. \`LC_ALL\` is \`C\`, and the \`sbin\` directories are
 at the end of \`PATH\`.
 
 **What the worker does by itself,** without a program: it looks at files and file systems (which file it is, its size, times, mode, owner and kind; where a path leads; how much room there is), and in
-/proc and /proc/locks at who has an image open, which process listens at a monitor, and which files that has open; it connects to monitors, and it takes the locks of a move: a file \`lm-<key>.lock\` beside each
+/proc and /proc/locks at who has an image open, which process listens at a monitor, and which files that has open; it reads the kernel's boot id and /etc/machine-id, else the host's name; it connects to monitors, and it takes the locks of a move: a file \`lm-<key>.lock\` beside each
 manifest (both in \`host.stateDirectory\` while there is no room beside the image; root makes that directory, mode 0700), mode 0600, made, locked with flock(2), written with who holds it, and removed at the end together with the disk's last manifest. It writes manifests, what they say after a switch, before it and in its middle
 (\`.next\`, \`.back\`, \`.mark\`), switch records, a probe file in the destination, and the empty file that takes a raw image's name: each whole, under a random name (\`.livedisk-…\`), with owner and mode,
 synced, then renamed. It makes the links beside \`link\` and re-points \`link\`, each by one rename; renames images within their file system, never over another file; and removes files and links that a move

@@ -1,7 +1,6 @@
 /** The chain on which a mirror will stand after the pivot: found through its own header, and compared with what it is a copy of. */
 
-import { isDeepStrictEqual } from "node:util";
-import { isFile, sameFile } from "../../core/disk/chain.js";
+import { isFile, isUnchanged, sameFile } from "../../core/disk/chain.js";
 import type { LayerFile } from "../../core/disk/chain-options.js";
 import { directoryOf, within } from "../../core/disk/paths.js";
 import { type FileSeen, seeFiles } from "../../host/file-seen.js";
@@ -58,8 +57,14 @@ export async function checkUntouched(site: SnapshotSite, disk: RecordedDisk, { l
       "Put it back under its name, then run again.",
     );
   const now = await identitiesOf(site, layers);
-  const changed = layers.findIndex((_, index) => !isDeepStrictEqual(now[index], identities[index]));
+  const changed = layers.findIndex((_, index) => !isAsBefore(now[index], identities[index]));
   if (changed >= 0) throw refused(site, disk)(`somebody writes to ${layers[changed]?.path}`, "Let the copy end, then run again.");
+}
+
+/** The same file, not written to. How much of it is allocated changes by itself, when what was written is on disk. */
+function isAsBefore(now: FileSeen | undefined, before: FileSeen | undefined): boolean {
+  if (!now || !before) return now === before;
+  return sameFile(now, before) && isUnchanged(now, before);
 }
 
 function identitiesOf(site: SnapshotSite, layers: readonly CopiedLayer[]): Promise<(FileSeen | undefined)[]> {

@@ -7,7 +7,7 @@ ended too. It has none of the worker's threads, and therefore may use nothing th
 import json
 import os
 import signal
-from typing import Callable, Optional, Set
+from typing import Callable, Optional, Set, Tuple
 
 from worker.errors import Details, Failure, outcome_of
 from worker.text import to_bytes
@@ -22,10 +22,10 @@ SIGNALS_OF_A_SESSION = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 
 def forked(work: Work, keep: Set[int], tell: Tell) -> Optional[Details]:
-    """What it returned, or its failure. None: the child died before it could tell."""
-    told, teller = os.pipe()
+    """What it returned, or its failure. None: the child died before it could tell. @raise NoProcess if nothing was begun"""
+    told, teller = pipe()
     try:
-        pid = os.fork()
+        pid = fork()
         if pid == 0:
             be_child(work, teller, keep)
     except BaseException:
@@ -38,6 +38,24 @@ def forked(work: Work, keep: Set[int], tell: Tell) -> Optional[Details]:
     finally:
         wait_for(pid)
     return None if outcome is None else understood(outcome)
+
+
+class NoProcess(Exception):
+    """None is to be had, or no pipe to it."""
+
+
+def pipe() -> Tuple[int, int]:
+    try:
+        return os.pipe()
+    except OSError:
+        raise NoProcess() from None
+
+
+def fork() -> int:
+    try:
+        return os.fork()
+    except OSError:
+        raise NoProcess() from None
 
 
 def wait_for(pid: int) -> None:

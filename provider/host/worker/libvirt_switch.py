@@ -15,7 +15,7 @@ from worker.image_lock import HeldByOther, hold_image, release_images
 from worker.libvirt_plan import LibvirtDisk, LibvirtPlan
 from worker.libvirt_talk import Talk
 from worker.pausing import Pausing
-from worker.switch_plan import apply, revert
+from worker.switch_names import apply, revert
 from worker.virsh import Virsh
 
 

@@ -100,7 +100,7 @@ def check(request: Request) -> Details:
 
 @operation("lock-release", changes=True)
 def release(request: Request) -> Details:
-    """Of several. With `remove` their files go too, under the locks, unless something works on under one. Without, they stay for the next run.
+    """Of several. With `remove` their files go too, under the locks, unless something works on under one. Else they stay for the next run.
 
     With `first` that file goes before them, and only if all are still held: a client that is killed leaves all, or nothing. When it is gone
     all is done: a lock's file that cannot be removed, or is somebody else's by now, stays.

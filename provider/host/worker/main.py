@@ -29,7 +29,7 @@ import worker.scripts  # noqa: F401
 import worker.switches  # noqa: F401
 from worker.errors import Failure
 from worker.limits import OPEN_FILES
-from worker.processes import boot_id
+from worker.processes import boot_id, machine
 from worker.requests import Requests
 from worker.state import State
 from worker.wire import Inlet, Outlet
@@ -110,6 +110,7 @@ def hello() -> Dict[str, Any]:
         "version": VERSION,
         "python": "%d.%d.%d" % sys.version_info[:3],
         "bootId": boot_id(),
+        "machine": machine(),
         "uid": os.geteuid(),
         "pid": os.getpid(),
     }
@@ -117,5 +118,9 @@ def hello() -> Dict[str, Any]:
 
 def main(silence_seconds: float = SILENCE_SECONDS_AT_MOST) -> None:
     Main(silence_seconds).run()
+    # Who waits for the end of its outputs must not wait for a thread that hangs in the kernel: no process ends before its last thread.
+    nothing = os.open("/dev/null", os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(nothing, standard)
     # Not by return: a thread that hangs in a read of a dead mount must not keep the process.
     os._exit(0)

@@ -28,13 +28,17 @@ def mount_in(text: bytes, number: int) -> Optional[Mount]:
     return None
 
 
-def mount_of(descriptor: int) -> Optional[Mount]:
-    """By the mount's number in fdinfo (Linux 3.15), which asks no file system."""
-    number = None
+def mount_number(descriptor: int) -> Optional[int]:
     with open("/proc/self/fdinfo/%d" % descriptor, "rb") as file:
         for line in file:
             if line.startswith(b"mnt_id:"):
-                number = int(line.split()[1])
+                return int(line.split()[1])
+    return None
+
+
+def mount_of(descriptor: int) -> Optional[Mount]:
+    """By the mount's number in fdinfo (Linux 3.15), which asks no file system."""
+    number = mount_number(descriptor)
     if number is None:
         return None
     with open("/proc/self/mountinfo", "rb") as file:

@@ -1,11 +1,22 @@
 """Processes of this host, as /proc shows them."""
 
+import os
 from typing import List, Optional
 
 
 def boot_id() -> str:
     with open("/proc/sys/kernel/random/boot_id") as file:
         return file.read().strip()
+
+
+def machine() -> str:
+    """What this installation is called for good; without a machine id (machine-id(5)) the host's name."""
+    try:
+        with open("/etc/machine-id") as file:
+            found = file.read().strip()
+    except OSError:
+        found = ""
+    return found or os.uname().nodename
 
 
 def leaves_out_others(names: List[bytes]) -> bool:

@@ -7,6 +7,8 @@ const hello = z.object({
   version: z.int(),
   python: z.string(),
   bootId: z.string(),
+  /** /etc/machine-id, else the host's name. */
+  machine: z.string(),
   uid: z.int(),
   pid: z.int(),
 });

@@ -4,107 +4,17 @@ Order and reasons: docs/decisions/0003 and 0008. The plan is data; this carries 
 """
 
 from time import monotonic
-from typing import Any, Callable, Dict, List, Optional
+from typing import List, Optional
 
-from worker.below_filters import below_by_graph, below_by_name
 from worker.errors import Details, Failure, both, words_of
 from worker.image_lock import HeldByOther, hold_image, release_images
 from worker.line import Line
-from worker.switch_plan import Disk, Plan, apply, complete, is_committed, is_known_committed, revert
-
-#: Once all jobs are pending, nothing is given up: a QEMU that is stopped, or waits for its disk, is waited for as long as it lives.
-PATIENT_SECONDS = float("inf")
+from worker.switch_names import apply, is_committed, is_committed_or_unreadable, is_perhaps_committed, revert
+from worker.switch_plan import Move, Plan, complete
+from worker.switch_talk import PATIENT_SECONDS, Conversation, Late
 
 #: Before each try of job-finalize.
 FINALIZE_PAUSES_SECONDS = (0.0, 0.05, 0.5)
-
-
-class Late(Exception):
-    """Before the commit point: the switch is given up."""
-
-
-class Conversation:
-    """What the switch says to one QEMU."""
-
-    def __init__(self, line: Line, plan: Plan) -> None:
-        self.line = line
-        self.disks = plan.disks
-        self.filters = plan.filters
-
-    def ask(self, command: str, arguments: Details, seconds: float) -> Any:
-        deadline = monotonic() + seconds
-
-        def check() -> None:
-            if monotonic() > deadline:
-                raise Late("no answer to %s within %g s" % (command, seconds))
-
-        return self.line.execute(command, arguments, check)
-
-    def jobs(self, seconds: float) -> Dict[str, Details]:
-        return {job["id"]: job for job in self.ask("query-jobs", {}, seconds)}
-
-    def pending(self, disks: List[Disk]) -> List[Disk]:
-        jobs = self.jobs(PATIENT_SECONDS)
-        return [disk for disk in disks if jobs.get(disk.job, {}).get("status") == "pending"]
-
-    def pivoted(self) -> List[Disk]:
-        """The active node decides, never a reply: job-finalize says {} although the pivot failed where a raw image was renamed before."""
-        blocks = self.ask("query-block", {}, PATIENT_SECONDS)
-        roots = {block.get("qdev"): block.get("inserted", {}) for block in blocks}
-        if all(roots.get(disk.device, {}).get("node-name") == disk.target for disk in self.disks):
-            return self.disks
-        below = self._below_filters()
-        return [disk for disk in self.disks if below(roots.get(disk.device, {})) == disk.target]
-
-    def _below_filters(self) -> Callable[[Details], Optional[str]]:
-        """From what a device has to the first node below that is no filter: a throttle of the guest's is one, and the node of the job."""
-        nodes = self.ask("query-named-block-nodes", {"flat": True}, PATIENT_SECONDS)
-        try:
-            graph = self.ask("x-debug-query-block-graph", {}, PATIENT_SECONDS)
-        except Failure as failure:
-            if failure.name != "qmp":
-                raise
-            refusal = failure  # QEMU may be told to refuse what begins with x-
-        else:
-            return lambda root: below_by_graph(root, nodes, graph, self.filters)
-
-        def below(root: Details) -> str:
-            node = below_by_name(root, nodes, self.filters)
-            if node is None:
-                raise refusal
-            return node
-
-        return below
-
-    def wait_for_pending(self, disks: List[Disk], seconds: float) -> None:
-        deadline = monotonic() + seconds
-        pause = 0.0005
-        while True:
-            jobs = self.jobs(max(0.1, deadline - monotonic()))
-            states = [jobs.get(disk.job, {}).get("status") for disk in disks]
-            if all(state == "pending" for state in states):
-                return
-            for disk, state in zip(disks, states):
-                if state in (None, "concluded", "aborting", "null"):
-                    error = jobs.get(disk.job, {}).get("error")
-                    raise Late("the job %s ended by itself%s" % (disk.job, "" if error is None else ": %s" % error))
-            if monotonic() > deadline:
-                told = ["%s is %s" % (disk.job, state) for disk, state in zip(disks, states) if state != "pending"]
-                raise Late("not all jobs were pending within %g s: %s" % (seconds, ", ".join(told)))
-            self.line.wait(pause)
-            pause = min(pause * 2, 0.05)
-
-    def each(self, command: str, disks: List[Disk], seconds: float) -> List[str]:
-        """What QEMU refused, in its words, for people."""
-        refused = []
-        for disk in disks:
-            try:
-                self.ask(command, {"id": disk.job}, seconds)
-            except Failure as failure:
-                if failure.name != "qmp":
-                    raise
-                refused.append(failure.message)
-        return refused
 
 
 def hold_sources(plan: Plan) -> None:
@@ -143,24 +53,57 @@ def begin(plan: Plan, line: Line) -> Details:
 
 def carry_on(plan: Plan, talk: Conversation) -> Details:
     """All jobs are pending. What decides must be durable before any job is finalized; a name that fails later is only said."""
-    decided = plan.commit + 1
-    for stage in plan.stages[:decided]:
+    for stage in plan.stages[:plan.commit + 1]:
         try:
-            apply(stage, plan.made)
+            apply(stage, plan.tried)
         except Exception as reason:
             return cancel(plan, talk, words_of(reason))
-    return finish(plan, talk, None)
+    return finalize(plan, talk, apply_each(plan, plan.stages[plan.commit + 1:]))
 
 
-def finish(plan: Plan, talk: Conversation, trouble: Optional[str]) -> Details:
-    """From the commit point on. Also where that is not durable: then no boot may find an image that goes stale."""
-    decided = plan.commit + 1
-    for stage in plan.stages[decided:]:
+def apply_each(plan: Plan, stages: List[List[Move]]) -> Optional[str]:
+    """One that fails keeps none of the others from its name. Why some have failed."""
+    trouble: Optional[str] = None
+    for stage in stages:
         try:
-            apply(stage, plan.made)
+            apply(stage, plan.tried)
         except Exception as reason:
             trouble = both(trouble, words_of(reason))
-    return finalize(plan, talk, trouble)
+            for move in stage:
+                trouble = applied_alone(plan, move, trouble)
+    return trouble
+
+
+def applied_alone(plan: Plan, move: Move, trouble: Optional[str]) -> Optional[str]:
+    try:
+        apply([move], plan.tried)
+    except Exception as reason:
+        words = words_of(reason)
+        return trouble if trouble is not None and words in trouble else both(trouble, words)
+    return trouble
+
+
+def finish_undecided(plan: Plan, talk: Conversation, why: str) -> Details:
+    """What decides may lead a boot to either image, and nobody can make it safe or take it back.
+
+    So the image that the guest leaves loses its name first: then a boot finds the right one or none. Where that fails, too, its storage
+    takes no writes any more, or somebody else has its other name: the guest stays on it.
+    """
+    trouble = apply_each(plan, plan.stages[plan.commit + 1:])
+    if trouble is None:
+        return finalize(plan, talk, why)
+    for stage in reversed(plan.stages[plan.commit + 1:]):
+        try:
+            revert(stage, plan.tried)
+        except (OSError, Failure) as reason:
+            trouble = both(trouble, words_of(reason))
+    return let_stay(plan, talk, both(why, trouble))
+
+
+def let_stay(plan: Plan, talk: Conversation, why: str, how: str = "cancelled-half-way") -> Details:
+    release_sources(plan)
+    talk.each("job-cancel", plan.disks, PATIENT_SECONDS)
+    return end(how, why, [])
 
 
 def is_end_of_monitor(reason: Exception) -> bool:
@@ -193,29 +136,25 @@ def cancel(plan: Plan, talk: Conversation, why: str) -> Details:
     """Only while no disk has pivoted; afterwards there is no way back."""
     if talk.pivoted():
         return carry_on_where_some_pivoted(plan, talk, why)
-    how = "cancelled"
     try:
         for stage in reversed(plan.stages):
-            revert(stage, plan.made)
+            revert(stage, plan.tried)
     except (OSError, Failure) as reason:
         why = both(why, words_of(reason))
-        if is_known_committed(plan):
-            return finish(plan, talk, why)
-        how = "cancelled-half-way"
-    release_sources(plan)
-    talk.each("job-cancel", plan.disks, PATIENT_SECONDS)
-    return end(how, why, [])
+        if is_perhaps_committed(plan):
+            return finish_undecided(plan, talk, why)
+        return let_stay(plan, talk, why)
+    return let_stay(plan, talk, why, "cancelled")
 
 
 def carry_on_where_some_pivoted(plan: Plan, talk: Conversation, why: str) -> Details:
     """By a job-finalize of somebody before us."""
     try:
         complete(plan.records)
-        for stage in plan.stages:
-            apply(stage, plan.made)
     except (OSError, Failure) as reason:
         why = both(why, words_of(reason))
-    return finalize(plan, talk, why)
+    trouble = apply_each(plan, plan.stages)
+    return finalize(plan, talk, why if trouble is None else both(why, trouble))
 
 
 def recover(plan: Plan, line: Optional[Line]) -> Details:
@@ -223,7 +162,8 @@ def recover(plan: Plan, line: Optional[Line]) -> Details:
     if line is None:
         return recover_names(plan)
     talk = Conversation(line, plan)
-    if not is_known_committed(plan) and not talk.pivoted():
+    plan.tried.update(move for stage in plan.stages for move in stage)  # by whoever has died
+    if not is_committed_or_unreadable(plan) and not talk.pivoted():
         return cancel(plan, talk, "it was cut before its commit point")
     try:
         hold_sources(plan)
@@ -239,7 +179,7 @@ def recover_names(plan: Plan) -> Details:
         how, each, stages = "finished-without-qemu", apply, plan.stages
     try:
         for stage in stages:
-            each(stage, plan.made)
+            each(stage)
     except (OSError, Failure) as reason:
         return end(how, words_of(reason), [])
     return end(how, None, [])

@@ -5,7 +5,6 @@ from contextlib import ExitStack
 from typing import Any, Dict, List, NamedTuple, Optional, Set
 
 from worker.arguments import Arguments
-from worker.changes import rename, replace
 from worker.errors import Details, Failure
 from worker.files import held
 from worker.identity import SAME, UNKNOWN, compare, identity_of
@@ -80,8 +79,8 @@ class Plan(NamedTuple):
     commit: int
     #: Drivers of nodes that pass on what lies below them.
     filters: List[str]
-    #: The moves that this process has made itself: where a name cannot be read any more, its rename came back.
-    made: Set[Move]
+    #: Moves that were begun, and are not durably taken back: where a name cannot be read or made safe, its rename may have been made.
+    tried: Set[Move]
 
 
 def read_plan(request: Request, stack: ExitStack) -> Plan:
@@ -185,60 +184,3 @@ def fill(record: Record) -> None:
 def measured(status: os.stat_result) -> str:
     seconds, nanoseconds = divmod(status.st_mtime_ns, 1000000000)
     return '"sizeBytes": %d, "modified": "%d.%09d"' % (status.st_size, seconds, nanoseconds)
-
-
-def is_committed(plan: Plan) -> bool:
-    return all(is_done(move) for move in plan.stages[plan.commit])
-
-
-def is_known_committed(plan: Plan) -> bool:
-    """Where a QEMU waits for it. A commit point that nobody can read any more is what this process has made of it."""
-    try:
-        return is_committed(plan)
-    except OSError:
-        return plan.made.issuperset(plan.stages[plan.commit])
-
-
-def is_done(move: Move) -> bool:
-    """A cut of `rename` may leave both names: then a boot by the old one still finds the file."""
-    return move.new.is_name_of(move.file) and not (move.back is None and move.old.is_name_of(move.file))
-
-
-def apply(moves: List[Move], made: Optional[Set[Move]] = None) -> None:
-    """Does what is not yet done, and makes all of it durable."""
-    for move in moves:
-        if is_done(move):
-            continue
-        if not move.old.is_name_of(move.file):
-            raise Failure("other-file", "it is no longer under its name", move.old.shown)
-        (rename if move.back is None else replace)(move.old, move.new)
-        if made is not None:
-            made.add(move)
-    sync(moves)
-
-
-def revert(moves: List[Move], made: Optional[Set[Move]] = None) -> None:
-    """Undoes what is done, the last one first, and makes that durable."""
-    for move in reversed(moves):
-        if not move.new.is_name_of(move.file):
-            continue
-        if move.back is None:
-            rename(move.new, move.old)
-        elif move.back.place.is_name_of(move.back.file):
-            replace(move.back.place, move.new)
-        else:
-            raise Failure("other-file", "what would be put back is no longer under its name", move.back.place.shown)
-        if made is not None:
-            made.discard(move)
-    sync(moves)
-
-
-def sync(moves: List[Move]) -> None:
-    """Each directory once: a stage of several disks has few of them."""
-    done: Set[object] = set()
-    for place in [place for move in moves for place in (move.new, move.old)]:
-        status = os.fstat(place.directory)
-        key = (status.st_dev, status.st_ino)
-        if key not in done:
-            done.add(key)
-            sync_descriptor(place.directory, place.shown)

@@ -10,7 +10,7 @@ from typing import Callable, Optional, Set
 
 from worker.connection import Connection, Peer
 from worker.errors import Details, Failure
-from worker.forked import Tell, Work, forked
+from worker.forked import NoProcess, Tell, Work, forked
 from worker.line import Line
 from worker.monitor import Monitor
 from worker.processes import is_alive, is_qemu
@@ -109,7 +109,7 @@ def carried(keep: Set[int], first: Work, again: Work, tell: Tell = nobody) -> De
     for _ in range(CHILDREN_AT_MOST):
         try:
             outcome = forked(work, keep, tell)
-        except OSError:  # no process is to be had
+        except NoProcess:
             break
         if outcome is not None:
             return outcome

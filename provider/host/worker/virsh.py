@@ -101,7 +101,9 @@ class Virsh:
             if reply.refused is None:
                 return reply
             if self._answers_at_once():
-                return self.ask(line)  # the first question after libvirtd came back is refused
+                again = self.ask(line)  # the first question after libvirtd came back is refused
+                if again.refused is None or self._answers_at_once():  # refused by a libvirtd that is there
+                    return again
             while may_wait() and not self._answers_at_once():
                 self.silence.goes_on()
                 time.sleep(PAUSE_SECONDS)

@@ -159,7 +159,7 @@ export class Worker {
   /** A worker that runs would have answered by itself. Its session ends, and so its locks do as soon as it can be reached. */
   #giveUp(id: number): void {
     const seconds = (this.#pending.get(id)?.deadlineSeconds ?? 0) + graceSeconds;
-    this.#end(this.#lost(`said nothing for ${seconds} s`));
+    this.#end(new UnreachableError(`The worker on ${this.#channel.hostName} said nothing for ${seconds} s. Run \`pulumi up\` again.`));
   }
 
   /** @param words what it did, unless it was this process that stood still for longer than a worker waits */

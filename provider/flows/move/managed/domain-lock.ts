@@ -31,6 +31,11 @@ folder=$HOME/.pulumi-livedisk
 mkdir -m 700 -- "$folder" 2>/dev/null
 [ -O "$folder" ] && [ ! -L "$folder" ] && printf %s "$folder"`;
 
+/** Whether the worker goes on with what was asked for, and keeps the lock. The reason may have been put into words since. */
+function goesOn(thrown: unknown): boolean {
+  return isFailure(thrown, "timed-out") || (thrown instanceof Error && thrown.cause !== undefined && goesOn(thrown.cause));
+}
+
 /** @throws UserError if another switch of the domain is not over within a minute */
 export async function withDomainLock<T>(
   { host, guest }: Pick<Site, "host" | "guest">,
@@ -55,7 +60,7 @@ export async function withDomainLock<T>(
   try {
     return await work({ path, number: lock.number });
   } catch (thrown) {
-    isOver = !isFailure(thrown, "timed-out"); // else the worker goes on, and keeps it
+    isOver = !goesOn(thrown);
     throw thrown;
   } finally {
     if (isOver) await lock.releaseAndRemove().catch(() => {}); // the worker has ended, and the lock with it

@@ -2,6 +2,7 @@ import errno
 import fcntl
 import os
 import tempfile
+import threading
 import time
 from unittest import mock
 
@@ -100,6 +101,14 @@ class Left(Folder):
             lock_operations.write(request)
         return request
 
+    def lock_of_another_mount(self) -> locks.Lock:
+        folder = tempfile.TemporaryDirectory(dir="/dev/shm")
+        self.addCleanup(folder.cleanup)
+        self.elsewhere = os.fsencode(folder.name) + b"/lock"
+        directory = os.open(folder.name, DIRECTORY_FLAGS)
+        descriptor, _ = locks.take(Place(directory, b"lock", self.elsewhere))
+        return locks.Lock(descriptor, directory, b"lock", self.elsewhere)
+
     def test_a_file_that_says_who_holds_it_goes(self) -> None:
         self.acquired("holder").state.end()
         self.assertEqual(self.names(), [])
@@ -136,27 +145,23 @@ class Left(Folder):
         self.assertEqual(self.names(), [])
 
     def test_locks_of_several_file_systems_are_all_free_afterwards(self) -> None:
-        table = request_of({}).state
-        with tempfile.TemporaryDirectory(dir="/dev/shm") as other:
-            paths = [self.path(b"lock"), os.fsencode(other) + b"/lock"]
-            for path in paths:
-                directory = os.open(os.path.dirname(path), DIRECTORY_FLAGS)
-                descriptor, is_granted = locks.take(Place(directory, b"lock", path))
-                self.assertTrue(is_granted)
-                table.locks.add(locks.Lock(descriptor, directory, b"lock", path))
-            table.end()
-            self.assertEqual([os.path.exists(path) for path in paths], [False, False])
+        request = self.acquired("holder")
+        request.state.locks.add(self.lock_of_another_mount())
+        request.state.end()
+        self.assertEqual((self.names(), os.path.exists(self.elsewhere)), ([], False))
 
     def test_a_file_system_that_hangs_keeps_neither_the_worker_nor_the_file(self) -> None:
         request = self.acquired("holder")
-        stuck = mock.Mock(side_effect=lambda _: time.sleep(60))
-        with mock.patch.object(lock_ends, "end", stuck), mock.patch.object(lock_ends, "SECONDS_AT_MOST", 0.05):
+        healthy = request.state.locks.add(self.lock_of_another_mount())
+        ended = lock_ends.end
+        stuck = lambda lock: ended(lock) if b"shm" in lock.place.shown else time.sleep(60)  # noqa: E731
+        with mock.patch.object(lock_ends, "end", side_effect=stuck), mock.patch.object(lock_ends, "SECONDS_AT_MOST", 0.5):
             request.state.end()
-        self.assertEqual(self.names(), [b"lock"])
+        self.assertEqual((self.names(), os.path.exists(self.elsewhere), healthy), ([b"lock"], False, 2))
 
-    def test_where_no_process_is_to_be_had_it_is_free_and_stays(self) -> None:
+    def test_where_no_thread_is_to_be_had_it_is_free_and_stays(self) -> None:
         request = self.acquired("holder")
-        with mock.patch.object(os, "fork", side_effect=BlockingIOError()):
+        with mock.patch.object(threading.Thread, "start", side_effect=RuntimeError()):
             request.state.end()
         descriptor, is_granted = locks.take(self.place(b"lock"))
         os.close(descriptor)
@@ -164,7 +169,9 @@ class Left(Folder):
 
     def test_where_no_descriptor_is_to_be_had_it_is_free_and_stays(self) -> None:
         request = self.acquired("holder")
-        with mock.patch.object(os, "pipe", side_effect=OSError(errno.EMFILE, "")):
+        with mock.patch.object(Place, "open", side_effect=OSError(errno.EMFILE, "")), mock.patch.object(
+            lock_ends, "mount_number", side_effect=OSError(errno.EMFILE, "")
+        ):
             request.state.end()
         descriptor, is_granted = locks.take(self.place(b"lock"))
         os.close(descriptor)
