@@ -229,7 +229,7 @@ describe("the lock of a disk, on this machine", function () {
     assert.deepEqual(await readdir(at("one")), [fileNames.lock(key)]);
   });
 
-  it("that is none is refused, and stays", async () => {
+  it("is refused, and left, where the file at its name is no lock", async () => {
     await scene.says("hello\n");
     await assert.rejects(
       (await scene.locks()).take(at("one"), key, wait()),
@@ -309,7 +309,7 @@ describe("the lock of a disk, on this machine", function () {
     await assert.rejects(asking, refusedFor(/Unable to lock .*two on here: Read-only file system\. Nothing was touched/));
   });
 
-  describe("whose directory has no room", () => {
+  describe("in a directory without room", () => {
     before(function () {
       if (process.getuid?.() !== 0) this.skip(); // to mount
     });

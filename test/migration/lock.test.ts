@@ -193,7 +193,7 @@ describe("the lock of a disk", function () {
     assert(!existsSync(path.join(folder, "x")));
   });
 
-  it("that is none is refused in words", async () => {
+  it("is refused in words where the file at its name is no lock", async () => {
     await writeFile(file(), "hello\n", { mode: 0o600 });
     await assert.rejects(
       take(await newLocks()),

@@ -61,7 +61,7 @@ async function decide(host: Host, { written }: Ended, side: SwitchSide): Promise
 /** @throws UserError if one of the two cannot be written: then what decides still does */
 async function writePlainly(host: Host, { key, written, ends }: Ended, side: SwitchSide): Promise<void> {
   const { link, ...rest } = decidedAs(written, ends);
-  // where the link goes with the other disks, this one's move goes on without it
+  // the link went with the disks on the other side: this disk's move goes on without one
   const manifest: Manifest = { ...rest, ...(link && ends === side && { link }) };
   const unwritten = await correctBoth(host, manifestPaths(manifest, key), manifestText(manifest));
   if (unwritten !== undefined) throw unwritten;

@@ -99,7 +99,7 @@ class Move {
     }
   }
 
-  /** A switch that has left a disk behind is ended for all of its disks before that is told: until then one authority speaks for both sides. */
+  /** If one disk stayed behind, the switch is first ended for all of its disks; only then is that told. */
   #endFirst(thrown: unknown): void {
     if (!(thrown instanceof Astray)) throw thrown;
     this.#astray = thrown;

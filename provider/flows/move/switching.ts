@@ -13,8 +13,8 @@ import { type SwitchEnd, switchManaged } from "./managed/switch.js";
 import { manifestOf, of, written } from "./steps/chosen.js";
 import { checkLinkIsOwn } from "./steps/link-users.js";
 
-/** By where it goes: what is to be done of each disk, at which of the switches a link moves, and what a refusal calls it. */
-const kinds = {
+/** For each image that a switch can end on: how a disk's turn is made, when the link moves, and how a refusal calls it. */
+const switchesTo = {
   target: { turnOf: pivotTurn, link: "pivot", way: "move" },
   landing: { turnOf: collapsedTurn, link: "collapse", way: "finish" },
   former: { turnOf: foldedTurn, link: "none", way: "undo" },
@@ -30,11 +30,11 @@ export async function switchTo(
   if (to === "target") await checkLanded(site, disks);
   const { managed } = site.guest;
   if (!managed) return switchByMonitor(to, { site, seen, outcome }, disks);
-  await checkSwitch(site, disks, kinds[to].way);
+  await checkSwitch(site, disks, switchesTo[to].way);
   await switchManaged({ site, managed, seen, outcome }, disks, to);
 }
 
-/** A link that leads to the destination already, as where another disk of an earlier switch has it, decides nothing by its rename. */
+/** Where the link leads to the destination already, because another disk's switch has moved it, its rename decides nothing. */
 async function leadsThere({ host }: Site, { link, destination }: Manifest): Promise<boolean> {
   if (!link) return false;
   const [leadsTo, there] = await seeFiles(host, [link.path, destination.directory], "follow");
@@ -48,7 +48,7 @@ async function switchByMonitor(
 ): Promise<void> {
   const [first] = disks;
   if (!first) return;
-  const { turnOf, link, way } = kinds[to];
+  const { turnOf, link, way } = switchesTo[to];
   const manifest = manifestOf(first);
   const linkMoves = linkMovesIn(manifest) === link && !(await leadsThere(site, manifest));
   const deciding = decidingTurn(first, manifest, linkMoves);

@@ -68,7 +68,7 @@ describe("a switch in which a disk does not go over", () => {
     );
   });
 
-  it("has its link where it was", async () => {
+  it("sets its link back to the source", async () => {
     await symlink(at("path1"), at("link"));
     here.model.restart({ vda: at("link/disk.qcow2") });
     here.model.staysBehind = "vda";

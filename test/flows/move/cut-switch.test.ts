@@ -175,7 +175,7 @@ describe("a switch that was cut together with its host's program", () => {
       });
     }
 
-  it("through its link after that, whose guest was started from its old name all the same, follows the guest, since the other image is as it was", async () => {
+  it("decided by its link: a guest started by the old name is followed, since the other image was not written to", async () => {
     await cutAfter("link", 2);
     here.model.restart({ vda: at("path1/disk.qcow2") });
     await writeTo(at("path1/disk.qcow2"));
@@ -229,7 +229,7 @@ describe("a switch that was cut together with its host's program", () => {
     ["collapse", "startCommit"],
   ] as const)
     for (const through of ["link", "name"] as const)
-      it(`by a snapshot is ended at each stage of its ${job} through its ${through}`, async () => {
+      it(`with strategy snapshot is ended wherever its ${job} is cut, decided by its ${through}`, async () => {
         for (let afterStages = 1; afterStages <= (job === "pivot" ? 3 : 2); afterStages++) {
           here = await modelScene();
           await using scene = here.scene;

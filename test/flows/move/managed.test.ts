@@ -382,7 +382,7 @@ describe("of a guest that libvirt manages", () => {
     });
   });
 
-  describe("that a switch has left suspended,", () => {
+  describe("which a switch has left suspended, and which", () => {
     const lock = () => "/run/pulumi-livedisk-domain.lock";
     const suspended = (more: Partial<GuestView> = {}): GuestView => ({
       ...emptyView,

@@ -15,7 +15,7 @@ const ofMirror: Scenario[] = [
 describe("a move through libvirt", function () {
   this.timeout(240_000);
   for (const [moment, fault, ending] of ofMirror) {
-    it(`in whose ${moment.slice(4)} ${fault} is ended by the next ${ending}, and nothing is lost`, async () => {
+    it(`is ended by the next ${ending}, with nothing lost, after ${fault} ${moment}`, async () => {
       await using move = await StruckMove.open();
       await move.goes(moment, fault, ending);
     });

@@ -6,7 +6,7 @@ import { LibvirtStage } from "./stage.js";
 describe("a move of a guest that libvirt manages", function () {
   this.timeout(180_000);
 
-  it("would be found out if it sent what loses data, or a guest", () => {
+  it("is watched by a check that notices commands which lose data or end the guest", () => {
     const lost = ["blockcopy d vda --xml f --shallow --reuse-external --synchronous-writes", "blockcommit d vda --active --pivot"];
     assert.equal(unsafeIn(lost).length, 2);
     assert.equal(unsafeIn(["domstats --state --block --domain 'd'", "domblkinfo 'd' 'vda'", "domstats --state 'd'"]).length, 2);

@@ -16,7 +16,7 @@ const scenarios: Scenario[] = [
 describe("strategy snapshot through libvirt", function () {
   this.timeout(240_000);
   for (const [moment, fault, ending] of scenarios) {
-    it(`in whose ${moment.slice(4)} ${fault} is ended by the next ${ending}, and nothing is lost`, async () => {
+    it(`is ended by the next ${ending}, with nothing lost, after ${fault} ${moment}`, async () => {
       await using move = await StruckMove.open({ strategy: "snapshot" });
       await move.goes(moment, fault, ending);
     });

@@ -42,8 +42,8 @@ export function switchManaged(to: ManagedSwitch, disks: readonly RecordedDisk[],
 }
 
 /**
- * A guest on the former image may have been started from there by hand, without what it wrote to the overlay. So that a commit down to it is written
- * down before it is switched: then that it is there tells that the commit has ended.
+ * A guest on the former image may also have been started there by hand, without what it wrote to the overlay. The images do not tell the two
+ * apart, so a commit down to it is marked in the manifests before its pivot: a guest that is there then has got there by the commit.
  */
 export function commitEnding(disk: RecordedDisk, image: ImageFile, next: Manifest): ManagedEnding {
   const isFolded = next.overlay?.committed === "source";
