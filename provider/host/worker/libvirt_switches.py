@@ -11,7 +11,7 @@ from worker.processes import is_alive
 from worker.requests import Request, operation
 from worker.switch_plan import descriptors_of_moves
 from worker.switches import carried, locks_of
-from worker.text import to_bytes
+from worker.text import to_bytes, to_text
 from worker.virsh import Virsh
 from worker.witness import Witness
 
@@ -33,7 +33,7 @@ def run(request: Request) -> Details:
     with ExitStack() as stack:
         plan = read_libvirt_plan(request, stack)
         lives = life_of(plan)
-        locks = locks_of(request, stack)
+        locks = locks_of(request, stack, [to_text(move.new.name) for disk in plan.disks for move in disk.manifests])
         witness = Witness()
         stack.callback(witness.close)
 

@@ -1,7 +1,7 @@
 """The locks that the worker holds, by number. Who uses one is counted while its number is looked up, so nobody closes it in between."""
 
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Iterator, List
+from typing import TYPE_CHECKING, Callable, Iterator, List
 
 from worker.handles import Handles
 
@@ -20,10 +20,10 @@ class Locks(Handles["Lock"]):
             yield locks
 
     @contextmanager
-    def using_all(self) -> Iterator[List["Lock"]]:
+    def using_those(self, are_meant: Callable[[int, "Lock"], bool]) -> Iterator[List["Lock"]]:
         with ExitStack() as stack:
             with self.lock:
-                locks = list(self.held.values())
+                locks = [lock for number, lock in self.held.items() if are_meant(number, lock)]
                 use(locks, stack)
             yield locks
 

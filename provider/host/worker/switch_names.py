@@ -1,5 +1,6 @@
 """What a switch does to names, and whether it is done."""
 
+import errno
 import os
 from typing import List, Optional, Set
 
@@ -7,6 +8,10 @@ from worker.changes import rename, replace
 from worker.errors import Failure
 from worker.places import sync_descriptor
 from worker.switch_plan import Move, Plan
+
+
+#: Of rename(2): nothing was changed. Not those that a server's repeated answer may give (ENOENT, EEXIST), nor those of storage that fails.
+REFUSALS = (errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EXDEV)
 
 
 def is_committed(plan: Plan) -> bool:
@@ -46,7 +51,13 @@ def apply(moves: List[Move], tried: Optional[Set[Move]] = None) -> None:
             raise Failure("other-file", "it is no longer under its name", move.old.shown)
         if tried is not None:
             tried.add(move)
-        (rename if move.back is None else replace)(move.old, move.new)
+        try:
+            (rename if move.back is None else replace)(move.old, move.new)
+        except OSError as refusal:
+            # one rename that the system refuses is not made; without renameat2 it may be two calls
+            if tried is not None and move.back is not None and refusal.errno in REFUSALS:
+                tried.discard(move)
+            raise
     sync(moves)
 
 

@@ -6,17 +6,19 @@ Where the child dies, the worker still has all of that: another child finishes o
 
 import time
 from contextlib import ExitStack
-from typing import Callable, Optional, Set
+from typing import Callable, List, Optional, Set
 
 from worker.connection import Connection, Peer
 from worker.errors import Details, Failure
 from worker.forked import NoProcess, Tell, Work, forked
 from worker.line import Line
+from worker.locks import Lock
 from worker.monitor import Monitor
 from worker.processes import is_alive, is_qemu
 from worker.requests import Request, operation
 from worker.switch import begin, recover
 from worker.switch_plan import Plan, descriptors_of_moves, read_plan
+from worker.text import to_bytes
 
 GREETING_SECONDS = 2.0
 
@@ -27,6 +29,9 @@ PAUSE_SECONDS_AT_MOST = 1.0
 CHILDREN_AT_MOST = 3
 
 
+#: Of a lock's file; before it stands what the disk's other files and its jobs begin with.
+LOCK_ENDING = b".lock"
+
 Step = Callable[[], Details]
 
 
@@ -36,7 +41,7 @@ def run(request: Request) -> Details:
     monitor = request.state.monitors.get(request.arguments.whole("monitor"))
     with ExitStack() as stack:
         plan = read_plan(request, stack)
-        keep = descriptors_of(plan) | locks_of(request, stack)
+        keep = descriptors_of(plan) | locks_of(request, stack, [disk.job for disk in plan.disks])
         line = stack.enter_context(monitor.lent(request.check))
         done = carried_on(line, keep, plan, qemu_behind(monitor))
     return done
@@ -54,7 +59,8 @@ def run_recover(request: Request) -> Details:
         plan = read_plan(request, stack)
         step = lambda: recover_by(plan, peer)  # noqa: E731
         work = lambda tell: carry_through(plan, peer, step)  # noqa: E731
-        done = carried(descriptors_of(plan) | locks_of(request, stack), work, work)
+        keep = descriptors_of(plan) | locks_of(request, stack, [disk.job for disk in plan.disks])
+        done = carried(keep, work, work)
     return done
 
 
@@ -64,9 +70,20 @@ def qemu_behind(monitor: Monitor) -> Peer:
     return Peer(pid, started if is_qemu(pid) else None)
 
 
-def locks_of(request: Request, stack: ExitStack) -> Set[int]:
-    """Each is held until the stack ends, also where the client gives it back before."""
-    return {lock.descriptor for lock in stack.enter_context(request.state.locks.using_all())}
+def locks_of(request: Request, stack: ExitStack, names: List[str]) -> Set[int]:
+    """Those that the request names, and those of the disks whose jobs or manifests these are: all have the disk's key in their names.
+
+    Each is held until the stack ends, also where the client gives it back before. Those of other disks, which this client moves at the
+    same time, are their own moves'.
+    """
+    named = request.arguments.numbers("locks")
+    keys = [to_bytes(name) for name in names]
+
+    def is_meant(number: int, lock: Lock) -> bool:
+        stem = lock.place.name[:-len(LOCK_ENDING)] if lock.place.name.endswith(LOCK_ENDING) else lock.place.name
+        return number in named or any(key == stem or key.startswith((stem + b"-", stem + b".")) for key in keys)
+
+    return {lock.descriptor for lock in stack.enter_context(request.state.locks.using_those(is_meant))}
 
 
 def descriptors_of(plan: Plan) -> Set[int]:

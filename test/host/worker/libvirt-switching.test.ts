@@ -55,7 +55,7 @@ describe("the switch through libvirt", function () {
 
   it("keeps each lock to its end, also one that the client has given back", async () => {
     const scene = await LibvirtScene.set({ facts: { "hang-pivot": "" } });
-    const [other, place] = [await localWorker(), { path: scene.at("lock") }];
+    const [other, place] = [await localWorker(), { path: scene.at("vda.lock") }];
     const lock = await acquireLock(scene.worker, place, { waitSeconds: 0 });
     const going = scene.runs();
     await scene.told("pivot vda");

@@ -304,7 +304,7 @@ time.sleep(60)`;
   for (const way of ["release", "releaseAndRemove"] as const)
     it(`keeps each lock to its end, also one that the client has given back by ${way}`, async () => {
       const [worker, other, bench] = [await localWorker(), await localWorker(), await switchBench()];
-      const place = { path: path.join(bench.folder, "lock") };
+      const place = { path: path.join(bench.folder, "job0.lock") };
       const lock = await acquireLock(worker, place, { waitSeconds: 0 });
       let tried: Promise<unknown> | undefined;
       bench.jobs.before = ({ execute, id }, say) => {
@@ -320,6 +320,21 @@ time.sleep(60)`;
       await tried;
       await (await acquireLock(other, place, { waitSeconds: 5 })).releaseAndRemove();
     });
+
+  it("keeps no lock of another disk, which this client moves at the same time", async () => {
+    const [worker, other, bench] = [await localWorker(), await localWorker(), await switchBench()];
+    const place = { path: path.join(bench.folder, "job9.lock") };
+    const lock = await acquireLock(worker, place, { waitSeconds: 0 });
+    let tried: Promise<unknown> | undefined;
+    bench.jobs.before = (command, say) => {
+      if (command.execute !== "job-complete" || tried) return "go on";
+      tried = lock.releaseAndRemove().then(async () => (await acquireLock(other, place, { waitSeconds: 0 })).releaseAndRemove());
+      tried.finally(() => bench.jobs.answer(command, say));
+      return "answered";
+    };
+    assert.equal((await switched(worker, bench)).end, "switched");
+    await tried;
+  });
 
   it("is carried to its end although its client ends", async () => {
     const [worker, bench] = [await localWorker(), await switchBench()];

@@ -139,6 +139,11 @@ class Failing(Folder):
         self.assertEqual(self.begun(), "cancelled-half-way")
         self.assertEqual(self.found(), {"guest": "source", "link": "dst", "source": ["image"]})
 
+    def test_a_rename_that_is_refused_is_not_made(self) -> None:
+        self.stuck.add(self.links)
+        self.begun()
+        self.assertEqual(self.found(), {"guest": "source", "link": "src", "source": ["image"]})
+
     def test_a_rename_whose_answer_is_lost_may_have_been_made(self) -> None:
         self.replies_lost = 1
         self.begun()
