@@ -62,25 +62,23 @@ def carry_on(plan: Plan, talk: Conversation) -> Details:
 
 
 def apply_each(plan: Plan, stages: List[List[Move]]) -> Optional[str]:
-    """One that fails keeps none of the others from its name. Why some have failed."""
-    trouble: Optional[str] = None
+    """One that fails keeps none of the others from its name. Why some have failed, each reason once."""
+    reasons: List[str] = []
     for stage in stages:
-        try:
-            apply(stage, plan.tried)
-        except Exception as reason:
-            trouble = both(trouble, words_of(reason))
+        if not is_applied(plan, stage, reasons):
             for move in stage:
-                trouble = applied_alone(plan, move, trouble)
-    return trouble
+                is_applied(plan, [move], reasons)
+    return "; ".join(reasons) if reasons else None
 
 
-def applied_alone(plan: Plan, move: Move, trouble: Optional[str]) -> Optional[str]:
+def is_applied(plan: Plan, moves: List[Move], reasons: List[str]) -> bool:
     try:
-        apply([move], plan.tried)
+        apply(moves, plan.tried)
+        return True
     except Exception as reason:
-        words = words_of(reason)
-        return trouble if trouble is not None and words in trouble else both(trouble, words)
-    return trouble
+        if words_of(reason) not in reasons:
+            reasons.append(words_of(reason))
+        return False
 
 
 def finish_undecided(plan: Plan, talk: Conversation, why: str) -> Details:
