@@ -6,11 +6,6 @@ import { quote } from "./quoting.js";
 import { hostErrno } from "./worker/errno.js";
 import { type FailureName, isErrno, isFailure, isWorkerError, type WorkerError } from "./worker/worker-error.js";
 
-/** strerror(3) at the end of coreutils' complaints; LC_ALL is C there. */
-export function saysMissing(complaint: string): boolean {
-  return /: (No such file or directory|Not a directory)$/.test(complaint.trim());
-}
-
 const giveAccess = `Give the account access to it, or set \`privilege: "sudo"\`.`;
 const fixThat = "Fix that, then run `pulumi up` again.";
 

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { isKind } from "../../provider/core/errors.js";
 import { authHandler, isAboutOneKey } from "../../provider/host/attempts.js";
-import { saysMissing, unable } from "../../provider/host/complaints.js";
+import { unable } from "../../provider/host/complaints.js";
 import type { Attempt } from "../../provider/host/credentials.js";
 import type { Finished, Host } from "../../provider/host/host.js";
 import { firstLineText, quote, scriptText } from "../../provider/host/quoting.js";
@@ -58,13 +58,6 @@ describe("a word for the host's shell", () => {
 });
 
 describe("what a host's programs say", () => {
-  it("says that a file is missing only at its end", () => {
-    for (const words of ["stat: 'x': No such file or directory\n", "head: x/y: Not a directory"])
-      assert.equal(saysMissing(words), true, words);
-    for (const words of ["stat: 'x: No such file or directory': Permission denied", "", "No such file or directory"])
-      assert.equal(saysMissing(words), false, words);
-  });
-
   it("is retold by its last line, with advice where permission lacks", () => {
     const host = answering(said(""));
     assert.equal(

@@ -70,7 +70,3 @@ class Descriptors(Handles[int]):
 
     def close(self, number: int) -> None:
         os.close(self.take(number))
-
-    def close_all(self) -> None:
-        for descriptor in self.take_all():
-            os.close(descriptor)

@@ -159,13 +159,17 @@ class Left(Folder):
             request.state.end()
         self.assertEqual((self.names(), os.path.exists(self.elsewhere), healthy), ([b"lock"], False, 2))
 
+    def assert_free_and_there(self) -> None:
+        self.assertEqual(self.names(), [b"lock"])
+        descriptor, is_granted = locks.take(self.place(b"lock"))
+        os.close(descriptor)
+        self.assertTrue(is_granted)
+
     def test_where_no_thread_is_to_be_had_it_is_free_and_stays(self) -> None:
         request = self.acquired("holder")
         with mock.patch.object(threading.Thread, "start", side_effect=RuntimeError()):
             request.state.end()
-        descriptor, is_granted = locks.take(self.place(b"lock"))
-        os.close(descriptor)
-        self.assertTrue(is_granted)
+        self.assert_free_and_there()
 
     def test_where_no_descriptor_is_to_be_had_it_is_free_and_stays(self) -> None:
         request = self.acquired("holder")
@@ -173,9 +177,7 @@ class Left(Folder):
             lock_ends, "mount_number", side_effect=OSError(errno.EMFILE, "")
         ):
             request.state.end()
-        descriptor, is_granted = locks.take(self.place(b"lock"))
-        os.close(descriptor)
-        self.assertTrue(is_granted)
+        self.assert_free_and_there()
 
     def test_another_file_of_its_name_stays(self) -> None:
         request = self.acquired("holder")
