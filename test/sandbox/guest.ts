@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, fstatSync, openSync } from "node:fs";
-import { copyFile, mkdir, readdir, readFile, readlink, rm } from "node:fs/promises";
+import { copyFile, mkdir, readdir, readFile, readlink } from "node:fs/promises";
 import path from "node:path";
 import { until } from "./command.js";
 import { diskArguments, type OtherImages } from "./command-line.js";
@@ -13,7 +13,7 @@ import { guestKernel } from "./kernel.js";
 import { machineArguments } from "./machine.js";
 import { mourn, watchOver } from "./processes.js";
 import { qemuCommand } from "./qemu.js";
-import { isRestorable, restoringArguments, savedRam, saysUnloadable, tell } from "./saved-guest.js";
+import { HeldRam, isRestorable, saysUnloadable, tell } from "./saved-guest.js";
 import { SerialLog } from "./serial.js";
 
 export type { GuestOptions };
@@ -106,12 +106,12 @@ export class Guest implements AsyncDisposable {
     if (this.state() === "running") throw new Error("The guest runs already.");
     for (const turn of ["first", "last"] as const) {
       const layout = { ...this.options, disks: this.disks };
-      const ram = isRestorable(layout) ? await savedRam(layout) : undefined;
+      await using ram = isRestorable(layout) ? await HeldRam.of(layout) : undefined;
       const failure = await this.#start(others, ram);
       if (failure === undefined) return;
       if (ram === undefined || !saysUnloadable(failure.message) || turn === "last") throw failure;
-      console.warn(`The RAM of a test guest that was saved in ${ram} does not load, and is made again. ${failure.message}`);
-      await rm(ram, { force: true });
+      console.warn(`The RAM of a test guest that was saved in ${ram.file} does not load, and is made again. ${failure.message}`);
+      await ram.forget();
     }
   }
 
@@ -160,7 +160,7 @@ export class Guest implements AsyncDisposable {
   }
 
   /** @returns why the guest did not come up, with QEMU's words; it has ended then */
-  async #start(others: OtherImages, ram: string | undefined): Promise<Error | undefined> {
+  async #start(others: OtherImages, ram: HeldRam | undefined): Promise<Error | undefined> {
     const mark = this.#serial.mark();
     const log = path.join(this.options.folder, "qemu.log");
     const said = openSync(log, "a");
@@ -177,7 +177,7 @@ export class Guest implements AsyncDisposable {
       return undefined;
     } catch (reason) {
       // it runs and is silent: what it was restored from may be why
-      if (ram !== undefined && this.state() === "running" && this.#serial.mark() === mark) await rm(ram, { force: true });
+      if (ram !== undefined && this.state() === "running" && this.#serial.mark() === mark) await ram.forget();
       await this.kill();
       const words = (await readFile(log)).subarray(before).toString().slice(-1500);
       return new Error(`${reason instanceof Error ? reason.message : reason} QEMU said: ${words}`, { cause: reason });
@@ -189,12 +189,12 @@ export class Guest implements AsyncDisposable {
     return { disks: this.#written().map(({ guestName }) => guestName), first, pauseMs: this.options.pauseMs };
   }
 
-  #arguments(others: OtherImages, ram: string | undefined): string[] {
+  #arguments(others: OtherImages, ram: HeldRam | undefined): string[] {
     const { folder, style = "blockdev", emptyDrive, uuid, extraArguments = [] } = this.options;
     const files = { folder, kernel: path.join(folder, "vmlinux"), initramfs: path.join(folder, "initramfs") };
     // a restored guest that is reset boots by the same command line as any other
     const machine = { ...files, append: kernelArguments(this.#told()), emptyDrive, disks: diskArguments(this.disks, style, others) };
-    const restored = ram === undefined ? [] : restoringArguments(ram);
+    const restored = ram?.arguments ?? [];
     return [...machineArguments(machine), ...(uuid === undefined ? [] : ["-uuid", uuid]), ...restored, ...extraArguments];
   }
 }

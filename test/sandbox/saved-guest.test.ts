@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { stat, truncate } from "node:fs/promises";
+import { readFile, stat, truncate } from "node:fs/promises";
 import path from "node:path";
 import { checkImage } from "./check.js";
 import { type DiskOptions, oneLayer, planDisks, rawImage } from "./disks.js";
 import { type MadeFolder, makeFolder } from "./folders.js";
 import { type Guest, startGuest } from "./guest.js";
 import { Operator } from "./operator.js";
-import { isRestorable, savedRam } from "./saved-guest.js";
+import { HeldRam, isRestorable, savedRam } from "./saved-guest.js";
 
 /** No other test has a guest of this layout, whose RAM is spoiled here. */
 const disksIn = (storage: string, virtualMiB: number): DiskOptions[] =>
@@ -82,6 +82,15 @@ describe("a test guest that is restored from saved RAM", function () {
     await truncate(ram, Math.floor(size / 2));
     await guest.boot();
     assert((await stat(ram)).size > size / 2 + 1);
+  });
+
+  it("can be restored from RAM that another worker has removed since", async () => {
+    await using held = await HeldRam.of(layout());
+    await held.forget();
+    const source = held.arguments.at(-1)?.replace("exec:cat ", "") ?? "";
+    assert((await readFile(source)).length > 1024 * 1024);
+    await using again = await HeldRam.of(layout());
+    assert.equal(again.file, held.file);
   });
 });
 

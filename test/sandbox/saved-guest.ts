@@ -7,7 +7,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createHash, randomUUID } from "node:crypto";
 import { closeSync, existsSync, openSync } from "node:fs";
-import { mkdir, readdir, readFile, rename, rm, stat, utimes } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat, utimes } from "node:fs/promises";
 import path from "node:path";
 import { run, until } from "./command.js";
 import { hollowDiskArguments } from "./command-line.js";
@@ -50,9 +50,39 @@ export async function savedRam(layout: Layout): Promise<string> {
   return file;
 }
 
-/** For the command line. Not `file:`, which 7.2 does not know. */
-export function restoringArguments(ram: string): string[] {
-  return [...secondSerial("stdio"), "-incoming", `exec:cat ${quoted(ram)}`];
+/** A guest's RAM that stays readable for as long as it is held, also when another worker removes or replaces the file. */
+export class HeldRam implements AsyncDisposable {
+  private constructor(
+    readonly file: string,
+    private readonly handle: FileHandle,
+  ) {}
+
+  /** {@link savedRam}'s, opened. */
+  static async of(layout: Layout): Promise<HeldRam> {
+    const held = async () => {
+      const file = await savedRam(layout);
+      const handle = await open(file).catch((cause) => {
+        if (cause.code === "ENOENT") return undefined; // removed since: it is made again
+        throw cause;
+      });
+      return handle && new HeldRam(file, handle);
+    };
+    return until(90, held, () => "The RAM of a test guest is removed as often as it is saved.");
+  }
+
+  /** For the command line. Not `file:`, which 7.2 does not know. */
+  get arguments(): string[] {
+    return [...secondSerial("stdio"), "-incoming", `exec:cat /proc/${process.pid}/fd/${this.handle.fd}`];
+  }
+
+  /** What cannot be loaded is made again by the next guest. */
+  forget(): Promise<void> {
+    return rm(this.file, { force: true });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.handle.close();
+  }
 }
 
 /**
