@@ -5,6 +5,8 @@ import os
 import struct
 from typing import Iterable
 
+from worker.errors import words_of
+
 #: fcntl(2), linux/fcntl.h: locks of an open file, which end with its last descriptor.
 F_OFD_SETLK = 37
 
@@ -12,18 +14,31 @@ F_OFD_SETLK = 37
 IMAGE_LOCK_BYTE = 201
 
 
-class HeldByOther(Exception):
-    """Another process has the image open for writing."""
+class NotHeld(Exception):
+    """Why another process may open the image for writing, or has done so."""
 
 
 def hold_image(descriptor: int) -> None:
-    """From now on no QEMU can open it for writing. A file system without such locks holds nothing: QEMU takes none there either."""
+    """From now on no QEMU can open it for writing. Where a lock cannot even be asked for, it holds nothing: QEMU takes none there either.
+
+    @raise NotHeld
+    """
     try:
         set_image_lock(descriptor, fcntl.F_RDLCK)
     except (BlockingIOError, PermissionError):
-        raise HeldByOther() from None
+        raise NotHeld("another process has its image open for writing") from None
+    except OSError as refusal:
+        if has_locks(descriptor):
+            raise NotHeld("its image cannot be locked: %s" % words_of(refusal)) from None
+
+
+def has_locks(descriptor: int) -> bool:
+    """By QEMU's own question (qemu_has_file_lock(), util/osdep.c, 7.2)."""
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_GETLK, lock_bytes(fcntl.F_WRLCK, 0, 0))
+        return True
     except OSError:
-        pass
+        return False
 
 
 def release_images(descriptors: Iterable[int]) -> None:
@@ -35,4 +50,9 @@ def release_images(descriptors: Iterable[int]) -> None:
 
 
 def set_image_lock(descriptor: int, kind: int) -> None:
-    fcntl.fcntl(descriptor, F_OFD_SETLK, struct.pack("hhqqi4x", kind, os.SEEK_SET, IMAGE_LOCK_BYTE, 1, 0))
+    fcntl.fcntl(descriptor, F_OFD_SETLK, lock_bytes(kind, IMAGE_LOCK_BYTE, 1))
+
+
+def lock_bytes(kind: int, first: int, length: int) -> bytes:
+    """struct flock (fcntl(2))."""
+    return struct.pack("hhqqi4x", kind, os.SEEK_SET, first, length, 0)

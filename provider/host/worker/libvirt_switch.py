@@ -11,7 +11,7 @@ from worker.definitions import Place, define, where_is
 from worker.domain_xml import DiskXml, DomainXml, Image, Job
 from worker.errors import Details, Failure, words_of
 from worker.holders import holders_of_descriptor
-from worker.image_lock import HeldByOther, hold_image, release_images
+from worker.image_lock import NotHeld, hold_image, release_images
 from worker.libvirt_plan import LibvirtDisk, LibvirtPlan
 from worker.libvirt_talk import Talk
 from worker.pausing import Pausing
@@ -199,8 +199,8 @@ def hold_sources(disks: List[LibvirtDisk]) -> None:
         try:
             if disk.source is not None:
                 hold_image(disk.source)
-        except HeldByOther:
-            raise Unfit(disk.target, "another process has its image open for writing") from None
+        except NotHeld as reason:
+            raise Unfit(disk.target, str(reason)) from None
 
 
 def release_sources(disks: List[LibvirtDisk]) -> None:

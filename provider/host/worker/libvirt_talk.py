@@ -78,7 +78,7 @@ class Talk:
         return reply.refused is not None or is_shut_off(reply.text.strip())
 
     def definition(self) -> Optional[DomainXml]:
-        """As it will start next; None for a transient domain, which has none.
+        """As it will start next; None for a transient domain, which has none. A refusal says neither.
 
         One that was persistent is asked at once: without a definition it tells what it runs on (qemuDomainFormatXML(), 9.0).
         """
@@ -86,11 +86,17 @@ class Talk:
         if not self.is_persistent:
             return None
         reply = self.tell(command("dumpxml --inactive", self.domain))
-        return None if reply.refused is not None else read_domain(reply.text)
+        if reply.refused is None:
+            return read_domain(reply.text)
+        if self._is_listed():
+            raise Failure("refused", "libvirt does not show the persistent definition: %s" % reply.refused)
+        return None
 
     def _is_listed(self) -> bool:
         lasting = self.tell("list --all --persistent --uuid")
-        return lasting.refused is None and self.domain in lasting.text.split()
+        if lasting.refused is not None:
+            raise Failure("refused", "libvirt does not list its persistent domains: %s" % lasting.refused)
+        return self.domain in lasting.text.split()
 
     def state(self) -> State:
         reply = self.virsh.ask(command("domstate --reason", self.domain))

@@ -25,6 +25,9 @@ class State:
         from worker.lock_ends import end_locks  # by its places it needs this module
 
         for monitor in self.monitors.take_all():
-            monitor.close()
+            try:
+                monitor.close()
+            except OSError:
+                pass  # it was shut before, and its descriptors end with the process
         # A close may wait for a file system that hangs: what else is open is closed by the process's end.
         end_locks(self.locks.take_all())

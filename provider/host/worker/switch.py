@@ -7,7 +7,7 @@ from time import monotonic
 from typing import List, Optional
 
 from worker.errors import Details, Failure, both, words_of
-from worker.image_lock import HeldByOther, hold_image, release_images
+from worker.image_lock import NotHeld, hold_image, release_images
 from worker.line import Line
 from worker.switch_names import apply, is_committed, is_committed_or_unreadable, is_perhaps_committed, revert
 from worker.switch_plan import Move, Plan, complete
@@ -22,8 +22,8 @@ def hold_sources(plan: Plan) -> None:
     for disk in plan.disks if plan.holds_sources else []:
         try:
             hold_image(disk.source)
-        except HeldByOther:
-            raise Late("another process has the image of %s open for writing" % disk.device) from None
+        except NotHeld as reason:
+            raise Late("%s: %s" % (disk.device, reason)) from None
 
 
 def release_sources(plan: Plan) -> None:
