@@ -5,18 +5,19 @@ import { domainDisk } from "../../provider/resources/domain-disk/lifecycle.js";
 import { Recorder } from "../storage-migration/recorder.js";
 
 const job: Job = { id: "lm-00000000-blockpull", type: "stream", status: "running", currentProgress: 0, totalProgress: 1, ioStatus: "ok" };
+const disk = "vda";
 const between = ["/path1/old.qcow2"];
 
 /** Every state with the step that each goal takes from it. */
 const table: { [phase in SeenPull["phase"]]: { seen: SeenPull } & Record<Goal, Step> } = {
   settled: { seen: { phase: "settled" }, pull: { step: "done" }, leave: { step: "done" } },
-  deeper: { seen: { phase: "deeper", between }, pull: { step: "start-pull", between }, leave: { step: "done" } },
-  pulling: { seen: { phase: "pulling", job }, pull: { step: "wait", job }, leave: { step: "cancel", job } },
-  stalled: { seen: { phase: "stalled", job }, pull: { step: "continue", job }, leave: { step: "cancel", job } },
-  pending: { seen: { phase: "pending", job }, pull: { step: "finalize", job }, leave: { step: "cancel", job } },
+  deeper: { seen: { phase: "deeper", between }, pull: { step: "start-pull", disk, between }, leave: { step: "done" } },
+  pulling: { seen: { phase: "pulling", job }, pull: { step: "wait", disks: [disk] }, leave: { step: "cancel", disks: [disk] } },
+  stalled: { seen: { phase: "stalled", job }, pull: { step: "continue", disk }, leave: { step: "cancel", disks: [disk] } },
+  pending: { seen: { phase: "pending", job }, pull: { step: "finalize", disk }, leave: { step: "cancel", disks: [disk] } },
   contradiction: {
     seen: { phase: "contradiction", why: "it is no layer" },
-    pull: { step: "stop", why: "it is no layer" },
+    pull: { step: "stop", disk, why: "it is no layer" },
     leave: { step: "done" },
   },
 };
@@ -25,7 +26,7 @@ describe("the next step of a pull", () => {
   for (const [phase, row] of Object.entries(table)) {
     for (const goal of ["pull", "leave"] as const) {
       it(`is "${row[goal].step}" when it is ${phase} and the goal is to ${goal}`, () =>
-        assert.deepEqual(nextStep(goal, row.seen), row[goal]));
+        assert.deepEqual(nextStep(goal, [{ disk, seen: row.seen }]), row[goal]));
     }
   }
 });

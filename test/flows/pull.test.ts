@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { fileNames } from "../../provider/core/disk/names.js";
 import { isKind, UserError } from "../../provider/core/errors.js";
 import { withPlacesLocked } from "../../provider/flows/move/locked.js";
-import { isPulling, settleBase } from "../../provider/flows/pull/pull.js";
+import { isPulling, settleBase } from "../../provider/flows/pull/flow.js";
 import type { Guest, ManagedGuest } from "../../provider/hypervisor/hypervisor.js";
 import { lostAt } from "./lost-connection.js";
 import { makeQcow2 } from "./model-guest.js";
@@ -109,7 +109,10 @@ describe("a pull", () => {
       wakeUp();
       for (const job of here.model.jobs) if (full-- > 0) Object.assign(job, { status: "paused", ioStatus: "nospace" });
     };
-    await assert.rejects(pull({ wakeUp: stalling }), refused(/path1 has no space left.*the pull goes on where it stopped/));
+    await assert.rejects(
+      pull({ wakeUp: stalling }),
+      refused(/the stream job's storage .*path1 has no space left.*it goes on where it stopped/),
+    );
     assert.equal(changes().filter((line) => line.startsWith("resume")).length, 1);
   });
 
@@ -122,7 +125,10 @@ describe("a pull", () => {
   it("takes no step once the run is asked to stop", async () => {
     const { destination: _, ...site } = here.site();
     const run = { ...site.run, stop: AbortSignal.abort() };
-    await assert.rejects(settleBase({ ...site, run }, { disk: "vda", base: base() }, withPlacesLocked), refused(/it was asked to stop/));
+    await assert.rejects(
+      settleBase({ ...site, run }, { disk: "vda", base: base() }, withPlacesLocked),
+      refused(/Stopped as asked.*vda on .*path1\/top\.qcow2.*`pulumi destroy`/),
+    );
     assert.deepEqual(changes(), []);
   });
 

@@ -7,9 +7,9 @@ import { mkdtemp, readdir, readFile, rm, symlink, utimes, writeFile } from "node
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { isKind } from "../../provider/core/errors.js";
-import { HeldPlaces } from "../../provider/flows/shared/held-places.js";
 import { type Holder, holderIs, newHolder } from "../../provider/journal/holder.js";
 import { Locks, withLocks } from "../../provider/journal/lock.js";
+import { HeldPlaces } from "../../provider/reconciler/held-places.js";
 import { hasEnded, localWorker, localWorkerProcess, undoLater, withWorkers } from "../host/worker/harness.js";
 import { host, overSsh } from "../image/ssh-host.js";
 import { until } from "../sandbox/command.js";

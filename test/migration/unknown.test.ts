@@ -5,12 +5,12 @@ import { execFileSync } from "node:child_process";
 import { chmod, chown, mkdir, rename, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { isKind } from "../../provider/core/errors.js";
+import { moveJobs } from "../../provider/flows/move/jobs.js";
 import { compareAdopted } from "../../provider/flows/move/steps/adopting.js";
-import { checkRoom } from "../../provider/flows/move/steps/mirroring.js";
-import { pace } from "../../provider/flows/shared/progress.js";
 import type { SeenDisk, Site } from "../../provider/flows/shared/site.js";
 import type { Manifest } from "../../provider/journal/manifest.js";
 import { manifestsIn, readManifestText } from "../../provider/journal/manifest-text.js";
+import { pace } from "../../provider/reconciler/progress.js";
 import { Layer } from "../../provider/storage/directory/layer.js";
 import { layerStates } from "../../provider/storage/directory/sidecar.js";
 import { localWorkerProcess, withWorkers } from "../host/worker/harness.js";
@@ -119,13 +119,17 @@ describe("what is not known on a host", function () {
   });
 
   it("a job that waits for room, and does not tell how much is missing, goes on as soon as there is any", async () => {
-    const disk = { disk: "vda", manifest: { destination: { directory: folder }, current: "/a" } } as unknown as SeenDisk;
+    const job = { id: "lm", type: "mirror", status: "paused", ioStatus: "nospace" } as const;
+    const manifest = { destination: { directory: folder }, current: "/a" };
+    const disk = { disk: "vda", seen: { phase: "stalled", job }, manifest } as unknown as SeenDisk;
     const withRoom = (freeBytes: number) =>
       Object.assign(new LocalHost(), { worker: async () => ({ request: async () => ({ freeBytes }) }) });
-    const site = (freeBytes: number) => ({ host: withRoom(freeBytes), guest: { name: "web" } }) as unknown as Site; // the rest is not read here
-    const job = { id: "lm", type: "mirror", status: "paused", ioStatus: "nospace" } as const;
-    await checkRoom(site(4096), disk, job);
-    await assert.rejects(checkRoom(site(0), disk, job), says(/is full: how much is still to be written is not known, 0 bytes are free/));
+    const resumed: string[] = [];
+    const guest = { name: "web", resume: async (id: string) => void resumed.push(id), wakeUp: async () => {} };
+    const jobsOf = (freeBytes: number) => moveJobs({ host: withRoom(freeBytes), guest } as unknown as Site); // the rest is not read here
+    await assert.rejects(jobsOf(0).resumeOnce(disk), says(/is full: how much is still to be written is not known, 0 bytes are free/));
+    await jobsOf(4096).resumeOnce(disk);
+    assert.deepEqual(resumed, ["lm"]);
   });
 
   it("a job whose progress is not told has no percentage", () => {

@@ -47,7 +47,10 @@ describe("a mirrored snapshot whose mirror's storage is full", function () {
     await fill(stage, id, outputs);
     const update = () => mirroredSnapshot.update(id, { ...outputs, states: {} }, inputs, new Recorder());
     const { message } = await refused(update());
-    assert.match(message, /the storage of .*new\.qcow2 has no space left\. The guest runs on; current: .*old\.migrate\. Fix it, then run/);
+    assert.match(
+      message,
+      /path2 is full: .* are still to be written.* The job waits; the guest goes on writing to .*old\.migrate, which is current\. Then run/,
+    );
 
     await run("mount", ["-o", "remount,size=400M", path2]);
     const { outputs: again } = await update();

@@ -1,6 +1,7 @@
 /** Before each step that builds on the chain, and right before a switch: the live chain is the one that the manifest tells of, or nothing is begun. */
 
 import type { GuestProcess, GuestView } from "../../hypervisor/hypervisor.js";
+import { disksNamed } from "../../reconciler/flow.js";
 import { complaint } from "../shared/complaint.js";
 import {
   adviceFor,
@@ -16,7 +17,7 @@ import { imageOf } from "../shared/places.js";
 import type { RecordedDisk, Seen, Site } from "../shared/site.js";
 import { undoFreeze } from "./managed/undo-freeze.js";
 import { disksOf, type Goal, type Step } from "./plan.js";
-import { jobsOf, of, written } from "./steps/chosen.js";
+import { jobsOf, written } from "./steps/chosen.js";
 
 interface Question {
   /** `anew`: the guest is looked at once more, right before the step. */
@@ -60,7 +61,7 @@ export class ChainCheck {
   async before(step: Step, seen: Seen, goal: Goal): Promise<"right" | "undone"> {
     const question = questions[step.step];
     if (!question) return "right";
-    const disks = of(seen, disksOf(step)).map(written);
+    const disks = disksNamed(seen, disksOf(step)).map(written);
     const view = question.look === "anew" ? await this.#site.guest.look() : seen.view;
     const [first, ...more] = await this.#strayed(view, disks, question);
     if (!first) return "right";

@@ -9,15 +9,15 @@ import { findDisk } from "../../hypervisor/qemu/find.js";
 import type { Manifest } from "../../journal/manifest.js";
 import { readRecords } from "../../journal/records.js";
 import { claim, disclaim } from "../../reconciler/claims.js";
-import type { HeldPlaces } from "../shared/held-places.js";
+import type { HeldPlaces } from "../../reconciler/held-places.js";
 import { Outcome } from "../shared/outcome.js";
 import { whenMonitorIsFree } from "../shared/patience.js";
 import { orEndLeft } from "../shared/silent-guest.js";
 import type { Seen, Site } from "../shared/site.js";
+import { moveDisks } from "./flow.js";
 import { endLeftSwitches, leftMoves } from "./left-switch.js";
 import { withPlacesLocked } from "./locked.js";
 import { observe } from "./look/observe.js";
-import { moveDisks } from "./loop.js";
 import type { Goal } from "./plan.js";
 
 export interface Converged {
@@ -79,7 +79,7 @@ class CutOff extends Error {
 async function underLock(site: Site, places: HeldPlaces, goal: Goal): Promise<Converged> {
   const outcome = new Outcome();
   try {
-    return { seen: await moveDisks(site, places, goal, outcome), outcome };
+    return { seen: await moveDisks(site, places, { goal, outcome }), outcome };
   } catch (thrown) {
     const ended = new CutOff(thrown instanceof Error ? thrown : new Error(messageOf(thrown)), places, outcome);
     const isCutOff = await site.host.worker().then(

@@ -1,7 +1,6 @@
 /** The places of a move, held by one run at a time. */
 
-import { withLocks } from "../../journal/lock.js";
-import { HeldPlaces } from "../shared/held-places.js";
+import { type HeldPlaces, withPlaces } from "../../reconciler/held-places.js";
 import { endSharedLook } from "../shared/shared-look.js";
 import type { Site } from "../shared/site.js";
 import { observeNames } from "./look/observe.js";
@@ -17,9 +16,8 @@ import { letGoSuspended } from "./managed/suspended.js";
 export async function withPlacesLocked<T>(site: Site, disks: readonly string[], work: (places: HeldPlaces) => Promise<T>): Promise<T> {
   endSharedLook(site.host);
   try {
-    return await withLocks(site.host, async (locks) => {
-      const places = new HeldPlaces(site.run, locks, await observeNames(site, disks));
-      await places.take();
+    const find = () => observeNames(site, disks);
+    return await withPlaces(site, find, async (places) => {
       await awaitFormerSwitch(site, places.all);
       await letGoSuspended(site, disks);
       return await work(places);

@@ -3,6 +3,7 @@
 import { sameFile } from "../../core/disk/chain.js";
 import { seeFiles } from "../../host/file-seen.js";
 import type { Manifest } from "../../journal/manifest.js";
+import { disksNamed } from "../../reconciler/flow.js";
 import { collapsedTurn, decidingTurn, foldedTurn, linkMovesIn, pivotTurn } from "../shared/manifest-turns.js";
 import type { Outcome } from "../shared/outcome.js";
 import type { Seen, SeenDisk, Site } from "../shared/site.js";
@@ -10,7 +11,7 @@ import { switchDisks } from "../shared/switch.js";
 import { checkSwitch, refusing } from "./alone.js";
 import { checkLanded } from "./landed.js";
 import { type SwitchEnd, switchManaged } from "./managed/switch.js";
-import { manifestOf, of, written } from "./steps/chosen.js";
+import { manifestOf, written } from "./steps/chosen.js";
 import { checkLinkIsOwn } from "./steps/link-users.js";
 
 /** For each image that a switch can end on: how a disk's turn is made, when the link moves, and how a refusal calls it. */
@@ -26,7 +27,7 @@ export async function switchTo(
   { site, seen, outcome }: { site: Site; seen: Seen; outcome: Outcome },
   names: readonly string[],
 ): Promise<void> {
-  const disks = of(seen, names).map(written);
+  const disks = disksNamed(seen, names).map(written);
   if (to === "target") await checkLanded(site, disks);
   const { managed } = site.guest;
   if (!managed) return switchByMonitor(to, { site, seen, outcome }, disks);

@@ -4,7 +4,7 @@ import { type GuestView, type ManagedGuest, shutOff } from "../../hypervisor/hyp
 import { wordsOf } from "../shared/complaint.js";
 import type { Site } from "../shared/site.js";
 
-type Refuse = (why: string, advice: string, cause?: unknown) => Error;
+type Refuse = (why: string, advice: string, more?: { cause?: unknown }) => Error;
 
 /** What libvirt knows of the domain that a pull would make useless: it has no `loses` to name that in. */
 export async function checkManagedPull(
@@ -41,6 +41,6 @@ export async function startManagedPull({ run, options }: Site, managed: ManagedG
     if (named === "absolute")
       run.say("info", `${disk}: its image then names ${layer} by its full path: libvirt keeps no relative name here.`);
   } catch (cause) {
-    throw refuse(wordsOf(cause), "Fix the reported problem, then run `pulumi up` again.", cause);
+    throw refuse(wordsOf(cause), "Fix the reported problem, then run `pulumi up` again.", { cause });
   }
 }

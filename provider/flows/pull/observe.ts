@@ -11,15 +11,22 @@ import { imageOf } from "../shared/places.js";
 import type { SeenDisk, Site } from "../shared/site.js";
 import type { SeenPull } from "./plan.js";
 
-/** What one look shows of the disk. */
-export interface Looked {
-  view: GuestView;
+/** The disk with all that was seen of it. */
+export interface PulledDisk {
+  disk: string;
   key: DiskKey;
   qdev: string;
   image: ImageView;
   /** Paths of the chain, as QEMU names them made absolute. */
   chain: readonly [string, ...string[]];
+  active: { named: string };
   seen: SeenPull;
+}
+
+/** One observation. */
+export interface Looked {
+  view: GuestView;
+  disks: PulledDisk[];
 }
 
 /** Whether the layer right below the active image is the declared one; and which it is. */
@@ -34,7 +41,7 @@ export async function observeBase(
   return { is: wanted && layer && sameFile(wanted, layer) ? "declared" : "another", found: below };
 }
 
-export async function look(site: Site, disk: string, base: string | undefined): Promise<Looked> {
+export async function observe(site: Site, disk: string, base: string | undefined): Promise<Looked> {
   const looked = await site.guest.look();
   const device = await findDisk(site.guest, looked, disk);
   const { managed } = site.guest;
@@ -43,12 +50,17 @@ export async function look(site: Site, disk: string, base: string | undefined): 
   const process = await site.guest.process();
   const active = within(process?.workingDirectory ?? "/", image.chain[0].path);
   const below = image.chain.slice(1).map(({ path }) => within(directoryOf(active), path));
+  const chain: PulledDisk["chain"] = [active, ...below];
   const key = diskKey(view.domainId, device.qdev);
-  const found: Omit<Looked, "seen"> = { view, key, qdev: device.qdev, image, chain: [active, ...below] };
-  return { ...found, seen: await phaseOf(site, found, base) };
+  const seen = await phaseOf(site, { view, key, chain }, base);
+  return { view, disks: [{ disk, key, qdev: device.qdev, image, chain, active: { named: active }, seen }] };
 }
 
-async function phaseOf(site: Site, { view, key, chain }: Omit<Looked, "seen">, base: string | undefined): Promise<SeenPull> {
+async function phaseOf(
+  site: Site,
+  { view, key, chain }: Pick<PulledDisk, "key" | "chain"> & { view: GuestView },
+  base: string | undefined,
+): Promise<SeenPull> {
   const job = view.jobs.find(({ id }) => id === jobNames.blockpull(key));
   if (job?.status === "pending") return { phase: "pending", job };
   if (job) return { phase: job.ioStatus === "ok" ? "pulling" : "stalled", job };

@@ -20,12 +20,12 @@ export type SeenPull =
 
 export type Step =
   | { step: "done" }
-  | { step: "stop"; why: string }
-  | { step: "start-pull"; between: readonly string[] }
-  | { step: "continue"; job: Job }
-  | { step: "wait"; job: Job }
-  | { step: "finalize"; job: Job }
-  | { step: "cancel"; job: Job };
+  | { step: "stop"; disk: string; why: string }
+  | { step: "start-pull"; disk: string; between: readonly string[] }
+  | { step: "continue"; disk: string }
+  | { step: "wait"; disks: string[] }
+  | { step: "finalize"; disk: string }
+  | { step: "cancel"; disks: string[] };
 
 /** The plan of a pull in one line, from the chain that the last look has shown, top first; nothing where there is nothing to pull. */
 export function pullLine(disk: string, chain: readonly { path: string }[], base: string): string | undefined {
@@ -35,21 +35,25 @@ export function pullLine(disk: string, chain: readonly { path: string }[], base:
   return `plan: ${disk}: pull ${between.join(", ")} up into ${chain[0]?.path}, which then stands on ${base}, live`;
 }
 
-export function nextStep(goal: Goal, seen: SeenPull): Step {
+/** A pull is of one disk. */
+export function nextStep(goal: Goal, [first]: readonly { disk: string; seen: SeenPull }[]): Step {
+  if (!first) return { step: "done" };
+  const { disk, seen } = first;
   const leaving = goal === "leave";
+  const cancel: Step = { step: "cancel", disks: [disk] };
   switch (seen.phase) {
     case "settled":
       return { step: "done" };
     case "deeper":
-      return leaving ? { step: "done" } : { step: "start-pull", between: seen.between };
+      return leaving ? { step: "done" } : { step: "start-pull", disk, between: seen.between };
     case "pulling":
-      return { step: leaving ? "cancel" : "wait", job: seen.job };
+      return leaving ? cancel : { step: "wait", disks: [disk] };
     case "stalled":
-      return { step: leaving ? "cancel" : "continue", job: seen.job };
+      return leaving ? cancel : { step: "continue", disk };
     case "pending":
-      return { step: leaving ? "cancel" : "finalize", job: seen.job };
+      return leaving ? cancel : { step: "finalize", disk };
     case "contradiction":
-      return leaving ? { step: "done" } : { step: "stop", why: seen.why };
+      return leaving ? { step: "done" } : { step: "stop", disk, why: seen.why };
     default:
       return impossible(seen);
   }

@@ -4,14 +4,19 @@ import { bytesText } from "../../core/bytes.js";
 import { directoryOf } from "../../core/disk/paths.js";
 import { seeFiles } from "../../host/file-seen.js";
 import { freeBytes, realPath } from "../../host/files.js";
+import type { GuestView } from "../../hypervisor/hypervisor.js";
 import { readSnapshotMark, snapshotLasts } from "../../journal/snapshot-mark.js";
 import { complaint } from "../shared/complaint.js";
 import { checkAlone, checkRead } from "../shared/preflight.js";
 import type { Site } from "../shared/site.js";
 import { checkManagedPull } from "./managed-pull.js";
-import type { Looked } from "./observe.js";
+import type { PulledDisk } from "./observe.js";
 
-export async function checkPull(site: Site, disk: string, { view, key, qdev, image, chain }: Looked, layers: number): Promise<void> {
+export async function checkPull(
+  site: Site,
+  view: GuestView,
+  { disk, key, qdev, image, chain, layers }: PulledDisk & { layers: number },
+): Promise<void> {
   const refuse = refusal(site, disk);
   if (site.guest.managed) await checkManagedPull(site.guest.managed, view, { qdev, refuse });
   const mark = await readSnapshotMark(site.host, key, [await realPath(site.host, directoryOf(chain[0]))]);
@@ -41,24 +46,17 @@ async function checkOpen({ host, guest }: Site, paths: readonly string[], refuse
 }
 
 /** The job is gone and has left no error (hypervisor.ts, startPull); what it has pulled is not lost. */
-export function endedEarly(site: Site, disk: string, { chain }: Looked): Error {
+export function endedEarly(site: Site, { disk, chain }: PulledDisk): Error {
   return refusal(site, disk)(
     `the pull ended before ${chain[0]} stood on the declared layer`,
     "Look at the guest's log for why, then run `pulumi up` again.",
   );
 }
 
-export function stalled(site: Site, disk: string, { seen, chain }: Looked): Error {
-  const nospace = seen.phase === "stalled" && seen.job.ioStatus === "nospace";
-  const what = nospace ? "has no space left" : "answers with I/O errors";
-  return refusal(site, disk)(
-    `${directoryOf(chain[0])} ${what}`,
-    "Repair the storage, then run `pulumi up` again: the pull goes on where it stopped.",
-  );
-}
-
 export function refusal(site: Site, disk: string) {
-  const left = "The guest runs on, and no write is lost.";
-  return (why: string, advice: string, cause?: unknown) =>
-    complaint(site, { verb: "pull up the layers of", disk, why, left, advice, cause });
+  return (
+    why: string,
+    advice: string,
+    { left = "The guest runs on, and no write is lost.", cause }: { left?: string; cause?: unknown } = {},
+  ) => complaint(site, { verb: "pull up the layers of", disk, why, left, advice, cause });
 }

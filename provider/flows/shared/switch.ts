@@ -8,12 +8,12 @@
 
 import { backOf, nextOf, standInNames } from "../../core/disk/names.js";
 import { baseName } from "../../core/disk/paths.js";
-import { UserError } from "../../core/errors.js";
 import { makeAnew, writeFileAtomically } from "../../host/files.js";
 import { makeSymlink } from "../../host/links.js";
 import type { SwitchResult } from "../../host/worker/switching.js";
 import { WorkerError } from "../../host/worker/worker-error.js";
 import { prepareSwitchRecord } from "../../journal/switch-record.js";
+import { HalfSwitched } from "../../reconciler/half-switched.js";
 import { complaint } from "./complaint.js";
 import type { Outcome } from "./outcome.js";
 import { identitiesOf } from "./planned-move.js";
@@ -72,9 +72,6 @@ function notBegun(site: Site, turns: readonly Turn[], thrown: unknown): unknown 
   return complaint(site, { verb: "switch", disk, why: thrown.message, left, advice: "Run `pulumi up` again.", cause: thrown });
 }
 
-/** Some disks have switched, and some stay where they were. What is written down of it is to be ended before this is told. */
-export class Astray extends UserError {}
-
 /** A switch that did not come to its end, and where each disk is now. */
 export function notSwitched(site: Site, turns: readonly Turn[], { end, why, astray }: SwitchResult): Error {
   const refuse = (of: readonly Turn[], said: string, left: string) =>
@@ -99,7 +96,7 @@ export function notSwitched(site: Site, turns: readonly Turn[], { end, why, astr
     default: {
       const stayed = turns.filter(({ jobId }) => astray.includes(jobId));
       const left = `The guest goes on writing to ${at(stayed, "source")}, which is current: a boot must use that.`;
-      return new Astray(refuse(stayed, `its QEMU did not go over (${reason})`, left).message);
+      return new HalfSwitched(refuse(stayed, `its QEMU did not go over (${reason})`, left).message);
     }
   }
 }

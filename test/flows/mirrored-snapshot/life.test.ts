@@ -2,11 +2,14 @@
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
+import type { Job } from "../../../provider/core/disk/job.js";
 import { isKind, UnreachableError, UserError } from "../../../provider/core/errors.js";
 import { Unfinished } from "../../../provider/core/lifecycle.js";
 import { end, make, snapshotLeftOnHost } from "../../../provider/flows/mirrored-snapshot/conduct.js";
 import type { SnapshotSite } from "../../../provider/flows/mirrored-snapshot/site.js";
-import { type Guest, GuestNotRunning } from "../../../provider/hypervisor/hypervisor.js";
+import { machineOf } from "../../../provider/host/machine.js";
+import { type Guest, GuestNotRunning, type GuestView } from "../../../provider/hypervisor/hypervisor.js";
+import { Place } from "../../../provider/reconciler/side-by-side.js";
 import { currentIn } from "../../sandbox/current.js";
 import { lostAt } from "../lost-connection.js";
 import { keyOf, type ModelScene, modelScene } from "../model-scene.js";
@@ -142,10 +145,38 @@ describe("a mirrored snapshot", () => {
       wakeUp();
       for (const job of here.model.jobs) if (full-- > 0) Object.assign(job, { status: "paused", ioStatus: "nospace" });
     };
-    await assert.rejects(make(siteOf({ wakeUp: stalling }), {}), unfinished(/the storage of .*path2\/mirror has no space left/));
+    await assert.rejects(make(siteOf({ wakeUp: stalling }), {}), unfinished(/the mirror job's storage .*path2 has no space left/));
     assert.deepEqual(here.model.done.filter((line) => line.startsWith("resume")).length, 1);
     await make(siteOf(), {});
     assert.equal(here.model.jobs[0]?.status, "ready");
+  });
+
+  it("waits for its slot of the host before it is begun", async () => {
+    const site = siteOf();
+    const other = new Place({ machine: await machineOf(site.host), name: "here" }, 1);
+    await other.take("vdx", site.run);
+    const stop = new AbortController();
+    const progress = (text: string) => {
+      if (/^vda waits for its turn/.test(text)) stop.abort();
+    };
+    const run = { ...site.run, movesPerHost: 1, progress, say: site.run.say.bind(site.run), stop: stop.signal };
+    await assert.rejects(make({ ...site, run }, {}), refused(/Stopped as asked.*vda on .*path1\/disk\.qcow2/));
+    other.leave();
+    assert.deepEqual(here.model.done, []);
+  });
+
+  it("is not mirrored while somebody else's job runs on the disk", async () => {
+    const look = here.model.answers().look as () => GuestView;
+    const theirs: Job = { id: "theirs", type: "backup", status: "running", ioStatus: "ok" };
+    const within = () => {
+      const view = look();
+      const file = here.scene.at("path1/file");
+      const frozen = view.disks.some(({ medium }) => medium.kind === "image" && medium.chain[0].path === file);
+      const filter = { name: "#block999", driver: "copy-before-write", file };
+      return frozen ? { ...view, jobs: [...view.jobs, theirs], nodes: [...view.nodes, filter] } : view;
+    };
+    await assert.rejects(make(siteOf({ look: within }), {}), unfinished(/somebody else's job runs on it \(backup theirs\)/));
+    assert(!here.model.done.some((line) => line.startsWith("startMirror")));
   });
 
   it("tells the error with which its mirror ended under the run's eyes", async () => {
@@ -155,7 +186,7 @@ describe("a mirrored snapshot", () => {
       wakeUp();
       for (const job of here.model.jobs) if (left-- > 0) Object.assign(job, { status: "concluded", error: "Input/output error" });
     };
-    await assert.rejects(make(siteOf({ wakeUp: failing }), {}), unfinished(/its mirror ended with: Input\/output error/));
+    await assert.rejects(make(siteOf({ wakeUp: failing }), {}), unfinished(/the mirror job ended with: Input\/output error/));
     assert.deepEqual(here.model.jobs, []);
   });
 

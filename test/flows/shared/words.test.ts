@@ -4,13 +4,14 @@ import assert from "node:assert/strict";
 import { bytesText } from "../../../provider/core/bytes.js";
 import { BugError, isKind, UserError } from "../../../provider/core/errors.js";
 import { bootPathOf, diskReport, driftOf, isUnfinished } from "../../../provider/flows/move/report.js";
-import { jobsOf, manifestOf, of, one, written } from "../../../provider/flows/move/steps/chosen.js";
+import { jobsOf, manifestOf, written } from "../../../provider/flows/move/steps/chosen.js";
 import { chainReport } from "../../../provider/flows/shared/chain-report.js";
 import { complaint, wordsOf } from "../../../provider/flows/shared/complaint.js";
 import { Outcome } from "../../../provider/flows/shared/outcome.js";
 import { existing, sameDirectory } from "../../../provider/flows/shared/places.js";
-import { pace } from "../../../provider/flows/shared/progress.js";
 import { QmpRefusal } from "../../../provider/hypervisor/qemu/refusal.js";
+import { diskNamed, disksNamed } from "../../../provider/reconciler/flow.js";
+import { pace } from "../../../provider/reconciler/progress.js";
 import { emptyView } from "../move/noting-guest.js";
 import { aJob, MoveScene } from "../move/scene.js";
 
@@ -129,13 +130,13 @@ describe("the disks of a step", () => {
       disks: ["vda", "vdb"].map((disk) => scene.disk({ disk, seen: disk === "vdb" ? { phase: "ready", job: aJob } : { phase: "copied" } })),
     };
     assert.deepEqual(
-      of(seen, ["vdb", "vda"]).map(({ disk }) => disk),
+      disksNamed(seen, ["vdb", "vda"]).map(({ disk }) => disk),
       ["vdb", "vda"],
     );
-    assert.throws(() => one(seen, "vdc"), BugError);
-    assert.throws(() => manifestOf(one(seen, "vda")), BugError);
+    assert.throws(() => diskNamed(seen, "vdc"), BugError);
+    assert.throws(() => manifestOf(diskNamed(seen, "vda")), BugError);
     assert.throws(
-      () => written(one(seen, "vda")),
+      () => written(diskNamed(seen, "vda")),
       (thrown) => isKind(thrown, "bug"),
     );
     assert.deepEqual(jobsOf(seen.disks), [{ jobId: aJob.id }]);

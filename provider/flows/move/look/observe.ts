@@ -11,7 +11,7 @@ import { findDisk } from "../../../hypervisor/qemu/find.js";
 import { type Manifest, pathOf } from "../../../journal/manifest.js";
 import { type Records, readRecords } from "../../../journal/records.js";
 import { readSnapshotMark, snapshotLasts } from "../../../journal/snapshot-mark.js";
-import type { DiskPlaces } from "../../shared/held-places.js";
+import type { DiskPlaces } from "../../../reconciler/held-places.js";
 import type { Phase } from "../../shared/phase.js";
 import { existing, imageOf, sameDirectory } from "../../shared/places.js";
 import type { Seen, SeenDisk, Viewpoint } from "../../shared/site.js";

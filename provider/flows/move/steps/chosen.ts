@@ -2,17 +2,7 @@
 
 import { BugError } from "../../../core/errors.js";
 import type { Manifest } from "../../../journal/manifest.js";
-import type { RecordedDisk, Seen, SeenDisk } from "../../shared/site.js";
-
-export function one(seen: Seen, disk: string): SeenDisk {
-  const found = seen.disks.find((candidate) => candidate.disk === disk);
-  if (!found) throw new BugError(`A step was chosen for ${disk}, which was not observed.`);
-  return found;
-}
-
-export function of(seen: Seen, disks: readonly string[]): SeenDisk[] {
-  return disks.map((disk) => one(seen, disk));
-}
+import type { RecordedDisk, SeenDisk } from "../../shared/site.js";
 
 export function manifestOf({ disk, manifest }: SeenDisk): Manifest {
   if (!manifest) throw new BugError(`A step was chosen for ${disk} that needs its manifest.`);

@@ -6,11 +6,11 @@ import { messageOf } from "../../../core/errors.js";
 import { seeFiles } from "../../../host/file-seen.js";
 import type { MovedLayer } from "../../../journal/manifest.js";
 import { writeRecords } from "../../../journal/records.js";
+import { pace } from "../../../reconciler/progress.js";
 import { type CopyOptions, copyLayer, LeftBehind, Unproved } from "../../../storage/directory/copy.js";
 import { leaveLayer } from "../../../storage/directory/sidecar.js";
 import { complaint } from "../../shared/complaint.js";
 import type { Outcome } from "../../shared/outcome.js";
-import { pace } from "../../shared/progress.js";
 import type { RecordedDisk, SeenDisk, Site } from "../../shared/site.js";
 import { adoptInstead, compareLayer, compareShared } from "./adopting.js";
 

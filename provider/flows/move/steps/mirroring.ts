@@ -1,14 +1,12 @@
 /** The mirror of the active layer: its target, its job, its two endings before the switch. */
 
-import { bytesText } from "../../../core/bytes.js";
 import { whichOf } from "../../../core/disk/chain.js";
 import type { ChainFiles } from "../../../core/disk/chain-options.js";
-import type { Job } from "../../../core/disk/job.js";
 import { fileNames, isOverlayName, jobNames, nodeNames } from "../../../core/disk/names.js";
 import { baseName, within } from "../../../core/disk/paths.js";
 import { BugError } from "../../../core/errors.js";
 import { seeFiles } from "../../../host/file-seen.js";
-import { freeBytes, removeFile, renameWithoutReplacing } from "../../../host/files.js";
+import { removeFile, renameWithoutReplacing } from "../../../host/files.js";
 import type { TargetOptions } from "../../../hypervisor/block-steps.js";
 import { createImage } from "../../../image/qemu-img.js";
 import { frozenFormat, type Manifest } from "../../../journal/manifest.js";
@@ -114,54 +112,4 @@ export function imageLike({ image }: SeenDisk, { source }: Manifest) {
 
 function newborn(disk: SeenDisk, manifest: Manifest): string {
   return within(manifest.destination.directory, fileNames.newborn(disk.key));
-}
-
-/** Whether a job that an error stopped has room again to go on. @throws UserError that says how much is missing */
-export async function checkRoom(site: Site, disk: SeenDisk, job: Job): Promise<void> {
-  const directory = disk.manifest?.destination.directory ?? site.destination;
-  if (job.ioStatus !== "nospace") return;
-  if (directory === undefined) throw new BugError(`The job ${job.id} waits for room in a place that nothing names.`);
-  const { currentProgress: done, totalProgress: total } = job;
-  const missing = done === undefined || total === undefined ? undefined : total - done;
-  const needed = Math.max(missing ?? 1, 1);
-  const free = await freeBytes(site.host, directory);
-  if (free >= needed) return;
-  const written = missing === undefined ? "how much is still to be written is not known" : `${bytesText(missing)} are still to be written`;
-  const why = `${directory} is full: ${written}, ${bytesText(free)} are free: free at least ${bytesText(needed - free, "up")}`;
-  throw waiting(site, disk, why, "Then run `pulumi up` again: it goes on where it stopped.");
-}
-
-/** The job stopped again right after it was let go on. */
-export function stalledAgain(site: Site, disk: SeenDisk, job: Job): Error {
-  const what = job.ioStatus === "nospace" ? "has no space left" : "answers with I/O errors";
-  return waiting(
-    site,
-    disk,
-    `its destination ${disk.manifest?.destination.directory} ${what}`,
-    "Repair the storage, then run `pulumi up` again: it goes on where it stopped.",
-  );
-}
-
-function waiting(site: Site, disk: SeenDisk, why: string, advice: string): Error {
-  const left = `The job waits; the guest goes on writing to ${disk.manifest?.current}, which is current.`;
-  return complaint(site, { verb: "go on with the move of", disk: disk.disk, why, left, advice });
-}
-
-/**
- * Takes the ended job away.
- * @param end `called-off`: by this run, or before it, by a worker whose run was cut. QEMU tells that as an error too (7.2)
- * @throws UserError with the error that it `failed` with: the next run starts another job
- */
-export async function dismissJob(site: Site, disk: SeenDisk, job: Job, end: "failed" | "called-off"): Promise<void> {
-  await site.guest.dismiss(job.id);
-  if (end === "called-off" || job.error === undefined) return;
-  const left = `The guest runs on ${disk.manifest?.current}, which is current; the copied layers are kept.`;
-  const why = `the ${job.type} job ended with: ${job.error}`;
-  throw complaint(site, {
-    verb: "move",
-    disk: disk.disk,
-    why,
-    left,
-    advice: "Fix the reported problem, then run `pulumi up` again: only that job starts again.",
-  });
 }

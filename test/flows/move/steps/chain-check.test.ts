@@ -5,10 +5,10 @@ import { UserError } from "../../../../provider/core/errors.js";
 import { ChainCheck } from "../../../../provider/flows/move/chain-check.js";
 import type { Goal, Step } from "../../../../provider/flows/move/plan.js";
 import { SourceSpace } from "../../../../provider/flows/move/steps/source-space.js";
-import { afterUnplugging } from "../../../../provider/flows/move/steps/unplugged.js";
 import type { Phase } from "../../../../provider/flows/shared/phase.js";
 import type { SeenDisk } from "../../../../provider/flows/shared/site.js";
 import type { Guest, GuestView } from "../../../../provider/hypervisor/hypervisor.js";
+import { afterUnplugging } from "../../../../provider/reconciler/unplugged.js";
 import { type Answers, emptyView, notingManaged } from "../noting-guest.js";
 import { aJob, key, MoveScene, overlayName } from "../scene.js";
 

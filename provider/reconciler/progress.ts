@@ -1,7 +1,7 @@
 /** `vda copying 43 % 1.2 GiB/s eta 12 s`: where long work stands, and how fast it goes. */
 
-import { bytesText } from "../../core/bytes.js";
-import type { Job } from "../../core/disk/job.js";
+import { bytesText } from "../core/bytes.js";
+import type { Job } from "../core/disk/job.js";
 
 /** Turns amounts into lines; remembers when it was begun, so make one for each piece of work. */
 export function pace(

@@ -1,11 +1,11 @@
 /** The places of a flow's disks, held by one run at a time. */
 
-import type { DiskKey } from "../../core/disk/names.js";
-import type { Run } from "../../core/lifecycle.js";
-import type { Locks } from "../../journal/lock.js";
-import type { Site } from "./site.js";
+import type { DiskKey } from "../core/disk/names.js";
+import type { Run } from "../core/lifecycle.js";
+import { type Locks, withLocks } from "../journal/lock.js";
+import type { FlowContext } from "./flow.js";
 
-/** Which directories a move of a disk concerns: the active image's, the wanted one, and those of a move that is under way. */
+/** Which directories a flow of a disk concerns, those first that are locked first: the active image's, the wanted one, and those of a flow that is under way. */
 export interface DiskPlaces {
   disk: string;
   key: DiskKey;
@@ -13,7 +13,17 @@ export interface DiskPlaces {
 }
 
 /** Does `work` while no other run may touch these disks' places. */
-export type WithPlacesLocked = <T>(site: Site, disks: readonly string[], work: (places: HeldPlaces) => Promise<T>) => Promise<T>;
+export function withPlaces<T>(
+  { host, run }: Pick<FlowContext, "host" | "run">,
+  find: () => Promise<readonly DiskPlaces[]>,
+  work: (places: HeldPlaces) => Promise<T>,
+): Promise<T> {
+  return withLocks(host, async (locks) => {
+    const places = new HeldPlaces(run, locks, await find());
+    await places.take();
+    return await work(places);
+  });
+}
 
 /** The locked directories of every disk. */
 export class HeldPlaces {

@@ -3,17 +3,19 @@
 import assert from "node:assert/strict";
 import type { Job } from "../../../provider/core/disk/job.js";
 import { isKind, UnreachableError, UserError } from "../../../provider/core/errors.js";
-import { Tending } from "../../../provider/flows/move/tending.js";
+import { begins, type MoveJobs, moveJobs } from "../../../provider/flows/move/jobs.js";
+import { deeds, type MoveTools } from "../../../provider/flows/move/take.js";
 import type { Phase } from "../../../provider/flows/shared/phase.js";
 import type { SeenDisk } from "../../../provider/flows/shared/site.js";
 import type { Guest } from "../../../provider/hypervisor/hypervisor.js";
 import { writeRecords } from "../../../provider/journal/records.js";
-import { type Answers, notingManaged } from "./noting-guest.js";
+import { type Answers, emptyView, notingManaged } from "./noting-guest.js";
 import { aJob, key, MoveScene } from "./scene.js";
 
 interface Tended extends AsyncDisposable {
   scene: MoveScene;
-  tending: Tending;
+  jobs: MoveJobs;
+  begins: (step: "start-mirror" | "collapse" | "fold", disk: SeenDisk) => void;
   asked: string[];
   disk: (seen: Phase, more?: Partial<SeenDisk>) => SeenDisk;
 }
@@ -23,8 +25,10 @@ async function tended(answers: Answers<Guest> = {}, options: Record<string, unkn
   await scene.write("path2/disk.qcow2");
   const manifest = await scene.manifest();
   const { site, asked } = scene.site(answers, options);
+  const jobs = moveJobs(site);
   return {
-    ...{ scene, tending: new Tending(site), asked },
+    ...{ scene, jobs, asked },
+    begins: (step, disk) => begins({ site, jobs }, step, disk),
     disk: (seen, more = {}) => scene.disk({ seen, manifest, ...more }),
     [Symbol.asyncDispose]: () => scene[Symbol.asyncDispose](),
   };
@@ -37,8 +41,8 @@ describe("waiting for jobs", () => {
   it("gives a job that an earlier run began the wanted speed, once, and waits for a word of the guest", async () => {
     await using t = await tended({}, { maxBytesPerSecond: 5 });
     const disk = t.disk({ phase: "mirroring", job: aJob });
-    await t.tending.wait([disk]);
-    await t.tending.wait([disk]);
+    await t.jobs.wait([disk]);
+    await t.jobs.wait([disk]);
     assert.deepEqual(t.asked, [`setSpeed "${aJob.id}" 5`, "wakeUp 0.5", "wakeUp 0.5"]);
     assert.match(t.scene.told.join("\n"), /^vda mirroring 0 %/);
   });
@@ -46,14 +50,14 @@ describe("waiting for jobs", () => {
   for (const phase of ["collapsing", "folding"] as const)
     it(`gives a job that is ${phase} the wanted speed`, async () => {
       await using t = await tended();
-      await t.tending.wait([t.disk({ phase, job: aJob })]);
+      await t.jobs.wait([t.disk({ phase, job: aJob })]);
       assert.deepEqual(t.asked, [`setSpeed "${aJob.id}" 0`, "wakeUp 0.5"]);
     });
 
   it("gives no speed to a job that this run has begun, nor to one that does not run", async () => {
     await using t = await tended();
-    t.tending.begins("start-mirror", t.disk({ phase: "copied" }));
-    await t.tending.wait([
+    t.begins("start-mirror", t.disk({ phase: "copied" }));
+    await t.jobs.wait([
       t.disk({ phase: "mirroring", job: aJob }),
       t.disk({ phase: "turning", job: aJob }, { disk: "vdb" }),
       t.disk({ phase: "suspended" }, { disk: "vdc" }),
@@ -64,60 +68,63 @@ describe("waiting for jobs", () => {
 
   it("bears a refusal of the speed, since the job may have ended meanwhile, and no other error", async () => {
     await using refused = await tended({ setSpeed: () => Promise.reject(new UserError("no such job")) });
-    await refused.tending.wait([refused.disk({ phase: "mirroring", job: aJob })]);
+    await refused.jobs.wait([refused.disk({ phase: "mirroring", job: aJob })]);
     await using cut = await tended({ setSpeed: () => Promise.reject(new UnreachableError("gone")) });
-    await assert.rejects(cut.tending.wait([cut.disk({ phase: "mirroring", job: aJob })]), (thrown) => isKind(thrown, "unreachable"));
+    await assert.rejects(cut.jobs.wait([cut.disk({ phase: "mirroring", job: aJob })]), (thrown) => isKind(thrown, "unreachable"));
   });
 });
 
 describe("a job that an error has stopped", () => {
   it("goes on once, and a second time is told", async () => {
     await using t = await tended();
-    t.tending.begins("start-mirror", t.disk({ phase: "copied" }));
-    await t.tending.goOnOnce(t.disk(stalled()));
-    assert.deepEqual(t.asked, [`resume "${aJob.id}"`]);
-    await assert.rejects(t.tending.goOnOnce(t.disk(stalled())), isUser(/its destination .*path2 answers with I\/O errors\. The job waits/));
-    await assert.rejects(t.tending.goOnOnce(t.disk(stalled({ ioStatus: "nospace" }))), isUser(/has no space left/));
-    assert.deepEqual(t.asked, [`resume "${aJob.id}"`]);
+    t.begins("start-mirror", t.disk({ phase: "copied" }));
+    await t.jobs.resumeOnce(t.disk(stalled()));
+    assert.deepEqual(t.asked, [`resume "${aJob.id}"`, "wakeUp 0.5"]);
+    await assert.rejects(
+      t.jobs.resumeOnce(t.disk(stalled())),
+      isUser(/the mirror job's storage .*path2 answers with I\/O errors\. The job waits/),
+    );
+    await assert.rejects(t.jobs.resumeOnce(t.disk(stalled({ ioStatus: "nospace" }))), isUser(/has no space left/));
+    assert.deepEqual(t.asked, [`resume "${aJob.id}"`, "wakeUp 0.5"]);
   });
 
   it("that an earlier run left waiting is cancelled once when it cannot go on, so that the mirror starts again", async () => {
     await using t = await tended();
-    await t.tending.goOnOnce(t.disk(stalled()));
-    await t.tending.goOnOnce(t.disk(stalled()));
-    assert.deepEqual(t.asked, [`resume "${aJob.id}"`, `cancel "${aJob.id}"`, "wakeUp 0.1"]);
-    t.tending.begins("start-mirror", t.disk({ phase: "copied" }));
-    await assert.rejects(t.tending.goOnOnce(t.disk(stalled())), isUser(/answers with I\/O errors/));
+    await t.jobs.resumeOnce(t.disk(stalled()));
+    await t.jobs.resumeOnce(t.disk(stalled()));
+    assert.deepEqual(t.asked, [`resume "${aJob.id}"`, "wakeUp 0.5", `cancel "${aJob.id}"`, "wakeUp 0.1"]);
+    t.begins("start-mirror", t.disk({ phase: "copied" }));
+    await assert.rejects(t.jobs.resumeOnce(t.disk(stalled())), isUser(/answers with I\/O errors/));
   });
 
   it("that is no mirror is never cancelled, though an earlier run left it", async () => {
     await using t = await tended();
-    await t.tending.goOnOnce(t.disk(stalled({ type: "commit" })));
-    await assert.rejects(t.tending.goOnOnce(t.disk(stalled({ type: "commit" }))), isUser(/I\/O errors/));
-    assert.deepEqual(t.asked, [`resume "${aJob.id}"`]);
+    await t.jobs.resumeOnce(t.disk(stalled({ type: "commit" })));
+    await assert.rejects(t.jobs.resumeOnce(t.disk(stalled({ type: "commit" }))), isUser(/I\/O errors/));
+    assert.deepEqual(t.asked, [`resume "${aJob.id}"`, "wakeUp 0.5"]);
   });
 
   it("goes on for each disk by itself", async () => {
     await using t = await tended();
-    for (const name of ["vda", "vdb"]) await t.tending.goOnOnce(t.disk(stalled(), { disk: name }));
-    assert.equal(t.asked.length, 2);
+    for (const name of ["vda", "vdb"]) await t.jobs.resumeOnce(t.disk(stalled(), { disk: name }));
+    assert.equal(t.asked.filter((line) => line.startsWith("resume")).length, 2);
   });
 
   it("does not go on as long as there is no room for what is missing, and says how much that is", async () => {
     await using t = await tended();
     const huge = { ioStatus: "nospace", totalProgress: 2 ** 60, currentProgress: 2 ** 59 } as const;
     await assert.rejects(
-      t.tending.goOnOnce(t.disk(stalled(huge))),
+      t.jobs.resumeOnce(t.disk(stalled(huge))),
       isUser(/path2 is full: 512 PiB are still to be written, .* are free: free at least/),
     );
     assert.deepEqual(t.asked, []);
-    await t.tending.goOnOnce(t.disk(stalled({ ...huge, ioStatus: "failed" })));
-    assert.deepEqual(t.asked, [`resume "${aJob.id}"`]);
+    await t.jobs.resumeOnce(t.disk(stalled({ ...huge, ioStatus: "failed" })));
+    assert.deepEqual(t.asked, [`resume "${aJob.id}"`, "wakeUp 0.5"]);
   });
 
   it("is left alone once it runs again", async () => {
     await using t = await tended();
-    await t.tending.goOnOnce(t.disk({ phase: "mirroring", job: aJob }));
+    await t.jobs.resumeOnce(t.disk({ phase: "mirroring", job: aJob }));
     assert.deepEqual(t.asked, []);
   });
 });
@@ -132,8 +139,10 @@ describe("cancelling jobs", () => {
     const { site } = scene.site({
       cancel: async () => void left.push((await import("node:fs")).readFileSync(scene.at(`path1/lm-${key}.manifest.json`), "utf8")),
     });
-    await new Tending(site).cancel([scene.disk({ manifest, seen: { phase: "ready", job: aJob } })]);
-    await new Tending(site).cancel([scene.disk({ manifest, seen: { phase: "pending", job: aJob, current: "source" } })]);
+    const tools = { site, jobs: moveJobs(site) } as MoveTools; // the rest is not read here
+    const cancel = (disk: SeenDisk) => deeds.cancel(tools, { view: emptyView, disks: [disk] }, { step: "cancel", disks: [disk.disk] });
+    await cancel(scene.disk({ manifest, seen: { phase: "ready", job: aJob } }));
+    await cancel(scene.disk({ manifest, seen: { phase: "pending", job: aJob, current: "source" } }));
     assert.deepEqual(
       left.map((text) => JSON.parse(text).current),
       [scene.at("path2/disk.qcow2"), scene.at("path1/disk.qcow2")],
@@ -143,7 +152,7 @@ describe("cancelling jobs", () => {
   it("asks for every disk's, then waits for a word", async () => {
     await using t = await tended();
     const other = { ...aJob, id: "lm-ffffffff-mirror" };
-    await t.tending.cancel([t.disk({ phase: "mirroring", job: aJob }), t.disk({ phase: "ready", job: other }, { disk: "vdb" })]);
+    await t.jobs.cancel([t.disk({ phase: "mirroring", job: aJob }), t.disk({ phase: "ready", job: other }, { disk: "vdb" })]);
     assert.deepEqual(t.asked, [`cancel "${aJob.id}"`, `cancel "${other.id}"`, "wakeUp 0.1"]);
   });
 });
@@ -153,9 +162,9 @@ describe("an ended job", () => {
 
   it("that this run has begun is dismissed, and its error told", async () => {
     await using t = await tended();
-    t.tending.begins("start-mirror", t.disk({ phase: "copied" }));
+    t.begins("start-mirror", t.disk({ phase: "copied" }));
     await assert.rejects(
-      t.tending.dismiss(t.disk(ended)),
+      t.jobs.dismiss(t.disk(ended)),
       isUser(/the mirror job ended with: Input\/output error\. The guest runs on .*path1\/disk\.qcow2/),
     );
     assert.deepEqual(t.asked, [`dismiss "${aJob.id}"`]);
@@ -163,29 +172,29 @@ describe("an ended job", () => {
 
   it("that this run has seen at work is dismissed, and its error told", async () => {
     await using t = await tended();
-    await t.tending.wait([t.disk({ phase: "mirroring", job: aJob })]);
-    await assert.rejects(t.tending.dismiss(t.disk(ended)), isUser(/ended with: Input\/output error/));
+    await t.jobs.wait([t.disk({ phase: "mirroring", job: aJob })]);
+    await assert.rejects(t.jobs.dismiss(t.disk(ended)), isUser(/ended with: Input\/output error/));
   });
 
   it("that ended without an error is dismissed", async () => {
     await using t = await tended();
-    t.tending.begins("start-mirror", t.disk({ phase: "copied" }));
-    await t.tending.dismiss(t.disk({ phase: "ended", job: { ...aJob, status: "concluded" } }));
+    t.begins("start-mirror", t.disk({ phase: "copied" }));
+    await t.jobs.dismiss(t.disk({ phase: "ended", job: { ...aJob, status: "concluded" } }));
     assert.deepEqual(t.asked, [`dismiss "${aJob.id}"`]);
   });
 
   it("that this run has called off, or an earlier one, is dismissed without a word", async () => {
     await using t = await tended();
-    await t.tending.dismiss(t.disk(ended));
-    t.tending.begins("start-mirror", t.disk({ phase: "copied" }));
-    await t.tending.cancel([t.disk({ phase: "mirroring", job: aJob })]);
-    await t.tending.dismiss(t.disk(ended));
+    await t.jobs.dismiss(t.disk(ended));
+    t.begins("start-mirror", t.disk({ phase: "copied" }));
+    await t.jobs.cancel([t.disk({ phase: "mirroring", job: aJob })]);
+    await t.jobs.dismiss(t.disk(ended));
     assert.equal(t.asked.filter((line) => line.startsWith("dismiss")).length, 2);
   });
 
   it("is dismissed only where it has ended", async () => {
     await using t = await tended();
-    await t.tending.dismiss(t.disk({ phase: "mirroring", job: aJob }));
+    await t.jobs.dismiss(t.disk({ phase: "mirroring", job: aJob }));
     assert.deepEqual(t.asked, []);
   });
 });
@@ -194,16 +203,16 @@ describe("a job that is about to begin a second time in one run", () => {
   it("is refused where it was a copy of libvirt's, which leaves no trace", async () => {
     await using t = await tended({ managed: notingManaged().guest });
     const disk = t.disk({ phase: "copied" });
-    t.tending.begins("start-mirror", disk);
-    assert.throws(() => t.tending.begins("start-mirror", disk), isUser(/the copy onto .*path2\/disk\.qcow2 ended by itself/));
-    await t.tending.cancel([disk]);
-    t.tending.begins("start-mirror", disk);
+    t.begins("start-mirror", disk);
+    assert.throws(() => t.begins("start-mirror", disk), isUser(/the copy onto .*path2\/disk\.qcow2 ended by itself/));
+    await t.jobs.cancel([disk]);
+    t.begins("start-mirror", disk);
   });
 
   it("is begun where it was a mirror of QEMU's, or a fold", async () => {
     await using t = await tended();
     const disk = t.disk({ phase: "copied" });
-    for (const step of ["start-mirror", "start-mirror", "fold", "fold"] as const) t.tending.begins(step, disk);
+    for (const step of ["start-mirror", "start-mirror", "fold", "fold"] as const) t.begins(step, disk);
   });
 
   it("is refused where it was a pull, and begun where it was a commit", async () => {
@@ -214,9 +223,9 @@ describe("a job that is about to begin a second time in one run", () => {
       ["none", false],
     ] as const) {
       const disk = t.disk({ phase: "pivoted" }, { disk: collapse, manifest: await t.scene.frozen(collapse) });
-      t.tending.begins("collapse", disk);
-      if (refused) assert.throws(() => t.tending.begins("collapse", disk), isUser(/the pull ended without doing so/));
-      else t.tending.begins("collapse", disk);
+      t.begins("collapse", disk);
+      if (refused) assert.throws(() => t.begins("collapse", disk), isUser(/the pull ended without doing so/));
+      else t.begins("collapse", disk);
     }
   });
 });

@@ -1,10 +1,10 @@
-/** A disk that somebody took from the guest in the middle of its move. */
+/** A disk that somebody took from the guest in the middle of a flow. */
 
-import type { JobStatus } from "../../../core/disk/job.js";
-import { diskKey, jobNamesOf } from "../../../core/disk/names.js";
-import { isKind, messageOf, UserError } from "../../../core/errors.js";
-import type { DiskPlaces } from "../../shared/held-places.js";
-import type { Site } from "../../shared/site.js";
+import type { JobStatus } from "../core/disk/job.js";
+import { diskKey, jobNamesOf } from "../core/disk/names.js";
+import { isKind, messageOf, UserError } from "../core/errors.js";
+import type { FlowContext } from "./flow.js";
+import type { DiskPlaces } from "./held-places.js";
 
 /** A job that may be called off without a look at what is written: none that has begun to switch. */
 const beforeSwitch: readonly JobStatus[] = ["running", "ready", "paused", "standby"];
@@ -15,21 +15,25 @@ const letGoSeconds = 30;
 /**
  * The job of a disk that is gone would run on for ever, and QEMU would not let its image be given to the guest again ("block device is
  * in use by block job", 7.2): it is cancelled. What was copied stays, as after every cancelled mirror.
- * @returns what to tell of a move that ended by `reason`
+ * @returns what to tell of a flow that ended by `reason`
  */
-export async function afterUnplugging(site: Site, places: readonly DiskPlaces[], reason: unknown): Promise<unknown> {
-  if (!isKind(reason, "user") || site.guest.managed) return reason;
+export async function afterUnplugging(
+  context: Pick<FlowContext, "guest">,
+  places: readonly DiskPlaces[],
+  reason: unknown,
+): Promise<unknown> {
+  if (!isKind(reason, "user") || context.guest.managed) return reason;
   try {
-    const called = await endJobsOfMissing(site, places);
+    const called = await endJobsOfMissing(context, places);
     if (called.length === 0) return reason;
     const told = `${called.join(", ")} was taken from the guest in the middle, and its job was cancelled. Give it back to the guest.`;
     return new UserError(`${messageOf(reason)} ${told}`, { cause: reason });
   } catch {
-    return reason; // what ended the move is what the user must hear
+    return reason; // what ended the flow is what the user must hear
   }
 }
 
-async function endJobsOfMissing({ guest }: Site, places: readonly DiskPlaces[]): Promise<string[]> {
+async function endJobsOfMissing({ guest }: Pick<FlowContext, "guest">, places: readonly DiskPlaces[]): Promise<string[]> {
   const { domainId, disks, jobs } = await guest.look();
   const plugged = new Set(disks.map(({ qdev }) => diskKey(domainId, qdev)));
   const called: string[] = [];
@@ -45,7 +49,7 @@ async function endJobsOfMissing({ guest }: Site, places: readonly DiskPlaces[]):
 }
 
 /** Until the cancelled job has let go of its nodes; what is still in flight ends first. */
-async function dismissed(guest: Site["guest"], id: string): Promise<void> {
+async function dismissed(guest: FlowContext["guest"], id: string): Promise<void> {
   const deadline = performance.now() + 1000 * letGoSeconds;
   while (performance.now() < deadline) {
     await guest.wakeUp(0.1);

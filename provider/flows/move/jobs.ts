@@ -1,0 +1,40 @@
+/** What a move says of its jobs. */
+
+import { directoryOf } from "../../core/disk/paths.js";
+import { BugError } from "../../core/errors.js";
+import { JobSupervisor } from "../../reconciler/job-supervisor.js";
+import { complaint } from "../shared/complaint.js";
+import type { SeenDisk, Site } from "../shared/site.js";
+import { copyVanished } from "./managed/mirror.js";
+import type { Step } from "./plan.js";
+import { manifestOf } from "./steps/chosen.js";
+import { pullFailed } from "./steps/freezing.js";
+
+export type MoveJobs = JobSupervisor<SeenDisk>;
+
+export function moveJobs(site: Site): MoveJobs {
+  return new JobSupervisor<SeenDisk>(site, {
+    working: new Set(["mirroring", "collapsing", "folding"]),
+    storageOf: (disk) => storageOf(site, disk),
+    refuse: ({ disk }, why, more) => complaint(site, { verb: "go on with the move of", disk, why, ...more }),
+  });
+}
+
+/** An overlay that is folded is written into the image at the source. */
+function storageOf({ destination }: Site, { disk, seen, standing, manifest }: SeenDisk): string {
+  if (manifest && standing === "overlay" && "job" in seen && seen.job.type === "commit") return directoryOf(manifest.source.active);
+  const directory = manifest?.destination.directory ?? destination;
+  if (directory === undefined) throw new BugError(`A job of ${disk} waits for room in a place that nothing names.`);
+  return directory;
+}
+
+/** A job is about to be started. @throws UserError if it was before, in this run, and has ended by itself without a trace */
+export function begins({ site, jobs }: { site: Site; jobs: MoveJobs }, step: Step["step"], disk: SeenDisk): void {
+  jobs.begins(disk, vanished(site, step, disk));
+}
+
+function vanished(site: Site, step: Step["step"], disk: SeenDisk): (() => Error) | undefined {
+  if (step === "start-mirror" && site.guest.managed) return () => copyVanished(site, disk);
+  if (step === "collapse" && manifestOf(disk).overlay?.collapse === "pull") return () => pullFailed(site, disk);
+  return undefined;
+}
