@@ -2,7 +2,6 @@
 
 import { isFile, sameFile } from "../../core/disk/chain.js";
 import { jobNames } from "../../core/disk/names.js";
-import { BugError } from "../../core/errors.js";
 import { seeFiles } from "../../host/file-seen.js";
 import { renameWithoutReplacing } from "../../host/files.js";
 import type { Host } from "../../host/host.js";
@@ -10,7 +9,7 @@ import { correctBoth } from "../../journal/corrected.js";
 import { snapshotDecidedAs, snapshotManifestText, type WrittenSnapshotManifest } from "../../journal/snapshot-manifest.js";
 import { manifestPaths } from "../../journal/snapshot-records.js";
 import { decideByRecord, dropSwitchRecord } from "../../journal/switch-record.js";
-import { type EndedDisk, writeEndsBy } from "../shared/end-switch.js";
+import { type EndedDisk, endOf, waitsForJobs, writeEndsBy } from "../shared/end-switch.js";
 import { recoverDisks } from "../shared/recover-switch.js";
 import type { Turn } from "../shared/turn.js";
 import type { SeenDisk, SnapshotSite } from "./site.js";
@@ -21,16 +20,14 @@ type Ended = EndedDisk<WrittenSnapshotManifest>;
 export async function endSwitch(site: SnapshotSite, disks: readonly SeenDisk[]): Promise<void> {
   const [first] = disks;
   if (!first) return;
-  const waits = disks.some((disk) => disk.seen.phase === "switch-cut" && disk.seen.jobs === "pending");
-  if (!waits) return writeEnds(site.host, disks.map(endOf));
+  if (!waitsForJobs(disks))
+    return writeEnds(
+      site.host,
+      disks.map((disk) => endOf(disk)),
+    );
   const { written, decided } = endOf(first);
   const deciding = { decidedBy: "switch-record" as const, path: written.current.path };
   await recoverDisks(site, { turns: disks.map(cutTurn), deciding }, decided);
-}
-
-function endOf({ disk, key, seen, cut }: SeenDisk): Ended {
-  if (!cut || seen.phase !== "switch-cut") throw new BugError(`The end of a pivot was chosen for ${disk}, which is in none.`);
-  return { ...cut, key, ends: seen.ends };
 }
 
 export function writeEnds(host: Host, disks: readonly Ended[]): Promise<void> {

@@ -1,6 +1,7 @@
 /** The step chooser: what was observed and how the snapshot is to go on → the one next step. Pure; no clock, no I/O. */
 
-import { BugError, impossible } from "../../core/errors.js";
+import { impossible } from "../../core/errors.js";
+import { endOfHalfRecorded, firstOf, type SwitchStep } from "../shared/choose.js";
 import type { SeenPhase, SnapshotPhase } from "./observation.js";
 
 /** `mirror`: it shall last. `pivot` and `abort`: it shall end on the mirror, or on the overlay. */
@@ -8,29 +9,20 @@ export type Goal = "mirror" | "pivot" | "abort";
 
 /** One step. Where it names `disks`, it is one step over all of them. */
 export type Step =
-  | { step: "done" }
+  | SwitchStep
   | { step: "stop"; disk: string; why: string; advice: string }
   | { step: "begin"; disks: string[] }
   | { step: "record-mirror"; disk: string }
   | { step: "take-snapshot"; disks: string[] }
   | { step: "start-mirror"; disk: string }
   | { step: "continue-mirror"; disk: string }
-  | { step: "wait"; disks: string[] }
-  | { step: "pivot"; disks: string[] }
-  | { step: "end-switch"; disks: string[] }
-  | { step: "let-go"; disks: string[] }
-  | { step: "cancel"; disks: string[] }
-  | { step: "dismiss"; disk: string }
-  | { step: "set-back"; disk: string }
-  | { step: "tidy"; disk: string }
-  | { step: "drop"; disk: string }
-  | { step: "clear"; disk: string };
+  | { step: "drop"; disk: string };
 
 /**
  * Which step goes first when disks stand at different places. Guest I/O that waits comes before all else. The snapshot comes
  * after all of its disks are prepared, the pivot after all are ready: so both are for all disks or for none.
  */
-const order: readonly Step["step"][] = [
+const first: readonly Step["step"][] = [
   "end-switch",
   "let-go",
   "stop",
@@ -51,46 +43,25 @@ const order: readonly Step["step"][] = [
 ];
 
 export function nextStep(goal: Goal, disks: readonly SeenPhase[]): Step {
-  const urgent = disks.some(({ seen }) => seen.phase === "switch-cut")
-    ? undefined
-    : (endOfHalfRecordedPivot(disks) ?? tornApart(goal, disks));
+  const urgent = endOfHalfRecorded(disks) ?? tornApart(goal, disks);
   if (urgent !== undefined) return urgent;
-  const steps = disks.map(({ disk, seen }) => stepFor(goal, disk, seen));
-  const first = order.find((name) => steps.some(({ step }) => step === name));
-  const chosen = steps.filter(({ step }) => step === first);
-  const step = chosen.reduce<Step | undefined>(together, undefined);
-  if (step !== undefined) return step;
-  if (steps.length === 0) return { step: "done" };
-  throw new BugError(`Steps without a place in the order: ${steps.map(({ step: name }) => name).join(", ")}.`);
-}
-
-/**
- * A pivot that was cut before `current` was written for every disk: no disk was let go. What was written is set back, then
- * all are cancelled.
- */
-function endOfHalfRecordedPivot(disks: readonly SeenPhase[]): Step | undefined {
-  const pending = disks.filter(({ seen }) => seen.phase === "pending");
-  const named = (side: "source" | "destination") => pending.filter(({ seen }) => seen.phase === "pending" && seen.current === side);
-  if (named("source").length === 0) return undefined;
-  const written = named("destination")[0];
-  return written ? { step: "set-back", disk: written.disk } : { step: "cancel", disks: pending.map(({ disk }) => disk) };
+  const [step] = firstOf(
+    { first },
+    disks.map(({ disk, seen }) => stepFor(goal, disk, seen)),
+  ) ?? [{ step: "done" }];
+  return step;
 }
 
 const before: readonly SnapshotPhase["phase"][] = ["absent", "recorded", "prepared"];
 
 /** One snapshot is taken of all disks at once, so none can lack it where another has it. */
 function tornApart(goal: Goal, disks: readonly SeenPhase[]): Step | undefined {
+  if (disks.some(({ seen }) => seen.phase === "switch-cut")) return undefined;
   const without = disks.find(({ seen }) => before.includes(seen.phase));
   const within = disks.find(({ seen }) => !before.includes(seen.phase) && seen.phase !== "contradiction");
   if (goal !== "mirror" || !without || !within) return undefined;
   const why = `${within.disk} is in the snapshot (${within.seen.phase}) and ${without.disk} is not (${without.seen.phase}), although both are taken at once`;
   return { step: "stop", disk: without.disk, why, advice: "End the snapshot (`onDelete`, then destroy it) and make a new one." };
-}
-
-/** Steps over several disks are one step; of the others the first disk's comes first. */
-function together(sum: Step | undefined, next: Step): Step {
-  if (sum === undefined) return next;
-  return "disks" in sum && "disks" in next ? { ...sum, disks: [...sum.disks, ...next.disks] } : sum;
 }
 
 function stepFor(goal: Goal, disk: string, seen: SnapshotPhase): Step {

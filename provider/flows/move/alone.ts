@@ -1,9 +1,10 @@
 /** That the disks are this guest's alone, and the guest is here to stay: asked before each job and each switch (decisions/0007). Before the first byte `steps/begin.ts` asks. */
 
+import { disksOf } from "../../reconciler/flow.js";
 import { complaint } from "../shared/complaint.js";
 import { checkGuest, checkOthers, type Refusing } from "../shared/others.js";
 import type { Seen, SeenDisk, Site } from "../shared/site.js";
-import { disksOf, type Step } from "./plan.js";
+import type { Step } from "./plan.js";
 
 /**
  * The steps that begin a job in the guest. Their switches ask by themselves, right before. What lets a guest go on that waits

@@ -1,7 +1,7 @@
 /** Before each step that builds on the chain, and right before a switch: the live chain is the one that the manifest tells of, or nothing is begun. */
 
 import type { GuestProcess, GuestView } from "../../hypervisor/hypervisor.js";
-import { disksNamed } from "../../reconciler/flow.js";
+import { disksNamed, disksOf } from "../../reconciler/flow.js";
 import { complaint } from "../shared/complaint.js";
 import {
   adviceFor,
@@ -16,7 +16,7 @@ import type { Outcome } from "../shared/outcome.js";
 import { imageOf } from "../shared/places.js";
 import type { RecordedDisk, Seen, Site } from "../shared/site.js";
 import { undoFreeze } from "./managed/undo-freeze.js";
-import { disksOf, type Goal, type Step } from "./plan.js";
+import type { Goal, Step } from "./plan.js";
 import { jobsOf, written } from "./steps/chosen.js";
 
 interface Question {

@@ -12,7 +12,7 @@ import type { SwitchSide } from "../../journal/decided-by.js";
 import { decidedAs, type Manifest, manifestText, type WrittenManifest } from "../../journal/manifest.js";
 import { manifestPaths } from "../../journal/records.js";
 import { decideByRecord, dropSwitchRecord } from "../../journal/switch-record.js";
-import { type EndedDisk, writeEndsBy } from "../shared/end-switch.js";
+import { type EndedDisk, endOf, waitsForJobs, writeEndsBy } from "../shared/end-switch.js";
 import { nodeAt } from "../shared/former-nodes.js";
 import { linkTurn } from "../shared/manifest-turns.js";
 import { recoverDisks } from "../shared/recover-switch.js";
@@ -28,14 +28,11 @@ export async function endSwitch(site: Site, seen: Seen, all: readonly SeenDisk[]
   if (!first) return;
   // of two switches, each has something else that decides
   const disks = all.filter((disk) => endOf(disk).written.current.path === endOf(first).written.current.path);
-  const waits = disks.some((disk) => disk.seen.phase === "switch-cut" && disk.seen.jobs === "pending");
-  if (waits) return recoverCut(site, seen, disks);
-  await writeEnds(site.host, disks.map(endOf));
-}
-
-function endOf({ disk, key, seen, cut }: SeenDisk): Ended {
-  if (!cut || seen.phase !== "switch-cut") throw new BugError(`The end of a switch was chosen for ${disk}, which is in none.`);
-  return { ...cut, key, ends: seen.ends };
+  if (waitsForJobs(disks)) return recoverCut(site, seen, disks);
+  await writeEnds(
+    site.host,
+    disks.map((disk) => endOf(disk)),
+  );
 }
 
 export function writeEnds(host: Host, disks: readonly Ended[]): Promise<void> {

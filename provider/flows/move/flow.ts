@@ -1,7 +1,7 @@
 /** A move as data for the one loop: of the move, of its resuming and of its undoing. */
 
 import type { Flow } from "../../reconciler/flow.js";
-import { diskNamed, disksNamed } from "../../reconciler/flow.js";
+import { diskNamed, disksNamed, disksOf } from "../../reconciler/flow.js";
 import type { HeldPlaces } from "../../reconciler/held-places.js";
 import { reconcile } from "../../reconciler/loop.js";
 import { complaint } from "../shared/complaint.js";
@@ -12,7 +12,7 @@ import { checkNextStep, checkSteps } from "./alone.js";
 import { ChainCheck } from "./chain-check.js";
 import { begins, moveJobs } from "./jobs.js";
 import { observe } from "./look/observe.js";
-import { disksOf, type Goal, nextSteps, type Step } from "./plan.js";
+import { type Goal, nextSteps, type Step } from "./plan.js";
 import { checkUnderWay } from "./steps/collapsible.js";
 import { SourceSpace } from "./steps/source-space.js";
 import { deeds, type MoveTools } from "./take.js";

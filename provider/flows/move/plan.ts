@@ -1,7 +1,8 @@
 /** The step chooser: what was observed and what is wanted → the one next step. Pure; no clock, no I/O. */
 
-import { BugError, impossible } from "../../core/errors.js";
+import { impossible } from "../../core/errors.js";
 import type { MovedLayer } from "../../journal/manifest.js";
+import { endOfHalfRecorded, firstOf, type SwitchStep } from "../shared/choose.js";
 import type { SeenPhase } from "../shared/phase.js";
 
 /**
@@ -12,7 +13,7 @@ export type Goal = "arrive" | "withdraw";
 
 /** One step. Where it names `disks`, it is one step over all of them. */
 export type Step =
-  | { step: "done" }
+  | SwitchStep
   | { step: "stop"; disk: string; why: string }
   | { step: "begin"; disks: string[] }
   | { step: "record-destination"; disk: string }
@@ -23,29 +24,15 @@ export type Step =
   | { step: "collapse"; disk: string }
   | { step: "fold"; disk: string }
   | { step: "continue"; disk: string }
-  | { step: "wait"; disks: string[] }
-  | { step: "pivot"; disks: string[] }
   | { step: "switch-collapsed"; disks: string[] }
   | { step: "switch-folded"; disks: string[] }
-  | { step: "end-switch"; disks: string[] }
-  | { step: "let-go"; disks: string[] }
-  | { step: "cancel"; disks: string[] }
-  | { step: "dismiss"; disk: string }
-  | { step: "set-back"; disk: string }
-  | { step: "redefine"; disk: string }
-  | { step: "tidy"; disk: string }
-  | { step: "clear"; disk: string };
-
-export function disksOf(step: Step): readonly string[] {
-  if (step.step === "done") return [];
-  return "disks" in step ? step.disks : [step.disk];
-}
+  | { step: "redefine"; disk: string };
 
 /**
  * Which step goes first when disks stand at different places. Guest I/O that waits comes before all else; a switch comes
  * last, when every disk is ready for it, so that several disks switch all or none.
  */
-const order: readonly Step["step"][] = [
+const first: readonly Step["step"][] = [
   "end-switch",
   "let-go",
   "stop",
@@ -80,33 +67,10 @@ export function nextStep(goal: Goal, disks: readonly SeenPhase[]): Step {
 
 /** The next step, and the same one for the disks that need it too and that it does not touch. */
 export function nextSteps(goal: Goal, disks: readonly SeenPhase[]): [Step, ...Step[]] {
-  const halfRecorded = disks.some(({ seen }) => seen.phase === "switch-cut") ? undefined : endOfHalfRecordedSwitch(disks);
-  if (halfRecorded !== undefined) return [halfRecorded];
+  const urgent = endOfHalfRecorded(disks);
+  if (urgent !== undefined) return [urgent];
   const steps = disks.map((disk) => stepFor(disk.heading === "elsewhere" ? "withdraw" : goal, disk));
-  const first = order.find((name) => steps.some(({ step }) => step === name));
-  const chosen = steps.filter(({ step }) => step === first);
-  const step = chosen.reduce<Step | undefined>(together, undefined);
-  if (first !== undefined && step !== undefined) return [step, ...(rows.includes(first) ? chosen.slice(1) : [])];
-  if (steps.length === 0) return [{ step: "done" }];
-  throw new BugError(`Steps without a place in the order: ${steps.map(({ step: name }) => name).join(", ")}.`);
-}
-
-/**
- * A switch that was cut before `current` was written for every disk: no disk was let go, and the link may still lead to the
- * source. So none may be let go now: what was written is set back, then all are cancelled.
- */
-function endOfHalfRecordedSwitch(disks: readonly SeenPhase[]): Step | undefined {
-  const pending = disks.filter(({ seen }) => seen.phase === "pending");
-  const named = (side: "source" | "destination") => pending.filter(({ seen }) => seen.phase === "pending" && seen.current === side);
-  if (named("source").length === 0) return undefined;
-  const written = named("destination")[0];
-  return written ? { step: "set-back", disk: written.disk } : { step: "cancel", disks: pending.map(({ disk }) => disk) };
-}
-
-/** Steps over several disks are one step; of the others the first disk's comes first. */
-function together(sum: Step | undefined, next: Step): Step {
-  if (sum === undefined) return next;
-  return "disks" in sum && "disks" in next ? { ...sum, disks: [...sum.disks, ...next.disks] } : sum;
+  return firstOf({ first, rows }, steps) ?? [{ step: "done" }];
 }
 
 function stepFor(goal: Goal, { disk, standing, definition, seen }: SeenPhase): Step {

@@ -1,6 +1,7 @@
 /** How the end of a switch that was written down is written, whichever flow it is of. */
 
 import { type DiskKey, diskKey } from "../../core/disk/names.js";
+import { BugError } from "../../core/errors.js";
 import type { Host } from "../../host/host.js";
 import type { SwitchSide } from "../../journal/decided-by.js";
 import { withLocks } from "../../journal/lock.js";
@@ -12,6 +13,25 @@ import type { Site } from "./site.js";
 export interface EndedDisk<W> extends CutSwitch<W> {
   key: DiskKey;
   ends: SwitchSide;
+}
+
+/** @throws BugError for a disk of no switch, or of one that has ended */
+export function endOf<W>({ disk, key, seen, cut }: CutDisk<W>): EndedDisk<W> {
+  if (!cut || seen.phase !== "switch-cut" || !seen.ends)
+    throw new BugError(`The end of a switch was chosen for ${disk}, which is in none.`);
+  return { ...cut, key, ends: seen.ends };
+}
+
+/** Whether guest I/O waits still, in the QEMU that had the disks in the switch. */
+export function waitsForJobs(disks: readonly CutDisk<unknown>[]): boolean {
+  return disks.some(({ seen }) => seen.phase === "switch-cut" && seen.jobs === "pending");
+}
+
+interface CutDisk<W> {
+  disk: string;
+  key: DiskKey;
+  seen: { phase: string; ends?: SwitchSide; jobs?: "pending" | "over" };
+  cut?: CutSwitch<W>;
 }
 
 /** What is written of each disk. All of it may be done twice. */
