@@ -56,7 +56,8 @@ function mayImport({ from, to, kind }: Arrow): boolean {
   return above.room === below.room || above.row < below.row;
 }
 
-function roomOf(file: string): { row: number; room: string } | undefined {
+/** Where a file stands: its room, and the row of that from the top. */
+export function roomOf(file: string): { row: number; room: string } | undefined {
   for (const [row, rooms] of rows.entries()) {
     const room = rooms.find((name) => file.startsWith(`${name}/`));
     if (room !== undefined) return { row, room };
