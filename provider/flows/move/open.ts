@@ -4,8 +4,7 @@ import type { Run } from "../../core/lifecycle.js";
 import { connectHost } from "../../host/connection.js";
 import type { HostArgs } from "../../host/target.js";
 import type { DomainArgs } from "../../hypervisor/address.js";
-import { openGuest as openManagedGuest } from "../../hypervisor/libvirt/guest.js";
-import { openGuest } from "../../hypervisor/qemu/guest.js";
+import { openGuest } from "../../hypervisor/open.js";
 import type { MoveOptions } from "../shared/options.js";
 import type { Site } from "../shared/site.js";
 
@@ -18,6 +17,5 @@ export interface Place {
 
 export async function openSite({ host, domain, options, destination }: Place, run: Run): Promise<Site> {
   const connected = await connectHost(host, run.credentials, { stop: run.stop });
-  const guest = "qmp" in domain ? openGuest(connected, domain) : openManagedGuest(connected, domain);
-  return { host: connected, guest, run, options, ...(destination === undefined ? {} : { destination }) };
+  return { host: connected, guest: openGuest(connected, domain), run, options, ...(destination === undefined ? {} : { destination }) };
 }
