@@ -55,8 +55,12 @@ export async function converge(site: Site, disks: readonly string[], goal: Goal)
 /** A run that has begun nothing, since its guest or its host fell silent: what an earlier one has begun is repeated. */
 async function asLeft(site: Site, thrown: unknown): Promise<unknown> {
   if (!isSilence(thrown)) return thrown;
-  const left = await leftMoves(site).catch(() => []); // then what there is to say is that the host is silent
-  return withCurrent(thrown, undefined, left);
+  try {
+    return withCurrent(thrown, undefined, await leftMoves(site));
+  } catch (unread) {
+    // of a host that is silent there is nothing else to say
+    return isKind(unread, "user") ? withoutCurrent(thrown, unread) : thrown;
+  }
 }
 
 function isSilence(thrown: unknown): thrown is Error {
@@ -93,10 +97,13 @@ async function underLock(site: Site, places: HeldPlaces, goal: Goal): Promise<Co
 /** Why a move has ended, with what is on the host by then. */
 async function asFound(site: Site, { cause, places, outcome }: CutOff): Promise<Error> {
   const seen = await observe(site, places.disks).catch(() => undefined);
-  // a guest that ended in the middle cannot be asked, but what is written down says where it must boot from
-  const recorded = await recordedAt(site, places).catch(() => undefined);
-  if (recorded?.length === 0) return cause;
-  return new HalfWay(recorded ? withCurrent(cause, seen, recorded) : withoutCurrent(cause), seen, recorded ?? [], outcome);
+  try {
+    // a guest that ended in the middle cannot be asked, but what is written down says where it must boot from
+    const recorded = await recordedAt(site, places);
+    return recorded.length === 0 ? cause : new HalfWay(withCurrent(cause, seen, recorded), seen, recorded, outcome);
+  } catch (unread) {
+    return new HalfWay(withoutCurrent(cause, unread), seen, [], outcome);
+  }
 }
 
 async function recordedAt(site: Site, { all }: HeldPlaces): Promise<Manifest[]> {
@@ -115,8 +122,9 @@ function withCurrent(cause: Error, seen: Seen | undefined, recorded: readonly Ma
 }
 
 /** The manifests could not be read: that is not "there are none". */
-function withoutCurrent(cause: Error): Error {
-  const unread = "The manifests on the host, which say where a boot must find each disk, could not be read.";
+function withoutCurrent(cause: Error, reason: unknown): Error {
+  const why = isKind(reason, "user") && reason.message !== cause.message ? `: ${messageOf(reason)}` : ".";
+  const unread = `The manifests on the host, which say where a boot must find each disk, could not be read${why}`;
   const again = /\brun (`pulumi up`|again)/i.test(cause.message) ? "" : " Run `pulumi up` again when the host answers: it goes on.";
   return Object.assign(cause, { message: `${cause.message} ${unread}${again}` });
 }

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { closeSync, existsSync, openSync, readlinkSync } from "node:fs";
-import { mkdir, readFile, symlink } from "node:fs/promises";
+import { chmod, mkdir, readFile, symlink } from "node:fs/promises";
 import { isKind, OutcomeUnknownError, UnreachableError, UserError } from "../../../provider/core/errors.js";
 import { type Converged, converge, HalfWay, release } from "../../../provider/flows/move/converge.js";
 import type { Goal } from "../../../provider/flows/move/plan.js";
@@ -350,6 +350,23 @@ describe("a move that was cut", () => {
       );
       return true;
     });
+  });
+
+  it("and whose manifests cannot be read then says why, and that it is not known where to start the guest", async () => {
+    const silent = { isLost: false };
+    const { look } = here.model.answers() as { look: () => unknown };
+    const answers = {
+      ...lostAt(here.model, "startMirror", "after"),
+      look: async () => {
+        if (here.model.jobs.length > 0 && !silent.isLost) {
+          silent.isLost = true;
+          for (const side of ["path1", "path2"]) await chmod(here.scene.at(`${side}/lm-${keyOf("vda")}.manifest.json`), 0o666);
+        }
+        if (silent.isLost) throw new UserError("nobody listens");
+        return look();
+      },
+    };
+    await assert.rejects(move(answers), halfWay(/lost.* could not be read: .*manifest\.json.*others.* Run `pulumi up` again/s));
   });
 
   it("says so, too, in a next run whose guest does not answer at all, and nothing of another guest's", async () => {
