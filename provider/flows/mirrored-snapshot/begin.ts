@@ -24,7 +24,7 @@ export async function begin(site: SnapshotSite, seen: Seen, disks: readonly Seen
   const now = new Date();
   const drafts: { key: DiskKey; manifest: SnapshotManifest }[] = [];
   for (const disk of disks) drafts.push({ key: disk.key, manifest: await draft(site, seen.view, disk, now) });
-  for (const { key, manifest } of drafts) await writeSnapshotRecords(site.host, key, manifest, "file");
+  for (const { key, manifest } of drafts) await writeSnapshotRecords(site.host, key, manifest, "source");
 }
 
 async function draft(site: SnapshotSite, view: GuestView, disk: SeenDisk, now: Date): Promise<SnapshotManifest> {

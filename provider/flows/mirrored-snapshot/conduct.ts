@@ -6,7 +6,8 @@ import { type Properties, Unfinished } from "../../core/lifecycle.js";
 import { manifestTextsOf } from "../../journal/manifest-text.js";
 import { parseSnapshotManifest } from "../../journal/snapshot-manifest.js";
 import { isSnapshotText } from "../../journal/snapshot-mark.js";
-import { readDecidedSnapshot } from "../../journal/snapshot-records.js";
+import { snapshots } from "../../journal/snapshot-records.js";
+import { readDecided } from "../../journal/two-sided.js";
 import { claim, disclaim } from "../../reconciler/claims.js";
 import { Outcome } from "../shared/outcome.js";
 import { whenMonitorIsFree } from "../shared/patience.js";
@@ -69,7 +70,7 @@ export async function snapshotLeftOnHost(site: SnapshotSite, domainId: string): 
     if (!isSnapshotText(text)) continue;
     const written = parseSnapshotManifest(text, path);
     if (!site.disks.some((wanted) => wanted.file === written.file.path)) continue;
-    const { disk, current } = (await readDecidedSnapshot(site.host, written)).manifest;
+    const { disk, current } = (await readDecided(site.host, snapshots, written)).manifest;
     throw new UserError(
       `Unable to end the mirrored snapshot of ${disk} of ${site.guest.name} on ${site.host.name}: its guest does not run, and ${path} tells of a snapshot that is not ended. ` +
         `Nothing was touched; current: ${current}. Start the guest from there, then run again.`,

@@ -45,7 +45,7 @@ export function writeEnds(host: Host, disks: readonly Ended[]): Promise<void> {
 async function writePlainly(host: Host, { key, written, ends }: Ended): Promise<void> {
   const manifest = snapshotDecidedAs(written, ends);
   const paths = manifestPaths(manifest, key);
-  const unwritten = await correctBoth(host, { source: paths.file, destination: paths.mirror }, snapshotManifestText(manifest));
+  const unwritten = await correctBoth(host, paths, snapshotManifestText(manifest));
   if (unwritten !== undefined) throw unwritten;
 }
 

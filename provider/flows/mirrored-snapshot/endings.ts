@@ -29,7 +29,7 @@ export async function clear(site: SnapshotSite, disk: RecordedDisk): Promise<voi
     if (stays !== undefined && part.made === "here")
       site.run.say("warning", `${disk.disk} of ${site.guest.name} on ${site.host.name}: ${part.path} ${stays}, so it was kept.`);
   }
-  await removeSnapshotRecords(site.host, disk.key, disk.manifest, "file");
+  await removeSnapshotRecords(site.host, disk.key, disk.manifest, "source");
 }
 
 /** The abort: the mirror goes, the overlay stays with the guest on it. */
@@ -38,7 +38,7 @@ export async function drop(site: SnapshotSite, { view }: Seen, disk: RecordedDis
   await close(site, disk, [mirror.node]);
   await site.guest.closeNodes(copiedNodes(view, disk.key));
   const stays = await removeOurs(site, disk, mirror);
-  await removeSnapshotRecords(site.host, disk.key, disk.manifest, "file");
+  await removeSnapshotRecords(site.host, disk.key, disk.manifest, "source");
   const leftover = stays === undefined ? "" : ` ${mirror.path} stays, since it ${stays}; what the mirror wrote is of no use.`;
   site.run.say("warning", `${disk.disk} of ${site.guest.name} stays on ${file.path}: a boot must use that.${leftover}`);
 }
@@ -51,7 +51,7 @@ export async function tidy(site: SnapshotSite, { view }: Seen, disk: RecordedDis
   const left = await site.guest.closeNodes(manifest.formerNodes.filter((node) => node !== disk.image.activeNode));
   for (const { node, why } of left) site.run.say("info", `${disk.disk}: the node ${node} stays open (${why}).`);
   await putAway(site, disk);
-  await removeSnapshotRecords(site.host, key, manifest, "mirror");
+  await removeSnapshotRecords(site.host, key, manifest, "destination");
   const stale = `${manifest.quarantine} is what ${manifest.file.path} was, and may be deleted.`;
   site.run.say("warning", `${disk.disk} of ${site.guest.name} runs on ${manifest.mirror.path}: a boot must use that. ${stale}`);
 }
@@ -75,7 +75,7 @@ export async function setBack(site: SnapshotSite, disk: RecordedDisk): Promise<v
     await renameWithoutReplacing(site.host, { from: quarantine, to: file.path, known: away });
   const { switched: _, ...before } = { ...disk.manifest, current: file.path };
   const paths = manifestPaths(before, disk.key);
-  const unwritten = await correctBoth(site.host, { source: paths.file, destination: paths.mirror }, snapshotManifestText(before));
+  const unwritten = await correctBoth(site.host, paths, snapshotManifestText(before));
   if (unwritten !== undefined && disk.seen.phase !== "pending") throw unwritten;
 }
 

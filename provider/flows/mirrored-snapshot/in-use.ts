@@ -4,8 +4,8 @@ import { isFile, sameFile } from "../../core/disk/chain.js";
 import type { Job } from "../../core/disk/job.js";
 import { type FileSeen, seeFiles } from "../../host/file-seen.js";
 import type { GuestProcess, GuestView } from "../../hypervisor/hypervisor.js";
-import type { CutSwitch } from "../../journal/records.js";
 import type { SnapshotManifest, WrittenSnapshotManifest } from "../../journal/snapshot-manifest.js";
+import type { CutSwitch } from "../../journal/two-sided.js";
 import type { FoundCut } from "../shared/cut-switch.js";
 import type { SeenDisk, SnapshotSite } from "./site.js";
 

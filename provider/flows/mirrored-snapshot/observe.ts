@@ -74,7 +74,7 @@ async function withoutRecords(site: SnapshotSite, disk: FoundDisk): Promise<Snap
   return active && mirror && sameFile(active, mirror) ? { phase: "ended", on: "mirror" } : { phase: "absent" };
 }
 
-async function phaseOf(evidence: Evidence, { manifest, sides, halfWritten, cut }: SnapshotRecords): Promise<SnapshotPhase> {
+async function phaseOf(evidence: Evidence, { manifest, sides, further, cut }: SnapshotRecords): Promise<SnapshotPhase> {
   const job = evidence.view.jobs.find(({ id }) => id === jobNames.mirror(evidence.disk.key));
   const files = await filesOf(evidence, manifest);
   const on = imageInUse(evidence, manifest, { job, files });
@@ -88,7 +88,7 @@ async function phaseOf(evidence: Evidence, { manifest, sides, halfWritten, cut }
       // set back before the ended job is looked at: the guest writes to `file`, and a boot must find that
       if (!job || job.status === "concluded") {
         if (currentSide(manifest) === "destination") return neverLetGo(manifest, files);
-        if (halfWritten) return { phase: "not-let-go" };
+        if (further) return { phase: "not-let-go" };
       }
       if (job) return phaseOfMirror(job, manifest);
       return { phase: "lost", since: evidence.disk.image.activeNode === manifest.file.node ? "cut" : "restart" };

@@ -79,7 +79,7 @@ function pivotTurn({ disk, key, qdev, manifest }: RecordedDisk, path: string): T
   return {
     ...{ disk, key, qdev, jobId: jobNames.mirror(key), node: mirror.node },
     ...{ source: file.path, target: mirror.path },
-    records: recordTurns([paths.file, paths.mirror], texts),
+    records: recordTurns([paths.source, paths.destination], texts),
     stale: { active: file.path, quarantine, standIn: "none" },
   };
 }

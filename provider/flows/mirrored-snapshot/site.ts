@@ -3,8 +3,8 @@
 import type { DiskKey } from "../../core/disk/names.js";
 import { BugError } from "../../core/errors.js";
 import type { GuestView, ImageView } from "../../hypervisor/hypervisor.js";
-import type { CutSwitch } from "../../journal/records.js";
 import type { SnapshotManifest, WrittenSnapshotManifest } from "../../journal/snapshot-manifest.js";
+import type { CutSwitch } from "../../journal/two-sided.js";
 import { complaint } from "../shared/complaint.js";
 import type { Site } from "../shared/site.js";
 import type { SeenPhase } from "./observation.js";

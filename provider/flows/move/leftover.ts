@@ -4,8 +4,9 @@ import { isKind, UserError } from "../../core/errors.js";
 import { DomainMissing, GuestNotRunning } from "../../hypervisor/hypervisor.js";
 import { parseManifest } from "../../journal/manifest.js";
 import { manifestTextsOf } from "../../journal/manifest-text.js";
-import { readDecided } from "../../journal/records.js";
+import { moves } from "../../journal/records.js";
 import { isSnapshotText } from "../../journal/snapshot-mark.js";
+import { readDecided } from "../../journal/two-sided.js";
 import type { Site } from "../shared/site.js";
 
 /**
@@ -25,7 +26,7 @@ export async function nothingLeftOnHost(site: Site, domainId: string, directorie
 export async function moveLeftOnHost(site: Site, domainId: string, directories: readonly string[]): Promise<void> {
   for (const { path, text } of await manifestTextsOf(site.host, domainId, directories)) {
     if (isSnapshotText(text)) continue;
-    const { manifest } = await readDecided(site.host, parseManifest(text, path));
+    const { manifest } = await readDecided(site.host, moves, parseManifest(text, path));
     throw new UserError(
       `Unable to end the move of ${manifest.disk} of ${site.guest.name} on ${site.host.name}: its guest does not answer, and ${path} tells of a move that is not ended. ` +
         `Nothing was touched; current: ${manifest.current}. Start the guest from there, then run again.`,

@@ -5,7 +5,7 @@ import { BugError } from "../../core/errors.js";
 import type { Host } from "../../host/host.js";
 import type { SwitchSide } from "../../journal/decided-by.js";
 import { withLocks } from "../../journal/lock.js";
-import type { CutSwitch } from "../../journal/records.js";
+import type { CutSwitch } from "../../journal/two-sided.js";
 import { endOfLeft, type LeftManifest } from "./silent-guest.js";
 import type { Site } from "./site.js";
 

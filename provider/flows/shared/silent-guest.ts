@@ -6,7 +6,7 @@ import { seeFiles } from "../../host/file-seen.js";
 import type { Host } from "../../host/host.js";
 import { GuestNotRunning } from "../../hypervisor/hypervisor.js";
 import type { SwitchSide } from "../../journal/decided-by.js";
-import type { CutSwitch } from "../../journal/records.js";
+import type { CutSwitch } from "../../journal/two-sided.js";
 import { endWithoutGuest } from "./cut-switch.js";
 
 /**

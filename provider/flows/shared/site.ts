@@ -5,7 +5,7 @@ import type { Run } from "../../core/lifecycle.js";
 import type { Host } from "../../host/host.js";
 import type { Guest, GuestView, ImageView } from "../../hypervisor/hypervisor.js";
 import type { Manifest, WrittenManifest } from "../../journal/manifest.js";
-import type { CutSwitch } from "../../journal/records.js";
+import type { CutSwitch } from "../../journal/two-sided.js";
 import type { MoveOptions } from "./options.js";
 import type { SeenPhase } from "./phase.js";
 

@@ -67,7 +67,7 @@ describe("the phase of a mirrored snapshot", () => {
     scene = await MoveScene.open();
   });
   afterEach(() => scene[Symbol.asyncDispose]());
-  const write = async (more: Partial<SnapshotManifest> = {}, sides: "file" | "both" = "both") => {
+  const write = async (more: Partial<SnapshotManifest> = {}, sides: "source" | "both" = "both") => {
     const manifest = await manifestOf(scene, more);
     await writeSnapshotRecords(scene.host, key, manifest, sides);
     return manifest;
@@ -98,7 +98,7 @@ describe("the phase of a mirrored snapshot", () => {
     const on = { on: "path1/disk.qcow2", node: "old" };
     const bare = await manifestOf(scene);
     const { is: _, ...file } = bare.file;
-    await writeSnapshotRecords(scene.host, key, { ...bare, file, current: bare.former.path }, "file");
+    await writeSnapshotRecords(scene.host, key, { ...bare, file, current: bare.former.path }, "source");
     assert.equal((await seen(scene, on)).phase, "recorded");
     await writeSnapshotRecords(scene.host, key, { ...bare, file, current: bare.former.path });
     assert.equal((await seen(scene, on)).phase, "prepared");
@@ -136,14 +136,14 @@ describe("the phase of a mirrored snapshot", () => {
     assert.equal(await side(), "source");
     await writeSnapshotRecords(scene.host, key, await pivoted());
     assert.equal(await side(), "destination");
-    await writeSnapshotRecords(scene.host, key, before, "file");
+    await writeSnapshotRecords(scene.host, key, before, "source");
     assert.equal(await side(), "source");
   });
 
   it("is not-let-go where its pivot is recorded and the mirror is as it was, also with its ended job, and by one side alone", async () => {
     await writeSnapshotRecords(scene.host, key, await pivoted());
     for (const job of [undefined, { status: "concluded" as const }]) assert.equal((await seen(scene, job && { job })).phase, "not-let-go");
-    await writeSnapshotRecords(scene.host, key, await manifestOf(scene), "file");
+    await writeSnapshotRecords(scene.host, key, await manifestOf(scene), "source");
     assert.equal((await seen(scene)).phase, "not-let-go");
   });
 

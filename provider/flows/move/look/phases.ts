@@ -14,7 +14,7 @@ import {
   standings,
   type WrittenManifest,
 } from "../../../journal/manifest.js";
-import type { CutSwitch } from "../../../journal/records.js";
+import type { CutSwitch } from "../../../journal/two-sided.js";
 import { type CutImage, type FoundCut, phaseOfCut } from "../../shared/cut-switch.js";
 import { expectedChain, foreignTop, liveChain } from "../../shared/live-chain.js";
 import { type Phase, phaseOfMirror } from "../../shared/phase.js";
