@@ -96,7 +96,7 @@ export interface Guest {
   /** Puts an overlay on top of each node, all at one point in time, all or none. @see QEMU QMP reference, transaction, blockdev-snapshot */
   freeze(pairs: readonly { node: string; overlay: string }[]): Promise<void>;
 
-  /** An active commit: ends in `ready`, and by `complete` in `pending`; then `base` is the active image. Always with a base (decisions/0004). */
+  /** An active commit: ends in `ready`, and by job-complete in `pending`; then `base` is the active image. Always with a base (decisions/0004). */
   startCommit(jobId: string, filter: string, options: CollapseOptions & { base: string }): Promise<void>;
 
   /** Ends in `pending`; finalized, `top` stands on `base`, and the job is gone: it needs no dismissal, and leaves no error. @see QEMU QMP reference, block-stream */
@@ -110,7 +110,7 @@ export interface Guest {
   dismiss(jobId: string): Promise<void>;
   setSpeed(jobId: string, maxBytesPerSecond: number): Promise<void>;
 
-  /** Job statuses only: the cheapest look, for the switch. */
+  /** Job statuses only: the cheapest look. */
   jobs(): Promise<readonly Job[]>;
 
   /**

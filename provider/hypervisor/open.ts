@@ -1,4 +1,4 @@
-/** Which hypervisor answers for a guest. Here, and in the schema of the argument (address.ts), it is asked; nowhere else. */
+/** Which hypervisor answers for a guest. */
 
 import type { Host } from "../host/host.js";
 import type { DomainArgs } from "./address.js";

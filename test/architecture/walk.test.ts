@@ -49,15 +49,18 @@ function declares(text: string, { file, name }: Stop): boolean {
   return new RegExp(`(function|const) ${name}\\b|^ {2}(async )?${name}[(<]`, "m").test(text);
 }
 
-/** By an import of the file, a call of the function, or the name of the operation that it carries out on the host. */
+/** By an import of the function, a call of it as a method, or the name of the operation that it carries out on the host. */
 function leads(text: string, from: Stop, next: Stop, read: (file: string) => string): boolean {
-  const isCalled = new RegExp(`\\b${next.name}\\(`).test(text);
   if (!next.file.endsWith(".py")) {
     const relative = path.relative(path.dirname(from.file), next.file.replace(/\.ts$/, ".js"));
     const specifier = relative.startsWith(".") ? relative : `./${relative}`;
-    return text.includes(`from "${specifier}"`) || isCalled;
+    const isImported = new RegExp(`import [^;]*\\b${next.name}\\b[^;]* from "${specifier.replaceAll(".", "\\.")}"`).test(text);
+    return isImported || new RegExp(`\\.${next.name}\\(`).test(text);
   }
-  if (from.file.endsWith(".py")) return isCalled || text.includes(`from worker.${path.basename(next.file, ".py")} import`);
+  if (from.file.endsWith(".py")) {
+    const isImported = new RegExp(`^from worker\\.${path.basename(next.file, ".py")} import .*\\b${next.name}\\b`, "m").test(text);
+    return isImported || new RegExp(`\\.${next.name}\\(`).test(text);
+  }
   const [, operation] = new RegExp(`@operation\\("([\\w-]+)"[^)]*\\)\\ndef ${next.name}\\(`).exec(read(next.file)) ?? [];
   return operation !== undefined && text.includes(`"${operation}"`);
 }

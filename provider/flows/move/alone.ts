@@ -7,7 +7,7 @@ import type { Seen, SeenDisk, Site } from "../shared/site.js";
 import type { Step } from "./plan.js";
 
 /**
- * The steps that begin a job in the guest. Their switches ask by themselves, right before. What lets a guest go on that waits
+ * The steps that begin a job in the guest, or put an overlay on its disk. Their switches ask by themselves, right before. What lets a guest go on that waits
  * (`end-switch`, `let-go`, `cancel`, `dismiss`, `set-back`), or only tidies (`tidy`, `clear`), is never asked about.
  */
 const jobs: ReadonlySet<Step["step"]> = new Set(["freeze", "start-mirror", "collapse", "fold"]);
@@ -33,7 +33,7 @@ export function checkSwitch(site: Site, disks: readonly SeenDisk[], way: Way): P
   return checkOthers(site, disks, refusing(site, way));
 }
 
-/** `finish`: the guest is at the destination, and the only way is on. */
+/** `finish`: the guest is at the destination already, so it can only go forward. */
 export type Way = "move" | "finish" | "undo";
 
 function wayOf(step: Step["step"]): Way {

@@ -39,12 +39,12 @@ export interface SeenDisk extends SeenPhase {
   cut?: CutSwitch<WrittenManifest>;
 }
 
-/** One observation of all disks of a move. */
 /** One whose move is written down. */
 export interface RecordedDisk extends SeenDisk {
   manifest: Manifest;
 }
 
+/** One observation of all disks of a move. */
 export interface Seen {
   view: GuestView;
   disks: SeenDisk[];

@@ -3,7 +3,7 @@
  *
  * Only in `pending` have both sides been drained, flushed and made identical on disk. Until the rename
  * that decides (switch-plan.ts) the source is right, after it the destination; in `pending`, both. The manifests say what decides, until
- * the switch has ended (end-switch.ts).
+ * a later step has ended the switch (end-switch.ts in each flow).
  */
 
 import { backOf, nextOf, standInNames } from "../../core/disk/names.js";

@@ -194,7 +194,7 @@ def require_definition(plan: LibvirtPlan, definition: Optional[DomainXml]) -> No
 
 
 def hold_sources(disks: List[LibvirtDisk]) -> None:
-    """A job that is ready is pivoted all the same (raw and qcow2, libvirt 9.0 on QEMU 7.2)."""
+    """With the source locked, libvirt still pivots a job that is ready (raw and qcow2, libvirt 9.0 on QEMU 7.2)."""
     for disk in disks:
         try:
             if disk.source is not None:

@@ -15,8 +15,9 @@ from worker.wire import write_all
 
 class Disk(NamedTuple):
     job: str
-    #: Its qdev, and the node that is active once its job has pivoted: the first one below the guest's own filters.
+    #: Its qdev.
     device: str
+    #: The node that is active once its job has pivoted: the first one below the guest's own filters.
     target: str
     #: The image that it leaves, held open for QEMU's image lock.
     source: int

@@ -13,7 +13,7 @@ from worker.errors import Failure
 from worker.text import to_bytes, to_text
 from worker.waiting import ready
 
-#: Between two questions to a libvirtd that is down.
+#: Between two questions to a libvirtd that is down, and between two looks at a virsh that is silent.
 PAUSE_SECONDS = 1.0
 
 #: A silence is told as often as so many seconds have passed.

@@ -29,7 +29,7 @@ export function openGuest(host: Host, address: { libvirt: string; uri: string })
   return new LibvirtGuest(host, address);
 }
 
-/** libvirt holds the monitor: the loop chooses other steps for its guests, which are in {@link ManagedGuest}. */
+/** libvirt holds the monitor: what the same steps do for its guests is in {@link ManagedGuest}. */
 const notLibvirts = (): Promise<never> =>
   Promise.reject(new BugError("A step of a QMP monitor was asked of a guest that libvirt manages."));
 

@@ -11,9 +11,9 @@ import { command } from "./words.js";
 /**
  * Resumes a guest that is recorded as suspended, until libvirt says that it runs, or has stopped by itself since; then ends the record.
  * What a resume answers is not believed, and its failure is not a refusal. A guest on which libvirt has a job is left to that.
+ * @param deadline as `performance.now()` counts; after it nothing is begun. It should be minutes away: libvirt itself gives up after 30 s if
+ *   somebody else's question keeps QEMU busy (QEMU_JOB_WAIT_TIME, 9.0)
  * @returns the state, in libvirt's words
- * After the deadline (`performance.now()`) nothing is begun. It should be minutes away: libvirt itself gives up after 30 s if somebody else's question
- * keeps QEMU busy (QEMU_JOB_WAIT_TIME, 9.0).
  * @throws UserError with libvirt's words, if it is suspended still @throws UnreachableError if libvirtd does not answer
  *
  * @host virsh blockjob, virsh domjobinfo, virsh domstate

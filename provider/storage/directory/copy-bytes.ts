@@ -1,4 +1,4 @@
-/** Brings a layer's bytes into the partial: by reflink where that works, else piece by piece. */
+/** Has the worker bring a layer's bytes into the partial, and records how far it is. */
 
 import { bytesText } from "../../core/bytes.js";
 import { UserError } from "../../core/errors.js";

@@ -120,7 +120,7 @@ function isOpen({ dev, ino }: FileIdentity, { openFiles }: CopyOptions): boolean
   return openFiles === undefined || openFiles.has(`${dev}:${ino}`);
 }
 
-/** Removes a partial that is recorded as ours: nobody else gives its name. One that was recorded but not yet known by its inode holds nothing. */
+/** Removes a partial that is recorded as ours: nobody else gives its name. One whose inode was never recorded is removed only while it is empty. */
 export async function discardPartial(layer: Layer, recorded: PartialRecord["copy"]): Promise<void> {
   const there = await layer.partial(recorded.suffix);
   if (!(there instanceof LayerPartial)) return;

@@ -91,7 +91,7 @@ export class Layer {
     try {
       await Promise.all([this.#partial?.close(), this.#source?.close(), this.#directory.close(), lock?.release()]);
     } catch (thrown) {
-      // it has let go of all by its end
+      // where the worker has ended, all was closed with it
       if (this.#worker.ended === undefined) throw thrown;
     }
   }

@@ -1,4 +1,4 @@
-/** The mirror of the active layer: its target, its job, its two endings before the switch. */
+/** The mirror of the active layer: its target and its job. */
 
 import { whichOf } from "../../../core/disk/chain.js";
 import type { ChainFiles } from "../../../core/disk/chain-options.js";
