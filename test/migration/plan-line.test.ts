@@ -9,16 +9,19 @@ const unknown = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
 const place = { host: { address: "db-3", user: "root" }, domain: { qmp: "/run/vm/web.qmp" } };
 const layer = (path: string, mebibytes = 64) => ({ path, format: "qcow2", virtualBytes: 2 ** 30, allocatedBytes: mebibytes * 2 ** 20 });
 const chain = [layer("/slow/old"), layer("/slow/common", 32)];
+/** As 0.1.0 writes it: without a status. */
 const seen = (phase: string, layers = chain) => ({ phase, bootPath: layers[0]?.path, chain: layers });
+const stands = (status: string, layers = chain) => ({ status, bootPath: layers[0]?.path, chain: layers });
 
 /** What a preview says. */
 function plan(lifecycle: Lifecycle, before: Properties, now: Properties): string {
   const teller = new Recorder();
   const inputs = (bag: Properties) => lifecycle.check({}, { ...place, ...bag }).inputs;
-  const { moves, phase, chain: last, states, declared: remembered, ...declared } = before;
+  const { moves, status, phase, chain: last, states, declared: remembered, ...declared } = before;
   const shown = {
     ...(moves !== undefined && { moves }),
     ...(phase !== undefined && { phase, chain: last }),
+    ...(status !== undefined && { status, chain: last }),
     ...(states !== undefined && { states }),
     ...(remembered !== undefined && { declared: remembered }),
   };
@@ -41,6 +44,18 @@ describe("the plan of a StorageMigration", () => {
       { ...at, moves: { vda: seen("suspended") } },
       at,
       "vda: let the guest go on, which a switch has suspended",
+    ],
+    [
+      "a persistent definition that names another file",
+      { ...at, moves: { vda: seen("misdefined") } },
+      at,
+      "vda: make the persistent definition name the file that the guest runs on",
+    ],
+    [
+      "a disk that is in a mirrored snapshot",
+      { ...at, moves: { vda: seen("snapshotted") } },
+      { ...at, verify: "full" },
+      "vda: it is in a mirrored snapshot, which must end before the disk can move",
     ],
     [
       "an active layer alone",
@@ -88,19 +103,19 @@ describe("the plan of a StorageMigration", () => {
       "a move that was begun and is wanted still",
       { ...at, moves: { vda: seen("mirroring") } },
       at,
-      "vda: go on with the move to /slow that was begun (it is mirroring)",
+      "vda: go on with the move to /slow that was begun",
     ],
     [
       "a move that was begun and is wanted no more",
       { ...at, destination: "/fast", moves: { vda: seen("copying") } },
       { ...at, destination: "/other" },
-      `vda: first end the move to /fast (it is copying): undone to the source's exact chain; vda: 2 layers, 96 MiB, from /slow/old to /other, live: ${mirror}`,
+      `vda: first end the move to /fast that was begun: undone to the source's exact chain; vda: 2 layers, 96 MiB, from /slow/old to /other, live: ${mirror}`,
     ],
     [
       "a move that has switched and is wanted no more",
       { ...at, destination: "/fast", moves: { vda: seen("switched", [layer("/fast/old")]) } },
       { ...at, destination: "/other" },
-      "vda: first end the move to /fast (it is switched): it has switched, so it is finished; vda: 1 layer, 64 MiB, from /fast/old to /other, live: mirror the active one, switch, tidy",
+      "vda: first end the move to /fast that was begun: it has switched, so it is finished; vda: 1 layer, 64 MiB, from /fast/old to /other, live: mirror the active one, switch, tidy",
     ],
     [
       "a disk that is taken in, and one that is let go",
@@ -108,6 +123,34 @@ describe("the plan of a StorageMigration", () => {
       { ...at, disks: ["vdb"] },
       "vdb: all its layers to /slow, live: copy the lower layers that are not there yet, mirror the active one, switch, tidy; vda: no longer looked after; a move of it that was begun is ended",
     ],
+    ...(
+      [
+        ["moving", "go on with the move to /slow that was begun"],
+        ["switching", "end the switch of the move to /slow that was begun, on the side that `current` names, then go on"],
+        ["cleaning-up", "finish the move to /slow that was begun: it has switched"],
+        ["undoing", "a move of it was being undone: end that, and leave it in /slow"],
+        ["needs-attention", "go on with the move to /slow that was begun, if what stopped it is no longer there"],
+      ] as const
+    ).map(([status, said]): [string, Properties, Properties, string] => [
+      `a disk whose state says only that it is ${status}`,
+      { ...at, moves: { vda: stands(status) } },
+      at,
+      `vda: ${said}`,
+    ]),
+    ...(
+      [
+        ["moving", "undone to the source's exact chain"],
+        ["switching", "finished if `current` names the destination, else undone"],
+        ["cleaning-up", "it has switched, so it is finished"],
+        ["undoing", "undone to the source's exact chain"],
+        ["needs-attention", "undone to the source's exact chain if it has not switched, else finished"],
+      ] as const
+    ).map(([status, said]): [string, Properties, Properties, string] => [
+      `how a move ends that is ${status} and is wanted no more`,
+      { ...twoDisks, declared: { destination: "/slow" }, destination: several, moves: { vda: stands(status), vdb: stands("settled") } },
+      { ...twoDisks, destination: several, verify: "full" },
+      `vda: end the move that was begun: ${said}`,
+    ]),
     ["only how the next move goes", at, { ...at, verify: "full" }, ""],
     [
       "drift that is only reported",
@@ -131,7 +174,7 @@ describe("the plan of a StorageMigration", () => {
       "no move of disks in several places that the engine hands back",
       { ...twoDisks, declared: { destination: "/slow" }, destination: several, moves: { ...strayed, vdb: seen("mirroring") } },
       { ...twoDisks, destination: several, verify: "full" },
-      "vdb: end the move that was begun (it is mirroring): undone to the source's exact chain",
+      "vdb: end the move that was begun: undone to the source's exact chain",
     ],
     [
       "no move of a disk that is only reported from now on",
@@ -168,7 +211,25 @@ describe("the plan of a DomainDisk", () => {
       "a move that was begun and is declared no more",
       { ...adopted, storage: "/fast", phase: "copying" },
       { disk: "vda" },
-      "vda: end the move that was begun (it is copying): undone to the source's exact chain",
+      "vda: end the move that was begun: undone to the source's exact chain",
+    ],
+    [
+      "a move that was begun before its destination was declared no more, and another one",
+      { ...adopted, phase: "copying" },
+      { disk: "vda", storage: "/fast" },
+      `vda: first end the move that was begun: undone to the source's exact chain; vda: 3 layers, 192 MiB, from /slow/top to /fast, live: ${mirror}`,
+    ],
+    [
+      "a pull that was begun, and no move",
+      { ...adopted, storage: "/slow", base: "/slow/base", status: "moving" },
+      { disk: "vda", storage: "/slow", base: "/slow/base" },
+      "vda: pull /slow/middle up into /slow/top, which then stands on /slow/base, live",
+    ],
+    [
+      "a pull that was begun and is declared no more",
+      { ...adopted, base: "/slow/base", status: "moving" },
+      { disk: "vda" },
+      "vda: end the pull that was begun",
     ],
     ["a storage that is not known yet", adopted, { disk: "vda", storage: unknown }, ""],
     ["another disk", adopted, { disk: "vdb", storage: "/fast" }, ""],
@@ -210,8 +271,23 @@ describe("the plan of a MirroredSnapshot", () => {
       "a snapshot that was begun",
       { disks, ...state("mirroring") },
       { disks },
-      "vda: go on with what was begun (it is mirroring), until every write goes to /slow/overlay and to /fast/new",
+      "vda: go on with what was begun, until every write goes to /slow/overlay and to /fast/new",
     ],
+    ...(
+      [
+        ["settled", ""],
+        ["elsewhere", "vda: take the snapshot, then mirror until every write goes to /slow/overlay and to /fast/new"],
+        ["moving", "vda: go on with what was begun, until every write goes to /slow/overlay and to /fast/new"],
+        ["switching", "vda: end the pivot that was begun, on the side that `current` names"],
+        ["cleaning-up", "vda: finish the pivot: the guest runs on /fast/new"],
+        ["needs-attention", "vda: go on until every write goes to /slow/overlay and to /fast/new, if what stopped it is no longer there"],
+      ] as const
+    ).map(([status, said]): [string, Properties, Properties, string] => [
+      `a disk whose state says only that it is ${status}`,
+      { disks, states: { vda: { status, current: "/slow/overlay", chain: [] } } },
+      { disks },
+      said,
+    ]),
     ["nothing to do", { disks, ...state("ready") }, { disks }, ""],
   ];
   for (const [what, before, now, expected] of rows) {

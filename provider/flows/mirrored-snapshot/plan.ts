@@ -60,7 +60,7 @@ function tornApart(goal: Goal, disks: readonly SeenPhase[]): Step | undefined {
   const without = disks.find(({ seen }) => before.includes(seen.phase));
   const within = disks.find(({ seen }) => !before.includes(seen.phase) && seen.phase !== "contradiction");
   if (goal !== "mirror" || !without || !within) return undefined;
-  const why = `${within.disk} is in the snapshot (${within.seen.phase}) and ${without.disk} is not (${without.seen.phase}), although both are taken at once`;
+  const why = `${within.disk} is in the snapshot and ${without.disk} is not, although both are taken at once`;
   return { step: "stop", disk: without.disk, why, advice: "End the snapshot (`onDelete`, then destroy it) and make a new one." };
 }
 

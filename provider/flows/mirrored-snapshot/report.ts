@@ -5,10 +5,13 @@ import { chainReport, type LayerReport } from "../shared/chain-report.js";
 import type { SnapshotState } from "./observation.js";
 import type { Seen, SeenDisk, SnapshotSite } from "./site.js";
 import { snapshotXml } from "./snapshot-xml.js";
+import { type SnapshotStatus, statusOf } from "./status.js";
 
 /** One disk of the snapshot, as it was last seen. */
 export interface SnapshotReport {
-  /** `ready`: both files hold the same. `lost`: QEMU ended since, and the mirror with it. */
+  /** Where it stands. A state of 0.1.0 has it from the first refresh or update on. */
+  status: SnapshotStatus;
+  /** @deprecated since 0.2.0: use `status`. It is an internal word, and the next version does not show it. */
   state: SnapshotState;
   /** The path that a boot of the guest must use. */
   current: string;
@@ -26,5 +29,6 @@ export function outputsOf(site: SnapshotSite, { view, disks }: Seen): Properties
 
 function report({ seen, manifest, active, image }: SeenDisk): SnapshotReport {
   const foreignTop = seen.phase === "contradiction" ? seen.foreignTop : undefined;
-  return { state: seen.phase, current: foreignTop ?? manifest?.current ?? active.named, chain: chainReport(image.chain) };
+  const current = foreignTop ?? manifest?.current ?? active.named;
+  return { status: statusOf(seen), state: seen.phase, current, chain: chainReport(image.chain) };
 }

@@ -4,13 +4,20 @@ import { bytesText } from "../../core/bytes.js";
 import { baseName, directoryOf, within } from "../../core/disk/paths.js";
 import type { LayerReport } from "../shared/chain-report.js";
 import type { MoveOptions } from "../shared/options.js";
-import type { PhaseName } from "../shared/phase.js";
-import { isUnfinished } from "./report.js";
+import { type DiskStatus, isUnfinished } from "../shared/status.js";
+
+/** As a state says that it was last seen. */
+export interface LastSeen {
+  status: DiskStatus;
+  /** Where the state has one: of some it is known more exactly what `up` will do. */
+  phase?: string;
+  chain: readonly LayerReport[];
+}
 
 export interface PlannedDisk {
   disk: string;
-  /** As it was last seen; undefined for a disk that nobody has looked at yet. */
-  seen: { phase: PhaseName; chain: readonly LayerReport[] } | undefined;
+  /** Undefined for a disk that nobody has looked at yet. */
+  seen: LastSeen | undefined;
 }
 
 export interface PlannedMove {
@@ -36,8 +43,8 @@ export function planLine(move: PlannedMove): string | undefined {
 }
 
 /** For a disk that is only looked at from now on: undefined where nothing was begun. */
-export function endingLine(disk: string, phase: PhaseName): string | undefined {
-  return isBegun(phase) ? `plan: ${disk}: end the move that was begun (it is ${phase}): ${endOf(phase)}` : undefined;
+export function endingLine(disk: string, seen: Omit<LastSeen, "chain">): string | undefined {
+  return isBegun(seen) ? `plan: ${disk}: end the move that was begun: ${endOf(seen.status)}` : undefined;
 }
 
 /** The chain as a move leaves it: what moves lands flat in the destination. */
@@ -50,32 +57,54 @@ export function chainAfter(chain: readonly LayerReport[], destination: string, k
 function isMoved({ destination, before }: PlannedMove, seen: PlannedDisk["seen"]): boolean {
   if (!seen) return true;
   // the look has compared directories, whatever they are called
-  if (before === destination) return seen.phase === "idle";
+  if (before === destination) return seen.status === "elsewhere" && seen.phase !== "snapshotted";
   const [active] = seen.chain;
-  return isBegun(seen.phase) || active === undefined || directoryOf(active.path) !== destination;
+  return isBegun(seen) || active === undefined || directoryOf(active.path) !== destination;
 }
 
 /** Whether a move is under way, as opposed to a definition that is behind its guest, or a guest that is to be let go on. */
-function isBegun(phase: PhaseName): boolean {
-  return isUnfinished(phase) && phase !== "misdefined" && phase !== "suspended";
+function isBegun({ status, phase }: Omit<LastSeen, "chain">): boolean {
+  return isUnfinished(status) && phase !== "misdefined" && phase !== "suspended";
 }
 
 function continued({ before, destination }: PlannedMove, { disk, seen }: PlannedDisk): string[] {
   if (!seen) return []; // nobody has looked at it yet
-  const { phase } = seen;
+  const { phase, status } = seen;
   if (phase === "misdefined") return [`${disk}: make the persistent definition name the file that the guest runs on`];
   if (phase === "suspended") return [`${disk}: let the guest go on, which a switch has suspended`];
-  if (!isBegun(phase)) return [];
-  if (before === destination) return [`${disk}: go on with the move to ${destination} that was begun (it is ${phase})`];
-  return [`${disk}: first end the move to ${before} (it is ${phase}): ${endOf(phase)}`];
+  if (phase === "snapshotted") return [`${disk}: it is in a mirrored snapshot, which must end before the disk can move`];
+  if (!isBegun(seen)) return [];
+  if (before === destination) return [`${disk}: ${goingOn(status, destination)}`];
+  return [`${disk}: first end the move${before === undefined ? "" : ` to ${before}`} that was begun: ${endOf(status)}`];
 }
 
-function endOf(phase: PhaseName): string {
-  const finished: readonly PhaseName[] = ["pivoted", "collapsing", "collapse-ready", "switched"];
-  if (finished.includes(phase)) return "it has switched, so it is finished";
-  return phase === "pending" || phase === "switch-cut"
-    ? "finished if `current` names the destination, else undone"
-    : "undone to the source's exact chain";
+function goingOn(status: DiskStatus, destination: string): string {
+  const move = `the move to ${destination} that was begun`;
+  switch (status) {
+    case "switching":
+      return `end the switch of ${move}, on the side that \`current\` names, then go on`;
+    case "cleaning-up":
+      return `finish ${move}: it has switched`;
+    case "undoing":
+      return `a move of it was being undone: end that, and leave it in ${destination}`;
+    case "needs-attention":
+      return `go on with ${move}, if what stopped it is no longer there`;
+    default:
+      return `go on with ${move}`;
+  }
+}
+
+function endOf(status: DiskStatus): string {
+  switch (status) {
+    case "cleaning-up":
+      return "it has switched, so it is finished";
+    case "switching":
+      return "finished if `current` names the destination, else undone";
+    case "needs-attention":
+      return "undone to the source's exact chain if it has not switched, else finished";
+    default:
+      return "undone to the source's exact chain";
+  }
 }
 
 function movedDisk({ options }: PlannedMove, { disk, seen }: PlannedDisk): string {

@@ -4,8 +4,12 @@ import { chainReport, type LayerReport } from "../shared/chain-report.js";
 import type { Outcome } from "../shared/outcome.js";
 import type { PhaseName } from "../shared/phase.js";
 import type { SeenDisk } from "../shared/site.js";
+import { type DiskStatus, statusOf } from "../shared/status.js";
 
 export interface DiskReport {
+  /** Where the disk stands. A state of 0.1.0 has it from the first refresh or update on. */
+  status: DiskStatus;
+  /** @deprecated since 0.2.0: use `status`. It is an internal word, and the next version does not show it. */
   phase: PhaseName;
   /** Where a boot must find the disk: through the link, where that leads to the disk. */
   bootPath: string;
@@ -24,6 +28,7 @@ export function diskReport(disk: SeenDisk, outcome?: Outcome, before?: Partial<D
   const told = outcome?.tell(disk.disk) ?? { ...before };
   const { copiedBytes, pauseMs, seconds, left } = told;
   return {
+    status: statusOf(disk),
     phase: disk.seen.phase,
     bootPath: bootPathOf(disk),
     chain: chainReport(disk.image.chain),
@@ -44,9 +49,4 @@ export function driftOf({ disk, seen, image, active }: SeenDisk, called = disk):
   if (seen.phase === "idle") return `${called} is at ${active.named}`;
   if (image.definedAt === undefined || image.definedAt === image.chain[0].path) return undefined;
   return `${called} is at ${active.named}, but the persistent definition names ${image.definedAt}: the next start would find that`;
-}
-
-/** Whether a phase in the state says that there is work left, whatever the inputs say. */
-export function isUnfinished(phase: PhaseName): boolean {
-  return phase !== "settled" && phase !== "idle" && phase !== "snapshotted";
 }

@@ -9,7 +9,9 @@ import type { GuestView, ImageView } from "../../hypervisor/hypervisor.js";
 import { findDisk } from "../../hypervisor/qemu/find.js";
 import { imageOf } from "../shared/places.js";
 import type { SeenDisk, Site } from "../shared/site.js";
+import type { DiskStatus } from "../shared/status.js";
 import type { SeenPull } from "./plan.js";
+import { statusOfPull } from "./status.js";
 
 /** The disk with all that was seen of it. */
 export interface PulledDisk {
@@ -54,6 +56,12 @@ export async function observe(site: Site, disk: string, base: string | undefined
   const key = diskKey(view.domainId, device.qdev);
   const seen = await phaseOf(site, { view, key, chain }, base);
   return { view, disks: [{ disk, key, qdev: device.qdev, image, chain, active: { named: active }, seen }] };
+}
+
+/** Where a disk stands whose move is settled: whether the declared layer is right below its active image, or on its way there. */
+export async function pullStatus(site: Site, disk: string, base: string | undefined): Promise<DiskStatus> {
+  const { disks } = await observe(site, disk, base);
+  return disks.map(({ seen }) => statusOfPull(seen))[0] ?? "settled";
 }
 
 async function phaseOf(

@@ -1,7 +1,6 @@
 /** `DomainDisk` in the provider process: parse, converge, tell. */
 
-import { z } from "zod";
-import { changedArguments, checkArguments, isUnknown, settingsIn, surelyDiffer } from "../../core/arguments.js";
+import { changedArguments, checkArguments, settingsIn, surelyDiffer } from "../../core/arguments.js";
 import { directoryOf } from "../../core/disk/paths.js";
 import { BugError, messageOf } from "../../core/errors.js";
 import { gone, type Lifecycle, type Properties, type Run, Unfinished } from "../../core/lifecycle.js";
@@ -13,26 +12,26 @@ import { observe } from "../../flows/move/look/observe.js";
 import { observeForReport } from "../../flows/move/look/report-look.js";
 import { seenElsewhere } from "../../flows/move/missing.js";
 import { openSite } from "../../flows/move/open.js";
-import { chainAfter, endingLine, planLine } from "../../flows/move/plan-line.js";
-import { bootPathOf, driftOf, isUnfinished } from "../../flows/move/report.js";
+import { bootPathOf, driftOf } from "../../flows/move/report.js";
 import { isPulling, settleBase } from "../../flows/pull/flow.js";
-import { observeBase } from "../../flows/pull/observe.js";
-import { pullLine } from "../../flows/pull/plan.js";
-import { chainReport, type LayerReport } from "../../flows/shared/chain-report.js";
+import { observeBase, pullStatus } from "../../flows/pull/observe.js";
+import { chainReport } from "../../flows/shared/chain-report.js";
 import { defaultMoveOptions } from "../../flows/shared/options.js";
-import type { PhaseName } from "../../flows/shared/phase.js";
 import type { Seen, Site } from "../../flows/shared/site.js";
-import { isManaged, placeChanged } from "../../hypervisor/address.js";
+import { type DiskStatus, isUnfinished, statusOf } from "../../flows/shared/status.js";
+import { placeChanged } from "../../hypervisor/address.js";
 import { DomainMissing, GuestNotRunning, shutOff } from "../../hypervisor/hypervisor.js";
+import { tellPlan } from "./preview.js";
 import { type DomainDiskSettings, domainDiskArgs } from "./resource.js";
+import { asWrittenNow, shownArguments, shownIn } from "./state.js";
 
 export const domainDisk: Lifecycle = {
   check: (_olds, news) => checkArguments(domainDiskArgs, news),
 
   diff(_id, olds, news, run) {
     const changed = changedArguments(domainDiskArgs, olds, news);
-    const { phase } = shown.safeParse(olds).data ?? {};
-    const unfinished = phase !== undefined && isUnfinished(phase);
+    const { status } = shownIn(olds);
+    const unfinished = status !== undefined && isUnfinished(status);
     const replaces = [...placeChanged(olds, news), ...(surelyDiffer(olds.disk, news.disk) ? ["disk"] : [])];
     if (replaces.length === 0 && (changed.length > 0 || unfinished)) tellPlan(olds, news, run);
     return { changes: changed.length > 0 ? undefined : unfinished, replaces };
@@ -42,7 +41,8 @@ export const domainDisk: Lifecycle = {
     return settle(settingsIn(domainDiskArgs, inputs), { news: inputs }, run);
   },
 
-  async read(id, outputs, run) {
+  async read(id, state, run) {
+    const outputs = asWrittenNow(state);
     const settings = settingsIn(domainDiskArgs, asDeclared(shownArguments, outputs));
     const inputs: Properties = { ...settings }; // with the defaults of what an older version did not know
     const lastSeen = { ...inputs, storage: outputs.storage, base: outputs.base };
@@ -51,8 +51,9 @@ export const domainDisk: Lifecycle = {
       const seen = await observeForReport(site, [settings.disk]);
       const strayed = seen.disks.find((disk) => disk.seen.phase === "idle");
       const place = strayed ? { storage: strayed.active.directory } : {};
-      const now = { ...inputs, ...place, ...(await baseAsItIs(site, settings, seen)) };
-      return { id, inputs: now, outputs: { ...outputsOf(seen), ...declaredOutput(shownArguments, inputs) } };
+      const { status, ...base } = await baseAsItIs(site, settings, seen);
+      const shown = { ...outputsOf(seen), ...(status !== undefined && { status }), ...declaredOutput(shownArguments, inputs) };
+      return { id, inputs: { ...inputs, ...place, ...base }, outputs: shown };
     } catch (thrown) {
       if (thrown instanceof DomainMissing) {
         const seen = await seenElsewhere(site, outputs, placesOf(settings, outputs));
@@ -82,30 +83,9 @@ export const domainDisk: Lifecycle = {
   },
 };
 
-/** Arguments that read shows as they are, whatever was declared. */
-const shownArguments = ["storage", "base"];
-
-/** The move first, then the pull in the chain as the move leaves it. Nothing is said of what only the update will tell. */
-function tellPlan(olds: Properties, news: Properties, run: Run): void {
-  const { chain, phase = "settled" } = shown.safeParse(olds).data ?? {};
-  const { disk, storage, base } = news;
-  if (!chain || typeof disk !== "string" || isUnknown([disk, storage, base]) || typeof news.domain === "string") return;
-  const declared = asDeclared(shownArguments, olds).storage;
-  const before = typeof declared === "string" ? declared : undefined;
-  const by = isManaged(news.domain) ? "libvirt" : "qemu";
-  const move =
-    typeof storage === "string"
-      ? planLine({ disks: [{ disk, seen: { phase, chain } }], before, destination: storage, options: defaultMoveOptions, by })
-      : endingLine(disk, phase);
-  if (move !== undefined) run.say("info", move);
-  const moved = typeof storage === "string" && move !== undefined ? chainAfter(chain, storage) : chain;
-  const pull = typeof base === "string" ? pullLine(disk, moved, base) : undefined;
-  if (pull !== undefined) run.say("info", pull);
-}
-
 /** Where a move of the disk may have left its manifest. */
 function placesOf({ storage }: DomainDiskSettings, outputs: Properties): string[] {
-  const boot = shown.safeParse(outputs).data?.bootPath;
+  const boot = shownIn(outputs).bootPath;
   return [...(storage === undefined ? [] : [storage]), ...(boot === undefined ? [] : [directoryOf(boot)])];
 }
 
@@ -141,16 +121,24 @@ async function withBase(site: Site, { disk, base }: DomainDiskSettings, settled:
     await settleBase(here, { disk, base }, withPlacesLocked);
   } catch (thrown) {
     const begun = await isPulling(here, disk).catch(() => true);
-    throw begun && thrown instanceof Error ? new Unfinished(id, outputs, thrown) : thrown;
+    if (!begun || !(thrown instanceof Error)) throw thrown;
+    const status = await pullStatus(here, disk, base).catch(() => "needs-attention" as const);
+    throw new Unfinished(id, { ...outputs, status }, thrown);
   }
   return base === undefined ? settled : { id, outputs: { ...outputs, ...outputsOf(await observe(site, [disk])) } };
 }
 
-/** The layer that is right below the active image, where it is not the declared one. */
-async function baseAsItIs(site: Site, { base }: DomainDiskSettings, { disks: [disk] }: Seen): Promise<Properties> {
+interface ShownBase {
+  base?: string | undefined;
+  status?: DiskStatus;
+}
+
+/** Where another layer than the declared one is right below the active image: which one, and whether it is being pulled up. */
+async function baseAsItIs(site: Site, { base }: DomainDiskSettings, { disks: [disk] }: Seen): Promise<ShownBase> {
   if (base === undefined || !disk) return {};
   const { is, found } = await observeBase(site.host, disk, base);
-  return is === "declared" ? {} : { base: found };
+  if (is === "declared") return {};
+  return statusOf(disk) === "settled" ? { base: found, status: await pullStatus(site, disk.disk, base) } : { base: found };
 }
 
 /** `<domain id>/<qdev>`: the same disk has the same id, whatever the user calls it. */
@@ -168,14 +156,8 @@ function outputsOf({ view, disks }: Seen): Properties {
     running: view.status !== shutOff,
     chain: chainReport(disk.image.chain),
     domainId: view.domainId,
+    status: statusOf(disk),
     phase: disk.seen.phase,
     drift: driftOf(disk, "it"),
   };
 }
-
-/** What of the state is read again; states of older versions, and `{}`, say nothing. */
-const shown = z.object({
-  bootPath: z.string().optional(),
-  chain: z.custom<LayerReport[]>(Array.isArray).optional(),
-  phase: z.custom<PhaseName>((phase) => typeof phase === "string").optional(),
-});

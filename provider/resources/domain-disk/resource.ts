@@ -5,6 +5,7 @@ import { z } from "zod";
 import { absolutePath } from "../../core/disk/paths.js";
 import type { LayerReport } from "../../flows/shared/chain-report.js";
 import type { PhaseName } from "../../flows/shared/phase.js";
+import type { DiskStatus } from "../../flows/shared/status.js";
 import { hostArgs } from "../../host/target.js";
 import { diskName, domainArgs } from "../../hypervisor/address.js";
 import type { DeepInputs } from "../inputs.js";
@@ -80,15 +81,17 @@ export class DomainDisk extends pulumi.CustomResource {
   declare readonly domainId: pulumi.Output<string>;
   /** Where the disk was found, when it is not in `storage`. */
   declare readonly drift: pulumi.Output<string | undefined>;
-  /** Where a move stands: `settled` when there is none. */
+  /** Where the disk stands, with its move and its pull. A state of 0.1.0 has it from the first refresh or update on. */
+  declare readonly status: pulumi.Output<DiskStatus>;
+  /** @deprecated since 0.2.0: use `status`. It is an internal word, and the next version does not show it. */
   declare readonly phase: pulumi.Output<PhaseName>;
   declare readonly storage: pulumi.Output<string | undefined>;
   /** `storage` and `base` as they were declared at the last create or update, whatever a refresh has shown since. */
   declare readonly declared: pulumi.Output<{ storage?: string; base?: string }>;
 
   constructor(name: string, args: DomainDiskArgs, opts?: pulumi.CustomResourceOptions) {
-    const shown = { chain: undefined, bootPath: undefined, running: undefined, domainId: undefined, drift: undefined, phase: undefined };
-    const outputs = { ...shown, declared: undefined };
+    const shown = { chain: undefined, bootPath: undefined, running: undefined, domainId: undefined, drift: undefined };
+    const outputs = { ...shown, status: undefined, phase: undefined, declared: undefined };
     super(type, name, { __provider, __urn: pulumi.createUrn(name, type, opts?.parent), storage: undefined, ...args, ...outputs }, opts);
   }
 

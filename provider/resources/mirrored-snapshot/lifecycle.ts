@@ -1,7 +1,6 @@
 /** `MirroredSnapshot` in the provider process: parse, settle, tell. */
 
 import { isDeepStrictEqual } from "node:util";
-import { z } from "zod";
 import { argumentsOf, changedArguments, checkArguments, isUnknown, settingsIn, surelyDiffer } from "../../core/arguments.js";
 import { directoryOf } from "../../core/disk/paths.js";
 import { messageOf, UserError } from "../../core/errors.js";
@@ -16,7 +15,8 @@ import { openSite } from "../../flows/move/open.js";
 import { moveOptions } from "../../flows/shared/options.js";
 import { placeChanged } from "../../hypervisor/address.js";
 import { GuestNotRunning } from "../../hypervisor/hypervisor.js";
-import { disksOf, type MirroredSnapshotSettings, mirroredSnapshotArgs, type SnapshotReport } from "./resource.js";
+import { disksOf, type MirroredSnapshotSettings, mirroredSnapshotArgs } from "./resource.js";
+import { asWrittenNow, statesIn } from "./state.js";
 
 export const mirroredSnapshot: Lifecycle = {
   check: (_olds, news) => checkArguments(mirroredSnapshotArgs, news),
@@ -24,7 +24,7 @@ export const mirroredSnapshot: Lifecycle = {
   diff(_id, olds, news, run) {
     refuseOtherChanges(olds, news);
     const changed = changedArguments(mirroredSnapshotArgs, olds, news);
-    const unfinished = Object.values(statesIn(olds)).some(({ state }) => state !== "ready");
+    const unfinished = Object.values(statesIn(olds)).some(({ status }) => status !== "settled");
     if (changed.length > 0 || unfinished) tellPlan(olds, news, changed, run);
     return { changes: changed.length > 0 ? undefined : unfinished, replaces: [] };
   },
@@ -33,7 +33,8 @@ export const mirroredSnapshot: Lifecycle = {
     return make(await siteOf(settingsIn(mirroredSnapshotArgs, inputs), run), inputs);
   },
 
-  async read(id, outputs, run) {
+  async read(id, state, run) {
+    const outputs = asWrittenNow(state);
     const settings = settingsIn(mirroredSnapshotArgs, outputs);
     const inputs: Properties = { ...settings }; // with the defaults of what an older version did not know
     const site = await siteOf(settings, run);
@@ -47,7 +48,7 @@ export const mirroredSnapshot: Lifecycle = {
   },
 
   async update(id, olds, news, run) {
-    if (onlyEndingChanges(olds, news)) return { outputs: { ...olds, onDelete: undefined, ...news } };
+    if (onlyEndingChanges(olds, news)) return { outputs: { ...asWrittenNow(olds), onDelete: undefined, ...news } };
     const { outputs } = await make(await siteOf(settingsIn(mirroredSnapshotArgs, news), run, olds), news, id);
     return { outputs };
   },
@@ -74,7 +75,7 @@ function tellPlan(olds: Properties, news: Properties, changed: readonly string[]
   if (isUnknown([args.disks, args.diskspecs, args.onDelete])) return;
   const settings = mirroredSnapshotArgs.safeParse(args).data;
   const states = statesIn(olds);
-  const lines = settings && disksOf(settings).map((disk) => snapshotLine(disk, states[disk.disk]?.state, changed, settings.onDelete));
+  const lines = settings && disksOf(settings).map((disk) => snapshotLine(disk, states[disk.disk], changed, settings.onDelete));
   const said = lines?.filter((line) => line !== undefined) ?? [];
   if (said.length > 0) run.say("info", `plan: ${said.join("; ")}`);
 }
@@ -109,7 +110,7 @@ function refuseOtherChanges(olds: Properties, news: Properties): void {
 /** Then nothing is to be done on the host, so that a guest that is stopped does not stand in the way. */
 function onlyEndingChanges(olds: Properties, news: Properties): boolean {
   const states = Object.values(statesIn(olds));
-  const settled = states.length > 0 && states.every(({ state }) => state === "ready");
+  const settled = states.length > 0 && states.every(({ status }) => status === "settled");
   const changed = changedArguments(mirroredSnapshotArgs, olds, news);
   return settled && changed.length > 0 && changed.every((key) => key === "onDelete");
 }
@@ -129,13 +130,4 @@ function withoutEnding(settings: MirroredSnapshotSettings): UserError {
     `Unable to delete the mirrored snapshot of ${names}: it can be deleted only with one of pivot and abort (invalid argument), and onDelete names neither. ` +
       'Nothing was touched. Set onDelete to "pivot" or "abort", run `pulumi up`, then delete it.',
   );
-}
-
-/** What the state says of the disks; states of older versions, and `{}`, say nothing. */
-function statesIn(properties: Properties): Readonly<Record<string, SnapshotReport>> {
-  const states = z.record(
-    z.string(),
-    z.custom<SnapshotReport>((report) => typeof report === "object" && report !== null && "state" in report),
-  );
-  return states.safeParse(properties.states).data ?? {};
 }

@@ -13,21 +13,22 @@ import { shownPlaces } from "../../flows/move/look/shown.js";
 import { seenElsewhere } from "../../flows/move/missing.js";
 import { openSite } from "../../flows/move/open.js";
 import { endingLine, planLine } from "../../flows/move/plan-line.js";
-import { diskReport, driftOf, isUnfinished } from "../../flows/move/report.js";
+import { diskReport, driftOf } from "../../flows/move/report.js";
 import { defaultMoveOptions, moveOptions } from "../../flows/shared/options.js";
 import type { Outcome } from "../../flows/shared/outcome.js";
 import type { Seen, Site } from "../../flows/shared/site.js";
+import { isUnfinished } from "../../flows/shared/status.js";
 import { isManaged, placeChanged } from "../../hypervisor/address.js";
 import { DomainMissing, GuestNotRunning, shutOff } from "../../hypervisor/hypervisor.js";
 import { type StorageMigrationSettings, storageMigrationArgs, storageMigrationState } from "./resource.js";
-import { declaredAs, isOnlyReported, type Moves, movesIn, shownArguments } from "./state.js";
+import { asWrittenNow, declaredAs, isOnlyReported, type Moves, movesIn, shownArguments } from "./state.js";
 
 export const storageMigration: Lifecycle = {
   check: (_olds, news) => checkArguments(storageMigrationArgs, news),
 
   diff(_id, olds, news, run) {
     const changed = changedArguments(storageMigrationArgs, olds, news);
-    const unfinished = Object.values(movesIn(olds)).some(({ phase }) => isUnfinished(phase));
+    const unfinished = Object.values(movesIn(olds)).some(({ status }) => isUnfinished(status));
     const replaces = placeChanged(olds, news);
     if (replaces.length === 0 && (changed.length > 0 || unfinished)) tellPlan(olds, news, run);
     return { changes: changed.length > 0 ? undefined : unfinished, replaces };
@@ -40,7 +41,8 @@ export const storageMigration: Lifecycle = {
     return arrive(site, disks, { inputs, declared: settings.destination, known: {} });
   },
 
-  async read(id, outputs, run) {
+  async read(id, state, run) {
+    const outputs = asWrittenNow(state);
     const settings = settingsIn(storageMigrationState, asDeclared(shownArguments, outputs));
     const inputs: Properties = { ...settings }; // with the defaults of what an older version did not know
     const lastSeen = { ...inputs, destination: outputs.destination };
@@ -110,7 +112,7 @@ function tellPlan(olds: Properties, news: Properties, run: Run): void {
     options: moveOptions.safeParse(options).data ?? defaultMoveOptions,
     by: isManaged(domain) ? "libvirt" : "qemu",
   });
-  const ended = stay ? disks.flatMap((disk) => (moves[disk] ? [endingLine(disk, moves[disk].phase)] : [])) : [];
+  const ended = stay ? disks.flatMap((disk) => (moves[disk] ? [endingLine(disk, moves[disk])] : [])) : [];
   for (const told of [...ended, line]) if (told !== undefined) run.say("info", told);
 }
 

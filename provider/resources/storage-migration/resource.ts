@@ -138,7 +138,7 @@ const type = "pulumi-nodejs:dynamic/livedisk:StorageMigration";
 export class StorageMigration extends pulumi.CustomResource {
   static readonly __pulumiType = type;
 
-  /** Per disk, by its name: `phase`, `bootPath`, `chain`, and of its last move `copiedBytes`, `pauseMs`, `seconds`, `left`. */
+  /** Per disk, by its name: `status`, `bootPath`, `chain`, and of its last move `copiedBytes`, `pauseMs`, `seconds`, `left`. */
   declare readonly moves: pulumi.Output<Record<string, DiskReport>>;
   /** The guest's UUID, or what stands for it. */
   declare readonly domainId: pulumi.Output<string>;
