@@ -5,6 +5,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import ts from "typescript";
 import { moveOptions } from "../provider/flows/shared/options.js";
+import type { DiskStatus } from "../provider/flows/shared/status.js";
 import { hostArgs } from "../provider/host/target.js";
 import { domainArgs } from "../provider/hypervisor/address.js";
 import { domainDiskArgs } from "../provider/resources/domain-disk/resource.js";
@@ -55,6 +56,11 @@ function lacking({ comment, schema }: Written): string[] {
   ];
 }
 
+/** What a comment says of the words of a type. */
+function statusesIn(text: string): { word: string; meaning: string }[] {
+  return [...text.matchAll(/^ \* - `([^`]+)`: (.*)\.$/gm)].map(([, word = "", meaning = ""]) => ({ word, meaning }));
+}
+
 /** Sources of ours below a folder. */
 function sourcesIn(folder: string): string[] {
   const all = readdirSync(path.join(root, folder), { recursive: true, encoding: "utf8" });
@@ -92,6 +98,29 @@ describe("the documentation of the arguments", () => {
   it("would be found wanting", () => {
     const bare = keysOf("bare.ts", "const keys = { size: z.int().default(0) };").get("size");
     assert.deepEqual(bare && lacking(bare), ["what it is", "@default", "@throws"]);
+  });
+
+  for (const file of ["provider/flows/shared/status.ts", "provider/flows/mirrored-snapshot/status.ts"])
+    it(`says of each status in ${file} what it means, in the same words as docs/reference.md`, () => {
+      const told = statusesIn(readFileSync(path.join(root, file), "utf8"));
+      const table = ["| `status` | meaning |", "|---|---|", ...told.map(({ word, meaning }) => `| \`${word}\` | ${meaning} |`), ""];
+      assert(readFileSync(path.join(root, "docs/reference.md"), "utf8").includes(`${table.join("\n")}\n`), table.join("\n"));
+    });
+
+  it("says what every status means, and that of no other", () => {
+    const wordsOf = (file: string) => statusesIn(readFileSync(path.join(root, file), "utf8")).map(({ word }) => word);
+    const words: Record<DiskStatus, true> = {
+      settled: true,
+      elsewhere: true,
+      moving: true,
+      switching: true,
+      "cleaning-up": true,
+      undoing: true,
+      "needs-attention": true,
+    };
+    assert.deepEqual(wordsOf("provider/flows/shared/status.ts"), Object.keys(words));
+    const ofSnapshots = Object.keys(words).filter((word) => word !== "undoing");
+    assert.deepEqual(wordsOf("provider/flows/mirrored-snapshot/status.ts"), ofSnapshots);
   });
 
   it("is in docs/reference.md: a row for every argument", () => {

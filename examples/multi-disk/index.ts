@@ -17,4 +17,7 @@ const db = new StorageMigration("db", {
 export const bootPaths = db.moves.apply((moves) =>
   Object.fromEntries(Object.entries(moves ?? {}).map(([disk, { bootPath }]) => [disk, bootPath])),
 );
+export const statuses = db.moves.apply((moves) =>
+  Object.fromEntries(Object.entries(moves ?? {}).map(([disk, { status }]) => [disk, status])),
+);
 export const pauseMs = db.moves.apply((moves) => moves?.vda?.pauseMs);

@@ -45,6 +45,7 @@ describe("the state of an older version", function () {
   it("is enough to refresh, to move and to destroy", async () => {
     const refreshed = await stack.must("refresh", program("path1"));
     assert.equal(stored(refreshed, "db")?.outputs.bootPath, stage.at("path1/vdb.qcow2"));
+    assert.equal(stored(refreshed, "db")?.outputs.status, "settled");
     const moved = await stack.must("up", program("path2"));
     assert.deepEqual(changesOf(moved.changes), [["web", "update", ["destination"]]]);
     assert.equal(stored(moved, "web")?.outputs.schemaVersion, 1);

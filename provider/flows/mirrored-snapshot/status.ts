@@ -11,7 +11,7 @@ import type { SnapshotPhase, SnapshotState } from "./observation.js";
  * - `moving`: it was begun, and not every write is in `mirror` yet.
  * - `switching`: a pivot is under way or was cut, and the guest may wait for it; the next `up` ends it first.
  * - `cleaning-up`: the guest runs on `mirror`; what is left is to tidy.
- * - `needs-attention`: the mirror is lost, waits on a full storage, or something is in the way; the next `up` mirrors again, or says what to do.
+ * - `needs-attention`: the mirror is lost or waits on a full storage, or something is in the way; the next `up` mirrors again, or says what to do.
  */
 export type SnapshotStatus = Exclude<DiskStatus, "undoing">;
 

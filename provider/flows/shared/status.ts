@@ -5,13 +5,13 @@ import type { Phase, PhaseName, SeenPhase } from "./phase.js";
 /**
  * Where a disk stands.
  *
- * - `settled`: it is as declared, and nothing of a move is left.
- * - `elsewhere`: it is not where it is declared, and nothing was begun.
- * - `moving`: it is being copied or mirrored, or that was cut; a boot still finds the source.
+ * - `settled`: it is as declared, and nothing is under way.
+ * - `elsewhere`: it is not where it is declared, or its `base` is not the declared one, and nothing was begun.
+ * - `moving`: it is being copied, mirrored or pulled up, or that was cut; a boot finds it where it was.
  * - `switching`: a switch is under way or was cut, and the guest may wait for it; the next `up` ends it first.
  * - `cleaning-up`: the guest runs where it shall; what is left is to shorten the chain, to tidy, or to correct the persistent definition.
- * - `undoing`: it is on the way back to the source's exact chain.
- * - `needs-attention`: it does not go on by itself, as on a full storage; the next `up` tries again, or says what to do.
+ * - `undoing`: it is on its way back to the source's exact chain.
+ * - `needs-attention`: it does not go on by itself, for example because its storage is full; the next `up` tries again, or says what to do.
  */
 export type DiskStatus = "settled" | "elsewhere" | "moving" | "switching" | "cleaning-up" | "undoing" | "needs-attention";
 
