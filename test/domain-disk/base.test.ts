@@ -39,6 +39,7 @@ describe(title, function () {
     const read = await domainDisk.read(id, { ...outputs, base: stage().at("path1/base.qcow2") }, new Recorder());
     assert(typeof read === "object");
     assert.equal(read.inputs.base, stage().at("path1/middle.qcow2"));
+    assert.deepEqual([outputs.status, read.outputs.status, read.outputs.phase], ["settled", "elsewhere", "settled"]);
   });
 });
 

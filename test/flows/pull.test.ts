@@ -5,6 +5,7 @@ import { fileNames } from "../../provider/core/disk/names.js";
 import { isKind, UserError } from "../../provider/core/errors.js";
 import { withPlacesLocked } from "../../provider/flows/move/locked.js";
 import { isPulling, settleBase } from "../../provider/flows/pull/flow.js";
+import { pullStatus } from "../../provider/flows/pull/observe.js";
 import type { Guest, ManagedGuest } from "../../provider/hypervisor/hypervisor.js";
 import { lostAt } from "./lost-connection.js";
 import { makeQcow2 } from "./model-guest.js";
@@ -82,11 +83,18 @@ describe("a pull", () => {
   it("that was cut goes on in the next run", async () => {
     await assert.rejects(pull(lostAt(here.model, "startPull", "after")), /the connection was lost/);
     const { destination: _, ...site } = here.site();
-    assert.equal(await isPulling(site, "vda"), true);
+    assert.deepEqual([await isPulling(site, "vda"), await pullStatus(site, "vda", base())], [true, "moving"]);
     await pull();
     assert.deepEqual(here.model.chain("vda"), short());
-    assert.equal(await isPulling(site, "vda"), false);
+    assert.deepEqual([await isPulling(site, "vda"), await pullStatus(site, "vda", base())], [false, "settled"]);
     assert.equal(changes().filter((line) => line.startsWith("startPull")).length, 1);
+  });
+
+  it("that is not begun is shown as elsewhere, and one that cannot be as what needs attention", async () => {
+    const { destination: _, ...site } = here.site();
+    const shown = (declared: string | undefined) => pullStatus(site, "vda", declared);
+    assert.deepEqual([await shown(base()), await shown(here.scene.at("path1/disk.qcow2"))], ["elsewhere", "settled"]);
+    assert.deepEqual([await shown(here.scene.at("path1/none")), await shown(undefined)], ["needs-attention", "settled"]);
   });
 
   for (const status of ["running", "pending"] as const)
