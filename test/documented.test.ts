@@ -3,49 +3,15 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
-import ts from "typescript";
-import { moveOptions } from "../provider/flows/shared/options.js";
 import type { DiskStatus } from "../provider/flows/shared/status.js";
-import { hostArgs } from "../provider/host/target.js";
-import { domainArgs } from "../provider/hypervisor/address.js";
-import { domainDiskArgs } from "../provider/resources/domain-disk/resource.js";
-import { mirroredSnapshotArgs } from "../provider/resources/mirrored-snapshot/resource.js";
-import { storageMigrationArgs } from "../provider/resources/storage-migration/resource.js";
+import { keysIn, parse, read, type Written, wordsOf } from "../tools/reference/comments.js";
+import { file as reference, withTables } from "../tools/reference/page.js";
+import { places as argumentPlaces, tables } from "../tools/reference/tables.js";
 
 const root = path.resolve(__dirname, "../..");
 
-/** Where each schema's keys are written. */
-const schemas: Record<string, readonly string[]> = {
-  "provider/host/target.ts": Object.keys(hostArgs.shape),
-  "provider/hypervisor/address.ts": domainArgs.options.flatMap(({ shape }) => Object.keys(shape)),
-  "provider/flows/shared/options.ts": Object.keys(moveOptions.shape),
-  "provider/resources/domain-disk/resource.ts": Object.keys(domainDiskArgs.shape),
-  "provider/resources/storage-migration/resource.ts": Object.keys(storageMigrationArgs.shape).filter((key) => !(key in moveOptions.shape)),
-  "provider/resources/mirrored-snapshot/resource.ts": [...Object.keys(mirroredSnapshotArgs.shape), "disk", "file", "mirror", "driver"],
-};
-
-interface Written {
-  comment: string;
-  schema: string;
-}
-
-/** The keys of a file's object literals whose values are schemas, with the comment before each. */
-function keysOf(file: string, text: string): Map<string, Written> {
-  const source = ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true);
-  const found = new Map<string, Written>();
-  const visit = (node: ts.Node): void => {
-    if (ts.isPropertyAssignment(node) && !found.has(node.name.getText())) {
-      const comment = ts.getJSDocCommentsAndTags(node).map((doc) => doc.getText());
-      found.set(node.name.getText(), { comment: comment.join("\n"), schema: node.initializer.getText() });
-    }
-    ts.forEachChild(node, visit);
-  };
-  visit(source);
-  return found;
-}
-
 /** What an argument's comment lacks. */
-function lacking({ comment, schema }: Written): string[] {
+function lacking({ comment, value: schema }: Written): string[] {
   const isOptional = /\.(default|optional)\(|moveOptions\.shape/.test(schema);
   const isRefused = comment.includes("Refused.");
   const isShared = /^(hostArgs|domainArgs|diskName)$/.test(schema);
@@ -54,11 +20,6 @@ function lacking({ comment, schema }: Written): string[] {
     ...(isOptional && !isRefused && !comment.includes("@default") ? ["@default"] : []),
     ...(!isShared && !comment.includes("@throws") ? ["@throws"] : []),
   ];
-}
-
-/** What a comment says of the words of a type. */
-function statusesIn(text: string): { word: string; meaning: string }[] {
-  return [...text.matchAll(/^ \* - `([^`]+)`: (.*)\.$/gm)].map(([, word = "", meaning = ""]) => ({ word, meaning }));
 }
 
 /** Sources of ours below a folder. */
@@ -84,31 +45,49 @@ describe("the comments", () => {
 });
 
 describe("the documentation of the arguments", () => {
-  for (const [file, keys] of Object.entries(schemas)) {
-    it(`says of each in ${file} what it is, its default and what is refused`, () => {
-      const written = keysOf(file, readFileSync(path.join(root, file), "utf8"));
-      for (const key of keys) {
-        const found = written.get(key);
-        assert.ok(found, `${file} has no key ${key}`);
-        assert.deepEqual(lacking(found), [], `${key} in ${file}`);
+  const everywhere = ["domain-disk", "storage-migration", "mirrored-snapshot"].map((name) => ({
+    file: `provider/resources/${name}/resource.ts`,
+    keys: ["host", "domain"],
+  }));
+  for (const [of, places] of Object.entries({ ...argumentPlaces, "every resource": everywhere }))
+    it(`says of each of ${of} what it is, its default and what is refused`, () => {
+      for (const { file, keys } of places) {
+        const written = keysIn(read(file));
+        for (const key of keys) {
+          const found = written.get(key);
+          assert.ok(found, `${file} has no key ${key}`);
+          assert.deepEqual(lacking(found), [], `${key} in ${file}`);
+        }
       }
     });
-  }
 
   it("would be found wanting", () => {
-    const bare = keysOf("bare.ts", "const keys = { size: z.int().default(0) };").get("size");
+    const bare = keysIn(parse("bare.ts", "const keys = { size: z.int().default(0) };")).get("size");
     assert.deepEqual(bare && lacking(bare), ["what it is", "@default", "@throws"]);
   });
+});
 
-  for (const file of ["provider/flows/shared/status.ts", "provider/flows/mirrored-snapshot/status.ts"])
-    it(`says of each status in ${file} what it means, in the same words as docs/reference.md`, () => {
-      const told = statusesIn(readFileSync(path.join(root, file), "utf8"));
-      const table = ["| `status` | meaning |", "|---|---|", ...told.map(({ word, meaning }) => `| \`${word}\` | ${meaning} |`), ""];
-      assert(readFileSync(path.join(root, "docs/reference.md"), "utf8").includes(`${table.join("\n")}\n`), table.join("\n"));
-    });
+describe("docs/reference.md", () => {
+  it("has the tables that the comments make (`npm run reference`)", () => {
+    const page = readFileSync(reference, "utf8");
+    assert.equal(withTables(page), page);
+  });
+
+  it("has a place for every table, and a table for every place", () => {
+    const made = { one: ["| a |"] };
+    assert.equal(withTables("x\n<!-- table: one -->\nold\n<!-- end -->\ny", made), "x\n<!-- table: one -->\n\n| a |\n\n<!-- end -->\ny");
+    assert.throws(() => withTables("nothing", made), /no place for one/);
+    assert.throws(() => withTables("<!-- table: two -->\n<!-- end -->", made), /there is no such table/);
+  });
+
+  it("shows of a comment its first paragraph, its default as code, and what replaces what is deprecated", () => {
+    const { common = [], "outputs of DomainDisk": outputs = [] } = tables();
+    assert(common.some((row) => /^\| `host\.privilege` \| `user`: .* \| `"user"` \|$/.test(row)));
+    assert(outputs.some((row) => row.startsWith("| `phase` | Deprecated since 0.2.0: use `status`.")));
+    assert(!outputs.some((row) => row.includes("A state of 0.1.0")));
+  });
 
   it("says what every status means, and that of no other", () => {
-    const wordsOf = (file: string) => statusesIn(readFileSync(path.join(root, file), "utf8")).map(({ word }) => word);
     const words: Record<DiskStatus, true> = {
       settled: true,
       elsewhere: true,
@@ -118,21 +97,9 @@ describe("the documentation of the arguments", () => {
       undoing: true,
       "needs-attention": true,
     };
-    assert.deepEqual(wordsOf("provider/flows/shared/status.ts"), Object.keys(words));
+    const told = (file: string, type: string) => wordsOf(read(file), type).map(({ name }) => name);
+    assert.deepEqual(told("provider/flows/shared/status.ts", "DiskStatus"), Object.keys(words));
     const ofSnapshots = Object.keys(words).filter((word) => word !== "undoing");
-    assert.deepEqual(wordsOf("provider/flows/mirrored-snapshot/status.ts"), ofSnapshots);
-  });
-
-  it("is in docs/reference.md: a row for every argument", () => {
-    const reference = readFileSync(path.join(root, "docs/reference.md"), "utf8");
-    const rows = reference.split("\n").filter((line) => line.startsWith("| "));
-    const named = new Set(
-      rows.flatMap((row) => [...(row.split("|")[1] ?? "").matchAll(/`(?:host\.|domain\.)?(\w+)`/g)].map(([, name]) => name)),
-    );
-    const all = [...Object.values(schemas).flat()].filter((key) => key !== "host" && key !== "domain");
-    assert.deepEqual(
-      all.filter((key) => !named.has(key)),
-      [],
-    );
+    assert.deepEqual(told("provider/flows/mirrored-snapshot/status.ts", "SnapshotStatus"), ofSnapshots);
   });
 });

@@ -9,12 +9,17 @@ import { type SnapshotStatus, statusOf } from "./status.js";
 
 /** One disk of the snapshot, as it was last seen. */
 export interface SnapshotReport {
-  /** Where it stands. A state of 0.1.0 has it from the first refresh or update on. */
+  /**
+   * Where the disk stands.
+   *
+   * A state of 0.1.0 has it from the first refresh or update on.
+   */
   status: SnapshotStatus;
   /** @deprecated since 0.2.0: use `status`. It is an internal word, and the next version does not show it. */
   state: SnapshotState;
   /** The path that a boot of the guest must use. */
   current: string;
+  /** The live backing chain, the active image first: path, format, virtual and allocated bytes (rounded to MiB) of each layer. */
   chain: LayerReport[];
 }
 

@@ -7,19 +7,25 @@ import type { SeenDisk } from "../shared/site.js";
 import { type DiskStatus, statusOf } from "../shared/status.js";
 
 export interface DiskReport {
-  /** Where the disk stands. A state of 0.1.0 has it from the first refresh or update on. */
+  /**
+   * Where the disk stands.
+   *
+   * A state of 0.1.0 has it from the first refresh or update on.
+   */
   status: DiskStatus;
   /** @deprecated since 0.2.0: use `status`. It is an internal word, and the next version does not show it. */
   phase: PhaseName;
   /** Where a boot must find the disk: through the link, where that leads to the disk. */
   bootPath: string;
+  /** The live backing chain, the active image first: path, format, virtual and allocated bytes (rounded to MiB) of each layer. */
   chain: LayerReport[];
   /** Bytes of the layers that the last move copied; another disk's copy that was joined counts nothing. */
   copiedBytes?: number;
-  /** How long guest I/O waited in the last switch; absent where it was ended without us. */
+  /** At most so many milliseconds guest I/O waited in the last switch; absent where it was ended without us. */
   pauseMs?: number;
+  /** How many seconds the last run took that did something to this disk. */
   seconds?: number;
-  /** What stays behind, and why. */
+  /** What the last move left behind, and why. */
   left?: string[];
 }
 

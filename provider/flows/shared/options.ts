@@ -12,16 +12,18 @@ export const moveOptions = z.strictObject({
   /**
    * `mirror`: the layers below the active one are copied, then the active image is mirrored and switched.
    * `snapshot`: an overlay takes the guest's writes, so that everything below it holds still, for all disks at one point in time;
-   * all of that is copied, and only the small overlay is mirrored. Between the freeze and the end of the move a plain guest must not
-   * be started from the old path; therefore `restartDuringMove` is required for it.
-   * Either way the chain afterwards has the same names and the same length, unless `collapse` is `none`.
+   * all of that is copied, and only the small overlay is mirrored.
+   *
+   * With `snapshot`, between the freeze and the end of the move a plain guest must not be started from the old path; therefore
+   * `restartDuringMove` is required for it. Either way the chain afterwards has the same names and the same length, unless `collapse` is `none`.
    * @default "mirror"
    * @throws UserError for `snapshot` on plain QMP without `restartDuringMove`
    */
   strategy: z.enum(["mirror", "snapshot"], { error: 'strategy is "mirror" or "snapshot"' }).default("mirror"),
   /**
    * With strategy `snapshot`: what becomes of the overlay after the switch. `commit`: it is written down into the copied image.
-   * `pull`: it takes that image up. `none`: it stays, and the chain is one layer longer.
+   * `pull`: it takes that image up (not a raw one: the result would be a qcow2 under its name). `none`: it stays, and the chain is one
+   * layer longer (not with `link`).
    * @default "commit"
    * @throws UserError with strategy `mirror`, which has no overlay; for `none` with `link`: a boot by the old name would silently find the frozen
    * image; when moving, for `pull` of a raw image, which cannot take up an overlay
@@ -29,9 +31,9 @@ export const moveOptions = z.strictObject({
   collapse: z.enum(["commit", "pull", "none"], { error: 'collapse is "commit", "pull" or "none"' }).optional(),
   /**
    * With strategy `snapshot` on plain QMP: `from-manifest` promises that a guest that is started again during the move is started from
-   * `current` in the manifest beside its image (the error of a cut run and the outputs repeat it). Its old command line would
-   * silently boot an image that lacks what was written since the freeze.
-   * A guest that libvirt manages is always started from where its disk is: its definition is changed before each step that changes that.
+   * `current` in the manifest beside its image (the error of a cut run and the outputs repeat it).
+   *
+   * Its old command line would silently boot an image that lacks what was written since the freeze. A guest that libvirt manages is always started from where its disk is: its definition is changed before each step that changes that.
    * @default none: strategy `snapshot` is refused on plain QMP
    * @throws UserError with strategy `mirror`, where the old command line stays right until the switch
    */
@@ -43,7 +45,8 @@ export const moveOptions = z.strictObject({
    */
   keepBase: absolutePath("keepBase").optional(),
   /**
-   * Upper limit of the copy and of the mirror, in bytes per second; `0` lifts it. Guest writes are never slowed.
+   * Upper limit of the copy and of the mirror, in bytes per second; `0` lifts it. Guest writes are never slowed by it;
+   * under a limit few bytes are in flight, so that they hardly wait.
    * @default 0
    * @throws UserError if negative or not whole
    * @see QEMU QMP reference, blockdev-mirror `speed`
@@ -65,7 +68,9 @@ export const moveOptions = z.strictObject({
    */
   verify: z.enum(["none", "full"], { error: 'verify is "none" or "full"' }).default("none"),
   /**
-   * What becomes of the image that was active before the move: renamed beside its old name, given its name back, or deleted.
+   * What becomes of the image that was active before the move. `quarantine`: it stays under another name beside its old one.
+   * `keep`: it gets its name back (on plain QMP only with `link`). `delete`: it is deleted.
+   *
    * All are renamed in the switch, so that no boot finds a stale disk.
    * @default "quarantine"
    * @throws UserError for `keep` without `link` on plain QMP: a boot by the old name would silently find the stale image
@@ -73,14 +78,17 @@ export const moveOptions = z.strictObject({
   afterwards: z.enum(["quarantine", "keep", "delete"], { error: 'afterwards is "quarantine", "keep" or "delete"' }).default("quarantine"),
   /**
    * The symbolic link to a directory through which a plain guest's command line names its disks (`/vm/web` → `/path1`).
-   * The switch points it at the destination, so that the same command line boots from there. Where the disk was moved away by hand, it may
-   * lead to the destination already: then a boot through it finds another image until the disk is back, which is said.
+   * The switch points it at the destination, so that the same command line boots from there. Not with collapse `none`.
+   *
+   * Where the disk was moved away by hand, it may lead to the destination already: then a boot through it finds another image until the disk is back, which is said.
    * @default none
    * @throws UserError if it is no link to the directory in which the disks are or to the destination, or if another disk of the guest lies there that does not move
    */
   link: absolutePath("link").optional(),
   /**
-   * What the move may leave behind, since a mirror does not carry it. Strategy `snapshot` with collapse `commit` carries internal snapshots
+   * What the move may leave behind, since a mirror does not carry it: `bitmaps`, `internal-snapshots`, on libvirt `snapshot-metadata`.
+   *
+   * Strategy `snapshot` with collapse `commit` carries internal snapshots
    * and persistent bitmaps; of bitmaps that live in QEMU's memory alone it has to be told too.
    * @default []: a disk that has them is refused
    * @throws UserError for any other word
@@ -94,7 +102,9 @@ export const moveOptions = z.strictObject({
   stallSeconds: z.int({ error: stallError }).min(10, stallError).default(600),
   /**
    * On plain QMP: how many seconds the switch waits for all jobs to be `pending`, where guest I/O waits. After that it is cancelled, and the
-   * guest goes on at the source. What comes afterwards has no deadline: a slow storage is waited for.
+   * guest goes on at the source.
+   *
+   * What comes afterwards has no deadline: a slow storage is waited for.
    * @default 30
    * @throws UserError if it is less than 1 or more than 600, or not whole
    */

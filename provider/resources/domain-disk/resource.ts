@@ -81,7 +81,11 @@ export class DomainDisk extends pulumi.CustomResource {
   declare readonly domainId: pulumi.Output<string>;
   /** Where the disk was found, when it is not in `storage`. */
   declare readonly drift: pulumi.Output<string | undefined>;
-  /** Where the disk stands, with its move and its pull. A state of 0.1.0 has it from the first refresh or update on. */
+  /**
+   * Where the disk stands, with its move and its pull.
+   *
+   * A state of 0.1.0 has it from the first refresh or update on.
+   */
   declare readonly status: pulumi.Output<DiskStatus>;
   /** @deprecated since 0.2.0: use `status`. It is an internal word, and the next version does not show it. */
   declare readonly phase: pulumi.Output<PhaseName>;

@@ -27,7 +27,7 @@ const snapshotDisk = z.strictObject({
    */
   mirror: absolutePath("mirror"),
   /**
-   * The format of both files.
+   * The format of both files: only `qcow2`.
    * @default "qcow2"
    * @throws UserError for any other: only qcow2 files stand on a backing file and can be copied while a guest runs
    */
@@ -117,15 +117,15 @@ const keys = {
    */
   stallSeconds: moveOptions.shape.stallSeconds,
   /**
-   * Refused.
-   * @throws UserError always: the guest's memory is saved with a snapshot of another kind
+   * Refused. The guest's memory is saved with a snapshot of another kind.
+   * @throws UserError always
    */
   memory: z
     .undefined({ error: "save is refused while a mirrored snapshot is current: it holds disks only, so leave `memory` out" })
     .optional(),
   /**
-   * Refused.
-   * @throws UserError always: without what is written down, a mirrored snapshot could not be ended
+   * Refused. Without what is written down, a mirrored snapshot could not be ended.
+   * @throws UserError always
    */
   noMetadata: z
     .undefined({
@@ -211,7 +211,7 @@ export class MirroredSnapshot extends pulumi.CustomResource {
 
   /** The snapshot as libvirt's XML would say it: `<domainsnapshot>` with a `<mirror>` in each `<disk>`. */
   declare readonly xml: pulumi.Output<string>;
-  /** Per disk, by its name in the arguments: its state, the path that a boot must use, and its chain. */
+  /** Per disk, by its name in the arguments: where it stands, the path that a boot must use, and its chain. */
   declare readonly states: pulumi.Output<Record<string, SnapshotReport>>;
   /** Whether the guest was there at the last look. */
   declare readonly running: pulumi.Output<boolean>;

@@ -39,6 +39,7 @@ const keys = {
     .optional(),
   /**
    * The directory, on the host, in which the active images shall be. It must be there, and the guest's QEMU must be able to write to it.
+   *
    * A refresh shows here where the disks are: the directory, or, if they are in several, a text that names each with its disks. Where the
    * engine hands that text back (`ignoreChanges`), nothing moves.
    * @throws UserError if it is not absolute; when moving, if it is missing, too small, not writable by QEMU, or holds files in the way
@@ -138,7 +139,7 @@ const type = "pulumi-nodejs:dynamic/livedisk:StorageMigration";
 export class StorageMigration extends pulumi.CustomResource {
   static readonly __pulumiType = type;
 
-  /** Per disk, by its name: `status`, `bootPath`, `chain`, and of its last move `copiedBytes`, `pauseMs`, `seconds`, `left`. */
+  /** Per disk, by its name: where it stands, and what its last move did. */
   declare readonly moves: pulumi.Output<Record<string, DiskReport>>;
   /** The guest's UUID, or what stands for it. */
   declare readonly domainId: pulumi.Output<string>;
