@@ -41,7 +41,7 @@ interface Moved {
 }
 
 interface Told {
-  phase?: string;
+  status?: string;
   pauseMs?: number;
   copiedBytes?: number;
 }
@@ -115,8 +115,8 @@ async function moveAll(
       const urn = urnOf("StorageMigration", name);
       const { inputs } = await provider.process.check(urn, {}, { ...args, ...hiddenOf("StorageMigration", name) });
       const { outputs } = await provider.process.create(urn, inputs);
-      const { phase, pauseMs, copiedBytes } = (outputs.moves as Record<string, Told>)[id] ?? {};
-      if (phase !== "settled") throw new Error(`The disk ${name} is ${phase}, not settled.`);
+      const { status, pauseMs, copiedBytes } = (outputs.moves as Record<string, Told>)[id] ?? {};
+      if (status !== "settled") throw new Error(`The disk ${name} is ${status}, not settled.`);
       pausesMs.push(pauseMs ?? Number.NaN);
       copied += copiedBytes ?? 0;
     }),

@@ -53,7 +53,7 @@ export async function readOnly(disks: Disks, atATime: number, afterwards: () => 
   const seconds = await timed(() =>
     fewAtATime(atATime, bags, async ({ name, properties }) => {
       const { outputs } = await provider.process.read(urnOf("DomainDisk", name), name, { properties, inputs: properties });
-      if (outputs.phase !== "settled") throw new Error(`The disk ${name} is ${outputs.phase}, not settled.`);
+      if (outputs.status !== "settled") throw new Error(`The disk ${name} is ${outputs.status}, not settled.`);
     }),
   );
   await afterwards();
