@@ -4,11 +4,12 @@ import type { Properties, Run } from "../provider/core/lifecycle.js";
 import { domainDisk } from "../provider/resources/domain-disk/lifecycle.js";
 import { storageMigration } from "../provider/resources/storage-migration/lifecycle.js";
 import { storageMigrationArgs } from "../provider/resources/storage-migration/resource.js";
+import { thisWorld } from "./world.js";
 
 const unknown = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
 const host = { address: "db-3", user: "root" };
 const good = { host, domain: { qmp: "/run/vm/web.qmp" }, disks: ["vda"], destination: "/srv/fast" };
-const silent: Run = { progress() {}, say() {}, stop: new AbortController().signal, credentials: {}, urn: "" };
+const silent: Run = { progress() {}, say() {}, world: thisWorld, stop: new AbortController().signal, credentials: {}, urn: "" };
 
 /** The one reason that a bag of arguments is refused for. */
 function reason(news: Properties): string {

@@ -12,6 +12,7 @@ import { mirroredSnapshot } from "../provider/resources/mirrored-snapshot/lifecy
 import { mirroredSnapshotArgs } from "../provider/resources/mirrored-snapshot/resource.js";
 import { storageMigration } from "../provider/resources/storage-migration/lifecycle.js";
 import { storageMigrationArgs } from "../provider/resources/storage-migration/resource.js";
+import { thisWorld } from "./world.js";
 
 /** What no argument of that kind may be. */
 const kinds = {
@@ -60,7 +61,7 @@ const hostKinds: Record<string, Kind> = {
   ...{ jump: "object", privilege: "word", stateDirectory: "path" },
 };
 
-const silent: Run = { progress() {}, say() {}, stop: new AbortController().signal, credentials: {}, urn: "" };
+const silent: Run = { progress() {}, say() {}, world: thisWorld, stop: new AbortController().signal, credentials: {}, urn: "" };
 
 /** One line each, about this argument. */
 function assertNames(failures: readonly CheckFailure[], argument: string, value: unknown): void {

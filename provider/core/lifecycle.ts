@@ -1,6 +1,7 @@
 /** What a resource does in the provider process, without a word of the engine's protocol. pulumi/ calls it; `dynamic.ts` joins the two. */
 
 import type { Credentials } from "./credentials.js";
+import type { World } from "./world.js";
 
 /** Property bags as the engine knows them: JSON values only. */
 export type Properties = Record<string, unknown>;
@@ -11,6 +12,8 @@ export interface Run {
   progress(text: string): void;
   /** A line that stays: on the resource, in the log. `debug`: only where the user asks for such lines (`pulumi up --debug`). */
   say(severity: "debug" | "info" | "warning", text: string): void;
+  /** Time, chance, and what there is once in a process. */
+  world: World;
   /** Fires when the engine is gone or asks us to end: start no further step (a begun switch is finished). */
   stop: AbortSignal;
   /** From the stack's secret config or the explicit Provider; never in a resource's properties. */

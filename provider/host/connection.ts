@@ -2,6 +2,7 @@
 
 import type { Credentials } from "../core/credentials.js";
 import { UnreachableError } from "../core/errors.js";
+import type { World } from "../core/world.js";
 import { ScriptConversation } from "./conversation.js";
 import type { Conversation, Finished, Host, RunOptions } from "./host.js";
 import { OneWorker } from "./one-worker.js";
@@ -14,29 +15,35 @@ import type { Worker } from "./worker/worker.js";
 export { closeAllHosts } from "./pool.js";
 
 export interface ConnectOptions {
+  /** That of the run. */
+  world: World;
   /** Gives up waiting for the connection, not the connection itself: others may wait for it too. */
   stop?: AbortSignal;
 }
 
-/**
- * A connected host. When the connection breaks, what waits for it fails at once, and the next question connects anew.
- * The connection is closed after a minute of silence and does not keep the process alive.
- * @throws UserError if the host key or the credentials are refused
- * @throws UnreachableError if the host does not answer
- */
-export async function connectHost(target: HostArgs, credentials: Credentials, options: ConnectOptions = {}): Promise<Host> {
-  const key = [target.privilege, poolKey(target, credentials), target.stateDirectory].join(" ");
-  const host = hosts.get(key) ?? new PooledHost(target, () => awake(target, credentials));
-  hosts.set(key, host);
-  await unlessStopped(awake(target, credentials), host.name, options.stop);
-  return host;
-}
+/** The hosts of a world: `world.one(Hosts)`. A simulated one has others, by a subclass. */
+export class Hosts {
+  /** By who signs in where, and how: all who mean the same get the same one, so that they can share what they ask of it. */
+  readonly #known = new Map<string, PooledHost>();
 
-/** By who signs in where, and how: all who mean the same get the same one, so that they can share what they ask of it. */
-const hosts = new Map<string, PooledHost>();
+  /**
+   * A connected host. When the connection breaks, what waits for it fails at once, and the next question connects anew.
+   * The connection is closed after a minute of silence and does not keep the process alive.
+   * @throws UserError if the host key or the credentials are refused
+   * @throws UnreachableError if the host does not answer
+   */
+  async connect(target: HostArgs, credentials: Credentials, { world, stop }: ConnectOptions): Promise<Host> {
+    const key = [target.privilege, poolKey(target, credentials), target.stateDirectory].join(" ");
+    const host = this.#known.get(key) ?? new PooledHost(target, { world, connected: () => awake(target, credentials) });
+    this.#known.set(key, host);
+    await unlessStopped(awake(target, credentials), host.name, stop);
+    return host;
+  }
+}
 
 class PooledHost implements Host {
   readonly name: string;
+  readonly world: World;
   readonly stateDirectory: string;
 
   readonly #privilege: HostArgs["privilege"];
@@ -44,12 +51,13 @@ class PooledHost implements Host {
   readonly #connected: () => Promise<Connected>;
   readonly #one = new OneWorker(() => this.#open());
 
-  constructor(target: HostArgs, connected: () => Promise<Connected>) {
+  constructor(target: HostArgs, { world, connected }: { world: World; connected: () => Promise<Connected> }) {
     this.#privilege = target.privilege;
     this.#user = target.user;
     this.#connected = connected;
 
     this.name = hostName(target);
+    this.world = world;
     this.stateDirectory = target.stateDirectory ?? "/var/lib/pulumi-livedisk";
   }
 

@@ -1,5 +1,6 @@
 /** What the rest of the provider asks of a host. Nothing outside host/ opens a connection. */
 
+import type { World } from "../core/world.js";
 import type { Finished, RunOptions } from "./worker/scripts.js";
 import type { Worker } from "./worker/worker.js";
 
@@ -9,6 +10,9 @@ export type { Finished, RunOptions };
 export interface Host {
   /** For messages: `db-3`, or `db-3:2222`. */
   readonly name: string;
+
+  /** Of the run that has connected it. */
+  readonly world: World;
 
   /** Where lock and manifest of a disk lie whose own directory has no room for them. It need not be there. */
   readonly stateDirectory: string;

@@ -10,6 +10,7 @@ export function remembering(host: Host): Host {
   const answers = new Map<string, Promise<Finished>>();
   const same: Host = {
     name: host.name,
+    world: host.world,
     stateDirectory: host.stateDirectory,
     run: (script, args = [], options = {}) =>
       once(answers, JSON.stringify([script, args, String(options.stdin ?? "")]), () => host.run(script, args, options)),

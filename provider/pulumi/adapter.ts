@@ -98,7 +98,7 @@ class Adapter implements dynamic.ResourceProvider {
     try {
       return await this.surroundings.calls.answer(call, async ({ advance, abandoned }) => {
         const stop = AbortSignal.any([this.surroundings.stop, abandoned]);
-        return work({ ...linesOf(log, advance), ...this.#settings(), stop, urn: log.urn });
+        return work({ ...linesOf(log, advance), ...this.#settings(), world: this.surroundings.world, stop, urn: log.urn });
       });
     } catch (thrown) {
       throw toAnswer(method, bag, thrown);

@@ -4,9 +4,9 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 import { resolve } from "node:path";
 import { text } from "node:stream/consumers";
-import { connectHost } from "../../provider/host/connection.js";
 import { SshConnection } from "../../provider/host/ssh-connection.js";
 import { until } from "../sandbox/command.js";
+import { connectHost } from "../world.js";
 import { argsFor, cut, failure, hasConnections, host, overSsh, sshd, undoLater } from "./hosts.js";
 
 describe("a connection", function () {
@@ -86,7 +86,7 @@ describe("a connection", function () {
   it("that is open and idle does not keep the process alive", async () => {
     const server = await sshd();
     const program = `
-      const { connectHost } = require(${JSON.stringify(resolve(__dirname, "../../provider/host/connection.js"))});
+      const { connectHost } = require(${JSON.stringify(resolve(__dirname, "../world.js"))});
       connectHost(${JSON.stringify(argsFor(server))}, {}).then(async (host) => {
         const answer = await host.run("echo $1", ["alive"]);
         const stream = await host.open("cat");

@@ -25,6 +25,7 @@ export async function counted(): Promise<{ there: Host; folder: string; trips():
   return {
     there: {
       name: real.name,
+      world: real.world,
       stateDirectory: real.stateDirectory,
       run,
       open: (...all) => real.open(...all),

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { connectHost } from "../../provider/host/connection.js";
 import type { Sshd } from "../sandbox/sshd.js";
+import { connectHost } from "../world.js";
 import { argsFor, failure, overSsh, scratch, sshd } from "./hosts.js";
 
 /** Connects with a known_hosts of this text and tells what the host says. */

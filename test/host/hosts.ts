@@ -5,12 +5,13 @@ import { execFileSync } from "node:child_process";
 import type { z } from "zod";
 import type { Credentials } from "../../provider/core/credentials.js";
 import { type ErrorKind, isKind } from "../../provider/core/errors.js";
-import { closeAllHosts, connectHost } from "../../provider/host/connection.js";
+import { closeAllHosts } from "../../provider/host/connection.js";
 import type { Host } from "../../provider/host/host.js";
 import { type HostArgs, hostArgs } from "../../provider/host/target.js";
 import { until } from "../sandbox/command.js";
 import { makeFolder } from "../sandbox/folders.js";
 import { type Sshd, type SshdOptions, startSshd } from "../sandbox/sshd.js";
+import { connectHost } from "../world.js";
 
 const undo: (() => unknown)[] = [];
 

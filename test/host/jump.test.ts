@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { connectHost } from "../../provider/host/connection.js";
+import { connectHost } from "../world.js";
 import { argsFor, cut, failure, hasConnections, overSsh, sshd } from "./hosts.js";
 
 describe("a host behind a jump host", function () {

@@ -3,8 +3,8 @@ import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import fc from "fast-check";
-import { connectHost } from "../../provider/host/connection.js";
 import { quote, scriptText } from "../../provider/host/quoting.js";
+import { connectHost } from "../world.js";
 import { argsFor, failure, hasConnections, host, overSsh, scratch, sshd } from "./hosts.js";
 
 /** Everything an argument may hold, with a preference for what shells take apart. */

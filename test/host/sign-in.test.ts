@@ -4,10 +4,10 @@ import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Credentials } from "../../provider/core/credentials.js";
-import { connectHost } from "../../provider/host/connection.js";
 import { signInOf } from "../../provider/host/credentials.js";
 import type { HostArgs } from "../../provider/host/target.js";
 import type { Sshd } from "../sandbox/sshd.js";
+import { connectHost } from "../world.js";
 import { argsFor, failure, overSsh, scratch, sshd, undoLater } from "./hosts.js";
 import { startPasswordServer } from "./password-server.js";
 

@@ -10,6 +10,7 @@ import type { Finished, Host } from "../../provider/host/host.js";
 import { firstLineText, quote, scriptText } from "../../provider/host/quoting.js";
 import { type Attempted, connectionRefused } from "../../provider/host/refusals.js";
 import { remembering } from "../../provider/host/remembering.js";
+import { thisWorld } from "../world.js";
 
 const sh = (script: string, path = process.env.PATH) => spawnSync("/bin/sh", ["-c", script], { encoding: "utf8", env: { PATH: path } });
 
@@ -25,7 +26,7 @@ function answering(...answers: (Finished | Error)[]): Host & { asked: string[] }
     return answer;
   };
   const never = () => Promise.reject(new Error("nobody asks for that"));
-  return { name: "db-3", stateDirectory: "/nowhere", asked, run, open: never, worker: never, withOneWorker: never };
+  return { name: "db-3", world: thisWorld, stateDirectory: "/nowhere", asked, run, open: never, worker: never, withOneWorker: never };
 }
 
 const said = (stdout: string): Finished => ({ exitStatus: 0, stdout, stderr: "" });

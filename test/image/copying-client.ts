@@ -3,9 +3,10 @@
  * `copying-client <host arguments as JSON> <source> <destination> <bytes per second> <disk>`.
  */
 
-import { closeAllHosts, connectHost } from "../../provider/host/connection.js";
+import { closeAllHosts } from "../../provider/host/connection.js";
 import { hostArgs } from "../../provider/host/target.js";
 import { copyLayer } from "../../provider/storage/directory/copy.js";
+import { connectHost } from "../world.js";
 import { copyOptions } from "./files.js";
 
 const [, , host = "", source = "", destination = "", rate = "0", user = ""] = process.argv;

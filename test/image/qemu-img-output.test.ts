@@ -3,12 +3,13 @@ import fc from "fast-check";
 import { isOurs } from "../../provider/core/errors.js";
 import type { Host } from "../../provider/host/host.js";
 import { imageInfo } from "../../provider/image/qemu-img.js";
+import { thisWorld } from "../world.js";
 
 /** A host whose qemu-img says this. */
 function saying(stdout: string, exitStatus = 0, stderr = ""): Host {
   const silent = () => Promise.reject(new Error("not in this test"));
   const run = async () => ({ exitStatus, stdout, stderr });
-  return { name: "db-3", stateDirectory: "/nowhere", run, open: silent, worker: silent, withOneWorker: silent };
+  return { name: "db-3", world: thisWorld, stateDirectory: "/nowhere", run, open: silent, worker: silent, withOneWorker: silent };
 }
 
 const reply = {

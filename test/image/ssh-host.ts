@@ -1,10 +1,11 @@
 /** This machine as a host over a real sshd: what the tests of image/ run on. */
 
-import { closeAllHosts, connectHost } from "../../provider/host/connection.js";
+import { closeAllHosts } from "../../provider/host/connection.js";
 import type { Host } from "../../provider/host/host.js";
 import { type HostArgs, hostArgs } from "../../provider/host/target.js";
 import { makeFolder } from "../sandbox/folders.js";
 import { startSshd } from "../sandbox/sshd.js";
+import { connectHost, thisWorld } from "../world.js";
 
 let connected: { host: Host; args: HostArgs } | undefined;
 
@@ -18,6 +19,7 @@ export const host: Host = {
   get name() {
     return current().host.name;
   },
+  world: thisWorld,
   get stateDirectory() {
     return current().host.stateDirectory;
   },

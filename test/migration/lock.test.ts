@@ -14,6 +14,7 @@ import { hasEnded, localWorker, localWorkerProcess, undoLater, withWorkers } fro
 import { host, overSsh } from "../image/ssh-host.js";
 import { until } from "../sandbox/command.js";
 import { killQuietly } from "../sandbox/processes.js";
+import { thisWorld } from "../world.js";
 
 const key = "0a1b2c3d";
 const stateDirectory = "/nowhere";
@@ -78,7 +79,7 @@ describe("the lock of a disk", function () {
 
   it("is taken again for a disk with which something is to be done after its move has ended, and for no other", async () => {
     const locks = await newLocks();
-    const run = { progress: () => {}, say: () => {}, stop: new AbortController().signal, urn: "", credentials: {} };
+    const run = { progress: () => {}, say: () => {}, world: thisWorld, stop: new AbortController().signal, urn: "", credentials: {} };
     const places = [key, "ffffffff"].map((one, index) => ({ disk: `vd${"ab"[index]}`, key: one, directories: [folder] }));
     const held = new HeldPlaces(run, locks, places);
     await held.take();

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { isDeepStrictEqual } from "node:util";
 import type { Properties, Run } from "../../provider/core/lifecycle.js";
 import { mirroredSnapshot } from "../../provider/resources/mirrored-snapshot/lifecycle.js";
+import { thisWorld } from "../world.js";
 
 const unknown = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
 const host = { address: "db-3", user: "root" };
@@ -9,7 +10,7 @@ const disk = { disk: "vda", file: "/path1/to/old.migrate", mirror: "/path2/to/ne
 const spec = "vda,file=/path1/to/old.migrate,mirror=/path2/to/new.qcow2";
 const good = { host, domain: { qmp: "/run/vm/web.qmp" }, disks: [disk] };
 const { disks: _, ...without } = good;
-const silent: Run = { progress() {}, say() {}, stop: new AbortController().signal, credentials: {}, urn: "" };
+const silent: Run = { progress() {}, say() {}, world: thisWorld, stop: new AbortController().signal, credentials: {}, urn: "" };
 
 function reasons(news: Properties): string[] {
   return mirroredSnapshot.check({}, news).failures.map(({ reason }) => reason);

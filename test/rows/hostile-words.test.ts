@@ -79,11 +79,11 @@ describe("words of a host that would steer a terminal or a CI", function () {
 describe("a host that says more than anybody reads", function () {
   overSsh(this);
   this.timeout(180_000);
-  const connection = path.resolve(__dirname, "../../provider/host/connection.js");
+  const world = path.resolve(__dirname, "../world.js");
 
   /** In a process of its own: by how much its memory grew at most, in MiB, and how the conversation ended. */
   async function converse(script: string, then: string): Promise<{ grown: number; message: string }> {
-    const program = `const { connectHost } = require(${JSON.stringify(connection)});
+    const program = `const { connectHost } = require(${JSON.stringify(world)});
       connectHost(${JSON.stringify(argsFor(await sshd()))}, {}).then(async (host) => {
         await host.run(":");
         const before = process.resourceUsage().maxRSS;

@@ -1,9 +1,9 @@
 /** A password is given away, so a host that was never meant to have it must not be able to ask for it. */
 
 import assert from "node:assert/strict";
-import { connectHost } from "../../provider/host/connection.js";
 import { argsFor, failure, overSsh, sshd, undoLater } from "../host/hosts.js";
 import { startPasswordServer } from "../host/password-server.js";
+import { connectHost } from "../world.js";
 
 describe("a password in the stack's config", function () {
   overSsh(this);

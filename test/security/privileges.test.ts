@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { readFile, stat, symlink } from "node:fs/promises";
 import path from "node:path";
-import { connectHost } from "../../provider/host/connection.js";
 import { hostArgs } from "../../provider/host/target.js";
 import { onOwnStage, type Stage } from "../storage-migration/stage.js";
+import { connectHost } from "../world.js";
 import { type Account, asRoot, ownedByQemu, qemu, qemusCommand, reached } from "./accounts.js";
 
 const title = "an account that may do no more than SECURITY.md says";

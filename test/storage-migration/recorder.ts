@@ -1,6 +1,8 @@
 /** A {@link Run} of tests. A file of its own: who needs no guest loads none. */
 
 import type { Run } from "../../provider/core/lifecycle.js";
+import type { World } from "../../provider/core/world.js";
+import { thisWorld } from "../world.js";
 
 /** A run that remembers what it was told. */
 export class Recorder implements Run {
@@ -9,6 +11,7 @@ export class Recorder implements Run {
   readonly #stopper = new AbortController();
   readonly stop: AbortSignal = this.#stopper.signal;
   readonly credentials: Run["credentials"];
+  readonly world: World = thisWorld;
 
   constructor(
     readonly urn = "",

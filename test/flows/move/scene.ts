@@ -15,6 +15,7 @@ import type { Manifest, MovedLayer } from "../../../provider/journal/manifest.js
 import { formatRecord, type LayerRecord } from "../../../provider/storage/directory/layer-record.js";
 import { ShellHost } from "../../host/shell-host.js";
 import { inMemory, makeFolder } from "../../sandbox/folders.js";
+import { thisWorld } from "../../world.js";
 import { type Answers, notingGuest } from "./noting-guest.js";
 
 export const key = diskKey("domain", "vda");
@@ -166,7 +167,7 @@ export class MoveScene implements AsyncDisposable {
     const run = {
       progress: (text: string) => void this.told.push(text),
       say: (severity: string, text: string) => void this.told.push(`${severity}: ${text}`),
-      ...{ stop: new AbortController().signal, credentials: {}, urn: "urn" },
+      ...{ world: thisWorld, stop: new AbortController().signal, credentials: {}, urn: "urn" },
     };
     return { site: { host: this.host, guest, run, options: this.options(options), destination: this.at("path2") }, asked };
   }

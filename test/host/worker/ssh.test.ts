@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import path from "node:path";
 import { isKind } from "../../../provider/core/errors.js";
-import { connectHost } from "../../../provider/host/connection.js";
 import { acquireLock } from "../../../provider/host/worker/locks.js";
 import { runProgram } from "../../../provider/host/worker/programs.js";
 import type { Worker } from "../../../provider/host/worker/worker.js";
 import { until } from "../../sandbox/command.js";
+import { connectHost } from "../../world.js";
 import { argsFor, cut, overSsh, scratch, sshd } from "../hosts.js";
 
 async function workerOf(...server: Parameters<typeof argsFor>): Promise<Worker> {

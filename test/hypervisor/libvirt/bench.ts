@@ -2,7 +2,7 @@
 
 import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { closeAllHosts, connectHost } from "../../../provider/host/connection.js";
+import { closeAllHosts } from "../../../provider/host/connection.js";
 import type { Host } from "../../../provider/host/host.js";
 import { hostArgs } from "../../../provider/host/target.js";
 import type { Guest } from "../../../provider/hypervisor/hypervisor.js";
@@ -12,6 +12,7 @@ import { run } from "../../sandbox/command.js";
 import { Libvirtd } from "../../sandbox/libvirtd.js";
 import type { Sandbox } from "../../sandbox/sandbox.js";
 import { VirshLog } from "../../sandbox/virsh-log.js";
+import { connectHost } from "../../world.js";
 
 export interface TinyOptions {
   /** Elements within `<devices>`; by default one disk vda of two layers. */

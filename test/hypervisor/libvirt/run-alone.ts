@@ -5,6 +5,7 @@
 
 import type { Run } from "../../../provider/core/lifecycle.js";
 import { storageMigration } from "../../../provider/resources/storage-migration/lifecycle.js";
+import { thisWorld } from "../../world.js";
 
 const [, , verb, args = "{}", asleepAt] = process.argv;
 let isAwake = asleepAt !== undefined;
@@ -19,6 +20,7 @@ function said(text: string): void {
 const run: Run = {
   progress: said,
   say: (severity, text) => said(`${severity}: ${text}`),
+  world: thisWorld,
   stop: new AbortController().signal,
   credentials: {},
   urn: "",

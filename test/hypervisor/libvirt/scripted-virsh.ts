@@ -3,9 +3,11 @@
 import type { Host } from "../../../provider/host/host.js";
 import { Virsh } from "../../../provider/hypervisor/libvirt/virsh.js";
 import type { Reply } from "../../../provider/hypervisor/libvirt/virsh-session.js";
+import { thisWorld } from "../../world.js";
 
 const nowhere: Host = {
   name: "db-3",
+  world: thisWorld,
   stateDirectory: "/nowhere",
   run: () => Promise.reject(new Error("no commands here")),
   open: () => Promise.reject(new Error("no conversations here")),

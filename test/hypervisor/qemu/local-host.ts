@@ -12,9 +12,11 @@ import { OneWorker } from "../../../provider/host/one-worker.js";
 import { startScript, workerProgram } from "../../../provider/host/worker/program.js";
 import { startWorker } from "../../../provider/host/worker/start.js";
 import type { Worker } from "../../../provider/host/worker/worker.js";
+import { thisWorld } from "../../world.js";
 
 export class LocalHost implements Host {
   readonly name = "here";
+  readonly world = thisWorld;
   stateDirectory = "/nowhere/livedisk-state";
   /** How many commands were run. */
   readonly opened = { commands: 0 };

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { rm } from "node:fs/promises";
-import { connectHost } from "../../../provider/host/connection.js";
 import { GuestNotRunning } from "../../../provider/hypervisor/hypervisor.js";
 import { MonitorBusy, QmpSession } from "../../../provider/hypervisor/qemu/client.js";
 import { openGuest } from "../../../provider/hypervisor/qemu/guest.js";
 import { host, overSsh } from "../../host/hosts.js";
 import { run } from "../../sandbox/command.js";
+import { connectHost } from "../../world.js";
 import { Workbench } from "./bare-guest.js";
 import { LocalHost } from "./local-host.js";
 import { activeImage, pivot, startMirror, target, twoPlaces } from "./mirror-steps.js";
