@@ -1,6 +1,7 @@
 /** The locks of 0.1.0, which count as long as they beat: its runs know no flock. For one release. */
 
 import { baseName } from "../core/disk/paths.js";
+import type { World } from "../core/world.js";
 import { acquireLock, type LockSaid } from "../host/worker/locks.js";
 import type { Worker } from "../host/worker/worker.js";
 import { holderIs } from "./holder.js";
@@ -26,16 +27,18 @@ export class FormerLockWatch {
   #first: string | undefined;
   #looked: number | undefined;
   #watched = 0;
+  readonly #world: World;
   readonly #seconds: number;
 
   /** @param seconds how long a lock that is old is watched before its run counts as gone */
-  constructor(seconds: number) {
+  constructor(world: World, seconds: number) {
+    this.#world = world;
     this.#seconds = seconds;
   }
 
   /** `beats`: its run lives. `silent`: look again in a second. */
   look(lock: FormerLock, { ageSeconds, touched }: Pick<LockSaid, "ageSeconds" | "touched">): "beats" | "silent" | "gone" {
-    const state = holderIs(lock);
+    const state = holderIs(this.#world, lock);
     if (state !== "perhaps") return state === "alive" ? "beats" : "gone";
     this.#first ??= touched;
     if (touched !== this.#first) return "beats";
@@ -46,7 +49,7 @@ export class FormerLockWatch {
 
   /** How long it was looked at by now. While the host stood still nobody could beat, so a long gap counts as a short one. */
   #watch(): number {
-    const now = performance.now() / 1000;
+    const now = this.#world.clock();
     this.#watched += Math.min(now - (this.#looked ?? now), gapSecondsAtMost);
     this.#looked = now;
     return this.#watched;

@@ -2,6 +2,7 @@
 
 import { directoryOf } from "../core/disk/paths.js";
 import { UserError } from "../core/errors.js";
+import type { World } from "../core/world.js";
 import { nameItself } from "../host/complaints.js";
 import { quote } from "../host/quoting.js";
 import { hostErrno } from "../host/worker/errno.js";
@@ -15,13 +16,13 @@ export interface LockAt {
 }
 
 /** Another run holds it. */
-export function heldElsewhere({ path, hostName }: LockAt, holder: Holder | undefined): UserError {
+export function heldElsewhere({ path, hostName }: LockAt, holder: Holder | undefined, world: World): UserError {
   const end = "Nothing was touched. Let it end, then run `pulumi up` again.";
   const unable = `Unable to move a disk on ${hostName}: another run holds the lock`;
   if (holder === undefined)
     return new UserError(`${unable} ${path}, which does not say who. ${end} \`fuser -v ${quote(path)}\` there shows it.`);
   const { name, pid, run } = holder;
-  const gone = holderIs(holder) === "gone" ? ` It has ended, but a program that it began on ${hostName} goes on.` : "";
+  const gone = holderIs(world, holder) === "gone" ? ` It has ended, but a program that it began on ${hostName} goes on.` : "";
   return new UserError(`${unable} (${run}, process ${pid} on ${name}; its lock is ${path}). ${end}${gone}`);
 }
 

@@ -1,6 +1,6 @@
 /** Taking one lock: who is waited for, and what of runs of 0.1.0 counts. */
 
-import { pause } from "../core/async/pause.js";
+import type { World } from "../core/world.js";
 import { hostErrno } from "../host/worker/errno.js";
 import { acquireLock, saidByHolder, type WorkerLock } from "../host/worker/locks.js";
 import type { Worker } from "../host/worker/worker.js";
@@ -17,6 +17,7 @@ export interface Waiting {
 }
 
 export interface Taken {
+  world: World;
   worker: Worker;
   path: string;
   /** Who takes it. */
@@ -33,7 +34,7 @@ export interface Taken {
  * @throws WorkerError if it cannot be locked or written
  */
 export async function takeLock(taken: Taken, wait: Waiting): Promise<WorkerLock> {
-  const former = new FormerLockWatch(taken.watchSeconds);
+  const former = new FormerLockWatch(taken.world, taken.watchSeconds);
   for (;;) {
     const lock = await granted(taken, wait);
     try {
@@ -48,7 +49,7 @@ export async function takeLock(taken: Taken, wait: Waiting): Promise<WorkerLock>
       throw thrown;
     }
     await lock.release();
-    await pause(1, wait.stop);
+    await taken.world.sleep(1, wait.stop);
   }
 }
 
@@ -65,8 +66,8 @@ export async function isHeld(worker: Worker, path: string): Promise<boolean> {
 }
 
 /** Waits for who holds the file: the worker of a run that has ended may still be there, or a program that it began. */
-async function granted({ worker, path, patienceSeconds }: Taken, wait: Waiting): Promise<WorkerLock> {
-  const deadline = performance.now() + 1000 * patienceSeconds;
+async function granted({ world, worker, path, patienceSeconds }: Taken, wait: Waiting): Promise<WorkerLock> {
+  const deadline = world.clock() + patienceSeconds;
   let holder: Holder | undefined;
   for (let waitSeconds = 0; ; waitSeconds = 1) {
     try {
@@ -76,9 +77,9 @@ async function granted({ worker, path, patienceSeconds }: Taken, wait: Waiting):
       if (said === undefined && !isFailure(thrown, "cancelled")) throw thrown;
       if (said !== undefined) holder = readLockText(said.text).holder;
     }
-    const isOver = wait.stop.aborted || performance.now() > deadline;
-    const isAlive = holder !== undefined && holderIs(holder) === "alive";
-    if (isOver || isAlive) throw heldElsewhere({ path, hostName: worker.hostName }, holder);
+    const isOver = wait.stop.aborted || world.clock() > deadline;
+    const isAlive = holder !== undefined && holderIs(world, holder) === "alive";
+    if (isOver || isAlive) throw heldElsewhere({ path, hostName: worker.hostName }, holder, world);
     wait.said(`waits for the lock of ${holder === undefined ? "another run" : `a run on ${holder.name}`}`);
   }
 }
@@ -90,7 +91,7 @@ interface Granted {
 }
 
 /** Whether no run of 0.1.0 has it, which holds no flock. `false`: look again. @throws UserError if one has, or the file is none of ours */
-async function isFree({ worker, path }: Taken, { lock, former, wait }: Granted): Promise<boolean> {
+async function isFree({ world, worker, path }: Taken, { lock, former, wait }: Granted): Promise<boolean> {
   const { text, ageSeconds } = lock.before;
   const found = readLockText(text);
   const at = { path, hostName: worker.hostName };
@@ -98,7 +99,7 @@ async function isFree({ worker, path }: Taken, { lock, former, wait }: Granted):
   if (found.by === "ours") return true;
   const state = former.look(found.holder, lock.before);
   if (state === "gone") return true;
-  if (state === "beats" || wait.stop.aborted) throw heldElsewhere(at, found.holder);
+  if (state === "beats" || wait.stop.aborted) throw heldElsewhere(at, found.holder, world);
   wait.said(`waits for the lock of a run on ${found.holder.name} that has been silent for ${Math.max(0, ageSeconds)} s`);
   return false;
 }

@@ -7,6 +7,7 @@
 import { fileNames } from "../core/disk/names.js";
 import { baseName, within } from "../core/disk/paths.js";
 import { UserError } from "../core/errors.js";
+import type { World } from "../core/world.js";
 import type { Host } from "../host/host.js";
 import { hostErrno } from "../host/worker/errno.js";
 import { fileStatus } from "../host/worker/files.js";
@@ -29,7 +30,7 @@ const usualPatienceSeconds = 45;
 /** Does `work` with locks to take, by the one worker that then does everything on the host; gives them back afterwards. */
 export function withLocks<T>(host: Host, work: (locks: Locks) => Promise<T>): Promise<T> {
   return host.withOneWorker(async (worker) => {
-    const locks = new Locks(worker, { stateDirectory: host.stateDirectory });
+    const locks = new Locks(worker, { world: host.world, stateDirectory: host.stateDirectory });
     try {
       return await work(locks);
     } finally {
@@ -39,6 +40,7 @@ export function withLocks<T>(host: Host, work: (locks: Locks) => Promise<T>): Pr
 }
 
 interface Locking {
+  world: World;
   /** @default this run */
   holder?: Holder | undefined;
   /** How long another holder is waited for whose run is not known to be alive. */
@@ -60,13 +62,14 @@ export class Locks {
   /** Locks that could not be had for lack of room: nobody else may have one of them. */
   readonly #withoutRoom = new Set<string>();
   readonly #worker: Worker;
-  readonly #patience: Pick<Taken, "patienceSeconds" | "watchSeconds">;
+  readonly #how: Pick<Taken, "world" | "patienceSeconds" | "watchSeconds">;
   readonly #stateDirectory: string;
 
-  constructor(worker: Worker, { holder = newHolder(), patienceSeconds = usualPatienceSeconds, stateDirectory, ...more }: Locking) {
-    this.holder = holder;
+  constructor(worker: Worker, { world, stateDirectory, ...more }: Locking) {
+    this.holder = more.holder ?? newHolder(world);
     this.#worker = worker;
-    this.#patience = { patienceSeconds, watchSeconds: more.watchSeconds ?? watchSeconds };
+    const { patienceSeconds = usualPatienceSeconds } = more;
+    this.#how = { world, patienceSeconds, watchSeconds: more.watchSeconds ?? watchSeconds };
     this.#stateDirectory = stateDirectory;
   }
 
@@ -141,7 +144,7 @@ export class Locks {
 
   async #take(path: string, wait: Waiting): Promise<void> {
     if (this.#held.has(path)) return;
-    const taken = { worker: this.#worker, path, holder: this.holder, ...this.#patience };
+    const taken = { worker: this.#worker, path, holder: this.holder, ...this.#how };
     this.#held.set(path, await takeLock(taken, wait));
   }
 

@@ -17,6 +17,7 @@ import { emptyGuest, ScriptedMonitor } from "../hypervisor/qemu/scripted-monitor
 import { key, wait } from "../journal/lock-scene.js";
 import { until } from "../sandbox/command.js";
 import { killQuietly, mourn, watchOver } from "../sandbox/processes.js";
+import { thisWorld } from "../world.js";
 import { ownHost } from "./own-host.js";
 import { localWorker, scratch, undoLater, withWorkers } from "./worker/harness.js";
 
@@ -156,12 +157,12 @@ describe("a run whose process is stopped", function () {
     assert.equal((await lines.next()).value, "taken");
     const text = await readFile(path.join(folder, `lm-${key}.lock`), "utf8");
     await assert.rejects(
-      new Locks(await localWorker(), { patienceSeconds: 0, stateDirectory: "/nowhere" }).take(folder, key, wait()),
+      new Locks(await localWorker(), { world: thisWorld, patienceSeconds: 0, stateDirectory: "/nowhere" }).take(folder, key, wait()),
       /another run holds the lock/,
     );
     sleeper.kill("SIGSTOP");
     sleeper.stdin.write("go on\n");
-    const next = new Locks(await localWorker(), { patienceSeconds: 30, stateDirectory: "/nowhere" });
+    const next = new Locks(await localWorker(), { world: thisWorld, patienceSeconds: 30, stateDirectory: "/nowhere" });
     undoLater(() => next.release());
     // its process is alive, so it is refused and not waited for
     await until(

@@ -9,6 +9,7 @@ import { parseJson } from "../../provider/core/json.js";
 import { holderIs, newHolder } from "../../provider/journal/holder.js";
 import { withWorkers } from "../host/worker/harness.js";
 import { run, until } from "../sandbox/command.js";
+import { thisWorld } from "../world.js";
 import { schemaOf010, takeOf010 } from "./former-locks.js";
 import { elsewhere, gone, key, LockScene, refusedFor, wait } from "./lock-scene.js";
 
@@ -28,7 +29,7 @@ describe("a lock that 0.1.0 has written", function () {
 
   for (const [who, holder, seconds] of [
     ["a process of this machine that is gone", gone, 0],
-    ["a process whose number another one has now", () => ({ ...newHolder(), born: "1" }), 0],
+    ["a process whose number another one has now", () => ({ ...newHolder(thisWorld), born: "1" }), 0],
   ] as const) {
     it(`by ${who} is taken over at once, with its other locks of the disk`, async () => {
       const places = [scene.file("one"), scene.file("two"), at("two/another.lock")];
@@ -76,7 +77,7 @@ describe("a lock that 0.1.0 has written", function () {
   });
 
   it("by a live process of this machine is refused however long it was silent", async () => {
-    await scene.says(newHolder(), { seconds: 3600 });
+    await scene.says(newHolder(thisWorld), { seconds: 3600 });
     const locks = await scene.locks();
     const words = /another run holds the lock \([0-9a-f]{16}, process \d+ on .*; its lock is .*\.lock\)\. Nothing was touched/;
     await assert.rejects(locks.take(at("one"), key, wait()), refusedFor(words));
@@ -120,7 +121,7 @@ describe("a lock that 0.1.0 has written", function () {
   it("under the lock of whose directory somebody works is not taken over meanwhile; a file that comes in its place counts", async () => {
     await scene.says(gone());
     const script = 'umask 077; echo; read -r end; printf "%s\\n" "$1" >"$2.new" && mv "$2.new" "$2"';
-    const next = { ...newHolder(), run: "0123456789abcdef" };
+    const next = { ...newHolder(thisWorld), run: "0123456789abcdef" };
     const under = spawn("flock", [at("one"), "sh", "-c", script, "sh", JSON.stringify(next), scene.file()]);
     await once(under.stdout, "data");
     const locks = await scene.locks();
@@ -146,7 +147,7 @@ describe("a run of 0.1.0 that meets our lock", function () {
     (await run("sh", ["-c", takeOf010, "sh", scene.file(), mine, former])).split("\n").slice(1).join("\n").trim();
 
   it("gets it where there is none, which shows that the script is its own", async () => {
-    const mine = JSON.stringify({ ...newHolder(), places: [scene.file()] });
+    const mine = JSON.stringify({ ...newHolder(thisWorld), places: [scene.file()] });
     assert.equal(await take(mine), mine);
     assert.equal(schemaOf010.safeParse(parseJson(mine)).success, true);
   });
@@ -173,7 +174,7 @@ describe("a run of 0.1.0 that meets our lock", function () {
     await locks.take(scene.at("one"), key, wait());
     assert.match(await take(JSON.stringify(elsewhere()), JSON.stringify(former)), /"heldBy"/);
     await locks.check();
-    assert.equal(holderIs(locks.holder), "alive");
+    assert.equal(holderIs(thisWorld, locks.holder), "alive");
   });
 
   it("waits with its look until we have written, and we with our writing until it has looked", async () => {

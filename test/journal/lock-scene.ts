@@ -11,6 +11,7 @@ import { Locks, type Waiting } from "../../provider/journal/lock.js";
 import { undoLater } from "../host/worker/harness.js";
 import { localWorkerAs } from "../hypervisor/qemu/local-host.js";
 import { inMemory, makeFolder } from "../sandbox/folders.js";
+import { thisWorld } from "../world.js";
 
 export const key = "0a1b2c3d";
 
@@ -54,6 +55,7 @@ export class LockScene {
     state?: string;
   } = {}): Promise<Locks> {
     const locks = new Locks(worker ?? (await localWorkerAs("myself")), {
+      world: thisWorld,
       holder,
       patienceSeconds,
       watchSeconds,
@@ -76,7 +78,7 @@ export function wait(stop: Waiting["stop"] = new AbortController().signal, said:
   return { stop, said };
 }
 
-export const elsewhere = (): Holder => ({ ...newHolder(), machine: "another machine", name: "runner-7" });
-export const gone = (): Holder => ({ ...newHolder(), pid: spawnSync("true").pid });
+export const elsewhere = (): Holder => ({ ...newHolder(thisWorld), machine: "another machine", name: "runner-7" });
+export const gone = (): Holder => ({ ...newHolder(thisWorld), pid: spawnSync("true").pid });
 
 export const refusedFor = (words: RegExp) => (thrown: unknown) => isKind(thrown, "user") && words.test(thrown.message);

@@ -12,6 +12,7 @@ import { localWorkerAs } from "../hypervisor/qemu/local-host.js";
 import { run } from "../sandbox/command.js";
 import { mountSmall } from "../sandbox/file-systems.js";
 import { killQuietly } from "../sandbox/processes.js";
+import { thisWorld } from "../world.js";
 import { elsewhere, gone, key, LockScene, refusedFor, wait } from "./lock-scene.js";
 
 const refusal = /another run holds the lock \([0-9a-f]{16}, process \d+ on .*; its lock is .*\.lock\)\. Nothing was touched/;
@@ -367,9 +368,9 @@ describe("the lock of a disk, on this machine", function () {
   });
 
   it("names nobody gone whose machine is unknown or another one", () => {
-    assert.equal(holderIs({ ...newHolder(), machine: "", born: "1" }), "perhaps");
-    assert.equal(holderIs({ ...elsewhere(), born: "1" }), "perhaps");
-    assert.equal(holderIs(newHolder()), "alive");
-    assert.equal(holderIs(gone()), "gone");
+    assert.equal(holderIs(thisWorld, { ...newHolder(thisWorld), machine: "", born: "1" }), "perhaps");
+    assert.equal(holderIs(thisWorld, { ...elsewhere(), born: "1" }), "perhaps");
+    assert.equal(holderIs(thisWorld, newHolder(thisWorld)), "alive");
+    assert.equal(holderIs(thisWorld, gone()), "gone");
   });
 });

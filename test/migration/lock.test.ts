@@ -30,13 +30,13 @@ describe("the lock of a disk", function () {
   });
 
   const newLocks = async () => {
-    const locks = new Locks(await host.worker(), { stateDirectory, watchSeconds: 1 });
+    const locks = new Locks(await host.worker(), { world: thisWorld, stateDirectory, watchSeconds: 1 });
     undoLater(() => locks.release());
     return locks;
   };
   const take = (locks: Locks, stop = new AbortController().signal, said: (text: string) => void = () => {}) =>
     locks.take(folder, key, { said, stop });
-  const elsewhere = (): Holder => ({ ...newHolder(), machine: "another machine", name: "runner-7" });
+  const elsewhere = (): Holder => ({ ...newHolder(thisWorld), machine: "another machine", name: "runner-7" });
   /** As 0.1.0 writes it. */
   async function lieThere(holder: object, ageSeconds = 0): Promise<void> {
     await writeFile(file(), `${JSON.stringify(holder)}\n`, { mode: 0o600 });
@@ -91,7 +91,7 @@ describe("the lock of a disk", function () {
   });
 
   it("of a run whose worker was killed is had by the next one at once; the first changes nothing any more, and a later one does", async () => {
-    const next = new Locks(await localWorker(), { patienceSeconds: 0, stateDirectory });
+    const next = new Locks(await localWorker(), { world: thisWorld, patienceSeconds: 0, stateDirectory });
     await withLocks(host, async (locks) => {
       await take(locks);
       killQuietly((await host.worker()).hello.pid);
@@ -110,7 +110,7 @@ describe("the lock of a disk", function () {
         locks.check(),
         host.run('touch "$1"', [planted]),
         host.open('touch "$1"', [planted]),
-        take(new Locks(await localWorker(), { stateDirectory })),
+        take(new Locks(await localWorker(), { world: thisWorld, stateDirectory })),
       ];
       for (const { status } of await Promise.allSettled(acts)) assert.equal(status, "rejected");
       await assert.rejects(host.run("echo"), (thrown) => isKind(thrown, "unreachable") && /worker on .* ended/.test(thrown.message));
@@ -124,7 +124,7 @@ describe("the lock of a disk", function () {
 
   it("stays with a worker that another client has, and ends with it", async () => {
     const { worker, child } = await localWorkerProcess();
-    const first = new Locks(worker, { holder: elsewhere(), stateDirectory });
+    const first = new Locks(worker, { world: thisWorld, holder: elsewhere(), stateDirectory });
     await first.take(folder, key, { said: () => {}, stop: new AbortController().signal });
     const locks = await newLocks();
     const said: string[] = [];
@@ -137,9 +137,9 @@ describe("the lock of a disk", function () {
   it("of a process of this machine that is gone is taken over at once, also one that 0.1.0 wrote", async () => {
     const { pid } = spawnSync("true");
     for (const text of [
-      { ...newHolder(), pid },
-      { ...newHolder(), born: "1" },
-      { heldBy: { ...newHolder(), pid }, lock: "flock" },
+      { ...newHolder(thisWorld), pid },
+      { ...newHolder(thisWorld), born: "1" },
+      { heldBy: { ...newHolder(thisWorld), pid }, lock: "flock" },
     ]) {
       await lieThere(text);
       const locks = await newLocks();
@@ -151,7 +151,7 @@ describe("the lock of a disk", function () {
   });
 
   it("of a live process, as 0.1.0 writes it, is refused however long it was silent", async () => {
-    await lieThere(newHolder(), 3600);
+    await lieThere(newHolder(thisWorld), 3600);
     await assert.rejects(take(await newLocks()), refusedFor(/another run holds the lock/));
     assert(existsSync(file()));
   });
@@ -203,7 +203,7 @@ describe("the lock of a disk", function () {
   });
 
   it("names nobody gone whose machine is unknown", () => {
-    assert.equal(holderIs({ ...newHolder(), machine: "", born: "1" }), "perhaps");
-    assert.equal(holderIs(newHolder()), "alive");
+    assert.equal(holderIs(thisWorld, { ...newHolder(thisWorld), machine: "", born: "1" }), "perhaps");
+    assert.equal(holderIs(thisWorld, newHolder(thisWorld)), "alive");
   });
 });

@@ -10,6 +10,7 @@ import { newHolder } from "../../provider/journal/holder.js";
 import { domainDisk } from "../../provider/resources/domain-disk/lifecycle.js";
 import { storageMigration } from "../../provider/resources/storage-migration/lifecycle.js";
 import { oneLayer } from "../sandbox/disks.js";
+import { thisWorld } from "../world.js";
 import { snapshotOf } from "./snapshot.js";
 import { created, onOwnStage, Recorder, refusal, stopAt } from "./stage.js";
 
@@ -76,7 +77,7 @@ describe("a move while another run holds the lock", function () {
     while (name === undefined) name = await lockName();
     await probe;
     const file = stage().at("path1", name.replace(/\.lock\..*/, ".lock"));
-    await writeFile(file, `${JSON.stringify({ ...newHolder(), run: "0123456789abcdef", ...holder })}\n`, { mode: 0o600 });
+    await writeFile(file, `${JSON.stringify({ ...newHolder(thisWorld), run: "0123456789abcdef", ...holder })}\n`, { mode: 0o600 });
     const then = Date.now() / 1000 - ageSeconds;
     await utimes(file, then, then);
     return file;
