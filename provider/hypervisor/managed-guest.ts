@@ -82,7 +82,7 @@ export interface ManagedGuest {
   /**
    * Resumes the guest until libvirt says that it runs, or has stopped by itself since, and ends the record of its suspension.
    * @returns its state, in the hypervisor's words
-   * @param deadline as `performance.now()` counts; after it nothing is begun
+   * @param deadline as the world's clock counts; after it nothing is begun
    * @throws UserError with libvirt's words, if it is suspended still
    */
   letGo(deadline: number): Promise<string>;

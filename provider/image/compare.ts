@@ -2,6 +2,7 @@
 
 import { type ChainFiles, chainName } from "../core/disk/chain-options.js";
 import { UserError } from "../core/errors.js";
+import type { World } from "../core/world.js";
 import type { Conversation, Host } from "../host/host.js";
 import { expectSuccess, lastWords } from "./last-words.js";
 import { imageInfo } from "./qemu-img.js";
@@ -63,7 +64,7 @@ export async function compareImages(
   if (sizeA !== sizeB) return { differs: `${one} has ${sizeA} bytes and ${other} has ${sizeB}` };
   const shell = await host.open(compareScript, [chainName(a), chainName(b), reading === "cached" ? "writeback" : "none"]);
   try {
-    const { exitStatus, words } = await watch(shell, stallSeconds, stop, `${unable} on ${host.name}`);
+    const { exitStatus, words } = await watch(shell, { world: host.world, stop, stallSeconds }, `${unable} on ${host.name}`);
     if (exitStatus === 1) return { differs: lastWords(words) };
     expectSuccess(host, { exitStatus, stderr: words }, unable);
     return "same";
@@ -76,16 +77,22 @@ async function virtualBytes(host: Host, [{ path, format }]: ChainFiles): Promise
   return (await imageInfo(host, path, format)).virtualBytes;
 }
 
-async function watch(shell: Conversation, stallSeconds: number, stop: AbortSignal | undefined, unable: string) {
+interface Watching {
+  world: World;
+  stop: AbortSignal | undefined;
+  stallSeconds: number;
+}
+
+async function watch(shell: Conversation, { world, stop, stallSeconds }: Watching, unable: string) {
   let last = "";
-  let changedAt = performance.now();
+  let changedAt = world.clock();
   for (;;) {
     const line = await shell.next(stallSeconds);
     const [, exitStatus, words = ""] = /^ended (\d+) ?(.*)$/.exec(line) ?? [];
     if (exitStatus !== undefined) return { exitStatus: Number(exitStatus), words };
     if (stop?.aborted) throw new UserError(`${unable}: it was stopped. Run \`pulumi up\` again to start it again from the beginning.`);
-    if (line !== last) changedAt = performance.now();
-    if (performance.now() - changedAt > stallSeconds * 1000) throw new UserError(`${unable}: nothing was read for ${stallSeconds} s.`);
+    if (line !== last) changedAt = world.clock();
+    if (world.clock() - changedAt > stallSeconds) throw new UserError(`${unable}: nothing was read for ${stallSeconds} s.`);
     last = line;
     shell.send("go on");
   }

@@ -1,6 +1,5 @@
 /** Who has image files open: from the host's /proc and its table of locks, all files in one round trip. */
 
-import { pause } from "../core/async/pause.js";
 import { refusal } from "../host/complaints.js";
 import type { Host } from "../host/host.js";
 import { type FileHolders, pathHolders } from "../host/worker/holders.js";
@@ -89,6 +88,6 @@ export async function othersWith(host: Host, paths: readonly string[]): Promise<
   for (let look = 1; ; look++) {
     const others = (await holdersOf(host, paths)).map(othersIn);
     if (look === looksAtMost || others.every((other) => other === undefined)) return others;
-    await pause(betweenLooksSeconds);
+    await host.world.sleep(betweenLooksSeconds);
   }
 }

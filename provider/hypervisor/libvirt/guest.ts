@@ -1,6 +1,5 @@
 /** One guest that libvirt manages. Every method is one step; what has to be true before it is the caller's observation. */
 
-import { pause } from "../../core/async/pause.js";
 import type { Job } from "../../core/disk/job.js";
 import { diskKey, jobNamesOf } from "../../core/disk/names.js";
 import { BugError, UserError } from "../../core/errors.js";
@@ -157,7 +156,7 @@ class LibvirtGuest implements Guest {
 
   /** Nothing wakes us: a `virsh event` would keep virsh from answering. */
   async wakeUp(timeoutSeconds: number): Promise<void> {
-    await pause(timeoutSeconds);
+    await this.#host.world.sleep(timeoutSeconds);
   }
 
   openTarget = notLibvirts;

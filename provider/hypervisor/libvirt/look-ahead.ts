@@ -11,7 +11,7 @@ const domainsAtMost = 500;
 class Ahead {
   readonly #asked = new Map<string, number>();
   #kept = new Map<string, DomainSeen>();
-  #keptAt = 0;
+  #keptAt: number | undefined;
   #looking: Promise<void> | undefined;
 
   readonly #virsh: Virsh;
@@ -21,7 +21,7 @@ class Ahead {
   }
 
   async see(name: string): Promise<DomainSeen> {
-    const now = performance.now();
+    const now = this.#now;
     const again = this.#isRecent(this.#asked.get(name), now);
     const others = [...this.#asked].some(([other, at]) => other !== name && this.#isRecent(at, now));
     this.#asked.set(name, now);
@@ -29,12 +29,16 @@ class Ahead {
     return this.#take(name) ?? (await this.#lookAtAll(name)) ?? this.#lookAt(name);
   }
 
+  get #now(): number {
+    return this.#virsh.host.world.clock();
+  }
+
   #isRecent(at: number | undefined, now: number): boolean {
-    return at !== undefined && now - at < 1000 * keptSeconds;
+    return at !== undefined && now - at < keptSeconds;
   }
 
   #take(name: string): DomainSeen | undefined {
-    if (!this.#isRecent(this.#keptAt, performance.now())) this.#kept.clear();
+    if (!this.#isRecent(this.#keptAt, this.#now)) this.#kept.clear();
     const kept = this.#kept.get(name);
     if (kept) this.#forget(kept);
     return kept;
@@ -65,14 +69,15 @@ class Ahead {
     const seen = await Promise.allSettled(all.map(({ name }) => see(this.#virsh, name)));
     const answers = seen.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
     this.#kept = new Map(answers.flatMap((one) => [one.live.name, one.live.uuid].map((key) => [key, one] as const)));
-    this.#keptAt = performance.now();
+    this.#keptAt = this.#now;
   }
 }
 
-const known = new WeakMap<Virsh, Ahead>();
+class AllAhead extends WeakMap<Virsh, Ahead> {}
 
 /** As {@link see}, but up to 20 s old. Never for a decision that changes anything. */
 export function seeForReport(virsh: Virsh, name: string): Promise<DomainSeen> {
+  const known = virsh.host.world.one(AllAhead);
   const ahead = known.get(virsh) ?? new Ahead(virsh);
   known.set(virsh, ahead);
   return ahead.see(name);

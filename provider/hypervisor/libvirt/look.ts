@@ -1,6 +1,5 @@
 /** One look at the domains of a host, for everybody who asks together: one round trip to virsh, however many domains. */
 
-import { setImmediate } from "node:timers/promises";
 import type { LayerFile } from "../../core/disk/chain-options.js";
 import { UnreachableError, UserError } from "../../core/errors.js";
 import { type Header, type Headers, readChains, readHeaders } from "../../image/headers.js";
@@ -42,7 +41,7 @@ class Lookout {
 
   async #begin(before: Promise<unknown>): Promise<ReadonlyMap<string, Answer>> {
     await before.catch(() => {});
-    await setImmediate();
+    await this.#virsh.host.world.sleep(0); // who asks together has asked by then
     const names = [...this.#asked];
     this.#asked = new Set();
     this.#next = undefined;
@@ -52,10 +51,11 @@ class Lookout {
   }
 }
 
-const lookouts = new WeakMap<Virsh, Lookout>();
+class Lookouts extends WeakMap<Virsh, Lookout> {}
 
 /** @throws DomainMissing if the host says that there is no such domain @throws UnreachableError if it does not say */
 export function see(virsh: Virsh, name: string): Promise<DomainSeen> {
+  const lookouts = virsh.host.world.one(Lookouts);
   const lookout = lookouts.get(virsh) ?? new Lookout(virsh);
   lookouts.set(virsh, lookout);
   return lookout.see(name);

@@ -1,6 +1,5 @@
 /** Resumes a guest that a switch has left suspended, since the program on the host was killed, and ends the record of that. */
 
-import { pause } from "../../core/async/pause.js";
 import { UserError } from "../../core/errors.js";
 import { isSuspended, noJob } from "./states.js";
 import { endLine } from "./suspension.js";
@@ -11,7 +10,7 @@ import { command } from "./words.js";
 /**
  * Resumes a guest that is recorded as suspended, until libvirt says that it runs, or has stopped by itself since; then ends the record.
  * What a resume answers is not believed, and its failure is not a refusal. A guest on which libvirt has a job is left to that.
- * @param deadline as `performance.now()` counts; after it nothing is begun. It should be minutes away: libvirt itself gives up after 30 s if
+ * @param deadline by the world's clock; after it nothing is begun. It should be minutes away: libvirt itself gives up after 30 s if
  *   somebody else's question keeps QEMU busy (QEMU_JOB_WAIT_TIME, 9.0)
  * @returns the state, in libvirt's words
  * @throws UserError with libvirt's words, if it is suspended still @throws UnreachableError if libvirtd does not answer
@@ -29,6 +28,7 @@ import { command } from "./words.js";
  * @why the program on the host that had suspended it was killed
  */
 export async function letGo(virsh: Virsh, domain: string, { disk, deadline }: { disk: string; deadline: number }): Promise<string> {
+  const { world } = virsh.host;
   let said = "";
   for (;;) {
     // libvirt answers the first only when it has done with QEMU what others have asked; one that has just come up tells a state from its status file
@@ -37,12 +37,12 @@ export async function letGo(virsh: Virsh, domain: string, { disk, deadline }: { 
     said = textOf(state)?.trim() ?? "";
     if (said.startsWith("shut off")) return said;
     const isSure = textOf(waited) !== undefined && said !== "";
-    if (performance.now() > deadline) throw refused(virsh, said, [waited, state]);
+    if (world.clock() > deadline) throw refused(virsh, said, [waited, state]);
     if (isSure && !isSuspended(said)) break;
     const [resumed] = isSure && noJob.test(textOf(job) ?? "") ? await virsh.ask([command("resume", domain)]) : [];
     if (resumed && textOf(resumed) !== undefined) continue;
-    if (performance.now() > deadline) throw refused(virsh, said, [resumed, waited, state]);
-    await pause(1);
+    if (world.clock() > deadline) throw refused(virsh, said, [resumed, waited, state]);
+    await world.sleep(1);
   }
   const [ended] = await virsh.ask([endLine(domain)]);
   if (textOf(ended) === undefined) throw refused(virsh, said, [ended]);

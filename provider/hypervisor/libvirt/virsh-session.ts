@@ -1,7 +1,7 @@
 /** One `virsh` that stays open on the host: lines of commands in, one reply for each out. */
 
-import { randomBytes } from "node:crypto";
 import { messageOf, UnreachableError } from "../../core/errors.js";
+import type { World } from "../../core/world.js";
 import { lineCost } from "../../host/conversation.js";
 import type { Conversation, Host } from "../../host/host.js";
 
@@ -39,14 +39,16 @@ export class VirshSession {
 
   readonly #conversation: Conversation;
   readonly #place: string;
+  readonly #world: World;
 
-  private constructor(conversation: Conversation, place: string) {
+  private constructor(conversation: Conversation, host: Host, uri: string) {
     this.#conversation = conversation;
-    this.#place = place;
+    this.#place = `${uri} on ${host.name}`;
+    this.#world = host.world;
   }
 
   static async open(host: Host, uri: string): Promise<VirshSession> {
-    const session = new VirshSession(await host.open(script, [uri]), `${uri} on ${host.name}`);
+    const session = new VirshSession(await host.open(script, [uri]), host, uri);
     try {
       await session.ask([]);
     } catch (cause) {
@@ -77,7 +79,7 @@ export class VirshSession {
 
   /** After each command an `echo` of a token that no reply can know. An empty line ends the line of the echo, which has no end of its own. */
   async #exchange(commands: readonly string[]): Promise<Reply[]> {
-    const token = randomBytes(12).toString("hex");
+    const token = this.#world.token(12);
     this.#conversation.send(["", ...commands].map((line) => `${line}\necho ${token}\n`).join("\n"));
     const heard: string[] = [];
     try {

@@ -9,7 +9,8 @@ const idleSeconds = 5;
 export class Virsh {
   #session: Promise<VirshSession> | undefined;
   #users = 0;
-  #idle: NodeJS.Timeout | undefined;
+  /** Keeps it from being closed for idleness. */
+  #keep = () => {};
 
   constructor(
     readonly host: Host,
@@ -18,7 +19,7 @@ export class Virsh {
 
   /** Sends all commands in one write. @throws UnreachableError if virsh or libvirtd does not answer */
   async ask(commands: readonly string[]): Promise<Reply[]> {
-    clearTimeout(this.#idle);
+    this.#keep();
     this.#users++;
     try {
       const session = await this.#open();
@@ -32,7 +33,7 @@ export class Virsh {
   /** Ends virsh as soon as nobody uses it: the next question opens it again. */
   close(): void {
     if (this.#users > 0) return;
-    clearTimeout(this.#idle);
+    this.#keep();
     const session = this.#session;
     this.#session = undefined;
     session?.then(
@@ -49,14 +50,17 @@ export class Virsh {
   }
 
   #rest(): void {
-    this.#idle = setTimeout(() => this.close(), idleSeconds * 1000);
-    this.#idle.unref();
+    this.#keep = this.host.world.after(idleSeconds, () => this.close());
   }
 }
 
-const known = new Map<string, Virsh>();
-const places = new WeakMap<Host, Promise<string>>();
-let untold = 0;
+/** Those of a world. */
+class AllVirsh {
+  /** By place and URI. */
+  readonly known = new Map<string, Virsh>();
+  readonly places = new WeakMap<Host, Promise<string>>();
+  untold = 0;
+}
 
 /**
  * What makes two ways to a host the same for libvirt: kernel, namespaces and user. Addresses and names are not unique.
@@ -74,18 +78,19 @@ stat -L -c %d:%i / ; id -u`;
 const placeLines = 6;
 
 /** A host that does not tell all of it may be any: it shares its virsh with no other. */
-function placeIn(stdout: string): string {
+function placeIn(stdout: string, all: AllVirsh): string {
   const told = stdout.split("\n").filter((line) => line !== "");
-  return told.length === placeLines ? stdout : `untold ${++untold}`;
+  return told.length === placeLines ? stdout : `untold ${++all.untold}`;
 }
 
 /** The one virsh for this URI of the host at the end of this way. */
 export async function virshAt(host: Host, uri: string): Promise<Virsh> {
-  const asked = places.get(host) ?? host.run(place).then(({ stdout }) => placeIn(stdout));
-  places.set(host, asked);
-  asked.catch(() => places.delete(host));
+  const all = host.world.one(AllVirsh);
+  const asked = all.places.get(host) ?? host.run(place).then(({ stdout }) => placeIn(stdout, all));
+  all.places.set(host, asked);
+  asked.catch(() => all.places.delete(host));
   const key = `${await asked}\0${uri}`;
-  const virsh = known.get(key) ?? new Virsh(host, uri);
-  known.set(key, virsh);
+  const virsh = all.known.get(key) ?? new Virsh(host, uri);
+  all.known.set(key, virsh);
   return virsh;
 }

@@ -1,5 +1,6 @@
 /** What a QEMU can do, by its own introspection: a release's number says nothing about a patched build. */
 
+import type { World } from "../../core/world.js";
 import type { QmpSession } from "./client.js";
 import type { Monitor } from "./monitor.js";
 import { oncePerSession } from "./remember.js";
@@ -45,7 +46,7 @@ export function missingFrom(schema: SchemaReply): string[] {
   });
 }
 
-const missing = new WeakMap<QmpSession, Promise<readonly string[]>>();
+class MissingFeatures extends WeakMap<QmpSession, Promise<readonly string[]>> {}
 
 /**
  * {@link missingFrom}, asked once in a session.
@@ -57,8 +58,8 @@ const missing = new WeakMap<QmpSession, Promise<readonly string[]>>();
  * @as QEMU, as the user that it runs as
  * @why what this QEMU cannot do is refused before anything is touched
  */
-export function missingFeatures(monitor: Monitor): Promise<readonly string[]> {
+export function missingFeatures(monitor: Monitor, world: World): Promise<readonly string[]> {
   return monitor.use((session) =>
-    oncePerSession(missing, session, async () => missingFrom(await session.call("query-qmp-schema", schema))),
+    oncePerSession(world.one(MissingFeatures), session, async () => missingFrom(await session.call("query-qmp-schema", schema))),
   );
 }

@@ -74,11 +74,11 @@ class QemuGuest implements Guest {
   }
 
   async look(): Promise<GuestView> {
-    return lookoutOf(await this.#monitor.listen()).everything(this.#way);
+    return lookoutOf(await this.#monitor.listen(), this.#way.host.world).everything(this.#way);
   }
 
   async lookAtChains(): Promise<ChainsView> {
-    return lookoutOf(await this.#monitor.reach()).chains(this.#way);
+    return lookoutOf(await this.#monitor.reach(), this.#way.host.world).chains(this.#way);
   }
 
   async jobs(): Promise<Job[]> {
@@ -102,7 +102,7 @@ class QemuGuest implements Guest {
   }
 
   missingFeatures(): Promise<readonly string[]> {
-    return missingFeatures(this.#monitor);
+    return missingFeatures(this.#monitor, this.#way.host.world);
   }
 
   process(): Promise<GuestProcess | undefined> {

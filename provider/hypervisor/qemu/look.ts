@@ -1,7 +1,7 @@
 /** One look at a guest, for everybody who asks together. */
 
-import { setImmediate } from "node:timers/promises";
 import type { Job } from "../../core/disk/job.js";
+import type { World } from "../../core/world.js";
 import type { ChainsView, GuestView } from "../hypervisor.js";
 import type { QmpSession } from "./client.js";
 import { domainIdOf } from "./domain-id.js";
@@ -17,10 +17,11 @@ export interface Lookout {
   chains(way: Way): Promise<ChainsView>;
 }
 
-const lookouts = new WeakMap<Channel, Lookout>();
+class Lookouts extends WeakMap<Channel, Lookout> {}
 
 /** The one lookout of a channel. */
-export function lookoutOf(channel: Channel): Lookout {
+export function lookoutOf(channel: Channel, world: World): Lookout {
+  const lookouts = world.one(Lookouts);
   const lookout = lookouts.get(channel) ?? newLookout(channel);
   lookouts.set(channel, lookout);
   return lookout;
@@ -124,7 +125,7 @@ function together<T>(ask: (way: Way) => Promise<T>): (way: Way) => Promise<T> {
   let next: Promise<T> | undefined;
   const begin = async (before: Promise<unknown>, way: Way) => {
     await before.catch(() => {});
-    await setImmediate();
+    await way.host.world.sleep(0); // who asks together has asked by then
     next = undefined;
     return ask(way);
   };

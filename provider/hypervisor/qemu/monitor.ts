@@ -65,16 +65,14 @@ export class Monitor {
   /** Resolves when the monitor has said something since the last look, or the time is over. */
   async wakeUp(timeoutSeconds: number): Promise<void> {
     const channel = await this.reach();
-    if (channel.heard === this.#heardAtLastLook) await channel.use(this.#way, (session) => nextWord(session, timeoutSeconds));
+    if (channel.heard === this.#heardAtLastLook) await channel.use(this.#way, (session) => this.#nextWord(session, timeoutSeconds));
     this.#heardAtLastLook = channel.heard;
   }
-}
 
-async function nextWord(session: QmpSession, timeoutSeconds: number): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const deadline = setTimeout(resolve, timeoutSeconds * 1000);
-  const ignore = session.listen(resolve);
-  await promise;
-  clearTimeout(deadline);
-  ignore();
+  async #nextWord(session: QmpSession, timeoutSeconds: number): Promise<void> {
+    const heard = new AbortController();
+    const ignore = session.listen(() => heard.abort());
+    await this.#way.host.world.sleep(timeoutSeconds, heard.signal);
+    ignore();
+  }
 }

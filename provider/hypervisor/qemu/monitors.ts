@@ -5,12 +5,14 @@ import { seeFiles } from "../../host/file-seen.js";
 import { machineOf } from "../../host/machine.js";
 import { Channel, type Way } from "./sessions.js";
 
-const channels = new Map<string, Channel>();
+/** By what {@link socketOf} says. */
+class Channels extends Map<string, Channel> {}
 
 /** The one channel to the monitor at the end of this way; a new one where nothing is there (yet): its user gets the reason. */
 export async function channelAt(way: Way): Promise<Channel> {
   const identity = await socketOf(way);
   if (identity === undefined) return new Channel();
+  const channels = way.host.world.one(Channels);
   const channel = channels.get(identity) ?? new Channel();
   channels.set(identity, channel);
   return channel;

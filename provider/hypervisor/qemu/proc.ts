@@ -15,10 +15,11 @@ async function processNow(host: Host, pid: number): Promise<GuestProcess | undef
   return { pid, workingDirectory: found.workingDirectory, openFiles, openPaths: found.files.map(({ path }) => path) };
 }
 
-const pids = new WeakMap<QmpSession, number>();
+class Pids extends WeakMap<QmpSession, number> {}
 
 /** The process behind a monitor: looked for once in a session, since it is the same as long as that lasts. */
 export async function processOf(monitor: Monitor, way: Way): Promise<GuestProcess | undefined> {
+  const pids = way.host.world.one(Pids);
   const known = monitor.isOpen ? monitor.use(async (session) => pids.get(session) ?? (await findProcess(session, way))) : undefined;
   const pid = await (known ?? pidAt(way));
   return pid === undefined ? undefined : processNow(way.host, pid);
@@ -27,7 +28,7 @@ export async function processOf(monitor: Monitor, way: Way): Promise<GuestProces
 /** What this account may not see, another one may. */
 async function findProcess(session: QmpSession, way: Way): Promise<number | undefined> {
   const pid = await pidAt(way);
-  if (pid !== undefined) pids.set(session, pid);
+  if (pid !== undefined) way.host.world.one(Pids).set(session, pid);
   return pid;
 }
 

@@ -1,5 +1,6 @@
 /** One QMP session a monitor, shared by everybody who asks about that guest. */
 
+import type { World } from "../../core/world.js";
 import type { Host } from "../../host/host.js";
 import type { Worker } from "../../host/worker/worker.js";
 import { type Patience, QmpSession } from "./client.js";
@@ -18,7 +19,8 @@ export interface Way {
 interface Shared {
   opening: Promise<QmpSession>;
   users: number;
-  idle: NodeJS.Timeout | undefined;
+  /** Keeps it from being closed for idleness. */
+  keep: () => void;
   whenFree: "keep a while" | "close";
 }
 
@@ -44,13 +46,13 @@ export class Channel {
   async use<T>(way: Way, work: (session: QmpSession) => Promise<T>, patience: Patience = {}): Promise<T> {
     const worker = await way.host.worker();
     const shared = this.#sessions.get(worker) ?? this.#open(worker, way, patience);
-    clearTimeout(shared.idle);
+    shared.keep();
     shared.users++;
     try {
       return await work(await shared.opening);
     } finally {
       shared.users--;
-      this.#rest(worker, shared);
+      this.#rest(worker, shared, way.host.world);
     }
   }
 
@@ -63,18 +65,18 @@ export class Channel {
   close(): void {
     for (const [worker, shared] of this.#sessions) {
       shared.whenFree = "close";
-      this.#rest(worker, shared);
+      if (shared.users === 0) this.#drop(worker, shared);
     }
   }
 
-  #rest(worker: Worker, shared: Shared): void {
+  #rest(worker: Worker, shared: Shared, world: World): void {
     if (shared.users > 0) return;
-    clearTimeout(shared.idle);
     if (shared.whenFree === "close") this.#drop(worker, shared);
-    else shared.idle = setTimeout(() => this.#drop(worker, shared), idleSeconds * 1000);
+    else shared.keep = world.after(idleSeconds, () => this.#drop(worker, shared));
   }
 
   #drop(worker: Worker, shared: Shared): void {
+    shared.keep();
     this.#forget(worker, shared);
     shared.opening.then(
       (open) => open.close(),
@@ -89,7 +91,7 @@ export class Channel {
   /** A monitor serves one client: the sessions of other workers are given back. */
   #open(worker: Worker, way: Way, patience: Patience): Shared {
     this.close();
-    const shared: Shared = { opening: open(worker, way, patience), users: 0, idle: undefined, whenFree: "keep a while" };
+    const shared: Shared = { opening: open(worker, way, patience), users: 0, keep: () => {}, whenFree: "keep a while" };
     this.#sessions.set(worker, shared);
     const forget = () => this.#forget(worker, shared);
     shared.opening.then((session) => {

@@ -69,7 +69,7 @@ async function copyUnderLock(copying: Copying): Promise<"copied" | "joined"> {
       return continueCopy(copying, { ...begin.record, origin }, begin.partial);
     case "anew":
       if (begin.discard !== undefined) await discardPartial(layer, begin.discard);
-      return startCopy(copying, withMover({ ...begin.standing, origin, copy: newPartial() }, options.user));
+      return startCopy(copying, withMover({ ...begin.standing, origin, copy: newPartial(copying.host) }, options.user));
     default:
       return impossible(begin);
   }
@@ -133,10 +133,10 @@ async function continueCopy(copying: Copying, record: LayerRecord, recorded: Par
   const there = await layer.partial(recorded.suffix);
   const joined = withMover(record, options.user);
   if (!(there instanceof LayerPartial) || compareToRecord(there.seen, recorded) === "different")
-    return startCopy(copying, { ...joined, copy: newPartial() });
+    return startCopy(copying, { ...joined, copy: newPartial(copying.host) });
   if (recorded.doneBytes === 0 || there.seen.sizeBytes < recorded.doneBytes) {
     await there.remove();
-    return startCopy(copying, { ...joined, copy: newPartial() });
+    return startCopy(copying, { ...joined, copy: newPartial(copying.host) });
   }
   const continued = { ...joined, copy: recorded };
   if (!record.moving.includes(options.user)) await layer.write(continued);
@@ -177,7 +177,7 @@ async function discardCopy({ host, layer, options }: Copying, record: PartialRec
   await discardPartial(layer, record.copy);
   const left = withoutMover(record, options.user);
   if (fate(left) === "all goes") await layer.forget();
-  else await layer.write({ ...left, copy: newPartial() });
+  else await layer.write({ ...left, copy: newPartial(host) });
   const advice = "Find out what writes to it, then run `pulumi up` again";
   throw new UserError(`${unable(host, options)}: ${options.source} changed while it was copied, so the copy was removed. ${advice}.`);
 }

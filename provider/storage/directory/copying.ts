@@ -1,6 +1,5 @@
 /** What the parts of copying one layer share. */
 
-import { randomBytes } from "node:crypto";
 import type { FileIdentity } from "../../core/disk/chain.js";
 import type { DiskKey } from "../../core/disk/names.js";
 import type { Host } from "../../host/host.js";
@@ -41,8 +40,8 @@ export interface Copying {
 /** A record of a copy that is not finished. */
 export type PartialRecord = LayerRecord & { copy: Extract<CopyState, { phase: "partial" }> };
 
-export function newPartial(): PartialRecord["copy"] {
-  return { phase: "partial", suffix: randomBytes(8).toString("hex"), doneBytes: 0 };
+export function newPartial({ world }: Host): PartialRecord["copy"] {
+  return { phase: "partial", suffix: world.token(8), doneBytes: 0 };
 }
 
 /** How every error of a copy begins. */

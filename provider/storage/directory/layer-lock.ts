@@ -1,6 +1,6 @@
 /** Waiting for the lock of a layer that another move is copying. */
 
-import { pause } from "../../core/async/pause.js";
+import { KeyedMutex } from "../../core/async/keyed-mutex.js";
 import { UserError } from "../../core/errors.js";
 import { seeFile } from "../../host/file-seen.js";
 import type { Host } from "../../host/host.js";
@@ -20,25 +20,18 @@ export interface LockWait {
 const longestPauseSeconds = 0.5;
 
 /** One mover of this process at a time asks for a layer, so that fifty disks on one base do not take fifty sessions. */
-const turns = new Map<string, Promise<unknown>>();
+class LayerTurns extends KeyedMutex {}
 
 /** Runs `work` when no other of this process works on the same layer of the same host. */
-export async function inTurn<Result>(
+export function inTurn<Result>(
   host: Host,
   { destination, waiting }: { destination: string; waiting?: ((text: string) => void) | undefined },
   work: () => Promise<Result>,
 ): Promise<Result> {
   const key = `${host.name}\0${destination}`;
-  const before = turns.get(key);
-  if (before !== undefined) waiting?.(`waiting for another disk's copy of ${destination}`);
-  const turn = (before ?? Promise.resolve()).then(work);
-  const settled = turn.then(
-    () => undefined,
-    () => undefined,
-  );
-  turns.set(key, settled);
-  void settled.then(() => turns.get(key) === settled && turns.delete(key));
-  return turn;
+  const turns = host.world.one(LayerTurns);
+  if (turns.isTaken(key)) waiting?.(`waiting for another disk's copy of ${destination}`);
+  return turns.run(key, work);
 }
 
 /**
@@ -52,20 +45,21 @@ export async function lockWhenFree(
   patience: LockWait,
 ): Promise<Layer | "absent"> {
   const unable = `Unable to work on ${options.destination} on ${host.name}`;
-  let grew = { at: performance.now(), mark: "" };
+  const { world } = host;
+  let grew = { at: world.clock(), mark: "" };
   for (let pauseSeconds = 0.02; ; pauseSeconds = Math.min(pauseSeconds * 2, longestPauseSeconds)) {
     if (patience.stop.aborted) throw new UserError(`${unable}: it was stopped. Run \`pulumi up\` again to go on.`);
     const layer = await Layer.lock(host, options, missing);
     if (layer !== "busy") return layer;
     const growth = await growthOf(host, options.destination);
-    if (growth.mark !== grew.mark) grew = { at: performance.now(), mark: growth.mark };
+    if (growth.mark !== grew.mark) grew = { at: world.clock(), mark: growth.mark };
     patience.waiting?.(`waiting for the copy of ${options.destination} by another move, ${growth.percent} % done`);
-    if (performance.now() - grew.at > patience.stallSeconds * 1000) {
+    if (world.clock() - grew.at > patience.stallSeconds) {
       const holder = await holderOf(host, options.destination);
       const why = `${holder} has its lock, and the copy has not grown for ${patience.stallSeconds} s`;
       throw new UserError(`${unable}: ${why}. End that process, then run \`pulumi up\` again.`);
     }
-    await pause(pauseSeconds, patience.stop);
+    await world.sleep(pauseSeconds, patience.stop);
   }
 }
 

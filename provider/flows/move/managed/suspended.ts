@@ -43,7 +43,7 @@ async function letGoLocked(site: Site, disks: readonly string[], lock: DomainLoc
     const why = `a switch of another account has suspended it, and it is not known whether that is over: its lock is ${suspension.switchLock}`;
     throw refuse(why, "If libvirtd is down, start it. If no switch goes on there, `virsh resume` the guest, then run again.");
   }
-  const deadline = performance.now() + 1000 * actingSeconds;
+  const deadline = run.world.clock() + actingSeconds;
   const unwritten = await writeDownWhereItRuns({ site, managed, view }, deadline);
   let state: string;
   try {
@@ -70,7 +70,7 @@ interface Suspended {
 async function writeDownWhereItRuns(to: Suspended, deadline: number): Promise<UserError | undefined> {
   try {
     for (const disk of to.view.disks) {
-      if (performance.now() > deadline) throw new UserError(`Unable to look at ${disk.qdev}: the host took too long.`);
+      if (to.site.run.world.clock() > deadline) throw new UserError(`Unable to look at ${disk.qdev}: the host took too long.`);
       await writeDownDisk(to, disk);
     }
     return undefined;

@@ -1,14 +1,19 @@
-/** What must not happen twice at once in one process. */
+/** What must not happen twice at once. */
 
 import assert from "node:assert/strict";
-import { oneByOne } from "../../provider/reconciler/one-by-one.js";
+import { KeyedMutex } from "../../provider/core/async/keyed-mutex.js";
 
 describe("work under one key", () => {
+  let mutex: KeyedMutex;
+  beforeEach(() => {
+    mutex = new KeyedMutex();
+  });
+
   it("begins when all that was begun before is over, first come first served, however that ended", async () => {
     const order: string[] = [];
     const [first, second] = [Promise.withResolvers<string>(), Promise.withResolvers<string>()];
     const work = (name: string, until?: Promise<string>) =>
-      oneByOne("key", async () => {
+      mutex.run("key", async () => {
         order.push(`${name} begins`);
         const answer = await until;
         order.push(`${name} ends`);
@@ -31,14 +36,17 @@ describe("work under one key", () => {
 
   it("does not wait for work under another key", async () => {
     const never = Promise.withResolvers<void>();
-    const waiting = oneByOne("busy", () => never.promise);
-    assert.equal(await oneByOne("free", async () => "done"), "done");
+    const waiting = mutex.run("busy", () => never.promise);
+    assert.equal(await mutex.run("free", async () => "done"), "done");
     never.resolve();
     await waiting;
   });
 
   it("begins at once where nothing is left of what was before", async () => {
-    await oneByOne("again", async () => {});
-    assert.equal(await oneByOne("again", async () => "done"), "done");
+    const first = mutex.run("again", async () => {});
+    assert.equal(mutex.isTaken("again"), true);
+    await first;
+    assert.equal(mutex.isTaken("again"), false);
+    assert.equal(await mutex.run("again", async () => "done"), "done");
   });
 });
