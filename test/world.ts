@@ -2,7 +2,7 @@
 
 import type { Credentials } from "../provider/core/credentials.js";
 import { Instances, type World } from "../provider/core/world.js";
-import { type ConnectOptions, Hosts } from "../provider/host/connection.js";
+import { type ConnectOptions, connectHost as connect } from "../provider/host/connection.js";
 import type { Host } from "../provider/host/host.js";
 import type { HostArgs } from "../provider/host/target.js";
 import { realWorld } from "../provider/pulumi/real-world.js";
@@ -12,7 +12,7 @@ export const thisWorld: World = realWorld();
 
 /** A host of {@link thisWorld}. */
 export function connectHost(args: HostArgs, credentials: Credentials, options: Omit<ConnectOptions, "world"> = {}): Promise<Host> {
-  return thisWorld.one(Hosts).connect(args, credentials, { world: thisWorld, ...options });
+  return connect(args, credentials, { world: thisWorld, ...options });
 }
 
 interface Due {

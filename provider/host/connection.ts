@@ -21,17 +21,21 @@ export interface ConnectOptions {
   stop?: AbortSignal;
 }
 
-/** The hosts of a world: `world.one(Hosts)`. A simulated one has others, by a subclass. */
+/**
+ * A connected host of a world. When the connection breaks, what waits for it fails at once, and the next question connects anew.
+ * The connection is closed after a minute of silence and does not keep the process alive.
+ * @throws UserError if the host key or the credentials are refused
+ * @throws UnreachableError if the host does not answer
+ */
+export function connectHost(target: HostArgs, credentials: Credentials, options: ConnectOptions): Promise<Host> {
+  return options.world.one(Hosts).connect(target, credentials, options);
+}
+
+/** The hosts of a world. A simulated one has others, by a subclass. */
 export class Hosts {
   /** By who signs in where, and how: all who mean the same get the same one, so that they can share what they ask of it. */
   readonly #known = new Map<string, PooledHost>();
 
-  /**
-   * A connected host. When the connection breaks, what waits for it fails at once, and the next question connects anew.
-   * The connection is closed after a minute of silence and does not keep the process alive.
-   * @throws UserError if the host key or the credentials are refused
-   * @throws UnreachableError if the host does not answer
-   */
   async connect(target: HostArgs, credentials: Credentials, { world, stop }: ConnectOptions): Promise<Host> {
     const key = [target.privilege, poolKey(target, credentials), target.stateDirectory].join(" ");
     const host = this.#known.get(key) ?? new PooledHost(target, { world, connected: () => awake(target, credentials) });

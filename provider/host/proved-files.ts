@@ -1,11 +1,11 @@
 /** Removing files that must be proved to be the ones that were written down. */
 
-import { pause } from "../core/async/pause.js";
 import { compareFiles, type WhichFile } from "../core/disk/chain.js";
 import type { Identity } from "../core/disk/identity.js";
 import { unable } from "./complaints.js";
 import { seeFiles } from "./file-seen.js";
 import type { Host } from "./host.js";
+import { pause } from "./pause.js";
 import { removeExpected } from "./worker/changes.js";
 import { isFailure, isMissing } from "./worker/worker-error.js";
 

@@ -1,8 +1,8 @@
 /** Sessions on one connection: sshd allows a few (MaxSessions), and we take one for each privilege. */
 
 import type { ClientChannel } from "ssh2";
-import { pause } from "../core/async/pause.js";
 import { UnreachableError, UserError } from "../core/errors.js";
+import { pause } from "./pause.js";
 import { refusal, type SshConnection } from "./ssh-connection.js";
 
 const waitSeconds = 60;

@@ -20,7 +20,7 @@ export interface JobWords<D> {
 }
 
 export class JobSupervisor<D extends DiskObservation> {
-  readonly #teller = new JobTeller();
+  readonly #teller: JobTeller;
   /** Disks whose job was resumed after an error: a second error of the same kind is told. */
   readonly #resumed = new Set<string>();
   /** Those of these disks whose mirror an earlier run has left waiting: if it cannot go on, it is started again, once. */
@@ -36,6 +36,7 @@ export class JobSupervisor<D extends DiskObservation> {
   constructor(context: FlowContext, words: JobWords<D>) {
     this.#context = context;
     this.#words = words;
+    this.#teller = new JobTeller(context.run.world);
   }
 
   /** A job is about to be started. @param vanished of one that leaves no trace: what to tell where this run has started it before */

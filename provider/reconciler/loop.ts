@@ -8,7 +8,7 @@ import { machineOf } from "../host/machine.js";
 import { currentOf, disksOf, type Flow, type FlowContext, type FlowStep, type Observation, type Work } from "./flow.js";
 import { HalfSwitched } from "./half-switched.js";
 import type { HeldPlaces } from "./held-places.js";
-import { Place } from "./side-by-side.js";
+import { type MoveSlot, MoveSlots } from "./move-slots.js";
 import { afterUnplugging } from "./unplugged.js";
 import { Watch } from "./watch.js";
 
@@ -22,7 +22,8 @@ export async function reconcile<T, O extends Observation, S extends FlowStep>(
   places: HeldPlaces,
   flow: Flow<T, O, S>,
 ): Promise<O> {
-  const slot = new Place({ machine: await machineOf(context.host), name: context.host.name }, context.run.movesPerHost);
+  const { host, run } = context;
+  const slot = run.world.one(MoveSlots).slot({ machine: await machineOf(host), name: host.name }, run.movesPerHost);
   try {
     return await new Loop({ context, slot }, places, flow).untilDone();
   } catch (reason) {
@@ -34,18 +35,18 @@ export async function reconcile<T, O extends Observation, S extends FlowStep>(
 
 class Loop<T, O extends Observation, S extends FlowStep> {
   readonly #context: FlowContext;
-  readonly #slot: Place;
+  readonly #slot: MoveSlot;
   readonly #places: HeldPlaces;
   readonly #flow: Flow<T, O, S>;
   readonly #watch: Watch;
   #halfSwitched: HalfSwitched | undefined;
 
-  constructor({ context, slot }: { context: FlowContext; slot: Place }, places: HeldPlaces, flow: Flow<T, O, S>) {
+  constructor({ context, slot }: { context: FlowContext; slot: MoveSlot }, places: HeldPlaces, flow: Flow<T, O, S>) {
     this.#context = context;
     this.#slot = slot;
     this.#places = places;
     this.#flow = flow;
-    this.#watch = new Watch(context.options.stallSeconds);
+    this.#watch = new Watch(context.options.stallSeconds, context.run.world);
   }
 
   async untilDone(): Promise<O> {

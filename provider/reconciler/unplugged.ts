@@ -18,7 +18,7 @@ const letGoSeconds = 30;
  * @returns what to tell of a flow that ended by `reason`
  */
 export async function afterUnplugging(
-  context: Pick<FlowContext, "guest">,
+  context: Pick<FlowContext, "guest" | "run">,
   places: readonly DiskPlaces[],
   reason: unknown,
 ): Promise<unknown> {
@@ -33,7 +33,8 @@ export async function afterUnplugging(
   }
 }
 
-async function endJobsOfMissing({ guest }: Pick<FlowContext, "guest">, places: readonly DiskPlaces[]): Promise<string[]> {
+async function endJobsOfMissing(context: Pick<FlowContext, "guest" | "run">, places: readonly DiskPlaces[]): Promise<string[]> {
+  const { guest } = context;
   const { domainId, disks, jobs } = await guest.look();
   const plugged = new Set(disks.map(({ qdev }) => diskKey(domainId, qdev)));
   const called: string[] = [];
@@ -42,16 +43,16 @@ async function endJobsOfMissing({ guest }: Pick<FlowContext, "guest">, places: r
     const job = jobs.find(({ id, status }) => names.includes(id) && beforeSwitch.includes(status));
     if (!job) continue;
     await guest.cancel(job.id);
-    await dismissed(guest, job.id);
+    await dismissed(context, job.id);
     called.push(disk);
   }
   return called;
 }
 
 /** Until the cancelled job has let go of its nodes; what is still in flight ends first. */
-async function dismissed(guest: FlowContext["guest"], id: string): Promise<void> {
-  const deadline = performance.now() + 1000 * letGoSeconds;
-  while (performance.now() < deadline) {
+async function dismissed({ guest, run: { world } }: Pick<FlowContext, "guest" | "run">, id: string): Promise<void> {
+  const deadline = world.clock() + letGoSeconds;
+  while (world.clock() < deadline) {
     await guest.wakeUp(0.1);
     const job = (await guest.look()).jobs.find((one) => one.id === id);
     if (!job) return;

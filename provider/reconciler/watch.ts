@@ -1,6 +1,7 @@
 /** Sees to it that a loop ends: waits that stand still, and steps that change nothing. */
 
 import { BugError, UserError } from "../core/errors.js";
+import type { World } from "../core/world.js";
 
 /** What a loop shows of itself: the step that it takes, and where its disks stand. */
 interface Looked {
@@ -13,17 +14,21 @@ const mostRepeats = 20;
 export class Watch {
   #last = "";
   #repeats = 0;
-  #changedAt = performance.now();
+  #changedAt: number;
 
   readonly #stallSeconds: number;
+  readonly #world: Pick<World, "clock">;
 
-  constructor(stallSeconds: number) {
+  constructor(stallSeconds: number, world: Pick<World, "clock">) {
     this.#stallSeconds = stallSeconds;
+    this.#world = world;
+
+    this.#changedAt = world.clock();
   }
 
   /** @throws UserError when nothing has moved for `stallSeconds` */
   see(step: { step: string }, seen: Looked): void {
-    const now = performance.now();
+    const now = this.#world.clock();
     const picture = JSON.stringify([step.step, seen.disks.map(({ seen }) => seen)]);
     if (picture !== this.#last) {
       this.#last = picture;
@@ -32,7 +37,7 @@ export class Watch {
       return;
     }
     this.#repeats += 1;
-    const seconds = (now - this.#changedAt) / 1000;
+    const seconds = now - this.#changedAt;
     if (step.step === "wait") {
       if (seconds > this.#stallSeconds) throw this.#stalled(seen);
     } else if (this.#repeats > mostRepeats) {

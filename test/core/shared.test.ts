@@ -1,7 +1,6 @@
-/** What the rooms share: amounts, JSON of others, waiting. */
+/** What the rooms share: amounts, JSON of others. */
 
 import assert from "node:assert/strict";
-import { pause } from "../../provider/core/async/pause.js";
 import { bytesText } from "../../provider/core/bytes.js";
 import { parseJson } from "../../provider/core/json.js";
 
@@ -21,22 +20,4 @@ describe("an amount in a sentence", () => {
 describe("a text that is not JSON", () => {
   it("is nothing, for a schema to refuse", () =>
     assert.deepEqual([parseJson("{"), parseJson("null"), parseJson("[1]")], [undefined, null, [1]]));
-});
-
-describe("a pause", () => {
-  it("ends at once, without an error, when it is asked to stop", async () => {
-    const stop = new AbortController();
-    const began = performance.now();
-    const over = pause(60, stop.signal);
-    stop.abort();
-    await over;
-    await pause(60, stop.signal);
-    assert(performance.now() - began < 10_000);
-  });
-
-  it("lasts as long as it was asked to", async () => {
-    const began = performance.now();
-    await pause(0.05);
-    assert(performance.now() - began >= 45);
-  });
 });

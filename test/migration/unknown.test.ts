@@ -16,6 +16,7 @@ import { layerStates } from "../../provider/storage/directory/sidecar.js";
 import { localWorkerProcess, withWorkers } from "../host/worker/harness.js";
 import { LocalHost } from "../hypervisor/qemu/local-host.js";
 import { makeFolder } from "../sandbox/folders.js";
+import { HandWorld } from "../world.js";
 
 const key = "0a1b2c3d";
 const says = (words: RegExp) => (thrown: unknown) => isKind(thrown, "user") && words.test(thrown.message);
@@ -133,7 +134,7 @@ describe("what is not known on a host", function () {
   });
 
   it("a job whose progress is not told has no percentage", () => {
-    const told = pace("vda mirroring", () => 0);
+    const told = pace("vda mirroring", new HandWorld());
     assert.equal(told(undefined, undefined), "vda mirroring, how far is not known");
     assert.equal(told(1, 4), "vda mirroring 25 %");
   });

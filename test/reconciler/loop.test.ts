@@ -6,7 +6,7 @@ import type { DiskObservation, Flow, FlowContext, FlowStep, Observation } from "
 import { HalfSwitched } from "../../provider/reconciler/half-switched.js";
 import type { HeldPlaces } from "../../provider/reconciler/held-places.js";
 import { reconcile } from "../../provider/reconciler/loop.js";
-import { Place } from "../../provider/reconciler/side-by-side.js";
+import { MoveSlots } from "../../provider/reconciler/move-slots.js";
 import { Recorder } from "../storage-migration/recorder.js";
 
 type Step =
@@ -108,7 +108,7 @@ describe("the loop of every flow", () => {
   it("lets a loading step wait for a slot of its host, and observes again after it", async () => {
     const { log, run, context, places, flow } = scene();
     const machine = (await context.host.worker()).hello.bootId;
-    const other = new Place({ machine, name: "db-1" }, 1);
+    const other = run.world.one(MoveSlots).slot({ machine, name: "db-1" }, 1);
     await other.take("vdx", run);
     const going = reconcile({ ...context, run: Object.assign(run, { movesPerHost: 1 }) }, places, {
       ...flow([[{ step: "load", disk: "vda" }], [{ step: "load", disk: "vda" }]]),
@@ -126,7 +126,7 @@ describe("the loop of every flow", () => {
       deeds: { ...flow([]).deeds, load: () => Promise.reject(new BugError("it fails")) },
     });
     await assert.rejects(reconcile({ ...context, run: Object.assign(run, { movesPerHost: 1 }) }, places, failing), /it fails/);
-    const next = new Place({ machine: (await context.host.worker()).hello.bootId, name: "db-1" }, 1);
+    const next = run.world.one(MoveSlots).slot({ machine: (await context.host.worker()).hello.bootId, name: "db-1" }, 1);
     assert.equal(await next.take("vdb", run), "at once");
     next.leave();
   });

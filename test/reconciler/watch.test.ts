@@ -1,34 +1,33 @@
 /** A loop ends: waits that stand still, and steps that change nothing. */
 
 import assert from "node:assert/strict";
-import { mock } from "node:test";
 import { isKind } from "../../provider/core/errors.js";
 import { Watch } from "../../provider/reconciler/watch.js";
+import { HandWorld } from "../world.js";
 
 const looked = (phase = "mirroring", more: object = {}) => ({ disks: [{ disk: "vda", seen: { phase, ...more } }] });
 const wait = { step: "wait" };
 
 describe("the watch over a loop", () => {
-  let now = 1000;
-  before(() => {
-    mock.method(performance, "now", () => now);
+  let world: HandWorld;
+  beforeEach(() => {
+    world = new HandWorld();
   });
-  after(() => mock.restoreAll());
 
-  it("lets a wait go on as long as something makes progress", () => {
-    const watch = new Watch(600);
+  it("lets a wait go on as long as something makes progress", async () => {
+    const watch = new Watch(600, world);
     for (let done = 0; done < 20; done++) {
-      now += 599_000;
+      await world.pass(599);
       watch.see(wait, looked("mirroring", { done }));
     }
   });
 
-  it("ends a wait without progress once its time is over, and says where the disks are", () => {
-    const watch = new Watch(600);
+  it("ends a wait without progress once its time is over, and says where the disks are", async () => {
+    const watch = new Watch(600, world);
     watch.see(wait, looked());
-    now += 600_000;
+    await world.pass(600);
     watch.see(wait, looked());
-    now += 1;
+    await world.pass(0.001);
     assert.throws(
       () => watch.see(wait, looked()),
       (thrown) =>
@@ -37,19 +36,19 @@ describe("the watch over a loop", () => {
     );
   });
 
-  it("starts its clock again when another step was taken in between", () => {
-    const watch = new Watch(600);
+  it("starts its clock again when another step was taken in between", async () => {
+    const watch = new Watch(600, world);
     watch.see(wait, looked());
-    now += 599_000;
+    await world.pass(599);
     watch.see({ step: "continue" }, looked());
-    now += 599_000;
+    await world.pass(599);
     watch.see(wait, looked());
-    now += 599_000;
+    await world.pass(599);
     watch.see(wait, looked());
   });
 
   it("reports a bug where a step that is no wait was taken more than 20 times and changed nothing, however fast", () => {
-    const watch = new Watch(600);
+    const watch = new Watch(600, world);
     for (let time = 0; time <= 20; time++) watch.see({ step: "copy" }, looked("copying"));
     assert.throws(
       () => watch.see({ step: "copy" }, looked("copying")),
@@ -57,15 +56,15 @@ describe("the watch over a loop", () => {
     );
   });
 
-  it("lets a step that is no wait take any time", () => {
-    const watch = new Watch(600);
+  it("lets a step that is no wait take any time", async () => {
+    const watch = new Watch(600, world);
     watch.see({ step: "copy" }, looked("copying"));
-    now += 10_000_000;
+    await world.pass(10_000);
     watch.see({ step: "copy" }, looked("copying"));
   });
 
   it("lets a wait be seen many times in a short time", () => {
-    const watch = new Watch(600);
+    const watch = new Watch(600, world);
     for (let time = 0; time < 100; time++) watch.see(wait, looked());
   });
 });

@@ -22,6 +22,9 @@ const other = named === undefined ? undefined : realpathSync(named);
 /** Where 0.1.0 had its files: today's place → the one then, both below provider/. */
 const moved: Readonly<Record<string, string>> = JSON.parse(readFileSync(path.resolve(__dirname, "../../../test/rows/moved.json"), "utf8"));
 
+/** What tests are made with since there is a world; a release without it does not ask for it. Both import nothing else of the provider. */
+const unknownBefore = ["core/world.js", "pulumi/real-world.js"];
+
 function placeBefore(file: string): string {
   return (moved[file.replace(/\.js$/, ".ts")] ?? file).replace(/\.ts$/, ".js");
 }
@@ -34,6 +37,7 @@ if (other !== undefined) {
     if (!found.startsWith(own)) return found;
     const file = found.slice(own.length);
     const there = [file, placeBefore(file)].map((name) => path.join(other, name)).find((name) => existsSync(name));
+    if (there === undefined && unknownBefore.includes(file)) return found;
     if (there === undefined) throw new Error(`The build in ${other} has no ${file}: let the row use what both have.`);
     return there;
   };

@@ -11,11 +11,11 @@ export class Recorder implements Run {
   readonly #stopper = new AbortController();
   readonly stop: AbortSignal = this.#stopper.signal;
   readonly credentials: Run["credentials"];
-  readonly world: World = thisWorld;
 
   constructor(
     readonly urn = "",
     credentials: Run["credentials"] = {},
+    readonly world: World = thisWorld,
   ) {
     this.credentials = credentials;
   }

@@ -21,7 +21,7 @@ export async function begin(site: SnapshotSite, seen: Seen, disks: readonly Seen
   checkHypervisor(site);
   for (const disk of disks) await checkDisk(site, seen.view, disk);
   await checkDisks(site, verb, disks);
-  const now = new Date();
+  const now = site.run.world.now();
   const drafts: { key: DiskKey; manifest: SnapshotManifest }[] = [];
   for (const disk of disks) drafts.push({ key: disk.key, manifest: await draft(site, seen.view, disk, now) });
   for (const { key, manifest } of drafts) await writeSnapshotRecords(site.host, key, manifest, "source");

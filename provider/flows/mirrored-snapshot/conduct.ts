@@ -8,7 +8,7 @@ import { parseSnapshotManifest } from "../../journal/snapshot-manifest.js";
 import { isSnapshotText } from "../../journal/snapshot-mark.js";
 import { snapshots } from "../../journal/snapshot-records.js";
 import { readDecided } from "../../journal/two-sided.js";
-import { claim, disclaim } from "../../reconciler/claims.js";
+import { DiskOwners } from "../../reconciler/disk-owners.js";
 import { Outcome } from "../shared/outcome.js";
 import { whenMonitorIsFree } from "../shared/patience.js";
 import { orEndLeft } from "../shared/silent-guest.js";
@@ -21,10 +21,10 @@ import type { Seen, SnapshotSite } from "./site.js";
 /** The snapshot is there afterwards, and mirrored. @throws Unfinished if something of it was begun */
 export async function make(site: SnapshotSite, inputs: Properties, id?: string): Promise<{ id: string; outputs: Properties }> {
   const { view, found } = await findDisks(site);
-  for (const { disk, qdev } of found) claim(view.domainId, qdev, site.run.urn, disk);
+  acquireAll(site, view.domainId, found);
   const name = id ?? `${view.domainId}/${found.map(({ qdev }) => qdev).join(",")}`;
   try {
-    const seen = await settleSnapshot(site, "mirror", new Outcome());
+    const seen = await settleSnapshot(site, "mirror", new Outcome(site.run.world));
     return { id: name, outputs: { ...inputs, ...outputsOf(site, seen) } };
   } catch (thrown) {
     const seen = await observe(site).catch(() => undefined);
@@ -42,6 +42,10 @@ function findDisks(site: SnapshotSite): ReturnType<typeof find> {
   );
 }
 
+function acquireAll({ run: { world, urn } }: SnapshotSite, domainId: string, found: readonly { disk: string; qdev: string }[]): void {
+  for (const { disk, qdev } of found) world.one(DiskOwners).acquire(domainId, qdev, { urn, disk });
+}
+
 /** The message repeats where a boot must find each disk. */
 function withCurrent(thrown: unknown, seen: Seen | undefined): Error {
   const cause = thrown instanceof Error ? thrown : new Error(messageOf(thrown));
@@ -53,13 +57,13 @@ function withCurrent(thrown: unknown, seen: Seen | undefined): Error {
 /** The snapshot has ended as asked afterwards; with one that is not there nothing is done. */
 export async function end(site: SnapshotSite, ending: "pivot" | "abort"): Promise<void> {
   const { view, found } = await findDisks(site);
-  for (const { disk, qdev } of found) claim(view.domainId, qdev, site.run.urn, disk);
-  const outcome = new Outcome();
+  acquireAll(site, view.domainId, found);
+  const outcome = new Outcome(site.run.world);
   await settleSnapshot(site, ending, outcome);
   for (const { disk, qdev } of found) {
     const { pauseMs } = outcome.tell(disk) ?? {};
     if (pauseMs !== undefined) site.run.say("info", `${disk} pivoted; its I/O waited for ${pauseMs} ms.`);
-    disclaim(view.domainId, qdev, site.run.urn);
+    site.run.world.one(DiskOwners).release(view.domainId, qdev, site.run.urn);
   }
 }
 

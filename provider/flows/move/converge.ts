@@ -8,7 +8,7 @@ import { MonitorBusy } from "../../hypervisor/qemu/client.js";
 import { findDisk } from "../../hypervisor/qemu/find.js";
 import type { Manifest } from "../../journal/manifest.js";
 import { readRecords } from "../../journal/records.js";
-import { claim, disclaim } from "../../reconciler/claims.js";
+import { DiskOwners } from "../../reconciler/disk-owners.js";
 import type { HeldPlaces } from "../../reconciler/held-places.js";
 import { Outcome } from "../shared/outcome.js";
 import { whenMonitorIsFree } from "../shared/patience.js";
@@ -81,7 +81,7 @@ class CutOff extends Error {
 }
 
 async function underLock(site: Site, places: HeldPlaces, goal: Goal): Promise<Converged> {
-  const outcome = new Outcome();
+  const outcome = new Outcome(site.run.world);
   try {
     return { seen: await moveDisks(site, places, { goal, outcome }), outcome };
   } catch (thrown) {
@@ -131,13 +131,15 @@ function withoutCurrent(cause: Error, reason: unknown): Error {
 
 async function claimAll(site: Site, disks: readonly string[]): Promise<void> {
   const view = await site.guest.look();
-  for (const disk of disks) claim(view.domainId, (await findDisk(site.guest, view, disk)).qdev, site.run.urn, disk);
+  const { world, urn } = site.run;
+  for (const disk of disks) world.one(DiskOwners).acquire(view.domainId, (await findDisk(site.guest, view, disk)).qdev, { urn, disk });
 }
 
 /** Gives the disks free, so that another resource of the same run may own them. */
 export async function release(site: Site, disks: readonly string[]): Promise<void> {
   const view = await site.guest.look();
-  for (const disk of disks) disclaim(view.domainId, (await findDisk(site.guest, view, disk)).qdev, site.run.urn);
+  const { world, urn } = site.run;
+  for (const disk of disks) world.one(DiskOwners).release(view.domainId, (await findDisk(site.guest, view, disk)).qdev, urn);
 }
 
 /** Names of all disks of the guest that hold an image which can be moved: what `disks` is when it is left out. */

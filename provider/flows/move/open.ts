@@ -1,7 +1,7 @@
 /** From arguments to a site: the host connected, the guest found. */
 
 import type { Run } from "../../core/lifecycle.js";
-import { Hosts } from "../../host/connection.js";
+import { connectHost } from "../../host/connection.js";
 import type { HostArgs } from "../../host/target.js";
 import type { DomainArgs } from "../../hypervisor/address.js";
 import { openGuest } from "../../hypervisor/open.js";
@@ -16,6 +16,6 @@ export interface Place {
 }
 
 export async function openSite({ host, domain, options, destination }: Place, run: Run): Promise<Site> {
-  const connected = await run.world.one(Hosts).connect(host, run.credentials, run);
+  const connected = await connectHost(host, run.credentials, run);
   return { host: connected, guest: openGuest(connected, domain), run, options, ...(destination === undefined ? {} : { destination }) };
 }

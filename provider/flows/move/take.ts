@@ -107,7 +107,7 @@ async function copy(
   const told: Run = { ...run, progress: (text) => run.progress(text), say: (severity, text) => run.say(severity, text), stop };
   try {
     const work = () => copyOne({ ...site, run: told }, written(diskNamed(seen, disk)), layer, outcome);
-    const watched = { guest: site.guest, seen, check: () => places.check() };
+    const watched = { guest: site.guest, world: run.world, seen, check: () => places.check() };
     await space.during(seen, () => withDefinitionWatched(watched, work));
   } catch (thrown) {
     if (!space.reason) throw thrown; // else the next step undoes

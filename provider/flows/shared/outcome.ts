@@ -1,5 +1,7 @@
 /** What a run can tell of the moves that it made. Only for people: no decision rests on it. */
 
+import type { World } from "../../core/world.js";
+
 export interface DiskOutcome {
   copiedBytes: number;
   /**
@@ -13,8 +15,15 @@ export interface DiskOutcome {
 }
 
 export class Outcome {
-  readonly #begun = performance.now();
+  readonly #begun: number;
   readonly #disks = new Map<string, DiskOutcome>();
+  readonly #world: Pick<World, "clock">;
+
+  constructor(world: Pick<World, "clock">) {
+    this.#world = world;
+
+    this.#begun = world.clock();
+  }
 
   copied(disk: string, bytes: number): void {
     this.#of(disk).copiedBytes += bytes;
@@ -31,7 +40,7 @@ export class Outcome {
   /** One disk's story so far; undefined for a disk with which nothing was done. */
   tell(disk: string): DiskOutcome | undefined {
     const told = this.#disks.get(disk);
-    return told && { ...told, left: [...told.left], seconds: Math.round((performance.now() - this.#begun) / 100) / 10 };
+    return told && { ...told, left: [...told.left], seconds: Math.round(10 * (this.#world.clock() - this.#begun)) / 10 };
   }
 
   #of(disk: string): DiskOutcome {

@@ -13,11 +13,13 @@ const gapSeconds = 2;
 /** So old may a report be at most. */
 const keptSeconds = 20;
 
-const looks = new WeakMap<Host, SharedLook>();
+/** Of each host the last one. */
+class SharedLooks extends WeakMap<Host, SharedLook> {}
 
 /** A second question of the same asker gets a new look. */
 export function duringSharedLook<T>(site: Site, disks: readonly string[], read: (from: Viewpoint) => Promise<T>): Promise<T> {
   const asker = JSON.stringify([site.run.urn, site.guest.name, site.destination, disks]);
+  const looks = site.host.world.one(SharedLooks);
   const known = looks.get(site.host);
   const shared = known?.isFor(asker) ? known : new SharedLook(site.host);
   looks.set(site.host, shared);
@@ -26,25 +28,27 @@ export function duringSharedLook<T>(site: Site, disks: readonly string[], read: 
 
 /** Called before something is changed, and again afterwards. */
 export function endSharedLook(host: Host): void {
-  looks.delete(host);
+  host.world.one(SharedLooks).delete(host);
 }
 
 class SharedLook {
   readonly #host: Host;
   readonly #guests = new Map<string, Viewpoint["guest"]>();
   readonly #asked = new Set<string>();
-  readonly #begunAt = performance.now();
-  #lastAt = this.#begunAt;
+  readonly #begunAt: number;
+  #lastAt: number;
   #underWay = 0;
 
   constructor(host: Host) {
     this.#host = remembering(host);
+    this.#begunAt = host.world.clock();
+    this.#lastAt = this.#begunAt;
   }
 
   isFor(asker: string): boolean {
-    const now = performance.now();
-    const isRecent = this.#underWay > 0 || now - this.#lastAt < 1000 * gapSeconds;
-    return isRecent && now - this.#begunAt < 1000 * keptSeconds && !this.#asked.has(asker);
+    const now = this.#host.world.clock();
+    const isRecent = this.#underWay > 0 || now - this.#lastAt < gapSeconds;
+    return isRecent && now - this.#begunAt < keptSeconds && !this.#asked.has(asker);
   }
 
   async during<T>(asker: string, read: () => Promise<T>): Promise<T> {
@@ -54,7 +58,7 @@ class SharedLook {
       return await read();
     } finally {
       this.#underWay--;
-      this.#lastAt = performance.now();
+      this.#lastAt = this.#host.world.clock();
     }
   }
 

@@ -1,7 +1,7 @@
 /** A libvirtd that is down for 20 minutes in the middle of a switch: longer than a question, a lock or a run that stands still is waited for. */
 
 import assert from "node:assert/strict";
-import { pause } from "../../../provider/core/async/pause.js";
+import { pause } from "../../../provider/host/pause.js";
 import { defineByAlias, isAt, type SwitchPlace, standsStill, switchPlaces, whileDown } from "../../hypervisor/libvirt/down.js";
 import { LibvirtStage } from "../../hypervisor/libvirt/stage.js";
 import { Runner } from "../runner.js";

@@ -9,7 +9,7 @@ import { end, make, snapshotLeftOnHost } from "../../../provider/flows/mirrored-
 import type { SnapshotSite } from "../../../provider/flows/mirrored-snapshot/site.js";
 import { machineOf } from "../../../provider/host/machine.js";
 import { type Guest, GuestNotRunning, type GuestView } from "../../../provider/hypervisor/hypervisor.js";
-import { Place } from "../../../provider/reconciler/side-by-side.js";
+import { MoveSlots } from "../../../provider/reconciler/move-slots.js";
 import { currentIn } from "../../sandbox/current.js";
 import { lostAt } from "../lost-connection.js";
 import { keyOf, type ModelScene, modelScene } from "../model-scene.js";
@@ -153,7 +153,7 @@ describe("a mirrored snapshot", () => {
 
   it("waits for its slot of the host before it is begun", async () => {
     const site = siteOf();
-    const other = new Place({ machine: await machineOf(site.host), name: "here" }, 1);
+    const other = site.run.world.one(MoveSlots).slot({ machine: await machineOf(site.host), name: "here" }, 1);
     await other.take("vdx", site.run);
     const stop = new AbortController();
     const progress = (text: string) => {

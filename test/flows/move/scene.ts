@@ -32,7 +32,7 @@ export class MoveScene implements AsyncDisposable {
   readonly host = new ShellHost();
   /** What the run has told, a line each. */
   readonly told: string[] = [];
-  readonly outcome = new Outcome();
+  readonly outcome = new Outcome(thisWorld);
 
   private constructor(
     readonly folder: string,

@@ -12,6 +12,7 @@ import { existing, sameDirectory } from "../../../provider/flows/shared/places.j
 import { QmpRefusal } from "../../../provider/hypervisor/qemu/refusal.js";
 import { diskNamed, disksNamed } from "../../../provider/reconciler/flow.js";
 import { pace } from "../../../provider/reconciler/progress.js";
+import { HandWorld } from "../../world.js";
 import { emptyView } from "../move/noting-guest.js";
 import { aJob, MoveScene } from "../move/scene.js";
 
@@ -30,22 +31,22 @@ describe("an amount in words", () => {
 });
 
 describe("progress in a line", () => {
-  it("has the share, then also the speed and the time that is left", () => {
-    let now = 10;
-    const line = pace("vda copying", () => now);
+  it("has the share, then also the speed and the time that is left", async () => {
+    const world = new HandWorld();
+    const line = pace("vda copying", world);
     assert.equal(line(0, 4096), "vda copying 0 %");
-    now = 12;
+    await world.pass(2);
     assert.equal(line(2048, 4096), "vda copying 50 % 1 KiB/s eta 2 s");
-    now = 14;
+    await world.pass(2);
     assert.equal(line(4096, 4096), "vda copying 100 % 1 KiB/s");
   });
 
-  it("of nothing is all, and counts only what was done since it began", () => {
-    let now = 0;
-    assert.equal(pace("x", () => now)(0, 0), "x 100 %");
-    const line = pace("x", () => now);
+  it("of nothing is all, and counts only what was done since it began", async () => {
+    const world = new HandWorld();
+    assert.equal(pace("x", world)(0, 0), "x 100 %");
+    const line = pace("x", world);
     line(3072, 4096);
-    now = 1;
+    await world.pass(1);
     assert.equal(line(3584, 4096), "x 87 % 512 bytes/s eta 1 s");
   });
 });
@@ -68,15 +69,16 @@ describe("a refusal", () => {
 });
 
 describe("the outcome of a run", () => {
-  it("is told for a disk with which something was done, and for no other", () => {
-    const outcome = new Outcome();
+  it("is told for a disk with which something was done, with the seconds since it began, and for no other", async () => {
+    const world = new HandWorld();
+    const outcome = new Outcome(world);
     assert.equal(outcome.tell("vda"), undefined);
     outcome.copied("vda", 5);
     outcome.copied("vda", 6);
     outcome.paused("vda", 1.26);
     outcome.left("vda", "a file");
-    const told = outcome.tell("vda");
-    assert.deepEqual({ ...told, seconds: 0 }, { copiedBytes: 11, pauseMs: 1.3, left: ["a file"], seconds: 0 });
+    await world.pass(12.34);
+    assert.deepEqual(outcome.tell("vda"), { copiedBytes: 11, pauseMs: 1.3, left: ["a file"], seconds: 12.3 });
     assert.equal(outcome.tell("vdb"), undefined);
   });
 });
@@ -85,7 +87,7 @@ describe("what is shown of a disk", () => {
   it("has its chain rounded, and what this run did, else what was known before", async () => {
     await using scene = await MoveScene.open();
     const disk = scene.disk({ seen: { phase: "settled" } });
-    const outcome = new Outcome();
+    const outcome = new Outcome(new HandWorld());
     assert.deepEqual(diskReport(disk, outcome, { copiedBytes: 7, left: ["x"] }).copiedBytes, 7);
     outcome.copied("vda", 5);
     const shown = diskReport(disk, outcome, { copiedBytes: 7, pauseMs: 3 });

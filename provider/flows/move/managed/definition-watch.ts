@@ -3,6 +3,8 @@
  * under version control does: between two steps the next observation shows it, in a long one somebody has to look.
  */
 
+import { every } from "../../../core/async/every.js";
+import type { World } from "../../../core/world.js";
 import type { Guest, GuestView } from "../../../hypervisor/hypervisor.js";
 import type { Seen, SeenDisk } from "../../shared/site.js";
 import { definitionBehind } from "../look/definition.js";
@@ -10,12 +12,15 @@ import { definitionBehind } from "../look/definition.js";
 /** For so long a start may find the frozen image, which lacks what was written since. */
 const pollSeconds = 5;
 
-/**
- * Looks again and again while `work` goes on, and corrects what names another image of the move.
- * @param check before each change: whether this run may still act
- */
+interface Watched {
+  guest: Pick<Guest, "managed" | "look">;
+  /** Before each change: whether this run may still act. */
+  check: () => Promise<void>;
+}
+
+/** Looks again and again while `work` goes on, and corrects what names another image of the move. */
 export async function withDefinitionWatched<T>(
-  { guest, seen, check }: { guest: Pick<Guest, "managed" | "look">; seen: Seen; check: () => Promise<void> },
+  { guest, world, seen, check }: Watched & { world: Pick<World, "after">; seen: Seen },
   work: () => Promise<T>,
 ): Promise<T> {
   const frozen = seen.disks.filter(({ standing, image }) => standing === "overlay" && image.definedAt !== undefined);
@@ -28,18 +33,15 @@ export async function withDefinitionWatched<T>(
     await correct({ guest, check }, frozen).catch(() => {});
     isLooking = false;
   };
-  const timer = setInterval(() => void look(), 1000 * pollSeconds);
+  const callOff = every(world, pollSeconds, () => void look());
   try {
     return await work();
   } finally {
-    clearInterval(timer);
+    callOff();
   }
 }
 
-async function correct(
-  { guest, check }: { guest: Pick<Guest, "managed" | "look">; check: () => Promise<void> },
-  disks: readonly SeenDisk[],
-): Promise<void> {
+async function correct({ guest, check }: Watched, disks: readonly SeenDisk[]): Promise<void> {
   const view = await guest.look();
   for (const disk of disks) {
     const active = behind(view, disk);

@@ -1,5 +1,6 @@
 /** The switches of a guest that libvirt manages: prepared here, carried out by the host's worker (decisions/0003). */
 
+import { KeyedMutex } from "../../../core/async/keyed-mutex.js";
 import { backOf, markOf, nextOf } from "../../../core/disk/names.js";
 import { seeFiles } from "../../../host/file-seen.js";
 import { writeFileAtomically } from "../../../host/files.js";
@@ -7,7 +8,6 @@ import type { LibvirtSilence, LibvirtSwitchResult } from "../../../host/worker/l
 import { isWorkerError } from "../../../host/worker/worker-error.js";
 import type { ImageFile, ManagedGuest } from "../../../hypervisor/hypervisor.js";
 import { frozenFormat, type Manifest, manifestText, pathOf, type Standing } from "../../../journal/manifest.js";
-import { oneByOne } from "../../../reconciler/one-by-one.js";
 import { complaint } from "../../shared/complaint.js";
 import { committedTo } from "../../shared/manifest-turns.js";
 import type { Outcome } from "../../shared/outcome.js";
@@ -57,10 +57,13 @@ export function commitEnding(disk: RecordedDisk, image: ImageFile, next: Manifes
   };
 }
 
+/** By the guest. */
+class Switches extends KeyedMutex {}
+
 /** The pivots of jobs that are ready, whatever images they end on. One switch of a guest waits for another one's end. */
 export function endManaged(to: ManagedSwitch, endings: readonly ManagedEnding[]): Promise<void> {
   const { site, seen } = to;
-  return oneByOne(`switch ${seen.view.domainId}`, async () => {
+  return site.run.world.one(Switches).run(seen.view.domainId, async () => {
     await prepare(site, endings);
     await withDomainLock(site, seen.view.domainId, (lock) => endNow(to, endings, lock));
   });

@@ -35,12 +35,12 @@ async function commitStatus({ site }: ManagedSwitch, { key }: RecordedDisk, { pa
 
 /** It is short: the overlay is some moments old. */
 async function untilReady(to: ManagedSwitch, disk: RecordedDisk, theirs: ImageFile): Promise<void> {
-  const { guest, host, options } = to.site;
-  const deadline = performance.now() + 1000 * options.stallSeconds;
+  const { guest, host, options, run } = to.site;
+  const deadline = run.world.clock() + options.stallSeconds;
   for (;;) {
     const status = await commitStatus(to, disk, theirs);
     if (status === "ready") return;
-    if (status === undefined || performance.now() > deadline) {
+    if (status === undefined || run.world.clock() > deadline) {
       const what = status === undefined ? "ended by itself" : `was not ready after ${options.stallSeconds} s`;
       throw new UserError(
         `Unable to undo the freeze of ${disk.disk} of ${guest.name} on ${host.name}: its commit down into ${theirs.path} ${what}. ` +

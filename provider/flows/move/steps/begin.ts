@@ -47,7 +47,7 @@ export async function begin(site: Bound, seen: Seen, disks: readonly SeenDisk[])
   }
   await checkHolders(site, disks, refusing);
   await checkLink(site, seen.view, disks);
-  const now = new Date();
+  const now = site.run.world.now();
   const drafts: Draft[] = [];
   for (const disk of disks) drafts.push(await draftMove(site, seen.view, disk, now));
   checkNames(site, drafts);

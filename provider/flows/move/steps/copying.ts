@@ -37,7 +37,7 @@ async function copyOrJoin(site: Site, disk: RecordedDisk, layer: MovedLayer, out
 
 /** The guest has every layer open: what is copied is that very file. */
 async function copyOptions({ guest, options, run }: Site, disk: RecordedDisk, layer: MovedLayer): Promise<CopyOptions> {
-  const told = pace(`${disk.disk} copying`);
+  const told = pace(`${disk.disk} copying`, run.world);
   return {
     source: layer.source,
     sourceIdentity: layer.identity,

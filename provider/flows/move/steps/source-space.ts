@@ -1,5 +1,6 @@
 /** Strategy snapshot: the overlay grows at the source while everything else is copied. Before the guest meets a full disk, the move is undone. */
 
+import { every } from "../../../core/async/every.js";
 import { bytesText } from "../../../core/bytes.js";
 import { directoryOf } from "../../../core/disk/paths.js";
 import { freeBytes } from "../../../host/files.js";
@@ -49,11 +50,11 @@ export class SourceSpace {
   /** Looks again and again while `work` goes on. */
   async during<T>(seen: Seen, work: () => Promise<T>): Promise<T> {
     // an unanswered look shows in the work, which talks to the same host
-    const timer = setInterval(() => void this.look(seen).catch(() => {}), 1000 * pollSeconds);
+    const callOff = every(this.#site.run.world, pollSeconds, () => void this.look(seen).catch(() => {}));
     try {
       return await work();
     } finally {
-      clearInterval(timer);
+      callOff();
     }
   }
 }

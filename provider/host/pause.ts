@@ -1,4 +1,4 @@
-/** Waiting. */
+/** Waiting for a host or a connection, whose time is real. What stands above waits by its world. */
 
 import { setTimeout as wait } from "node:timers/promises";
 

@@ -3,7 +3,6 @@
  * Each provider process has a queue of its own for a host: the stack's, and one for each explicit Provider.
  */
 
-import { pause } from "../core/async/pause.js";
 import type { Run } from "../core/lifecycle.js";
 
 /** Where `livedisk:movesPerHost` is not set: one copies while another one switches. */
@@ -18,40 +17,50 @@ interface Line {
   changed: PromiseWithResolvers<void>;
 }
 
-const lines = new Map<string, Line>();
+/** The lines of a world's hosts. */
+export class MoveSlots {
+  readonly #lines = new Map<string, Line>();
 
-/** One move's place in the line of its host; all moves of this process stand in it. */
-export class Place {
+  /**
+   * A slot for one move, in the line of its host.
+   * @param host `machine` tells hosts apart (host/machine.ts), `name` is for messages
+   */
+  slot({ machine, name }: { machine: string; name: string }, movesAtOnce = defaultMovesPerHost): MoveSlot {
+    const line = this.#lines.get(machine) ?? { running: new Set(), waiting: [], changed: Promise.withResolvers() };
+    this.#lines.set(machine, line);
+    return new MoveSlot(line, name, movesAtOnce);
+  }
+}
+
+/** One move's slot; it has it from {@link take} to {@link leave}. */
+export class MoveSlot {
   readonly #token = {};
   readonly #line: Line;
 
-  readonly #host: { machine: string; name: string };
+  readonly #hostName: string;
   readonly #movesAtOnce: number;
 
-  /** @param host `machine` tells hosts apart (host/machine.ts), `name` is for messages */
-  constructor(host: { machine: string; name: string }, movesAtOnce = defaultMovesPerHost) {
-    this.#host = host;
+  constructor(line: Line, hostName: string, movesAtOnce: number) {
+    this.#line = line;
+    this.#hostName = hostName;
     this.#movesAtOnce = movesAtOnce;
-
-    this.#line = lines.get(host.machine) ?? { running: new Set(), waiting: [], changed: Promise.withResolvers() };
-    lines.set(host.machine, this.#line);
   }
 
   /**
    * Waits until fewer than the allowed number of moves run on the host, first come first served.
    * @returns `at once` also for a move that has its turn; `stopped` if the run was asked to stop before
    */
-  async take(what: string, run: Pick<Run, "progress" | "stop">): Promise<"at once" | "waited" | "stopped"> {
+  async take(what: string, run: Pick<Run, "progress" | "stop" | "world">): Promise<"at once" | "waited" | "stopped"> {
     const { running, waiting } = this.#line;
     if (running.has(this.#token)) return "at once";
     waiting.push(this.#token);
-    const began = performance.now();
+    const began = run.world.clock();
     let waited: "at once" | "waited" = "at once";
     try {
       for (; waiting[0] !== this.#token || running.size >= this.#movesAtOnce; waited = "waited") {
         if (run.stop.aborted) return "stopped";
-        run.progress(`${what} ${this.#waits(Math.floor((performance.now() - began) / 1000))}`);
-        await Promise.race([pause(tellSeconds, run.stop), this.#line.changed.promise]);
+        run.progress(`${what} ${this.#waits(Math.floor(run.world.clock() - began))}`);
+        await Promise.race([run.world.sleep(tellSeconds, run.stop), this.#line.changed.promise]);
       }
       running.add(this.#token);
       return waited;
@@ -76,6 +85,6 @@ export class Place {
   #waits(seconds: number): string {
     const before = this.#line.waiting.indexOf(this.#token);
     const others = before > 0 ? `, ${before} wait before it` : "";
-    return `waits for its turn, ${seconds} s: ${this.#line.running.size} at work on ${this.#host.name}${others} (livedisk:movesPerHost ${this.#movesAtOnce})`;
+    return `waits for its turn, ${seconds} s: ${this.#line.running.size} at work on ${this.#hostName}${others} (livedisk:movesPerHost ${this.#movesAtOnce})`;
   }
 }
