@@ -1,12 +1,12 @@
 /** Checking what a user wrote against a resource's schema: strict, in sentences, and patient with values that are not known yet. */
 
-import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
+import { isEqual } from "./equal.js";
 import { UserError } from "./errors.js";
 import type { CheckFailure, Properties } from "./lifecycle.js";
 
 /** How values that the engine does not know yet come in a preview: text, boolean, number, array, object. @see sdk/go …/plugin/rpc.go */
-const unknowns = new Set([
+const unknowns: ReadonlySet<string> = new Set([
   "04da6b54-80e4-46f7-96ec-b56ff0331ba9",
   "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",
   "3eeb2bf0-c639-47a8-9e75-3b44932eb421",
@@ -123,9 +123,7 @@ export function settingsIn<S extends z.ZodObject>(schema: S, properties: Propert
 /** Names of the arguments in which two property bags differ. Where one of them says nothing, as an older version's state may, the default stands. */
 export function changedArguments(schema: z.ZodObject, olds: Properties, news: Properties): string[] {
   const arguments_ = Object.entries(schema.shape);
-  return arguments_
-    .filter(([key, argument]) => !isDeepStrictEqual(meant(argument, olds[key]), meant(argument, news[key])))
-    .map(([key]) => key);
+  return arguments_.filter(([key, argument]) => !isEqual(meant(argument, olds[key]), meant(argument, news[key]))).map(([key]) => key);
 }
 
 function meant(argument: z.core.$ZodType, value: unknown): unknown {
@@ -138,7 +136,7 @@ export function surelyDiffer(old: unknown, now: unknown): boolean {
 }
 
 function partsDiffer(old: unknown, now: unknown): boolean {
-  if (!isUnknown(now)) return !isDeepStrictEqual(old, now);
+  if (!isUnknown(now)) return !isEqual(old, now);
   if (Array.isArray(now)) return !Array.isArray(old) || old.length !== now.length || now.some((member, at) => partsDiffer(old[at], member));
   if (!isBag(now)) return false;
   return !isBag(old) || [...new Set([...Object.keys(old), ...Object.keys(now)])].some((key) => partsDiffer(old[key], now[key]));

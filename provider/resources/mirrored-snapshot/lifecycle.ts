@@ -1,8 +1,8 @@
 /** `MirroredSnapshot` in the provider process: parse, settle, tell. */
 
-import { isDeepStrictEqual } from "node:util";
 import { argumentsOf, changedArguments, checkArguments, isUnknown, settingsIn, surelyDiffer } from "../../core/arguments.js";
 import { directoryOf } from "../../core/disk/paths.js";
+import { isEqual } from "../../core/equal.js";
 import { messageOf, UserError } from "../../core/errors.js";
 import type { Lifecycle, Properties, Run } from "../../core/lifecycle.js";
 import { end, make, snapshotLeftOnHost } from "../../flows/mirrored-snapshot/conduct.js";
@@ -119,7 +119,7 @@ function onlyEndingChanges(olds: Properties, news: Properties): boolean {
 function isSameDisks(key: string, before: Properties, news: Properties): boolean {
   if (key !== "disks" && key !== "diskspecs") return false;
   const [one, other] = [before, news].map((bag) => mirroredSnapshotArgs.safeParse(argumentsOf(mirroredSnapshotArgs, bag)).data);
-  return one !== undefined && other !== undefined && isDeepStrictEqual(disksOf(one), disksOf(other));
+  return one !== undefined && other !== undefined && isEqual(disksOf(one), disksOf(other));
 }
 
 function withoutEnding(settings: MirroredSnapshotSettings): UserError {

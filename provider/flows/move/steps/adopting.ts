@@ -1,8 +1,8 @@
 /** A lower layer that lies at the destination already, and that no move stands on: taken as it is, once it is seen to be the same. */
 
-import { isDeepStrictEqual } from "node:util";
 import { type FileIdentity, identityOf } from "../../../core/disk/chain.js";
 import { nodeNames } from "../../../core/disk/names.js";
+import { isEqual } from "../../../core/equal.js";
 import { BugError, messageOf } from "../../../core/errors.js";
 import { seeFiles } from "../../../host/file-seen.js";
 import { type Deviation, deviationsIn } from "../../../image/chain-headers.js";
@@ -72,7 +72,7 @@ export async function compareAdopted(site: Site, disk: SeenDisk, { manifest, lef
       throw refuse(`${top.destination} already exists, and cannot be read as ${top.source} is (${messageOf(cause)})`, cause);
     });
     if (verdict !== "same") throw refuse(`${top.destination} already exists with other content than ${top.source} (${verdict.differs})`);
-    if (!isDeepStrictEqual(layers, await withIdentities(site, manifest.layers, refuse)))
+    if (!isEqual(layers, await withIdentities(site, manifest.layers, refuse)))
       throw refuse(`${top.destination} already exists, and somebody writes to it`);
     return layers;
   } finally {
