@@ -193,6 +193,43 @@ const held: Held[] = [
     allowed: { "core/disk/names.ts": "const at = new Date(0); const text = (when: Date) => when.toISOString();" },
   },
   {
+    fact: "between the engine and the hosts nothing but the world gives a chance or a deadline",
+    rule: rules.chanceIsTheWorlds,
+    broken: [
+      { "storage/directory/copying.ts": "const suffix = Math.random();" },
+      { "flows/move/loop.ts": "const dice = Math.random;" },
+      { "image/compare.ts": "const late = AbortSignal.timeout(1000);" },
+    ],
+    allowed: {
+      "host/pool.ts": "const late = AbortSignal.timeout(1000);",
+      "pulumi/real-world.ts": "const dice = Math.random();",
+      "flows/move/loop.ts": "const stop = AbortSignal.any([]); const most = Math.max(1, 2);",
+    },
+  },
+  {
+    fact: "between the engine and the hosts no module remembers anything",
+    rule: rules.modulesRememberNothing,
+    broken: [
+      { "reconciler/queue.ts": "const lines = new Map<string, Line>();" },
+      { "hypervisor/qemu/proc.ts": "const pids = new WeakMap<QmpSession, number>();" },
+      { "hypervisor/libvirt/virsh.ts": "let untold = 0;" },
+      { "flows/shared/looks.ts": "export const looks = { of: new Map<string, Look>() };" },
+      { "core/async/slots.ts": "export const slots = new Slots(8);" },
+      { "core/errors.ts": "var last: Error | undefined;" },
+      { "image/headers.ts": "const known: Record<string, Header> = {};" },
+      { "journal/lock.ts": "class Locks { static taken = 0; }" },
+      { "journal/lock.ts": "class Locks { static readonly all = new Set<string>(); }" },
+    ],
+    allowed: {
+      "host/pool.ts": "const pool = new Map<string, Connected>(); let modules: string[] | undefined;",
+      "flows/move/loop.ts": 'const loading: ReadonlySet<string> = new Set(["begin"]); class Looks extends WeakMap<Host, Look> {}',
+      "hypervisor/libvirt/xml.ts": 'const parser = new XMLParser({ trimValues: false }); const names = ["a", "b"] as const;',
+      "reconciler/queue.ts":
+        "class Queue { readonly lines = new Map<string, Line>(); static at(name: string) { return new Map([[name, 1]]); } }",
+      "storage/directory/copy.ts": "export const make = () => new Map<string, number>();",
+    },
+  },
+  {
     fact: "no file imports itself, by whatever way round",
     rule: rules.noCycles,
     broken: [

@@ -22,16 +22,23 @@ const override = z.object({ includes: z.array(z.string()), linter: z.object({ ru
 const biome = z.looseObject({ overrides: z.array(override).min(1) });
 type Override = z.output<typeof override>;
 
-/** The first override of biome.json has the limits and where they hold, the others whom they do not hold for yet. */
-function readOverrides(): [Override, ...Override[]] {
-  const [limits, ...exempt] = biome.parse(JSON.parse(readFileSync(biomeFile, "utf8"))).overrides;
+/**
+ * The first override of biome.json has the limits and where they hold; those that turn a rule off say whom they do not hold for yet. The rest
+ * is about something else.
+ */
+function readOverrides(): { limits: Override; exempt: Override[]; others: Override[] } {
+  const [limits, ...more] = biome.parse(JSON.parse(readFileSync(biomeFile, "utf8"))).overrides;
   if (!limits) throw new Error("biome.json has no limits.");
-  return [limits, ...exempt];
+  return { limits, exempt: more.filter(turnsOff), others: more.filter((override) => !turnsOff(override)) };
+}
+
+function turnsOff({ linter }: Override): boolean {
+  return Object.values(linter.rules).some((group) => Object.values(group).includes("off"));
 }
 
 /** By rule, the files that biome.json lets pass. */
 export function exemptFiles(): Record<string, string[]> {
-  const [, ...exempt] = readOverrides();
+  const { exempt } = readOverrides();
   return Object.fromEntries(exempt.map(({ includes, linter }) => [namesOf(linter.rules).join(), includes]));
 }
 
@@ -43,7 +50,7 @@ const report = z.object({ diagnostics: z.array(z.object({ category: z.string(), 
 
 /** What biome finds where nothing is exempt. */
 export function exceeding(folder = root): Limits {
-  const [{ includes, linter }] = readOverrides();
+  const { includes, linter } = readOverrides().limits;
   const config = mkdtempSync(path.join(tmpdir(), "livedisk-limits-"));
   try {
     writeFileSync(path.join(config, "biome.json"), JSON.stringify({ linter: { rules: { preset: "none", ...linter.rules } } }));
@@ -70,13 +77,13 @@ function lint(folder: string, config: string, includes: readonly string[]) {
 function write(): void {
   const limits = exceeding();
   writeFileSync(limitsFile, `${JSON.stringify(limits, undefined, 2)}\n`);
-  const [limited] = readOverrides();
+  const { limits: limited, others } = readOverrides();
   const exempt = Object.entries(limits).flatMap(([name, files]) => {
     const [group = "", rule = ""] = name.split("/");
     return Object.keys(files).length === 0 ? [] : [{ includes: Object.keys(files), linter: { rules: { [group]: { [rule]: "off" } } } }];
   });
   const config: object = JSON.parse(readFileSync(biomeFile, "utf8"));
-  writeFileSync(biomeFile, `${JSON.stringify({ ...config, overrides: [limited, ...exempt] }, undefined, 2)}\n`);
+  writeFileSync(biomeFile, `${JSON.stringify({ ...config, overrides: [limited, ...others, ...exempt] }, undefined, 2)}\n`);
   execFileSync(path.join(root, "node_modules/.bin/biome"), ["format", "--write", biomeFile, limitsFile], { cwd: root, stdio: "ignore" });
 }
 

@@ -1,5 +1,10 @@
 /** What a run reaches outside its own data and its hosts: time, chance, and what there is once in a process. */
 
+/** A time of the calendar, as a Date is one. */
+export interface Moment {
+  toISOString(): string;
+}
+
 /**
  * Everything that has a host or a run gets its world from there. So two of them can be at work in one process and know nothing of each
  * other, as two machines, and a test sets the clock by hand (decisions/0013).
@@ -9,7 +14,7 @@ export interface World {
   clock(): number;
 
   /** What the calendar says: for names and for people, and never for a wait. */
-  now(): Date;
+  now(): Moment;
 
   /**
    * Ends after the time, or at once when `stop` fires: that only shortens the wait, and the caller looks at the signal itself. After 0 s

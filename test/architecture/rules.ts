@@ -182,6 +182,75 @@ function clocksIn(file: string, text: string): string[] {
   return found;
 }
 
+/** Where nothing but a world tells the time and gives a chance: the linter denies what is global or imported (biome.json), and this the rest. */
+const worldly = /^(flows|reconciler|journal|storage|image|hypervisor|core|resources)\//;
+
+export const chanceIsTheWorlds: Rule = (sources) => usesIn(sources, /^(Math\.random|AbortSignal\.timeout)$/);
+
+function usesIn(sources: Sources, names: RegExp): string[] {
+  return [...sources]
+    .filter(([file]) => worldly.test(file))
+    .flatMap(([file, text]) => accessesIn(file, text, names).map((name) => `${file} uses ${name}`));
+}
+
+function accessesIn(file: string, text: string, names: RegExp): string[] {
+  const found: string[] = [];
+  const visit = (node: ts.Node): void => {
+    if (ts.isPropertyAccessExpression(node) && names.test(node.getText())) found.push(node.getText());
+    ts.forEachChild(node, visit);
+  };
+  visit(parse(file, text));
+  return found;
+}
+
+/**
+ * What lasts as long as the process belongs to a world (`world.one()`), so that two can be in one process. A module may have what nobody can change:
+ * a collection that is declared `readonly`, and instances of what is known to remember nothing.
+ */
+export const modulesRememberNothing: Rule = (sources) =>
+  [...sources]
+    .filter(([file]) => worldly.test(file))
+    .flatMap(([file, text]) => statesOf(file, text).map((name) => `${file} remembers ${name}`));
+
+/** Made once, and the same for all who use them. */
+const withoutMemory = /^(RegExp|Intl\.\w+|XMLParser|Error|TextDecoder|TextEncoder)$/;
+
+function statesOf(file: string, text: string): string[] {
+  const atModule = parse(file, text).statements.filter(ts.isVariableStatement);
+  const variables = atModule.flatMap(({ declarationList }) =>
+    declarationList.declarations.filter((one) => (declarationList.flags & ts.NodeFlags.Const) === 0 || remembers(one)),
+  );
+  const fields = parse(file, text)
+    .statements.filter(ts.isClassDeclaration)
+    .flatMap(({ members }) => members.filter(isStaticState));
+  return [...variables, ...fields].map(({ name }) => name?.getText() ?? "a static block");
+}
+
+function remembers({ type, initializer }: ts.VariableDeclaration | ts.PropertyDeclaration): boolean {
+  if (type !== undefined && /^(ReadonlySet|ReadonlyMap|Readonly|readonly)\b/.test(type.getText())) return false;
+  return initializer !== undefined && (isEmptyLiteral(initializer) || holdsState(initializer));
+}
+
+/** One that nobody fills would be for nothing. */
+function isEmptyLiteral(node: ts.Node): boolean {
+  if (ts.isArrayLiteralExpression(node)) return node.elements.length === 0;
+  return ts.isObjectLiteralExpression(node) && node.properties.length === 0;
+}
+
+/** In what is reached without a call: what a function makes is new each time. */
+function holdsState(node: ts.Node): boolean {
+  if (ts.isFunctionLike(node)) return false;
+  if (ts.isNewExpression(node) && !withoutMemory.test(node.expression.getText())) return true;
+  return ts.forEachChild(node, holdsState) ?? false;
+}
+
+function isStaticState(member: ts.ClassElement): boolean {
+  if (ts.isClassStaticBlockDeclaration(member)) return true;
+  const flags = ts.getCombinedModifierFlags(member);
+  if (!ts.isPropertyDeclaration(member) || (flags & ts.ModifierFlags.Static) === 0) return false;
+  return (flags & ts.ModifierFlags.Readonly) === 0 || remembers(member);
+}
+
 /** What of such a name is called or made. */
 function namesIn(file: string, text: string, names: RegExp): string[] {
   const found: string[] = [];

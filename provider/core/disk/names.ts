@@ -1,6 +1,7 @@
 /** Names that we give: to nodes, jobs and files. All derive from (domain id, qdev), so that a later run finds them again. */
 
 import { createHash } from "node:crypto";
+import type { Moment } from "../world.js";
 
 /** Eight hex digits that stand for one disk of one domain; the same in every run. */
 export type DiskKey = string;
@@ -86,7 +87,7 @@ export function markOf(manifest: string): string {
 }
 
 /** The name under which a stale active image stays behind; the time without colons, so that names sort. */
-export function quarantineName(name: string, key: DiskKey, at: Date): string {
+export function quarantineName(name: string, key: DiskKey, at: Moment): string {
   const utc = at.toISOString().replace(/[-:]/g, "").replace(/\.\d+/, "");
   return `${name}.lm-${key}-${utc}`;
 }

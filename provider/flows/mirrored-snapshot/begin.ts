@@ -6,6 +6,7 @@ import type { DiskKey } from "../../core/disk/names.js";
 import { nodeNames, quarantineName } from "../../core/disk/names.js";
 import { baseName, directoryOf, within } from "../../core/disk/paths.js";
 import { BugError } from "../../core/errors.js";
+import type { Moment } from "../../core/world.js";
 import { seeFiles } from "../../host/file-seen.js";
 import { realPath } from "../../host/files.js";
 import type { GuestView } from "../../hypervisor/hypervisor.js";
@@ -27,7 +28,7 @@ export async function begin(site: SnapshotSite, seen: Seen, disks: readonly Seen
   for (const { key, manifest } of drafts) await writeSnapshotRecords(site.host, key, manifest, "source");
 }
 
-async function draft(site: SnapshotSite, view: GuestView, disk: SeenDisk, now: Date): Promise<SnapshotManifest> {
+async function draft(site: SnapshotSite, view: GuestView, disk: SeenDisk, now: Moment): Promise<SnapshotManifest> {
   const { wanted, image, active, qdev, key } = disk;
   const chain = await openChain(site, disk);
   const [former] = chain;

@@ -48,7 +48,7 @@ export interface Leaving {
   kept?: (text: string) => void;
 }
 
-const unstoppable: Leaving = { stop: new AbortController().signal };
+const unstoppable = (): Leaving => ({ stop: new AbortController().signal });
 
 /**
  * Takes an undone disk off a layer. With the last one the layer, its partial and its sidecar go, if they are the files recorded as ours.
@@ -59,7 +59,7 @@ export function leaveLayer(
   host: Host,
   destination: string,
   user: DiskKey,
-  leaving = unstoppable,
+  leaving = unstoppable(),
 ): Promise<"removed" | "kept" | "not-ours"> {
   return underLock(host, { destination, leaving, otherwise: "not-ours" }, async (held, seen) => {
     const { record } = seen;
@@ -92,7 +92,7 @@ async function removeAll(held: Layer, { copy }: LayerRecord, kept: (how: "" | "p
  * Says that a disk's move has ended on this layer, so that no undo of another disk removes it.
  * The sidecar goes with the last move that stands on it; the layer stays. Doing it twice is fine.
  */
-export function keepLayer(host: Host, destination: string, user: DiskKey, leaving = unstoppable): Promise<void> {
+export function keepLayer(host: Host, destination: string, user: DiskKey, leaving = unstoppable()): Promise<void> {
   return underLock(host, { destination, leaving, otherwise: undefined }, async (held, { record }) => {
     if (record === "foreign") return undefined;
     if (record !== "empty" && !record.moving.includes(user) && !record.kept.includes(user)) return undefined;

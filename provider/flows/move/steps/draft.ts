@@ -3,6 +3,7 @@
 import { whichOf } from "../../../core/disk/chain.js";
 import { fileNames, nodeNames, quarantineName } from "../../../core/disk/names.js";
 import { baseName, directoryOf, within } from "../../../core/disk/paths.js";
+import type { Moment } from "../../../core/world.js";
 import { seeFiles } from "../../../host/file-seen.js";
 import type { Host } from "../../../host/host.js";
 import { readLink } from "../../../host/links.js";
@@ -30,7 +31,7 @@ export interface Draft {
   neededBytes: number;
 }
 
-export async function draftMove(site: Site & { destination: string }, view: GuestView, disk: SeenDisk, now: Date): Promise<Draft> {
+export async function draftMove(site: Site & { destination: string }, view: GuestView, disk: SeenDisk, now: Moment): Promise<Draft> {
   const { destination } = site;
   const chain = await placeLayers(site, disk);
   const landing = { destination, chain, moving: await countMoving(site, disk, chain) };
