@@ -5,7 +5,6 @@ import type { Identity } from "../core/disk/identity.js";
 import { unable } from "./complaints.js";
 import { seeFiles } from "./file-seen.js";
 import type { Host } from "./host.js";
-import { pause } from "./pause.js";
 import { removeExpected } from "./worker/changes.js";
 import { isFailure, isMissing } from "./worker/worker-error.js";
 
@@ -29,7 +28,7 @@ export async function removeProved(host: Host, path: string, recorded: WhichFile
 
 async function removeByIdentity(host: Host, path: string, expected: Identity): Promise<Removal> {
   const worker = await host.worker();
-  const deadline = performance.now() + 1000 * closingSeconds;
+  const deadline = host.world.clock() + closingSeconds;
   for (let pauseSeconds = 0.05; ; pauseSeconds *= 2) {
     try {
       await removeExpected(worker, { path }, { expected, hidden: "allow" });
@@ -39,8 +38,8 @@ async function removeByIdentity(host: Host, path: string, expected: Identity): P
       if (isFailure(thrown, "other-file")) return { end: thrown.details.compared === "different" ? "another" : "unproved" };
       if (isFailure(thrown, "system")) throw unable(host, "remove", path, thrown.words);
       if (!isFailure(thrown, "open")) throw thrown;
-      if (performance.now() > deadline) return { end: "open", words: thrown.words };
+      if (host.world.clock() > deadline) return { end: "open", words: thrown.words };
     }
-    await pause(pauseSeconds);
+    await host.world.sleep(pauseSeconds);
   }
 }

@@ -1,8 +1,8 @@
 /** Sessions on one connection: sshd allows a few (MaxSessions), and we take one for each privilege. */
 
+import { setTimeout as wait } from "node:timers/promises";
 import type { ClientChannel } from "ssh2";
 import { UnreachableError, UserError } from "../core/errors.js";
-import { pause } from "./pause.js";
 import { refusal, type SshConnection } from "./ssh-connection.js";
 
 const waitSeconds = 60;
@@ -37,7 +37,7 @@ export class Sessions {
         const channel = await this.#attempt(command);
         if (channel) return channel;
         if (Date.now() > deadline) throw this.#tooFew();
-        await pause(retrySeconds);
+        await wait(1000 * retrySeconds);
       }
     } finally {
       leave();
