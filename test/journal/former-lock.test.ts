@@ -6,10 +6,11 @@ import { once } from "node:events";
 import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { fileNames } from "../../provider/core/disk/names.js";
 import { parseJson } from "../../provider/core/json.js";
+import { watchSeconds } from "../../provider/journal/former-lock.js";
 import { holderIs, newHolder } from "../../provider/journal/holder.js";
 import { withWorkers } from "../host/worker/harness.js";
 import { run, until } from "../sandbox/command.js";
-import { thisWorld } from "../world.js";
+import { SwiftWorld, thisWorld } from "../world.js";
 import { schemaOf010, takeOf010 } from "./former-locks.js";
 import { elsewhere, gone, key, LockScene, refusedFor, wait } from "./lock-scene.js";
 
@@ -44,16 +45,18 @@ describe("a lock that 0.1.0 has written", function () {
     });
   }
 
-  it("by a run elsewhere that has been silent for more than a minute is taken over when it was watched for a while", async () => {
+  it("by a run elsewhere that has been silent for more than a minute is taken over when it was watched for 20 s", async () => {
     await scene.says(elsewhere(), { seconds: 62 });
     const said: string[] = [];
-    const locks = await scene.locks();
+    const world = new SwiftWorld();
+    const locks = await scene.locks({ world, watchSeconds });
     await locks.take(
       at("one"),
       key,
       wait(undefined, (text) => said.push(text)),
     );
     assert.match(said[0] ?? "", /^waits for the lock of a run on runner-7 that has been silent for 6\d s$/);
+    assert.deepEqual([said.length, world.clock()], [20, 20]);
     assert.deepEqual(JSON.parse(await scene.text()).heldBy, locks.holder);
   });
 

@@ -5,6 +5,7 @@ import { mkdir, readFile, utimes, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileNames } from "../../provider/core/disk/names.js";
 import { isKind } from "../../provider/core/errors.js";
+import type { World } from "../../provider/core/world.js";
 import type { Worker } from "../../provider/host/worker/worker.js";
 import { type Holder, newHolder } from "../../provider/journal/holder.js";
 import { Locks, type Waiting } from "../../provider/journal/lock.js";
@@ -47,15 +48,17 @@ export class LockScene {
     patienceSeconds = 3,
     watchSeconds = 1,
     state = "state",
+    world = thisWorld,
   }: {
     worker?: Worker;
     holder?: Holder;
     patienceSeconds?: number;
     watchSeconds?: number;
     state?: string;
+    world?: World;
   } = {}): Promise<Locks> {
     const locks = new Locks(worker ?? (await localWorkerAs("myself")), {
-      world: thisWorld,
+      world,
       holder,
       patienceSeconds,
       watchSeconds,

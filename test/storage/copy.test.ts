@@ -18,6 +18,7 @@ import { ShellHost } from "../host/shell-host.js";
 import { localWorker, withWorkers } from "../host/worker/harness.js";
 import { LocalHost } from "../hypervisor/qemu/local-host.js";
 import { inMemory, type MadeFolder, makeFolder } from "../sandbox/folders.js";
+import { SwiftWorld } from "../world.js";
 
 const [A, B] = ["aaaaaaaa", "bbbbbbbb"] as const;
 const isUser = (words: RegExp) => (thrown: unknown) => isKind(thrown, "user") && words.test(thrown.message);
@@ -324,7 +325,9 @@ describe("a layer's copy, on this machine", function () {
     const holder = spawn("flock", [at("copy.lm-layer"), "sh", "-c", "echo locked; read _"], { stdio: ["pipe", "pipe", "inherit"] });
     try {
       await once(holder.stdout, "data");
-      await assert.rejects(copied({ user: B, stallSeconds: 0.1 }), isUser(/process [\d, ]+ has its lock/));
+      const swift = Object.assign(new ShellHost(), { world: new SwiftWorld() });
+      await assert.rejects(copyLayer(swift, await options({ user: B })), isUser(/process [\d, ]+ has its lock, .* not grown for 20 s/));
+      assert(swift.world.clock() > 20 && swift.world.clock() < 21, `${swift.world.clock()}`);
       const joined = copied({ user: B });
       holder.stdin.end("\n");
       assert.equal(await joined, "joined");

@@ -1,9 +1,9 @@
 /** A libvirtd that is down for 20 minutes in the middle of a switch: longer than a question, a lock or a run that stands still is waited for. */
 
 import assert from "node:assert/strict";
-import { pause } from "../../../provider/host/pause.js";
 import { defineByAlias, isAt, type SwitchPlace, standsStill, switchPlaces, whileDown } from "../../hypervisor/libvirt/down.js";
 import { LibvirtStage } from "../../hypervisor/libvirt/stage.js";
+import { thisWorld } from "../../world.js";
 import { Runner } from "../runner.js";
 
 const minutesDown = 20;
@@ -11,7 +11,7 @@ const minutesDown = 20;
 /** The guest is suspended from the begin to the end of the silence. */
 async function standsStillForLong(stage: LibvirtStage): Promise<void> {
   await standsStill(stage, 5);
-  await pause(60 * minutesDown);
+  await thisWorld.sleep(60 * minutesDown);
   await standsStill(stage, 5);
 }
 

@@ -167,7 +167,7 @@ export class MoveScene implements AsyncDisposable {
     const run = {
       progress: (text: string) => void this.told.push(text),
       say: (severity: string, text: string) => void this.told.push(`${severity}: ${text}`),
-      ...{ world: thisWorld, stop: new AbortController().signal, credentials: {}, urn: "urn" },
+      ...{ world: this.host.world, stop: new AbortController().signal, credentials: {}, urn: "urn" },
     };
     return { site: { host: this.host, guest, run, options: this.options(options), destination: this.at("path2") }, asked };
   }

@@ -7,6 +7,7 @@ import { diskKey, jobNames } from "../../../provider/core/disk/names.js";
 import { isKind } from "../../../provider/core/errors.js";
 import { DomainMissing, type Guest, type ManagedGuest } from "../../../provider/hypervisor/hypervisor.js";
 import { openGuest } from "../../../provider/hypervisor/libvirt/guest.js";
+import { thisWorld } from "../../world.js";
 import { VirshProgram } from "./virsh-program.js";
 
 const uuid = "11111111-2222-4333-8444-555555555555";
@@ -330,7 +331,7 @@ describe("a guest of libvirt's", () => {
   });
 
   describe("that was left suspended", () => {
-    const deadline = () => performance.now() + 60_000;
+    const deadline = () => thisWorld.clock() + 60;
     beforeEach(() => virsh.answers({ domjobinfo: "Job type:         None\n", resume: "", metadata: "" }));
     const sent = () => told("blockjob", "domjobinfo", "domstate");
 
@@ -359,7 +360,7 @@ describe("a guest of libvirt's", () => {
 
     it("is left to a job that libvirt has on it, up to the deadline", async () => {
       await virsh.answers({ "domstate --reason": "paused (user)\n", domjobinfo: "Job type: Unbounded\n" });
-      await assert.rejects(managed.letGo(performance.now() - 1), refused(/Unable to resume the guest on here: .*paused \(user\)/));
+      await assert.rejects(managed.letGo(thisWorld.clock() - 1), refused(/Unable to resume the guest on here: .*paused \(user\)/));
       assert.deepEqual(await sent(), []);
     });
 

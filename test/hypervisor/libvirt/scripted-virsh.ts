@@ -1,26 +1,30 @@
 /** A virsh that answers as it is told, without a host. */
 
+import type { World } from "../../../provider/core/world.js";
 import type { Host } from "../../../provider/host/host.js";
 import { Virsh } from "../../../provider/hypervisor/libvirt/virsh.js";
 import type { Reply } from "../../../provider/hypervisor/libvirt/virsh-session.js";
 import { thisWorld } from "../../world.js";
 
-const nowhere: Host = {
+const nowhere = (world: World): Host => ({
   name: "db-3",
-  world: thisWorld,
+  world,
   stateDirectory: "/nowhere",
   run: () => Promise.reject(new Error("no commands here")),
   open: () => Promise.reject(new Error("no conversations here")),
   worker: () => Promise.reject(new Error("no worker here")),
   withOneWorker: () => Promise.reject(new Error("no worker here")),
-};
+});
 
 /** By the words with which a command begins: its answer; a text is one that is not refused. */
 export type Answers = Readonly<Record<string, Reply | string>>;
 
 export class ScriptedVirsh extends Virsh {
-  constructor(private readonly answers: Answers) {
-    super(nowhere, "qemu:///system");
+  constructor(
+    private readonly answers: Answers,
+    world: World = thisWorld,
+  ) {
+    super(nowhere(world), "qemu:///system");
   }
 
   override async ask(commands: readonly string[]): Promise<Reply[]> {

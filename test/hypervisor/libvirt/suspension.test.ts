@@ -5,6 +5,7 @@ import { virshAt } from "../../../provider/hypervisor/libvirt/virsh.js";
 import { command } from "../../../provider/hypervisor/libvirt/words.js";
 import { escaped } from "../../../provider/hypervisor/libvirt/xml.js";
 import { until } from "../../sandbox/command.js";
+import { thisWorld } from "../../world.js";
 import { Bench } from "./bench.js";
 
 describe("the record of a guest that is suspended for a switch", function () {
@@ -22,7 +23,7 @@ describe("the record of a guest that is suspended for a switch", function () {
     return command("metadata --live --uri urn:pulumi-livedisk:switch --key livedisk", "--domain", domain, "--set", element);
   };
   const state = async (name: string) => (await bench.libvirtd.virsh("domstate", name)).trim();
-  const soon = () => performance.now() + 60_000;
+  const soon = () => thisWorld.clock() + 60;
   const records = async (guest: Guest) => {
     const [reply] = await (await virshAt(bench.host, bench.libvirtd.uri)).ask([recordLine((await guest.look()).domainId)]);
     assert(reply && "text" in reply, JSON.stringify(reply));

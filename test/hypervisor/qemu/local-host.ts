@@ -7,6 +7,7 @@ import { createInterface } from "node:readline";
 import { Duplex } from "node:stream";
 import { text } from "node:stream/consumers";
 import { UnreachableError } from "../../../provider/core/errors.js";
+import type { World } from "../../../provider/core/world.js";
 import type { Conversation, Finished, Host, RunOptions } from "../../../provider/host/host.js";
 import { OneWorker } from "../../../provider/host/one-worker.js";
 import { startScript, workerProgram } from "../../../provider/host/worker/program.js";
@@ -16,7 +17,7 @@ import { thisWorld } from "../../world.js";
 
 export class LocalHost implements Host {
   readonly name = "here";
-  readonly world = thisWorld;
+  world: World = thisWorld;
   stateDirectory = "/nowhere/livedisk-state";
   /** How many commands were run. */
   readonly opened = { commands: 0 };

@@ -5,6 +5,7 @@ import { observeForReport } from "../../../../provider/flows/move/look/report-lo
 import { endSharedLook } from "../../../../provider/flows/shared/shared-look.js";
 import type { Guest } from "../../../../provider/hypervisor/hypervisor.js";
 import { writeRecords } from "../../../../provider/journal/records.js";
+import { HandWorld } from "../../../world.js";
 import { type Answers, emptyView } from "../noting-guest.js";
 import { key, MoveScene } from "../scene.js";
 
@@ -46,6 +47,20 @@ describe("a look that reads share", () => {
     endSharedLook(scene.host);
     await observeForReport(reader("c"), ["vda"]);
     assert.equal(asked.length, 3);
+  });
+
+  it("is a new one 2 s after the last answer, and 20 s after it was begun, however often it was shared", async () => {
+    const world = new HandWorld();
+    scene.host.world = world;
+    const read = async (urn: string, seconds: number) => {
+      await world.pass(seconds);
+      await observeForReport(reader(urn), ["vda"]);
+      return asked.length;
+    };
+    assert.deepEqual([await read("a", 0), await read("b", 1.9), await read("c", 2)], [1, 1, 2]);
+    const counts: number[] = [];
+    for (let at = 1.9; at < 22; at += 1.9) counts.push(await read(`urn ${at}`, 1.9));
+    assert.deepEqual(counts, [...Array(10).fill(2), 3]);
   });
 
   it("is another one for another guest of the host", async () => {

@@ -9,6 +9,7 @@ import type { Phase } from "../../../../provider/flows/shared/phase.js";
 import type { SeenDisk } from "../../../../provider/flows/shared/site.js";
 import type { Guest, GuestView } from "../../../../provider/hypervisor/hypervisor.js";
 import { afterUnplugging } from "../../../../provider/reconciler/unplugged.js";
+import { HandWorld } from "../../../world.js";
 import { type Answers, emptyView, notingManaged } from "../noting-guest.js";
 import { aJob, key, MoveScene, overlayName } from "../scene.js";
 
@@ -208,6 +209,26 @@ describe("the room at the source", () => {
       assert.equal(space.low.aborted, reason !== undefined);
       assert.match(space.reason?.message ?? "", reason ?? /^$/);
     });
+
+  it("is looked at each 2 s while a copy goes on, and no longer", async () => {
+    await using scene = await MoveScene.open();
+    const world = new HandWorld();
+    const { site } = scene.site();
+    let looks = 0;
+    const request = async () => ({ freeBytes: ++looks < 3 ? 2 ** 30 : 0 });
+    const host = { ...site.host, name: "here", worker: async () => ({ request }) };
+    const space = new SourceSpace({ ...site, host: host as unknown as typeof site.host, run: { ...site.run, world } });
+    const work = Promise.withResolvers<string>();
+    const disk = scene.disk({ standing: "overlay", manifest: await scene.frozen("commit") });
+    const copying = space.during(seen(disk), () => work.promise);
+    await world.pass(5);
+    assert.deepEqual([looks, space.low.aborted], [2, false]);
+    await world.pass(1);
+    assert.deepEqual([looks, space.low.aborted], [3, true]);
+    work.resolve("copied");
+    assert.equal(await copying, "copied");
+    assert.equal(world.waiting, 0);
+  });
 });
 
 describe("a disk that was taken from the guest in the middle of its move", () => {
@@ -224,6 +245,17 @@ describe("a disk that was taken from the guest in the middle of its move", () =>
     await scene[Symbol.asyncDispose]();
     return { told: told instanceof Error ? told.message : String(told), asked: asked.filter((line) => line !== "look") };
   }
+
+  it("leaves a job to the next run that does not end in 30 s", async () => {
+    await using scene = await MoveScene.open();
+    const world = new HandWorld();
+    scene.host.world = world;
+    const look = () => ({ ...emptyView, disks: [], jobs: [{ ...aJob, status: "running" }] });
+    const { site, asked } = scene.site({ look, wakeUp: (seconds: number) => world.pass(seconds) });
+    await afterUnplugging(site, places, reason);
+    assert(Math.abs(world.clock() - 30) < 0.2, `${world.clock()}`);
+    assert.equal(asked.filter((line) => line.startsWith("dismiss")).length, 0);
+  });
 
   it("loses its job, which is dismissed once it has ended", async () => {
     const { told, asked } = await taken();
