@@ -4,6 +4,7 @@ The child has copies of all that the worker has open, and keeps of them what it 
 ended too. It has none of the worker's threads, and therefore may use nothing that they lock: outlet, monitors, handles.
 """
 
+import fcntl
 import json
 import os
 import signal
@@ -106,7 +107,16 @@ def leave_session(keep: Set[int]) -> None:
     nothing = os.open("/dev/null", os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(nothing, standard)
-    close_beside([number for number in map(int, os.listdir("/proc/self/fd")) if number > 2 and number not in keep])
+    close_beside([number for number in map(int, os.listdir("/proc/self/fd")) if number > 2 and number not in keep and is_open(number)])
+
+
+def is_open(number: int) -> bool:
+    """Not the listing's own any more: its number is the next file's, which is not to be closed."""
+    try:
+        fcntl.fcntl(number, fcntl.F_GETFD)
+        return True
+    except OSError:
+        return False
 
 
 def close_beside(descriptors: List[int]) -> None:
@@ -123,7 +133,7 @@ def by_mount(descriptors: List[int]) -> List[List[int]]:
     for number in descriptors:
         try:
             mount: Optional[int] = mount_number(number)
-        except OSError:  # the listing's own, which is closed already, or none is to be had to ask by
+        except OSError:  # none is to be had to ask by
             mount = None
         found.setdefault(mount, []).append(number)
     return list(found.values())

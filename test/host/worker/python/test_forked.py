@@ -89,6 +89,20 @@ class Forked(Folder):
         seen = forked(lambda tell: {"open": [is_open(kept), is_open(other)]}, {kept}, nobody)
         self.assertEqual(seen, {"open": [True, False]})
 
+    def test_what_it_opens_is_not_closed_although_the_listing_had_its_number(self) -> None:
+        def work(tell: Tell) -> Details:
+            opened = [os.open(self.folder, os.O_RDONLY) for _ in range(20)]
+            time.sleep(0.05)
+            return {"open": [is_open(number) for number in opened]}
+
+        def late(descriptors: List[int]) -> None:
+            time.sleep(0.02)
+            forked_module_close(descriptors)
+
+        forked_module_close = forked_module.close_quietly
+        with mock.patch.object(forked_module, "close_quietly", late), mock.patch.object(forked_module, "CLOSING_SECONDS", 0.0):
+            self.assertEqual(forked(work, set(), nobody), {"open": [True] * 20})
+
     def test_a_close_that_hangs_keeps_neither_its_work_nor_its_end(self) -> None:
         kept, hanging = os.open(self.folder, os.O_RDONLY), os.open("/dev/null", os.O_RDONLY)
         self.addCleanup(os.close, kept)
