@@ -10,12 +10,22 @@ import { freeBytes } from "../host/files.js";
 import { currentOf, type DiskObservation, type FlowContext } from "./flow.js";
 import { JobTeller } from "./progress.js";
 
+/** A job that leaves no trace where it ends by itself. */
+export interface Traceless {
+  /** Which job it is: of two moves of one disk, each has its own. */
+  job: string;
+  /** What to tell where this run has started it before. */
+  vanished: () => Error;
+}
+
 /** What a flow says of its jobs. */
 export interface JobWords<D> {
   /** Phases in which a job does its work, before it is ready. */
   working: ReadonlySet<string>;
   /** The directory that the disk's job writes to. */
   storageOf(disk: D): string;
+  /** What may be done about a mirror that stopped on an error, whose target is only a copy that is yet to be made. */
+  targets: "made again" | "kept";
   refuse(disk: D, why: string, more: { left: string; advice: string }): Error;
 }
 
@@ -27,8 +37,10 @@ export class JobSupervisor<D extends DiskObservation> {
   readonly #inherited = new Set<string>();
   /** Disks of which this run has started a job or seen it at work, and not cancelled it: its end is ours to tell. */
   readonly #watched = new Set<string>();
-  /** Disks of which this run has started a job that leaves no trace where it ends by itself. */
-  readonly #traceless = new Set<string>();
+  /** Those whose job has the speed that is wanted. */
+  readonly #paced = new Set<string>();
+  /** By disk: jobs that this run has started and that leave no trace where they end by themselves. */
+  readonly #traceless = new Map<string, Set<string>>();
 
   readonly #context: FlowContext;
   readonly #words: JobWords<D>;
@@ -39,12 +51,19 @@ export class JobSupervisor<D extends DiskObservation> {
     this.#teller = new JobTeller(context.run.world);
   }
 
-  /** A job is about to be started. @param vanished of one that leaves no trace: what to tell where this run has started it before */
-  begins({ disk }: Pick<D, "disk">, vanished?: () => Error): void {
+  /** A job is about to be started. @throws UserError for one that this run has started before, and that has gone without a trace */
+  begins({ disk }: Pick<D, "disk">, traceless?: Traceless): void {
     this.#watched.add(disk);
-    if (!vanished) return;
-    if (this.#traceless.has(disk)) throw vanished();
-    this.#traceless.add(disk);
+    this.#paced.add(disk);
+    if (!traceless) return;
+    const begun = this.#traceless.get(disk) ?? new Set();
+    if (begun.has(traceless.job)) throw traceless.vanished();
+    this.#traceless.set(disk, begun.add(traceless.job));
+  }
+
+  /** Jobs that are ready: they are not waited for, and how they end is ours to tell. */
+  seeReady(disks: readonly D[]): void {
+    for (const { disk, seen } of disks) if (seen.phase === "ready") this.#watched.add(disk);
   }
 
   /** Tells how far the jobs are, and waits for the next word of the guest, half a second at most. */
@@ -60,8 +79,9 @@ export class JobSupervisor<D extends DiskObservation> {
 
   /** A job that an earlier run started goes on at the speed that is wanted now. */
   async #watch(disk: string, jobId: string): Promise<void> {
-    if (this.#watched.has(disk)) return;
     this.#watched.add(disk);
+    if (this.#paced.has(disk)) return;
+    this.#paced.add(disk);
     try {
       await this.#context.guest.setSpeed(jobId, this.#context.options.maxBytesPerSecond);
     } catch (refusal) {
@@ -78,7 +98,8 @@ export class JobSupervisor<D extends DiskObservation> {
     if (this.#resumed.has(disk.disk) && this.#inherited.delete(disk.disk)) return this.cancel([disk]);
     if (this.#resumed.has(disk.disk)) throw this.#stalledAgain(disk, job);
     this.#resumed.add(disk.disk);
-    if (!this.#watched.has(disk.disk) && job.type === "mirror") this.#inherited.add(disk.disk);
+    const isCopy = job.type === "mirror" && this.#words.targets === "made again";
+    if (isCopy && !this.#watched.has(disk.disk)) this.#inherited.add(disk.disk);
     await this.#context.guest.resume(job.id);
     await this.#context.guest.wakeUp(0.5);
   }
@@ -87,6 +108,7 @@ export class JobSupervisor<D extends DiskObservation> {
   async cancel(disks: readonly D[]): Promise<void> {
     for (const { disk } of disks) {
       this.#watched.delete(disk);
+      this.#paced.delete(disk);
       this.#traceless.delete(disk);
     }
     const jobs = disks.flatMap(({ seen }) => (seen.job ? [seen.job.id] : []));
@@ -109,8 +131,9 @@ export class JobSupervisor<D extends DiskObservation> {
     });
   }
 
+  /** Only a mirror onto an image that was made for it tells by its progress how much it will write: of others that is the disk's whole length. */
   async #checkRoom(disk: D, job: Job): Promise<void> {
-    if (job.ioStatus !== "nospace") return;
+    if (job.ioStatus !== "nospace" || job.type !== "mirror" || this.#words.targets === "kept") return;
     const storage = this.#words.storageOf(disk);
     const { currentProgress: done, totalProgress: total } = job;
     const missing = done === undefined || total === undefined ? undefined : total - done;

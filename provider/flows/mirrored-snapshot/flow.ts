@@ -51,6 +51,7 @@ function snapshotFlow(site: SnapshotSite, goal: Goal, outcome: Outcome): Flow<Sn
   const jobs = new JobSupervisor<SeenDisk>(site, {
     working: new Set(["mirroring"]),
     storageOf: ({ wanted }) => directoryOf(wanted.mirror),
+    targets: "kept", // the mirror is the second copy of what the guest has written
     refuse: (disk, why, more) => refused({ site, goal }, disk, { why, ...more }),
   });
   return {
@@ -88,7 +89,10 @@ const deeds: Deeds<SnapshotTools, Seen, Step> = {
     await startMirror(site, seen, disk);
   },
   "continue-mirror": ({ jobs }, seen, { disk }) => jobs.resumeOnce(diskNamed(seen, disk)),
-  wait: ({ jobs }, seen, { disks }) => jobs.wait(disksNamed(seen, disks)),
+  wait: ({ jobs }, seen, { disks }) => {
+    jobs.seeReady(seen.disks);
+    return jobs.wait(disksNamed(seen, disks));
+  },
   pivot: ({ site, outcome }, seen, { disks }) => pivot(site, seen, disksNamed(seen, disks).map(recorded), outcome),
   "end-switch": ({ site }, seen, { disks }) => endSwitch(site, disksNamed(seen, disks)),
   "let-go": ({ site }, seen, { disks }) =>

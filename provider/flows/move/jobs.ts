@@ -2,7 +2,7 @@
 
 import { directoryOf } from "../../core/disk/paths.js";
 import { BugError } from "../../core/errors.js";
-import { JobSupervisor } from "../../reconciler/job-supervisor.js";
+import { JobSupervisor, type Traceless } from "../../reconciler/job-supervisor.js";
 import { complaint } from "../shared/complaint.js";
 import type { SeenDisk, Site } from "../shared/site.js";
 import { copyVanished } from "./managed/mirror.js";
@@ -16,6 +16,7 @@ export function moveJobs(site: Site): MoveJobs {
   return new JobSupervisor<SeenDisk>(site, {
     working: new Set(["mirroring", "collapsing", "folding"]),
     storageOf: (disk) => storageOf(site, disk),
+    targets: "made again",
     refuse: ({ disk }, why, more) => complaint(site, { verb: "go on with the move of", disk, why, ...more }),
   });
 }
@@ -30,11 +31,13 @@ function storageOf({ destination }: Site, { disk, seen, standing, manifest }: Se
 
 /** A job is about to be started. @throws UserError if it was before, in this run, and has ended by itself without a trace */
 export function begins({ site, jobs }: { site: Site; jobs: MoveJobs }, step: Step["step"], disk: SeenDisk): void {
-  jobs.begins(disk, vanished(site, step, disk));
+  jobs.begins(disk, traceless(site, step, disk));
 }
 
-function vanished(site: Site, step: Step["step"], disk: SeenDisk): (() => Error) | undefined {
-  if (step === "start-mirror" && site.guest.managed) return () => copyVanished(site, disk);
-  if (step === "collapse" && manifestOf(disk).overlay?.collapse === "pull") return () => pullFailed(site, disk);
+function traceless(site: Site, step: Step["step"], disk: SeenDisk): Traceless | undefined {
+  const { startedAt, destination, overlay } = manifestOf(disk);
+  const job = `${step} of ${startedAt} to ${destination.target}`;
+  if (step === "start-mirror" && site.guest.managed) return { job, vanished: () => copyVanished(site, disk) };
+  if (step === "collapse" && overlay?.collapse === "pull") return { job, vanished: () => pullFailed(site, disk) };
   return undefined;
 }

@@ -59,6 +59,7 @@ function pullFlow(site: Site, { disk, base }: Wanted): Flow<PullTools, Looked, S
   const jobs = new JobSupervisor<PulledDisk>(site, {
     working: new Set(["pulling"]),
     storageOf: ({ active }) => directoryOf(active.named),
+    targets: "kept",
     refuse: (_, why, { left, advice }) => refusal(site, disk)(why, advice, { left }),
   });
   return {
@@ -92,7 +93,7 @@ async function start(
   { view }: Looked,
   { disk, between }: { disk: PulledDisk; between: readonly string[] },
 ): Promise<void> {
-  jobs.begins(disk, () => endedEarly(site, disk));
+  jobs.begins(disk, { job: `pull to ${base}`, vanished: () => endedEarly(site, disk) });
   await checkPull(site, view, { ...disk, layers: between.length });
   await checkOthers(site, [disk], { refuse: (_, why, advice) => refusal(site, disk.disk)(why, advice), sharing: "refused" });
   const { chain, image, key, qdev } = disk;

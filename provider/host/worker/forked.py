@@ -4,17 +4,12 @@ The child has copies of all that the worker has open, and keeps of them what it 
 ended too. It has none of the worker's threads, and therefore may use nothing that they lock: outlet, monitors, handles.
 """
 
-import fcntl
 import json
 import os
 import signal
-import threading
-import time
-from functools import partial
-from typing import Callable, Dict, List, Optional, Set, Tuple
+from typing import Callable, Optional, Set, Tuple
 
 from worker.errors import Details, Failure, outcome_of
-from worker.mounts import mount_number
 from worker.text import to_bytes
 from worker.wire import write_all
 
@@ -24,9 +19,6 @@ Work = Callable[[Tell], Details]
 
 #: Of the session that has started the worker, and of the client's end.
 SIGNALS_OF_A_SESSION = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
-
-#: For what is closed beside the work. A close takes microseconds, or hangs.
-CLOSING_SECONDS = 0.5
 
 
 def forked(work: Work, keep: Set[int], tell: Tell) -> Optional[Details]:
@@ -44,7 +36,7 @@ def forked(work: Work, keep: Set[int], tell: Tell) -> Optional[Details]:
     try:
         outcome = listen(told, tell)
     finally:
-        begun(lambda: wait_for(pid))
+        wait_for(pid)
     return None if outcome is None else understood(outcome)
 
 
@@ -67,7 +59,6 @@ def fork() -> int:
 
 
 def wait_for(pid: int) -> None:
-    """By a thread: it has told all that there is to tell, and may be kept by a descriptor whose file system does not answer."""
     try:
         os.waitpid(pid, 0)
     except ChildProcessError:  # who started the worker ignores SIGCHLD: it is gone by itself (waitpid(2))
@@ -79,7 +70,6 @@ def be_child(work: Work, teller: int, keep: Set[int]) -> None:
     try:
         leave_session(keep | {teller})
         write_all(teller, line_of(outcome_of(lambda: work(lambda values: tell_on_the_way(teller, values)))))
-        os.close(teller)  # not by the end, which waits for a close that hangs
     finally:
         os._exit(0)
 
@@ -107,55 +97,16 @@ def leave_session(keep: Set[int]) -> None:
     nothing = os.open("/dev/null", os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(nothing, standard)
-    close_beside([number for number in map(int, os.listdir("/proc/self/fd")) if number > 2 and number not in keep and is_open(number)])
+    for descriptor in [int(name) for name in os.listdir("/proc/self/fd")]:
+        if descriptor > 2 and descriptor not in keep:
+            close_quietly(descriptor)
 
 
-def is_open(number: int) -> bool:
-    """Not the listing's own any more: its number is the next file's, which is not to be closed."""
+def close_quietly(descriptor: int) -> None:
     try:
-        fcntl.fcntl(number, fcntl.F_GETFD)
-        return True
-    except OSError:
-        return False
-
-
-def close_beside(descriptors: List[int]) -> None:
-    """Those of other work, on storage of its own: where that hangs, a close waits (FUSE asks its program), and this work does not."""
-    closers = [begun(partial(close_quietly, together)) for together in by_mount(descriptors)]
-    deadline = time.monotonic() + CLOSING_SECONDS
-    for closer in closers:
-        if closer is not None:
-            closer.join(max(0.0, deadline - time.monotonic()))
-
-
-def by_mount(descriptors: List[int]) -> List[List[int]]:
-    found: Dict[Optional[int], List[int]] = {}
-    for number in descriptors:
-        try:
-            mount: Optional[int] = mount_number(number)
-        except OSError:  # none is to be had to ask by
-            mount = None
-        found.setdefault(mount, []).append(number)
-    return list(found.values())
-
-
-def begun(work: Callable[[], None]) -> Optional[threading.Thread]:
-    """None: no thread is to be had, and it is done here."""
-    thread = threading.Thread(target=work, daemon=True)
-    try:
-        thread.start()
-        return thread
-    except RuntimeError:
-        work()
-        return None
-
-
-def close_quietly(descriptors: List[int]) -> None:
-    for number in descriptors:
-        try:
-            os.close(number)
-        except OSError:
-            pass  # it is closed all the same (close(2))
+        os.close(descriptor)
+    except OSError:  # the directory's own, which is closed already
+        pass
 
 
 def listen(told: int, tell: Tell) -> Optional[Details]:

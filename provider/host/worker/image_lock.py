@@ -8,7 +8,7 @@ from typing import Iterable
 from worker.errors import words_of
 
 #: fcntl(2), linux/fcntl.h: locks of an open file, which end with its last descriptor.
-F_OFD_SETLK = 37
+F_OFD_GETLK, F_OFD_SETLK = 36, 37
 
 #: QEMU (block/file-posix.c, raw_apply_lock_bytes): byte 200 + n locked for reading means "I do not share permission n". 1 is WRITE.
 IMAGE_LOCK_BYTE = 201
@@ -33,9 +33,10 @@ def hold_image(descriptor: int) -> None:
 
 
 def has_locks(descriptor: int) -> bool:
-    """By QEMU's own question (qemu_has_file_lock(), util/osdep.c, 7.2)."""
+    """By QEMU's own questions (qemu_has_file_lock() and qemu_has_ofd_lock(), util/osdep.c, 7.2)."""
     try:
-        fcntl.fcntl(descriptor, fcntl.F_GETLK, lock_bytes(fcntl.F_WRLCK, 0, 0))
+        for question in (fcntl.F_GETLK, F_OFD_GETLK):
+            fcntl.fcntl(descriptor, question, lock_bytes(fcntl.F_WRLCK, 0, 0))
         return True
     except OSError:
         return False

@@ -70,10 +70,7 @@ class LibvirtSwitch:
         self.talk.virsh.was_refused = True  # so that libvirt has heard from QEMU before it is believed
         seen = self.talk.look()
         is_same = seen is not None and seen.number is not None and self.is_alive()
-        try:
-            hold_sources(self.plan.disks)
-        except Unfit:
-            pass  # who has it open came before us
+        held_sources(self.plan.disks)  # who has one open came before us
         try:
             result = self.follow(seen, is_same, {})
         finally:
@@ -195,12 +192,21 @@ def require_definition(plan: LibvirtPlan, definition: Optional[DomainXml]) -> No
 
 def hold_sources(disks: List[LibvirtDisk]) -> None:
     """With the source locked, libvirt still pivots a job that is ready (raw and qcow2, libvirt 9.0 on QEMU 7.2)."""
+    unfit = held_sources(disks)
+    if unfit:
+        raise unfit[0]
+
+
+def held_sources(disks: List[LibvirtDisk]) -> List[Unfit]:
+    """All that can be held are."""
+    unfit = []
     for disk in disks:
         try:
             if disk.source is not None:
                 hold_image(disk.source)
         except NotHeld as reason:
-            raise Unfit(disk.target, str(reason)) from None
+            unfit.append(Unfit(disk.target, str(reason)))
+    return unfit
 
 
 def release_sources(disks: List[LibvirtDisk]) -> None:

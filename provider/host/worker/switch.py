@@ -19,11 +19,20 @@ FINALIZE_PAUSES_SECONDS = (0.0, 0.05, 0.5)
 
 def hold_sources(plan: Plan) -> None:
     """From now on no QEMU can open a source. Never a target: QEMU 7.2 aborts at job-finalize of a raw one."""
+    reasons = held_sources(plan)
+    if reasons:
+        raise Late(reasons[0])
+
+
+def held_sources(plan: Plan) -> List[str]:
+    """All that can be held are. @return why the others are not"""
+    reasons = []
     for disk in plan.disks if plan.holds_sources else []:
         try:
             hold_image(disk.source)
         except NotHeld as reason:
-            raise Late("%s: %s" % (disk.device, reason)) from None
+            reasons.append("%s: %s" % (disk.device, reason))
+    return reasons
 
 
 def release_sources(plan: Plan) -> None:
@@ -163,10 +172,7 @@ def recover(plan: Plan, line: Optional[Line]) -> Details:
     plan.tried.update(move for stage in plan.stages for move in stage)  # by whoever has died
     if not is_committed_or_unreadable(plan) and not talk.pivoted():
         return cancel(plan, talk, "it was cut before its commit point")
-    try:
-        hold_sources(plan)
-    except Late:
-        pass  # who has it open came before us; the names are committed, and the active nodes decide what is said
+    held_sources(plan)  # who has one open came before us; the names are committed, and the active nodes decide what is said
     return carry_on(plan, talk)
 
 

@@ -1,6 +1,7 @@
 /** The life of a mirrored snapshot on the model of a guest: made, ended by a pivot or an abort, cut and gone on with. */
 
 import assert from "node:assert/strict";
+import { statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import type { Job } from "../../../provider/core/disk/job.js";
 import { isKind, UnreachableError, UserError } from "../../../provider/core/errors.js";
@@ -149,6 +150,24 @@ describe("a mirrored snapshot", () => {
     assert.deepEqual(here.model.done.filter((line) => line.startsWith("resume")).length, 1);
     await make(siteOf(), {});
     assert.equal(here.model.jobs[0]?.status, "ready");
+  });
+
+  it("keeps a mirror that an earlier run has left waiting, also where it cannot go on: it holds what the guest has written", async () => {
+    await make(siteOf(), {});
+    const mirror = here.scene.at("path2/mirror");
+    const { ino } = statSync(mirror);
+    const { wakeUp } = here.model.answers() as { wakeUp: () => void };
+    const stall = () => {
+      for (const job of here.model.jobs) Object.assign(job, { status: "paused", ioStatus: "failed" });
+    };
+    const stalling = () => {
+      wakeUp();
+      stall();
+    };
+    stall();
+    await assert.rejects(make(siteOf({ wakeUp: stalling }), {}), unfinished(/the mirror job's storage .*path2 answers with I\/O errors/));
+    assert.equal(statSync(mirror).ino, ino);
+    assert(!here.model.done.some((line) => line.startsWith("cancel")));
   });
 
   it("waits for its slot of the host before it is begun", async () => {

@@ -122,6 +122,14 @@ describe("a job that an error has stopped", () => {
     assert.deepEqual(t.asked, [`resume "${aJob.id}"`, "wakeUp 0.5"]);
   });
 
+  for (const type of ["stream", "commit"])
+    it(`goes on without a forecast where it is a ${type}, whose progress is of the whole disk`, async () => {
+      await using t = await tended();
+      const full = { type, ioStatus: "nospace", totalProgress: 2 ** 60, currentProgress: 0 } as const;
+      await t.jobs.resumeOnce(t.disk(stalled(full)));
+      assert.deepEqual(t.asked, [`resume "${aJob.id}"`, "wakeUp 0.5"]);
+    });
+
   it("is left alone once it runs again", async () => {
     await using t = await tended();
     await t.jobs.resumeOnce(t.disk({ phase: "mirroring", job: aJob }));
@@ -207,6 +215,16 @@ describe("a job that is about to begin a second time in one run", () => {
     assert.throws(() => t.begins("start-mirror", disk), isUser(/the copy onto .*path2\/disk\.qcow2 ended by itself/));
     await t.jobs.cancel([disk]);
     t.begins("start-mirror", disk);
+  });
+
+  it("is begun where it is another job on the same disk: libvirt's pull after its copy, and the pull of the next move", async () => {
+    await using t = await tended({ managed: notingManaged().guest });
+    const manifest = await t.scene.frozen("pull");
+    const disk = t.disk({ phase: "pivoted" }, { manifest });
+    t.begins("start-mirror", disk);
+    t.begins("collapse", disk);
+    t.begins("collapse", t.disk({ phase: "pivoted" }, { manifest: { ...manifest, startedAt: "2026-12-01T00:00:00.000Z" } }));
+    assert.throws(() => t.begins("collapse", disk), isUser(/the pull ended without doing so/));
   });
 
   it("is begun where it was a mirror of QEMU's, or a fold", async () => {

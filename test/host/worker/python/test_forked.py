@@ -2,9 +2,7 @@ import os
 import signal
 import time
 from typing import Any, List
-from unittest import mock
 
-import worker.forked as forked_module
 from support import Folder
 from worker.errors import Details, Failure
 from worker.forked import Tell, forked
@@ -88,39 +86,6 @@ class Forked(Folder):
         self.addCleanup(os.close, other)
         seen = forked(lambda tell: {"open": [is_open(kept), is_open(other)]}, {kept}, nobody)
         self.assertEqual(seen, {"open": [True, False]})
-
-    def test_what_it_opens_is_not_closed_although_the_listing_had_its_number(self) -> None:
-        def work(tell: Tell) -> Details:
-            opened = [os.open(self.folder, os.O_RDONLY) for _ in range(20)]
-            time.sleep(0.05)
-            return {"open": [is_open(number) for number in opened]}
-
-        def late(descriptors: List[int]) -> None:
-            time.sleep(0.02)
-            forked_module_close(descriptors)
-
-        forked_module_close = forked_module.close_quietly
-        with mock.patch.object(forked_module, "close_quietly", late), mock.patch.object(forked_module, "CLOSING_SECONDS", 0.0):
-            self.assertEqual(forked(work, set(), nobody), {"open": [True] * 20})
-
-    def test_a_close_that_hangs_keeps_neither_its_work_nor_its_end(self) -> None:
-        kept, hanging = os.open(self.folder, os.O_RDONLY), os.open("/dev/null", os.O_RDONLY)
-        self.addCleanup(os.close, kept)
-        self.addCleanup(os.close, hanging)
-        release, ended = os.pipe()
-        self.addCleanup(os.close, release)
-        real = os.close
-
-        def close(descriptor: int) -> None:
-            if descriptor == hanging and os.getpid() != parent:
-                os.read(release, 1)
-            real(descriptor)
-
-        parent = os.getpid()
-        with mock.patch.object(os, "close", side_effect=close), mock.patch.object(forked_module, "CLOSING_SECONDS", 0.01):
-            seen = forked(lambda tell: {"open": is_open(hanging)}, {kept, release, ended}, nobody)
-        os.close(ended)
-        self.assertEqual(seen, {"open": True})
 
     def test_it_is_of_another_session_whose_signals_it_ignores(self) -> None:
         def signalled(tell: Tell) -> Details:
