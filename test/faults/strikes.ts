@@ -4,30 +4,40 @@ import type { Passing } from "../sandbox/gate.js";
 import { killQuietly } from "../sandbox/processes.js";
 import type { Arena } from "./arena.js";
 import type { Fault } from "./points.js";
+import type { Fate } from "./trap.js";
 
-/** Makes the fault. @returns what becomes of the command that was under way, or of its answer */
-export async function strike(fault: Fault, arena: Arena, command: Passing): Promise<"goes on" | "lost" | "cut"> {
+export async function strike(fault: Fault, arena: Arena): Promise<void> {
   const { stage } = arena;
   switch (fault) {
     case "provider-killed":
       arena.signalProviders("SIGKILL", "processes");
-      return whenClientIsGone(command);
+      return;
     case "ssh-cut":
       for (const pid of await stage.sandbox.sshd.sessionPids()) killQuietly(pid);
-      return whenClientIsGone(command);
+      return;
     case "qmp-cut":
       stage.proxy.cutAll();
-      return command.road === "qmp" ? "cut" : "goes on";
+      return;
     case "interrupted":
       arena.signalProviders("SIGINT", "groups");
-      return "goes on";
+      return;
     case "qemu-killed":
       await stage.guest.kill();
-      return command.road === "qmp" ? "cut" : "goes on";
+      return;
   }
 }
 
-/** What goes to QEMU was sent by the host's worker, which lives until it sees the end of its input. */
-function whenClientIsGone({ road }: Passing): "goes on" | "lost" {
-  return road === "qmp" ? "goes on" : "lost";
+/** What becomes of a command that was under way, or of its answer. */
+export function fateOf(fault: Fault, { road }: Passing): Fate {
+  switch (fault) {
+    case "provider-killed":
+    case "ssh-cut":
+      // what goes to QEMU was sent by the host's worker, which lives until it sees the end of its input
+      return road === "qmp" ? "goes on" : "lost";
+    case "qmp-cut":
+    case "qemu-killed":
+      return road === "qmp" ? "cut" : "goes on";
+    case "interrupted":
+      return "goes on";
+  }
 }

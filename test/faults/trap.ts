@@ -3,13 +3,18 @@
 import type { Gate, Passing, Verdict } from "../sandbox/gate.js";
 import { commandName, type Moment } from "./points.js";
 
+/** `lost`: the command or its answer goes with the fault; `cut`: the same, with the monitor's connection. */
+export type Fate = "goes on" | "lost" | "cut";
+
 export interface Bait {
   /** Absent: any. */
   command?: string;
   occurrence: number;
   moment: Moment;
-  /** Makes the fault. `lost`: the command or its answer goes with it; `cut`: the same, with the monitor's connection. */
-  strike(command: Passing): Promise<"goes on" | "lost" | "cut">;
+  /** Makes the fault. */
+  strike(): Promise<void>;
+  /** What it does to a command that is under way: each road has its own end. */
+  fate(command: Passing): Fate;
 }
 
 /** What happens besides, before the nth command of a run goes on, and to none of its commands. */
@@ -28,7 +33,7 @@ export class Trap implements Gate {
   #left = 0;
   #state: "idle" | "set" | "sprung" = "idle";
   /** While the fault is being made: what comes by now comes after it, on whichever road. */
-  #striking: Promise<Verdict> | undefined;
+  #striking: Promise<void> | undefined;
 
   get state(): "idle" | "set" | "sprung" {
     return this.#state;
@@ -65,17 +70,26 @@ export class Trap implements Gate {
   async before(command: Passing): Promise<Verdict> {
     this.passed.push(command);
     if (this.#aside && this.passed.length >= this.#aside.nth) await this.#actAside(this.#aside);
-    if (this.#striking) return this.#striking;
+    if (this.#striking) {
+      await this.#striking;
+      return this.#verdictOn(command);
+    }
     if (this.#state !== "set" || !this.#bait || !isBait(this.#bait, command) || --this.#left > 0) return "forward";
     this.#state = "sprung";
     if (this.#bait.moment === "after") return "withhold";
-    const { strike } = this.#bait;
-    this.#striking = strike(command).then((fate) => (fate === "goes on" ? "forward" : fate === "lost" ? "drop" : "cut"));
+    this.#striking = this.#bait.strike();
     try {
-      return await this.#striking;
+      await this.#striking;
     } finally {
       this.#striking = undefined;
     }
+    return this.#verdictOn(command);
+  }
+
+  #verdictOn(command: Passing): Verdict {
+    const fate = this.#bait?.fate(command);
+    if (fate === "lost") return "drop";
+    return fate === "cut" ? "cut" : "forward";
   }
 
   async #actAside({ act }: Aside): Promise<void> {
@@ -86,7 +100,8 @@ export class Trap implements Gate {
   }
 
   async answered(command: Passing): Promise<"release" | "drop"> {
-    return (await this.#bait?.strike(command)) === "goes on" ? "release" : "drop";
+    await this.#bait?.strike();
+    return this.#bait?.fate(command) === "goes on" ? "release" : "drop";
   }
 }
 

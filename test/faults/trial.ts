@@ -10,7 +10,7 @@ import type { Arena, Storage } from "./arena.js";
 import { type Evidence, noEvidence } from "./evidence.js";
 import { assertError, assertForeignUntouched, assertSettled, assertUndone, assertWhole } from "./expectations.js";
 import type { Point, SecondBreak } from "./points.js";
-import { strike } from "./strikes.js";
+import { fateOf, strike } from "./strikes.js";
 import { type ThirdAct, thirdActOf } from "./third-acts.js";
 import type { Bait } from "./trap.js";
 
@@ -73,12 +73,14 @@ async function brokenUp(arena: Arena, at: Break, evidence: Evidence): Promise<Op
   const { trap } = arena;
   const { act, nth = 1 } = at.besides ?? {};
   const { during } = act ?? {};
-  const strikes: Bait["strike"] = async (command) => {
-    const fate = await strike(at.fault, arena, command);
-    if (at.fault === "qemu-killed") act?.qemuEnded?.();
-    return fate;
+  const strikes: Pick<Bait, "strike" | "fate"> = {
+    strike: async () => {
+      await strike(at.fault, arena);
+      if (at.fault === "qemu-killed") act?.qemuEnded?.();
+    },
+    fate: (command) => fateOf(at.fault, command),
   };
-  trap.set({ ...at, strike: strikes }, during && { nth, act: () => during.call(act) });
+  trap.set({ ...at, ...strikes }, during && { nth, act: () => during.call(act) });
   const broken = await arena.run("up", arena.other);
   evidence.outputs.push({ title: "an up that was broken", text: broken.output });
   trap.endAside();

@@ -59,7 +59,7 @@ async function asLeft(site: Site, thrown: unknown): Promise<unknown> {
     return withCurrent(thrown, undefined, await leftMoves(site));
   } catch (unread) {
     // of a host that is silent there is nothing else to say
-    return isKind(unread, "user") ? withoutCurrent(thrown, unread) : thrown;
+    return isSilence(unread) ? thrown : withoutCurrent(thrown, unread);
   }
 }
 
@@ -123,7 +123,7 @@ function withCurrent(cause: Error, seen: Seen | undefined, recorded: readonly Ma
 
 /** The manifests could not be read: that is not "there are none". */
 function withoutCurrent(cause: Error, reason: unknown): Error {
-  const why = isKind(reason, "user") && reason.message !== cause.message ? `: ${messageOf(reason)}` : ".";
+  const why = messageOf(reason) === cause.message ? "." : `: ${messageOf(reason)}`;
   const unread = `The manifests on the host, which say where a boot must find each disk, could not be read${why}`;
   const again = /\brun (`pulumi up`|again)/i.test(cause.message) ? "" : " Run `pulumi up` again when the host answers: it goes on.";
   return Object.assign(cause, { message: `${cause.message} ${unread}${again}` });

@@ -69,6 +69,7 @@ class Main:
             self._end()
 
     def _end(self) -> None:
+        self._say_why()
         self.outlet.stop_waiting()
         self.requests.end()
         self.state.end()
@@ -86,8 +87,17 @@ class Main:
         self.is_asked_to_end = True
 
     def _is_over(self) -> bool:
-        silence = time.clock_gettime(CLOCK_BOOTTIME) - self.heard
-        return self.inlet.is_over or self.is_asked_to_end or silence > self.silence_seconds
+        return self.inlet.is_over or self.is_asked_to_end or self._silence() > self.silence_seconds
+
+    def _silence(self) -> float:
+        return time.clock_gettime(CLOCK_BOOTTIME) - self.heard
+
+    def _say_why(self) -> None:
+        """For a client that is still there. The end of the input needs no word."""
+        if self.is_asked_to_end:
+            say("it was asked to end by a signal")
+        elif self._silence() > self.silence_seconds:
+            say("it has heard nothing for %d s" % self._silence())
 
     def _take(self, line: bytes) -> None:
         self.heard = time.clock_gettime(CLOCK_BOOTTIME)
@@ -103,6 +113,13 @@ class Main:
                 self.requests.begin(message)
         except (ValueError, TypeError, Failure) as reason:
             self.outlet.send_now({"fault": str(reason)})
+
+
+def say(words: str) -> None:
+    try:
+        os.write(2, words.encode("ascii") + b"\n")
+    except OSError:  # nobody reads it
+        pass
 
 
 def hello() -> Dict[str, Any]:
