@@ -36,7 +36,8 @@ describe(title, function () {
 
   it("shows as drift where another layer is right below the active image", async () => {
     const { id, outputs } = await created(domainDisk, args("path1/middle.qcow2"));
-    const read = await domainDisk.read(id, { ...outputs, base: stage().at("path1/base.qcow2") }, new Recorder());
+    const base = stage().at("path1/base.qcow2");
+    const read = await domainDisk.read(id, { ...outputs, base, declared: { base } }, new Recorder());
     assert(typeof read === "object");
     assert.equal(read.inputs.base, stage().at("path1/middle.qcow2"));
     assert.deepEqual([outputs.status, read.outputs.status, read.outputs.phase], ["settled", "elsewhere", "settled"]);

@@ -127,7 +127,8 @@ describe("what is not known on a host", function () {
       Object.assign(new LocalHost(), { worker: async () => ({ request: async () => ({ freeBytes }) }) });
     const resumed: string[] = [];
     const guest = { name: "web", resume: async (id: string) => void resumed.push(id), wakeUp: async () => {} };
-    const jobsOf = (freeBytes: number) => moveJobs({ host: withRoom(freeBytes), guest } as unknown as Site); // the rest is not read here
+    const run = { world: new HandWorld() };
+    const jobsOf = (freeBytes: number) => moveJobs({ host: withRoom(freeBytes), guest, run } as unknown as Site); // the rest is not read here
     await assert.rejects(jobsOf(0).resumeOnce(disk), says(/is full: how much is still to be written is not known, 0 bytes are free/));
     await jobsOf(4096).resumeOnce(disk);
     assert.deepEqual(resumed, ["lm"]);

@@ -133,6 +133,13 @@ describe("the worker's end", function () {
     await assert.rejects(runProgram(worker, ["true"]), (thrown) => isKind(thrown, "unreachable"));
   });
 
+  it("comes by a signal, and says so", async () => {
+    const { worker, child } = await localWorkerProcess();
+    child.kill("SIGTERM");
+    await hasEnded(child);
+    await assert.rejects(runProgram(worker, ["true"]), /ended: it was asked to end by a signal/);
+  });
+
   it("does not come while words come and a child runs longer than the silence", async () => {
     const worker = await localWorker({ silenceSeconds: 0.5, wordSeconds: 0.1 });
     assert.equal((await runProgram(worker, sleep(1.5))).exitStatus, 0);
