@@ -18,6 +18,9 @@ export interface OpenCall {
   abandoned: AbortSignal;
 }
 
+/** Node takes what is longer for 1 ms (setTimeout()). */
+const longestMs = 2 ** 31 - 1;
+
 export class Calls {
   readonly #open = new Set<(reason: Error) => void>();
   readonly #waiting: (() => void)[] = [];
@@ -34,7 +37,7 @@ export class Calls {
       answered.reject(reason);
       abandoned.abort(reason);
     };
-    const watchdog = setTimeout(() => fail(stalled(call)), call.stallSeconds * 1250);
+    const watchdog = setTimeout(() => fail(stalled(call)), Math.min(call.stallSeconds * 1250, longestMs));
     this.#open.add(fail);
     try {
       return await Promise.race([work({ advance: () => watchdog.refresh(), abandoned: abandoned.signal }), answered.promise]);

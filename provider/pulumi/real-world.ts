@@ -12,7 +12,7 @@ export function realWorld(): World {
     now: () => new Date(),
     sleep,
     after(seconds, work) {
-      const timer = setTimeout(work, 1000 * seconds).unref();
+      const timer = setTimeout(work, milliseconds(seconds)).unref();
       return () => clearTimeout(timer);
     },
     token: (bytes) => randomBytes(bytes).toString("hex"),
@@ -23,5 +23,10 @@ export function realWorld(): World {
 async function sleep(seconds: number, stop?: AbortSignal): Promise<void> {
   if (seconds === 0) return setImmediate();
   // it rejects for nothing but the signal
-  await wait(1000 * seconds, undefined, stop && { signal: stop }).catch(() => {});
+  await wait(milliseconds(seconds), undefined, stop && { signal: stop }).catch(() => {});
+}
+
+/** Node takes what is longer for 1 ms (setTimeout()). */
+function milliseconds(seconds: number): number {
+  return Math.min(1000 * seconds, 2 ** 31 - 1);
 }

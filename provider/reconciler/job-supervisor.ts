@@ -26,6 +26,8 @@ export interface JobWords<D> {
   storageOf(disk: D): string;
   /** What may be done about a mirror that stopped on an error, whose target is only a copy that is yet to be made. */
   targets: "made again" | "kept";
+  /** What else there is to do about a job that answers with I/O errors whatever was repaired, as a sentence behind a space. */
+  stuck?: string;
   refuse(disk: D, why: string, more: { left: string; advice: string }): Error;
 }
 
@@ -93,10 +95,11 @@ export class JobSupervisor<D extends DiskObservation> {
   async resumeOnce(disk: D): Promise<void> {
     const { job, phase } = disk.seen;
     if (phase !== "stalled" || !job) return;
-    await this.#checkRoom(disk, job);
+    const free = job.ioStatus === "nospace" ? await freeBytes(this.#context.host, this.#words.storageOf(disk)) : undefined;
+    if (free !== undefined && free < this.#needed(job)) throw this.#full(disk, job, free);
     // QEMU lets no flush of a file succeed once one has failed (page_cache_inconsistent in block/file-posix.c, 7.2): a new target helps
-    if (this.#resumed.has(disk.disk) && this.#inherited.delete(disk.disk)) return this.cancel([disk]);
-    if (this.#resumed.has(disk.disk)) throw this.#stalledAgain(disk, job);
+    if (free === undefined && this.#resumed.has(disk.disk) && this.#inherited.delete(disk.disk)) return this.cancel([disk]);
+    if (this.#resumed.has(disk.disk)) throw free === undefined ? this.#failsAgain(disk, job) : this.#full(disk, job, free);
     this.#resumed.add(disk.disk);
     const isCopy = job.type === "mirror" && this.#words.targets === "made again";
     if (isCopy && !this.#watched.has(disk.disk)) this.#inherited.add(disk.disk);
@@ -131,25 +134,25 @@ export class JobSupervisor<D extends DiskObservation> {
     });
   }
 
-  /** Only a mirror onto an image that was made for it tells by its progress how much it will write: of others that is the disk's whole length. */
-  async #checkRoom(disk: D, job: Job): Promise<void> {
-    if (job.ioStatus !== "nospace" || job.type !== "mirror" || this.#words.targets === "kept") return;
-    const storage = this.#words.storageOf(disk);
-    const { currentProgress: done, totalProgress: total } = job;
-    const missing = done === undefined || total === undefined ? undefined : total - done;
-    const needed = Math.max(missing ?? 1, 1);
-    const free = await freeBytes(this.#context.host, storage);
-    if (free >= needed) return;
-    const written =
-      missing === undefined ? "how much is still to be written is not known" : `${bytesText(missing)} are still to be written`;
-    const why = `${storage} is full: ${written}, ${bytesText(free)} are free: free at least ${bytesText(needed - free, "up")}`;
-    throw this.#waits(disk, why, "Then run `pulumi up` again: it goes on where it stopped.");
+  /** Only a mirror onto an image that was made for it writes what its progress says: others have written some of it before, or read it. */
+  #needed(job: Job): number {
+    return job.type === "mirror" && this.#words.targets === "made again" ? Math.max(missingBytes(job) ?? 1, 1) : 1;
   }
 
-  #stalledAgain(disk: D, job: Job): Error {
-    const what = job.ioStatus === "nospace" ? "has no space left" : "answers with I/O errors";
-    const why = `the ${job.type} job's storage ${this.#words.storageOf(disk)} ${what}`;
-    return this.#waits(disk, why, "Repair the storage, then run `pulumi up` again: it goes on where it stopped.");
+  #full(disk: D, job: Job, free: number): Error {
+    const storage = this.#words.storageOf(disk);
+    const missing = job.type === "mirror" ? missingBytes(job) : undefined;
+    const written =
+      missing === undefined ? "how much is still to be written is not known" : `${bytesText(missing)} are still to be written`;
+    const more = Math.max((missing ?? 1) - free, 1);
+    const why = `${storage} is full: ${written}, ${bytesText(free)} are free: free at least ${bytesText(more, "up")}`;
+    return this.#waits(disk, why, "Then run `pulumi up` again: it goes on where it stopped.");
+  }
+
+  #failsAgain(disk: D, job: Job): Error {
+    const why = `the ${job.type} job's storage ${this.#words.storageOf(disk)} answers with I/O errors`;
+    const { stuck = "" } = this.#words;
+    return this.#waits(disk, why, `Repair the storage, then run \`pulumi up\` again: it goes on where it stopped.${stuck}`);
   }
 
   #waits(disk: D, why: string, advice: string): Error {
@@ -158,4 +161,8 @@ export class JobSupervisor<D extends DiskObservation> {
       advice,
     });
   }
+}
+
+function missingBytes({ currentProgress: done, totalProgress: total }: Job): number | undefined {
+  return done === undefined || total === undefined ? undefined : total - done;
 }

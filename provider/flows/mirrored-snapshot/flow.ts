@@ -52,6 +52,9 @@ function snapshotFlow(site: SnapshotSite, goal: Goal, outcome: Outcome): Flow<Sn
     working: new Set(["mirroring"]),
     storageOf: ({ wanted }) => directoryOf(wanted.mirror),
     targets: "kept", // the mirror is the second copy of what the guest has written
+    stuck:
+      ' Where it still fails then, QEMU has given the mirror up: end the snapshot (`onDelete: "abort"`, then destroy it) and make another, ' +
+      "or restart the guest from `current`, after which `up` mirrors again.",
     refuse: (disk, why, more) => refused({ site, goal }, disk, { why, ...more }),
   });
   return {

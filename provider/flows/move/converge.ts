@@ -125,7 +125,10 @@ function withCurrent(cause: Error, seen: Seen | undefined, recorded: readonly Ma
 function withoutCurrent(cause: Error, reason: unknown): Error {
   const why = messageOf(reason) === cause.message ? "." : `: ${messageOf(reason)}`;
   const unread = `The manifests on the host, which say where a boot must find each disk, could not be read${why}`;
-  const again = /\brun (`pulumi up`|again)/i.test(cause.message) ? "" : " Run `pulumi up` again when the host answers: it goes on.";
+  const then = isSilence(reason)
+    ? " Run `pulumi up` again when the host answers: it goes on."
+    : " Settle that, then run `pulumi up` again.";
+  const again = /\brun (`pulumi up`|again)/i.test(cause.message) ? "" : then;
   return Object.assign(cause, { message: `${cause.message} ${unread}${again}` });
 }
 

@@ -138,7 +138,10 @@ async function baseAsItIs(site: Site, { base }: DomainDiskSettings, { disks: [di
   if (base === undefined || !disk) return {};
   const { is, found } = await observeBase(site.host, disk, base);
   if (is === "declared") return {};
-  return statusOf(disk) === "settled" ? { base: found, status: await pullStatus(site, disk.disk, base) } : { base: found };
+  if (statusOf(disk) !== "settled") return { base: found };
+  // what was seen is shown also where this cannot be asked
+  const status = await pullStatus(site, disk.disk, base).catch(() => "elsewhere" as const);
+  return { base: found, status };
 }
 
 /** `<domain id>/<qdev>`: the same disk has the same id, whatever the user calls it. */

@@ -40,7 +40,10 @@ export function asWrittenNow(outputs: Properties): Properties {
 
 /** With `onDrift: "report"` a disk that somebody moved stays where it is until `destination` changes. */
 export function isOnlyReported({ onDrift, destination }: Properties, before: Properties, disks: readonly string[]): boolean {
-  const statuses = disks.map((disk) => movesIn(before)[disk]?.status);
-  const isAtRest = statuses.every((status) => status === "elsewhere" || status === "settled");
+  const moves = movesIn(before);
+  const statuses = disks.map((disk) => moves[disk]?.status);
+  // what holds a disk in a mirrored snapshot is to be told, and not passed over
+  const isFree = disks.every((disk) => moves[disk]?.phase !== "snapshotted");
+  const isAtRest = isFree && statuses.every((status) => status === "elsewhere" || status === "settled");
   return onDrift === "report" && before.destination === destination && isAtRest && statuses.includes("elsewhere");
 }

@@ -84,7 +84,7 @@ describe("a job that an error has stopped", () => {
       t.jobs.resumeOnce(t.disk(stalled())),
       isUser(/the mirror job's storage .*path2 answers with I\/O errors\. The job waits/),
     );
-    await assert.rejects(t.jobs.resumeOnce(t.disk(stalled({ ioStatus: "nospace" }))), isUser(/has no space left/));
+    await assert.rejects(t.jobs.resumeOnce(t.disk(stalled({ ioStatus: "nospace" }))), isUser(/path2 is full: /));
     assert.deepEqual(t.asked, [`resume "${aJob.id}"`, "wakeUp 0.5"]);
   });
 

@@ -207,7 +207,7 @@ time.sleep(60)`;
     await new Promise((resolve) => other.stdout?.once("data", resolve));
     const { end, why } = await switched(worker, bench);
     assert.equal(end, "cancelled");
-    assert.match(why ?? "", /another process has the image of \/disk1 open/);
+    assert.match(why ?? "", /\/disk1: another process has its image open for writing/);
     assert.deepEqual(await namesOf(bench), before);
   });
 
