@@ -362,7 +362,7 @@ describe("a switch whose worker is killed", function () {
     const { worker, child } = await localWorkerProcess({ through: through === "sudo" ? ["sudo", "-n"] : ["setsid"] });
     assert(child.pid);
     const killed = through === "sudo" ? [worker.hello.pid, child.pid] : [-child.pid];
-    const lock = { path: path.join(bench.folder, "lock") };
+    const lock = { path: path.join(bench.folder, "job0.lock") }; // as the lock of one of its disks is named
     await acquireLock(worker, lock, { waitSeconds: 0 });
     bench.jobs.before = ({ execute }) => {
       if (execute === at) for (const pid of killed.splice(0)) process.kill(pid, "SIGKILL");
