@@ -366,7 +366,10 @@ describe("a move that was cut", () => {
         return look();
       },
     };
-    await assert.rejects(move(answers), halfWay(/lost.* could not be read: .*manifest\.json.*others.* Settle that, then run `pulumi up` again/s));
+    await assert.rejects(
+      move(answers),
+      halfWay(/lost.* could not be read: .*manifest\.json.*others.* Settle that, then run `pulumi up` again/s),
+    );
   });
 
   it("says so, too, in a next run whose guest does not answer at all, and nothing of another guest's", async () => {
