@@ -22,7 +22,7 @@ export interface ConnectOptions {
 }
 
 /**
- * A connected host of a world. When the connection breaks, what waits for it fails at once, and the next question connects anew.
+ * A connected host of a world. When the connection breaks, what waits for it fails at once, and the next question connects again.
  * The connection is closed after a minute of silence and does not keep the process alive.
  * @throws UserError if the host key or the credentials are refused
  * @throws UnreachableError if the host does not answer

@@ -73,8 +73,10 @@ const deeds: Deeds<SnapshotTools, Seen, Step> = {
     throw refused(tools, diskNamed(seen, disk), { why, advice });
   },
   begin: ({ site }, seen, { disks }) => begin(site, seen, disksNamed(seen, disks)),
-  "record-mirror": ({ site }, seen, { disk }) =>
-    writeSnapshotRecords(site.host, diskNamed(seen, disk).key, recorded(diskNamed(seen, disk)).manifest),
+  "record-mirror": ({ site }, seen, { disk }) => {
+    const { key, manifest } = recorded(diskNamed(seen, disk));
+    return writeSnapshotRecords(site.host, key, manifest);
+  },
   "take-snapshot": async ({ site }, seen, { disks }) => {
     const taken = disksNamed(seen, disks).map(recorded);
     await checkDisks(site, "take the mirrored snapshot of", taken);

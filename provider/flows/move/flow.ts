@@ -1,7 +1,6 @@
 /** A move as data for the one loop: of the move, of its resuming and of its undoing. */
 
-import type { Flow } from "../../reconciler/flow.js";
-import { diskNamed, disksNamed, disksOf } from "../../reconciler/flow.js";
+import { diskNamed, disksNamed, disksOf, type Flow } from "../../reconciler/flow.js";
 import type { HeldPlaces } from "../../reconciler/held-places.js";
 import { reconcile } from "../../reconciler/loop.js";
 import { complaint } from "../shared/complaint.js";

@@ -2,8 +2,7 @@
 
 import { BugError } from "../../core/errors.js";
 import type { Run } from "../../core/lifecycle.js";
-import type { Deeds } from "../../reconciler/flow.js";
-import { diskNamed, disksNamed } from "../../reconciler/flow.js";
+import { type Deeds, diskNamed, disksNamed } from "../../reconciler/flow.js";
 import type { HeldPlaces } from "../../reconciler/held-places.js";
 import { complaint } from "../shared/complaint.js";
 import type { Outcome } from "../shared/outcome.js";

@@ -3,7 +3,7 @@
 import fcntl
 import os
 import struct
-from typing import Iterable
+from typing import Iterable, List, Tuple
 
 from worker.errors import words_of
 
@@ -30,6 +30,17 @@ def hold_image(descriptor: int) -> None:
     except OSError as refusal:
         if has_locks(descriptor):
             raise NotHeld("its image cannot be locked: %s" % words_of(refusal)) from None
+
+
+def hold_images(images: Iterable[Tuple[str, int]]) -> List[Tuple[str, str]]:
+    """All that can be held are. @return the others, by the name that each is given here, and why"""
+    others = []
+    for name, descriptor in images:
+        try:
+            hold_image(descriptor)
+        except NotHeld as reason:
+            others.append((name, str(reason)))
+    return others
 
 
 def has_locks(descriptor: int) -> bool:

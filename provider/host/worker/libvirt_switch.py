@@ -5,13 +5,13 @@ and never the answer to a command.
 """
 
 import os
-from typing import Callable, Dict, List, Optional
+from typing import Callable, Dict, List, Optional, Tuple
 
 from worker.definitions import Place, define, where_is
 from worker.domain_xml import DiskXml, DomainXml, Image, Job
 from worker.errors import Details, Failure, words_of
 from worker.holders import holders_of_descriptor
-from worker.image_lock import NotHeld, hold_image, release_images
+from worker.image_lock import hold_images, release_images
 from worker.libvirt_plan import LibvirtDisk, LibvirtPlan
 from worker.libvirt_talk import Talk
 from worker.pausing import Pausing
@@ -70,7 +70,7 @@ class LibvirtSwitch:
         self.talk.virsh.was_refused = True  # so that libvirt has heard from QEMU before it is believed
         seen = self.talk.look()
         is_same = seen is not None and seen.number is not None and self.is_alive()
-        held_sources(self.plan.disks)  # who has one open came before us
+        hold_images(sources_of(self.plan.disks))  # who has one open came before us
         try:
             result = self.follow(seen, is_same, {})
         finally:
@@ -192,21 +192,13 @@ def require_definition(plan: LibvirtPlan, definition: Optional[DomainXml]) -> No
 
 def hold_sources(disks: List[LibvirtDisk]) -> None:
     """With the source locked, libvirt still pivots a job that is ready (raw and qcow2, libvirt 9.0 on QEMU 7.2)."""
-    unfit = held_sources(disks)
-    if unfit:
-        raise unfit[0]
+    others = hold_images(sources_of(disks))
+    if others:
+        raise Unfit(*others[0])
 
 
-def held_sources(disks: List[LibvirtDisk]) -> List[Unfit]:
-    """All that can be held are."""
-    unfit = []
-    for disk in disks:
-        try:
-            if disk.source is not None:
-                hold_image(disk.source)
-        except NotHeld as reason:
-            unfit.append(Unfit(disk.target, str(reason)))
-    return unfit
+def sources_of(disks: List[LibvirtDisk]) -> List[Tuple[str, int]]:
+    return [(disk.target, disk.source) for disk in disks if disk.source is not None]
 
 
 def release_sources(disks: List[LibvirtDisk]) -> None:

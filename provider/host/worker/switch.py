@@ -4,10 +4,10 @@ Order and reasons: docs/decisions/0003 and 0008. The plan is data; this carries 
 """
 
 from time import monotonic
-from typing import List, Optional
+from typing import List, Optional, Tuple
 
 from worker.errors import Details, Failure, both, words_of
-from worker.image_lock import NotHeld, hold_image, release_images
+from worker.image_lock import hold_images, release_images
 from worker.line import Line
 from worker.switch_names import apply, is_committed, is_committed_or_unreadable, is_perhaps_committed, revert
 from worker.switch_plan import Move, Plan, complete
@@ -19,20 +19,13 @@ FINALIZE_PAUSES_SECONDS = (0.0, 0.05, 0.5)
 
 def hold_sources(plan: Plan) -> None:
     """From now on no QEMU can open a source. Never a target: QEMU 7.2 aborts at job-finalize of a raw one."""
-    reasons = held_sources(plan)
-    if reasons:
-        raise Late(reasons[0])
+    others = hold_images(sources_of(plan))
+    if others:
+        raise Late("%s: %s" % others[0])
 
 
-def held_sources(plan: Plan) -> List[str]:
-    """All that can be held are. @return why the others are not"""
-    reasons = []
-    for disk in plan.disks if plan.holds_sources else []:
-        try:
-            hold_image(disk.source)
-        except NotHeld as reason:
-            reasons.append("%s: %s" % (disk.device, reason))
-    return reasons
+def sources_of(plan: Plan) -> List[Tuple[str, int]]:
+    return [(disk.device, disk.source) for disk in plan.disks] if plan.holds_sources else []
 
 
 def release_sources(plan: Plan) -> None:
@@ -172,7 +165,7 @@ def recover(plan: Plan, line: Optional[Line]) -> Details:
     plan.tried.update(move for stage in plan.stages for move in stage)  # by whoever has died
     if not is_committed_or_unreadable(plan) and not talk.pivoted():
         return cancel(plan, talk, "it was cut before its commit point")
-    held_sources(plan)  # who has one open came before us; the names are committed, and the active nodes decide what is said
+    hold_images(sources_of(plan))  # who has one open came before us; the names are committed, and the active nodes decide what is said
     return carry_on(plan, talk)
 
 

@@ -7,7 +7,7 @@ from typing import Optional
 from unittest import mock
 
 from support import Folder
-from worker.image_lock import IMAGE_LOCK_BYTE, NotHeld, hold_image, release_images
+from worker.image_lock import IMAGE_LOCK_BYTE, NotHeld, hold_image, hold_images, lock_bytes, release_images
 
 
 class Held(Folder):
@@ -16,10 +16,10 @@ class Held(Folder):
         self.addCleanup(os.close, descriptor)
         return descriptor
 
-    def is_free(self) -> bool:
+    def is_free(self, name: bytes = b"base.raw") -> bool:
         """For a process that would write, as QEMU asks."""
         code = "import fcntl, sys; fcntl.lockf(open(sys.argv[1], 'r+b'), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, %d)" % IMAGE_LOCK_BYTE
-        return subprocess.call([sys.executable, "-c", code, self.path(b"base.raw")], stderr=subprocess.DEVNULL) == 0
+        return subprocess.call([sys.executable, "-c", code, self.path(name)], stderr=subprocess.DEVNULL) == 0
 
     def test_keeps_others_from_opening_it_for_writing_until_it_is_released(self) -> None:
         image = self.image()
@@ -33,6 +33,15 @@ class Held(Folder):
         fcntl.fcntl(other, 37, b"\x01\x00\x00\x00" + bytes(4) + (201).to_bytes(8, "little") + (1).to_bytes(8, "little") + bytes(8))
         with self.assertRaisesRegex(NotHeld, "another process has its image open for writing"):
             hold_image(image)
+
+    def test_one_that_cannot_be_held_keeps_none_of_the_others_from_it(self) -> None:
+        taken, free = self.image(), os.open(self.path(b"other.raw"), os.O_RDWR | os.O_CREAT)
+        self.addCleanup(os.close, free)
+        other = self.image()
+        fcntl.fcntl(other, 37, lock_bytes(fcntl.F_WRLCK, IMAGE_LOCK_BYTE, 1))
+        others = hold_images([("vda", taken), ("vdb", free)])
+        self.assertEqual(others, [("vda", "another process has its image open for writing")])
+        self.assertFalse(self.is_free(b"other.raw"))
 
     def refusing(self, asking: Optional[int]) -> "mock._patch[mock.Mock]":
         """A file system that refuses each lock, and perhaps also the question for one."""
