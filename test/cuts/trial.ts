@@ -7,7 +7,7 @@ import { isKind, messageOf } from "../../provider/core/errors.js";
 import { acquireLock } from "../../provider/host/worker/locks.js";
 import { openMonitor } from "../../provider/host/worker/monitors.js";
 import { recoverSwitch, runSwitch, type SwitchPlan, type SwitchResult } from "../../provider/host/worker/switching.js";
-import { type LocalWorker, localWorkerProcess } from "../host/worker/harness.js";
+import { forkServerOf, type LocalWorker, localWorkerProcess } from "../host/worker/harness.js";
 import { until } from "../sandbox/command.js";
 import { mourn } from "../sandbox/processes.js";
 import { type Call, callsIn, type Fault, isFailure, type Point } from "./points.js";
@@ -72,12 +72,12 @@ async function switched(scene: Scene, { run, plan, fault, call }: Cut): Promise<
   const monitor = await openMonitor(worker, { path: scene.socket }, silent);
   scene.rememberPeer(monitor.peer);
   const birth = ["-f", "-e", "trace=setsid", "-e", "inject=setsid:signal=STOP:when=1"];
-  const midwife = await Strace.attach([pid], birth, path.join(scene.folder, "birth"));
+  const midwife = await Strace.attach([forkServerOf(child)], birth, path.join(scene.folder, "birth"));
   await scene.holdWritersOfRaw();
   const outcome = runSwitch(worker, { monitor, plan, locks: [lock.number] }).catch(noAnswer);
   outcome.catch(() => {}); // it is awaited at the end
   const born = await midwife.stopped();
-  if (born === undefined) throw new Error("The worker has no child.");
+  if (born === undefined) throw new Error("No child was born.");
   await midwife.detach();
   const strace = await Strace.attach([born], straceWords(fault, call), path.join(scene.folder, "trace"));
   const signal = fault.includes("worker") ? "SIGSTOP" : "SIGCONT";

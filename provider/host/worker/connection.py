@@ -7,7 +7,7 @@ import socket
 import stat
 import struct
 import time
-from typing import Callable, List, NamedTuple, Optional
+from typing import Any, Callable, List, NamedTuple, Optional, Tuple
 
 from worker.errors import Details, Failure, system_failure
 from worker.messages import Message, Messages
@@ -35,18 +35,26 @@ class Connection:
     def __init__(self, path: bytes, deadline_seconds: float, check: Callable[[], None] = lambda: None) -> None:
         """`check` is called while a greeting is waited for, and ends the waiting by raising."""
         deadline = time.monotonic() + deadline_seconds
-        self.path = path
-        self.stream = connect(path, deadline)
-        self.peer = peer_of(self.stream)
-        self.messages = Messages(self.stream)
-        self.is_closed = False
-        #: What came before the greeting's answer.
-        self.early: List[Message] = []
+        stream = connect(path, deadline)
+        self._have(path, stream, peer_of(stream))
         try:
             self._begin(deadline, check)
         except BaseException:
             self.stream.close()
             raise
+
+    def _have(self, path: bytes, stream: socket.socket, peer: Peer) -> None:
+        self.path = path
+        self.stream = stream
+        self.peer = peer
+        self.messages = Messages(stream)
+        self.is_closed = False
+        #: What came before the greeting's answer.
+        self.early: List[Message] = []
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        """To a child, which has its descriptor by the same number."""
+        return continued, (self.path, self.stream.fileno(), self.peer, self.messages.left())
 
     def closed(self) -> Failure:
         """The end of the connection alone is not QEMU's: who it was, and whether it still runs, is told with it."""
@@ -123,6 +131,16 @@ class Connection:
 
     def _no_monitor(self, said: str) -> Failure:
         return Failure("no-monitor", "it is no QMP monitor", self.path, details={"said": said})
+
+
+def continued(path: bytes, descriptor: int, peer: Peer, left: bytes) -> Connection:
+    """One that another process has begun."""
+    stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, descriptor)
+    stream.setblocking(False)
+    connection = Connection.__new__(Connection)
+    connection._have(path, stream, peer)
+    connection.messages.go_on(left)
+    return connection
 
 
 def connect(path: bytes, deadline: float) -> socket.socket:

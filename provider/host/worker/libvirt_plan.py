@@ -58,6 +58,8 @@ class LibvirtPlan(NamedTuple):
     #: The file that is locked as long as the switch goes on, for the record of the suspended guest.
     switch_lock: str
     disks: List[LibvirtDisk]
+    #: The worker, which has its files open, too.
+    worker: int
 
 
 def read_libvirt_plan(request: Request, stack: ExitStack) -> LibvirtPlan:
@@ -67,7 +69,7 @@ def read_libvirt_plan(request: Request, stack: ExitStack) -> LibvirtPlan:
     disks = [read_disk(Arguments(values), reader, stack) for values in arguments.mappings("disks")]
     if not disks:
         raise Failure("bad-request", "a switch has a disk")
-    return LibvirtPlan(arguments.text("uri"), arguments.text("domain"), arguments.text("switchLock"), disks)
+    return LibvirtPlan(arguments.text("uri"), arguments.text("domain"), arguments.text("switchLock"), disks, os.getpid())
 
 
 def read_disk(arguments: Arguments, reader: Reader, stack: ExitStack) -> LibvirtDisk:

@@ -4,7 +4,6 @@ libvirt has no `pending`, and no all or none: the guest is suspended, and each d
 and never the answer to a command.
 """
 
-import os
 from typing import Callable, Dict, List, Optional, Tuple
 
 from worker.definitions import Place, define, where_is
@@ -144,7 +143,7 @@ class LibvirtSwitch:
     def write_down(self, disk: LibvirtDisk, is_same: bool) -> None:
         apply(disk.manifests)
         # as long as the QEMU lives that was suspended, the image lock has kept each other one from opening the image
-        if disk.stale and (is_same or all(is_closed(move.file) for move in disk.stale)):
+        if disk.stale and (is_same or all(is_closed(move.file, self.plan.worker) for move in disk.stale)):
             apply(disk.stale)
 
 
@@ -205,10 +204,10 @@ def release_sources(disks: List[LibvirtDisk]) -> None:
     release_images(disk.source for disk in disks if disk.source is not None)
 
 
-def is_closed(file: int) -> bool:
-    """Whether no process has it open but the worker, whose child this is. What this account cannot see counts as open."""
+def is_closed(file: int, worker: int) -> bool:
+    """Whether no process has it open but this one and the worker. What this account cannot see counts as open."""
     found = holders_of_descriptor(file)
-    return not found.hidden and all(holder["pid"] == os.getppid() for holder in found.open)
+    return not found.hidden and all(holder["pid"] == worker for holder in found.open)
 
 
 def called_off(reason: Exception) -> Details:

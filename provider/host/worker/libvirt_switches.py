@@ -1,11 +1,12 @@
-"""The operation of a switch through libvirt. A child of the worker carries it out, as on QEMU (switches.py)."""
+"""The operation of a switch through libvirt. A child carries it out, as on QEMU (switches.py)."""
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Callable, Set
+from functools import partial
+from typing import TYPE_CHECKING, Callable, List, Optional, Set
 
 from worker.connection import Peer
 from worker.errors import Details
-from worker.forked import Tell
+from worker.fork_server import Tell
 from worker.holders import holders_of_descriptor, names_qemu
 from worker.processes import is_alive
 from worker.requests import Request, operation
@@ -17,39 +18,50 @@ from worker.witness import Witness
 
 if TYPE_CHECKING:
     from worker.libvirt_plan import LibvirtPlan
+    from worker.libvirt_switch import LibvirtSwitch
 
 
 @operation("libvirt-switch-run", changes=True)
 def run(request: Request) -> Details:
     """Jobs that are ready are pivoted. Never cut: a cancelled request is carried to its end.
 
-    From the fork on nothing is asked of the client, and nothing waits for it: it is told how long libvirt has been silent. Where the child
+    From its begin on nothing is asked of the client, and nothing waits for it: it is told how long libvirt has been silent. Where the child
     dies, the next one ends what it has begun.
     """
-    # with its parser of XML only where it is needed: a worker starts at once. Before the fork, since a child of threads imports nothing
-    from worker.libvirt_plan import read_libvirt_plan
-    from worker.libvirt_switch import LibvirtSwitch
+    from worker.libvirt_plan import read_libvirt_plan  # with its parser of XML only where it is needed: a worker starts at once
 
     with ExitStack() as stack:
         plan = read_libvirt_plan(request, stack)
-        lives = life_of(plan)
         locks = locks_of(request, stack, [to_text(move.new.name) for disk in plan.disks for move in disk.manifests])
         witness = Witness()
         stack.callback(witness.close)
-
-        def with_virsh(step: Callable[[LibvirtSwitch], Details], tell: Tell) -> Details:
-            virsh = Virsh(plan.uri, sorted(locks | {witness.take()}))
-            switch = LibvirtSwitch(plan, virsh, lives)
-            virsh.silence.tell = lambda seconds: tell({"silentSeconds": round(seconds), "isSuspended": switch.pausing.is_suspended})
-            try:
-                return step(switch)
-            finally:
-                virsh.close()
-
-        first = lambda tell: with_virsh(LibvirtSwitch.run, tell)  # noqa: E731
-        again = lambda tell: with_virsh(LibvirtSwitch.recover, tell)  # noqa: E731
-        done = carried(locks | {witness.file} | descriptors_of(plan), first, again, request.tell)
+        keep = locks | {witness.file} | descriptors_of(plan)
+        first, again = [partial(step, plan, writer_of(plan), sorted(locks), witness) for step in (begin, recover)]
+        done = carried(request.state.fork_server, keep, first, again, request.tell)
     return done
+
+
+def begin(plan: "LibvirtPlan", writer: Optional[Peer], locks: List[int], witness: Witness, tell: Tell) -> Details:
+    return with_virsh(lambda switch: switch.run(), plan, writer, locks + [witness.take()], tell)
+
+
+def recover(plan: "LibvirtPlan", writer: Optional[Peer], locks: List[int], witness: Witness, tell: Tell) -> Details:
+    return with_virsh(lambda switch: switch.recover(), plan, writer, locks + [witness.take()], tell)
+
+
+def with_virsh(
+    step: "Callable[[LibvirtSwitch], Details]", plan: "LibvirtPlan", writer: Optional[Peer], locks: List[int], tell: Tell
+) -> Details:
+    """A writer that cannot be seen counts as alive: then the domain's number alone tells."""
+    from worker.libvirt_switch import LibvirtSwitch
+
+    virsh = Virsh(plan.uri, locks)
+    switch = LibvirtSwitch(plan, virsh, lambda: writer is None or is_alive(*writer))
+    virsh.silence.tell = lambda seconds: tell({"silentSeconds": round(seconds), "isSuspended": switch.pausing.is_suspended})
+    try:
+        return step(switch)
+    finally:
+        virsh.close()
 
 
 def descriptors_of(plan: "LibvirtPlan") -> Set[int]:
@@ -57,14 +69,11 @@ def descriptors_of(plan: "LibvirtPlan") -> Set[int]:
     return sources | descriptors_of_moves([move for disk in plan.disks for move in disk.marks + disk.manifests + disk.stale])
 
 
-def life_of(plan: "LibvirtPlan") -> Callable[[], bool]:
-    """Whether the QEMU that writes to the sources lives. One that cannot be seen counts as alive: then the domain's number alone tells."""
+def writer_of(plan: "LibvirtPlan") -> Optional[Peer]:
+    """The QEMU that writes to the sources. None: it cannot be seen."""
     seen: Set[Peer] = set()
     for source in [disk.source for disk in plan.disks if disk.source is not None]:
         for holder in holders_of_descriptor(source).open:
             if holder["access"] == "writes" and names_qemu(to_bytes(holder["program"])):
                 seen.add(Peer(holder["pid"], holder["startTime"]))
-    if len(seen) != 1:
-        return lambda: True
-    peer = seen.pop()
-    return lambda: is_alive(peer.pid, peer.start_time)
+    return seen.pop() if len(seen) == 1 else None

@@ -28,6 +28,7 @@ import worker.monitors  # noqa: F401
 import worker.scripts  # noqa: F401
 import worker.switches  # noqa: F401
 from worker.errors import Failure
+from worker.fork_server import ForkServer
 from worker.limits import OPEN_FILES
 from worker.processes import boot_id, machine
 from worker.requests import Requests
@@ -49,9 +50,12 @@ TICK_SECONDS = 1.0
 class Main:
     def __init__(self, silence_seconds: float) -> None:
         self.silence_seconds = silence_seconds
+        OPEN_FILES.take_all()  # the fork server's children need as many
+        fork_server = ForkServer()
+        fork_server.start()
         self.inlet = Inlet(0)
         self.outlet = Outlet(1)
-        self.state = State(self.outlet)
+        self.state = State(self.outlet, fork_server)
         self.requests = Requests(self.state)
         self.is_asked_to_end = False
         self.heard = time.clock_gettime(CLOCK_BOOTTIME)
@@ -77,7 +81,6 @@ class Main:
 
     def _prepare(self) -> None:
         self.state.umask = os.umask(0o077)
-        OPEN_FILES.take_all()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._ask_to_end)
         for number in (signal.SIGHUP, signal.SIGPIPE):

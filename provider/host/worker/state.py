@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from worker.fork_server import ForkServer
 from worker.handles import Descriptors, Handles
 from worker.lock_table import Locks
 from worker.wire import Outlet
@@ -11,8 +12,9 @@ if TYPE_CHECKING:
 
 
 class State:
-    def __init__(self, outlet: Outlet) -> None:
+    def __init__(self, outlet: Outlet, fork_server: ForkServer) -> None:
         self.outlet = outlet
+        self.fork_server = fork_server
         #: The account's own, for the scripts that it runs.
         self.umask = 0o022
         self.directories = Descriptors("directory")

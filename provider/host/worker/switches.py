@@ -1,16 +1,17 @@
 """The operations of the switch: carrying it out, and putting right what one that died has left.
 
-A child of the worker does it. It inherits the locks, the monitor's connection and the files of the plan, and goes on where the worker dies.
+A child does it (fork_server.py). It has the locks, the monitor's connection and the files of the plan, and goes on where the worker dies.
 Where the child dies, the worker still has all of that: another child finishes or reverts by the commit point.
 """
 
 import time
 from contextlib import ExitStack
+from functools import partial
 from typing import Callable, List, Optional, Set
 
 from worker.connection import Connection, Peer
 from worker.errors import Details, Failure
-from worker.forked import NoProcess, Tell, Work, forked
+from worker.fork_server import ForkServer, NoProcess, Tell, Work
 from worker.line import Line
 from worker.locks import Lock
 from worker.monitor import Monitor
@@ -43,7 +44,8 @@ def run(request: Request) -> Details:
         plan = read_plan(request, stack)
         keep = descriptors_of(plan) | locks_of(request, stack, [disk.job for disk in plan.disks])
         line = stack.enter_context(monitor.lent(request.check))
-        done = carried_on(line, keep, plan, qemu_behind(monitor))
+        keep.add(line.connection.stream.fileno())
+        done = carried_on(request.state.fork_server, line, keep, plan, qemu_behind(monitor))
     return done
 
 
@@ -57,10 +59,9 @@ def run_recover(request: Request) -> Details:
     peer = Peer(arguments.whole("pid"), arguments.whole("startTime") if arguments.has("startTime") else None)
     with ExitStack() as stack:
         plan = read_plan(request, stack)
-        step = lambda: recover_by(plan, peer)  # noqa: E731
-        work = lambda tell: carry_through(plan, peer, step)  # noqa: E731
         keep = descriptors_of(plan) | locks_of(request, stack, [disk.job for disk in plan.disks])
-        done = carried(keep, work, work)
+        work = partial(end_of_another, plan, peer)
+        done = carried(request.state.fork_server, keep, work, work)
     return done
 
 
@@ -92,23 +93,11 @@ def descriptors_of(plan: Plan) -> Set[int]:
     return images | {record.file for record in plan.records} | descriptors_of_moves([move for stage in plan.stages for move in stage])
 
 
-def carried_on(line: Line, keep: Set[int], plan: Plan, peer: Peer) -> Details:
+def carried_on(server: ForkServer, line: Line, keep: Set[int], plan: Plan, peer: Peer) -> Details:
     """From jobs that are ready, by the connection that is there."""
-
-    def first(tell: Tell) -> Details:
-        return told(lambda: begin(plan, line))
-
-    def again(tell: Tell) -> Details:
-        line.take_over()
-        return told(lambda: recover(plan, line))
-
-    def told(step: Step) -> Details:
-        done = carry_through(plan, peer, step, line)
-        return {"done": done, "left": line.left()}
-
     left: Optional[str] = None
     try:
-        outcome = carried(keep | {line.connection.stream.fileno()}, first, again)
+        outcome = carried(server, keep, partial(first, plan, peer, line), partial(successor, plan, peer, line))
         left = outcome["left"]
         done: Details = outcome["done"]
         return done
@@ -116,16 +105,33 @@ def carried_on(line: Line, keep: Set[int], plan: Plan, peer: Peer) -> Details:
         line.give_back(left)
 
 
+def first(plan: Plan, peer: Peer, line: Line, tell: Tell) -> Details:
+    return told(line, carry_through(plan, peer, lambda: begin(plan, line), line))
+
+
+def successor(plan: Plan, peer: Peer, line: Line, tell: Tell) -> Details:
+    line.take_over()
+    return told(line, carry_through(plan, peer, lambda: recover(plan, line), line))
+
+
+def told(line: Line, done: Details) -> Details:
+    return {"done": done, "left": line.left()}
+
+
+def end_of_another(plan: Plan, peer: Peer, tell: Tell) -> Details:
+    return carry_through(plan, peer, lambda: recover_by(plan, peer))
+
+
 def nobody(values: Details) -> None:
     """Waits for word of how it goes on."""
 
 
-def carried(keep: Set[int], first: Work, again: Work, tell: Tell = nobody) -> Details:
+def carried(server: ForkServer, keep: Set[int], first: Work, again: Work, tell: Tell = nobody) -> Details:
     """By a child, and where that dies, by the next one."""
     work = first
     for _ in range(CHILDREN_AT_MOST):
         try:
-            outcome = forked(work, keep, tell)
+            outcome = server.carry(work, keep, tell)
         except NoProcess:
             break
         if outcome is not None:

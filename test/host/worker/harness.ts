@@ -1,7 +1,7 @@
 /** Workers on this machine, without SSH: the real program, started as a session would start it. */
 
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { mkdir, symlink } from "node:fs/promises";
 import path from "node:path";
 import { Duplex } from "node:stream";
@@ -83,6 +83,27 @@ async function searchPath(python: string | undefined): Promise<string> {
   await mkdir(folder);
   await symlink(python, path.join(folder, "python3"));
   return `${folder}:${usual}`;
+}
+
+export function childrenOf(pid: number | undefined): number[] {
+  return spawnSync("pgrep", ["-P", String(pid)], { encoding: "utf8" })
+    .stdout.split("\n")
+    .filter(Boolean)
+    .map(Number);
+}
+
+/** The worker's first child: it has begun nothing else when it forks that. */
+export function forkServerOf(worker: ChildProcess): number {
+  const [server] = childrenOf(worker.pid);
+  assert(server, "There is no fork server.");
+  return server;
+}
+
+/** The process in which a switch is. */
+export function switchOf(worker: ChildProcess): number {
+  const children = childrenOf(forkServerOf(worker));
+  assert(children[0] !== undefined && children.length === 1, `The switch is in ${inspect(children)}.`);
+  return children[0];
 }
 
 /** The failure that a promise must end in. */

@@ -6,19 +6,12 @@ import { existsSync } from "node:fs";
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { acquireLock } from "../../../provider/host/worker/locks.js";
 import { until } from "../../sandbox/command.js";
-import { failure, hasEnded, localWorker, withWorkers } from "./harness.js";
+import { childrenOf, failure, hasEnded, localWorker, switchOf, withWorkers } from "./harness.js";
 import { LibvirtScene } from "./libvirt-scene.js";
 
 /** Whether a QEMU could open it for writing. */
 function isFree(image: string): boolean {
   return spawnSync("qemu-io", ["-f", "raw", "-c", "quit", image]).status === 0;
-}
-
-function childrenOf(pid: number | undefined): number[] {
-  return spawnSync("pgrep", ["-P", String(pid)], { encoding: "utf8" })
-    .stdout.split("\n")
-    .filter(Boolean)
-    .map(Number);
 }
 
 /** A process that has the file open. */
@@ -413,7 +406,7 @@ describe("the switch through libvirt", function () {
     const scene = await LibvirtScene.set({ facts: { "hang-pivot": "" } });
     const going = scene.runs().catch(() => undefined);
     await scene.told("pivot vda");
-    const [child] = childrenOf(scene.child.pid);
+    const child = switchOf(scene.child);
     scene.child.kill("SIGKILL");
     await going;
     await scene.forget("hang-pivot");
@@ -436,7 +429,7 @@ describe("the switch through libvirt", function () {
       const scene = await LibvirtScene.set({ marked: ["vda"], facts: { [`hang-${verb}`]: "" } });
       const going = scene.runs();
       await scene.told(verb === "pivot" ? "pivot vda" : verb);
-      for (const child of childrenOf(scene.child.pid)) process.kill(child, "SIGKILL");
+      process.kill(switchOf(scene.child), "SIGKILL");
       assert(!isFree(scene.at("from/vda")) || verb === "suspend", "another QEMU can open the source");
       await scene.forget(`hang-${verb}`);
       assert.equal((await going).end, end);
@@ -449,8 +442,10 @@ describe("the switch through libvirt", function () {
     const scene = await LibvirtScene.set({ facts: { "hang-resume": "" } });
     const going = scene.runs();
     await scene.told("resume");
+    const [virsh] = childrenOf(switchOf(scene.child));
+    assert(virsh);
+    process.kill(virsh, "SIGKILL");
     await scene.forget("hang-resume");
-    for (const child of childrenOf(scene.child.pid)) for (const virsh of childrenOf(child)) process.kill(virsh, "SIGKILL");
     assert.equal((await going).end, "switched");
     await scene.isSwitched();
     scene.isOver();

@@ -126,8 +126,8 @@ describe("a switch of a real QEMU's disks by the worker", function () {
         const real = await RealBench.start(format);
         const next = await localWorker();
         const plan = await real.plan(next);
-        const kills = ["-e", `inject=${call}:signal=KILL:when=${at}`, "-e", "inject=wait4:signal=KILL:when=1"];
-        const through = ["strace", "-f", "-o", "/dev/null", "-e", `trace=${call},wait4`, ...kills];
+        const kills = ["-e", `inject=${call}:signal=KILL:when=${at}`, "-e", "inject=socketpair:signal=KILL:when=2"];
+        const through = ["strace", "-f", "-o", "/dev/null", "-e", `trace=${call},socketpair`, ...kills];
         const { worker } = await localWorkerProcess({ through });
         const monitor = await openMonitor(worker, { path: real.bench.fake.path }, silent);
         await assert.rejects(runSwitch(worker, { monitor, plan, locks: [] }));

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { execFileSync, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { link, readFile, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { isKind } from "../../../provider/core/errors.js";
+import { openFile } from "../../../provider/host/worker/files.js";
 import { acquireLock } from "../../../provider/host/worker/locks.js";
 import { type MonitorPeer, openMonitor } from "../../../provider/host/worker/monitors.js";
 import { recoverSwitch, runSwitch, type SwitchPlan, type SwitchResult } from "../../../provider/host/worker/switching.js";
@@ -12,7 +13,7 @@ import { Strace } from "../../cuts/strace.js";
 import { until } from "../../sandbox/command.js";
 import { mourn, watchOver } from "../../sandbox/processes.js";
 import { fakeMonitor } from "./fake-monitor.js";
-import { failure, hasEnded, localWorker, localWorkerProcess, undoLater, withWorkers } from "./harness.js";
+import { failure, hasEnded, localWorker, localWorkerProcess, switchOf, undoLater, withWorkers } from "./harness.js";
 import { after, before, isOnOneSide, namesOf, planOf, type SwitchBench, switchBench } from "./switch-bench.js";
 
 const silent = { event: () => {}, closed: () => {} };
@@ -391,25 +392,33 @@ describe("a switch whose worker is killed", function () {
     await lock.releaseAndRemove();
   });
 
+  it("closes no file of another run's: its file system may hang", async () => {
+    const bench = await switchBench();
+    const other = path.join(bench.folder, "other");
+    await writeFile(other, "");
+    const through = ["strace", "-f", "-o", path.join(bench.folder, "trace"), "-P", other, "-e", "trace=close,name_to_handle_at"];
+    const { worker } = await localWorkerProcess({ through });
+    await openFile(worker, { path: other });
+    assert.equal((await switched(worker, bench)).end, "switched");
+    const calls = (await traceOf(bench)).match(/\w+(?=\()/g);
+    assert.deepEqual([...new Set(calls)], ["name_to_handle_at"]);
+  });
+
   it("has neither the session's channel nor another guest's monitor", async () => {
     const [bench, other] = [await switchBench(), await fakeMonitor()];
     const { worker, child } = await localWorkerProcess();
     await openMonitor(worker, { path: other.path }, silent);
     let seen: string[] = [];
     bench.jobs.before = ({ execute }) => {
-      if (execute === "job-complete") seen = filesOf(childOf(child.pid));
+      if (execute === "job-complete") seen = filesOf(switchOf(child));
       return "go on";
     };
     await switched(worker, bench);
     const sockets = (files: string[]) => files.filter((file) => file.startsWith("socket:")).length;
-    assert.deepEqual([...seen.slice(0, 3), sockets(seen)], ["/dev/null", "/dev/null", "/dev/null", 1]);
-    assert.equal(sockets(filesOf(child.pid).slice(3)), 2);
+    assert.deepEqual([...seen.slice(0, 3), sockets(seen)], ["/dev/null", "/dev/null", "/dev/null", 2]);
+    assert.equal(sockets(filesOf(child.pid).slice(3)), 3);
   });
 });
-
-function childOf(pid: number | undefined): number {
-  return Number(execFileSync("pgrep", ["-P", String(pid)], { encoding: "utf8" }));
-}
 
 /** What it has open, by number. */
 function filesOf(pid: number | undefined): string[] {
@@ -466,7 +475,7 @@ const calls = [
  * killed. Not with --seccomp-bpf: strace 6.1 loses count with it, and kills at the first call or never.
  */
 async function meddled(bench: SwitchBench, call: string, ...deeds: string[]): Promise<"told" | "cut"> {
-  const traced = ["-e", `trace=${call},wait4,exit_group`, ...deeds.flatMap((deed) => ["-e", `inject=${deed}`])];
+  const traced = ["-e", `trace=${call},socketpair,exit_group`, ...deeds.flatMap((deed) => ["-e", `inject=${deed}`])];
   const through = ["strace", "-f", "-o", path.join(bench.folder, "trace"), ...traced];
   const { worker, child } = await localWorkerProcess({ through });
   try {
@@ -496,7 +505,7 @@ describe("a switch whose child is killed", function () {
       for (const former of late.splice(0)) say({ error: { class: "GenericError", desc: "of the dead one" }, id: former });
       if (bench.fake.commands.length > 1) return "go on";
       late.push(id);
-      process.kill(childOf(child.pid), "SIGKILL");
+      process.kill(switchOf(child), "SIGKILL");
       return "answered";
     };
     const { end, why } = await switched(worker, bench);
@@ -520,8 +529,8 @@ describe("a switch whose child is killed", function () {
   }
 });
 
-/** The worker is killed when it takes leave of its child. */
-const withItsWorker = "wait4:signal=KILL:when=1";
+/** The worker is killed when it begins a second child: each has a pair of sockets. */
+const withItsWorker = "socketpair:signal=KILL:when=2";
 
 describe("a switch whose child and worker are killed", function () {
   withWorkers(this);
@@ -532,8 +541,8 @@ describe("a switch whose child and worker are killed", function () {
       for (let at = 1; ; at++) {
         const bench = await switchBench();
         const plan = await planOf(await localWorker(), bench);
-        assert.equal(await meddled(bench, call, `${call}:signal=KILL:when=${at}`, withItsWorker), "cut");
-        if ((await traceOf(bench)).includes("exit_group(0)")) return assert(at > least, `${at - 1} cuts`);
+        if ((await meddled(bench, call, `${call}:signal=KILL:when=${at}`, withItsWorker)) === "told")
+          return assert(at > least, `${at - 1} cuts`);
         const isDecided = (await namesOf(bench)).link === "dst";
         const { end } = await recoverSwitch(await localWorker(), { plan, peer: await self(), locks: [] });
         assert.equal(end, isDecided ? "switched" : "cancelled", `killed at ${call} ${at}`);
@@ -545,8 +554,8 @@ describe("a switch whose child and worker are killed", function () {
       for (let at = 1; ; at++) {
         const bench = await switchBench();
         const plan = await planOf(await localWorker(), bench);
-        assert.equal(await meddled(bench, call, `${call}:signal=KILL:when=${at}`, withItsWorker), "cut");
-        if ((await traceOf(bench)).includes("exit_group(0)")) return assert(at > least, `${at - 1} cuts`);
+        if ((await meddled(bench, call, `${call}:signal=KILL:when=${at}`, withItsWorker)) === "told")
+          return assert(at > least, `${at - 1} cuts`);
         const { end } = await recoverSwitch(await localWorker(), { plan, peer: dead, locks: [] });
         const names = await namesOf(bench);
         assert.deepEqual(names, end === "finished-without-qemu" ? after : before, `killed at ${call} ${at}`);
@@ -600,7 +609,7 @@ describe("a switch in which the link's directory fails from one call on", functi
     bench.jobs.before = (command, say) => {
       if (strace) return "go on";
       const words = ["-P", bench.folder, ...deeds.flatMap((deed) => ["-e", `inject=${deed}`])];
-      strace = Strace.attach([childOf(child.pid)], words, path.join(bench.folder, "trace"));
+      strace = Strace.attach([switchOf(child)], words, path.join(bench.folder, "trace"));
       strace.then(() => bench.jobs.answer(command, say));
       return "answered";
     };

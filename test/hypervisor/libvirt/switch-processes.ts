@@ -41,11 +41,11 @@ function switchProcesses(stage: LibvirtStage): Process[] {
 
 const isWorker = ({ name }: Process) => name.startsWith("python");
 
-/** Process ids of the worker and of its child that carries the switch out. */
+/** Process ids of the worker and of the process that carries the switch out; between them is the fork server. */
 export function workerAndChild(stage: LibvirtStage): { worker: number; child: number } {
   const found = switchProcesses(stage).filter(isWorker);
   const worker = found.find(({ parent }) => !found.some(({ pid }) => pid === parent));
-  const child = found.find(({ parent }) => parent === worker?.pid);
+  const child = found.find((one) => one !== worker && !found.some(({ parent }) => parent === one.pid));
   assert(worker && child, "The worker and its child are not there.");
   return { worker: worker.pid, child: child.pid };
 }

@@ -8,6 +8,7 @@ from typing import Any, Dict, List
 
 from worker.arguments import Arguments
 from worker.errors import Details
+from worker.fork_server import ForkServer
 from worker.paths import DIRECTORY_FLAGS
 from worker.places import Place
 from worker.requests import Request
@@ -57,4 +58,4 @@ class Said(Outlet):
 
 
 def request_of(arguments: Details) -> Request:
-    return Request(1, Arguments(arguments), State(Said()))
+    return Request(1, Arguments(arguments), State(Said(), ForkServer()))
