@@ -194,7 +194,14 @@ describe("what the worker says and starts by itself", () => {
   });
 
   it("is started in few of its modules, which run what the client gives them, virsh, or a child without a program", () => {
-    assert.deepEqual(startersIn(modulesOfWorker()), ["children.py", "conversations.py", "fork_server.py", "scripts.py", "virsh.py"]);
+    assert.deepEqual(startersIn(modulesOfWorker()), [
+      "children.py",
+      "conversations.py",
+      "fork_server.py",
+      "fork_serving.py",
+      "scripts.py",
+      "virsh.py",
+    ]);
   });
 
   it("would be found in another module", () => {

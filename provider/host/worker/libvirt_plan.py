@@ -5,8 +5,10 @@ from contextlib import ExitStack
 from typing import Any, Dict, List, NamedTuple, Optional
 
 from worker.arguments import Arguments
+from worker.connection import Peer
 from worker.domain_xml import Image
 from worker.errors import Failure
+from worker.processes import start_time
 from worker.requests import Request
 from worker.switch_plan import Move, Reader
 from worker.text import to_bytes
@@ -59,7 +61,7 @@ class LibvirtPlan(NamedTuple):
     switch_lock: str
     disks: List[LibvirtDisk]
     #: The worker, which has its files open, too.
-    worker: int
+    worker: Peer
 
 
 def read_libvirt_plan(request: Request, stack: ExitStack) -> LibvirtPlan:
@@ -69,7 +71,8 @@ def read_libvirt_plan(request: Request, stack: ExitStack) -> LibvirtPlan:
     disks = [read_disk(Arguments(values), reader, stack) for values in arguments.mappings("disks")]
     if not disks:
         raise Failure("bad-request", "a switch has a disk")
-    return LibvirtPlan(arguments.text("uri"), arguments.text("domain"), arguments.text("switchLock"), disks, os.getpid())
+    worker = Peer(os.getpid(), start_time(os.getpid()))
+    return LibvirtPlan(arguments.text("uri"), arguments.text("domain"), arguments.text("switchLock"), disks, worker)
 
 
 def read_disk(arguments: Arguments, reader: Reader, stack: ExitStack) -> LibvirtDisk:

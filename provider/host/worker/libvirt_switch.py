@@ -6,6 +6,7 @@ and never the answer to a command.
 
 from typing import Callable, Dict, List, Optional, Tuple
 
+from worker.connection import Peer
 from worker.definitions import Place, define, where_is
 from worker.domain_xml import DiskXml, DomainXml, Image, Job
 from worker.errors import Details, Failure, words_of
@@ -204,10 +205,10 @@ def release_sources(disks: List[LibvirtDisk]) -> None:
     release_images(disk.source for disk in disks if disk.source is not None)
 
 
-def is_closed(file: int, worker: int) -> bool:
+def is_closed(file: int, worker: Peer) -> bool:
     """Whether no process has it open but this one and the worker. What this account cannot see counts as open."""
     found = holders_of_descriptor(file)
-    return not found.hidden and all(holder["pid"] == worker for holder in found.open)
+    return not found.hidden and all((holder["pid"], holder["startTime"]) == worker for holder in found.open)
 
 
 def called_off(reason: Exception) -> Details:

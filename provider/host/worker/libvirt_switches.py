@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Callable, List, Optional, Set
 
 from worker.connection import Peer
 from worker.errors import Details
-from worker.fork_server import Tell
+from worker.handing import Tell
 from worker.holders import holders_of_descriptor, names_qemu
 from worker.processes import is_alive
 from worker.requests import Request, operation

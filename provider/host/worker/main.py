@@ -50,12 +50,14 @@ TICK_SECONDS = 1.0
 class Main:
     def __init__(self, silence_seconds: float) -> None:
         self.silence_seconds = silence_seconds
-        OPEN_FILES.take_all()  # the fork server's children need as many
+        umask = os.umask(0o077)  # this and the limit are the fork server's children's, too
+        OPEN_FILES.take_all()
         fork_server = ForkServer()
         fork_server.start()
         self.inlet = Inlet(0)
         self.outlet = Outlet(1)
         self.state = State(self.outlet, fork_server)
+        self.state.umask = umask
         self.requests = Requests(self.state)
         self.is_asked_to_end = False
         self.heard = time.clock_gettime(CLOCK_BOOTTIME)
@@ -80,7 +82,6 @@ class Main:
         self.outlet.close(1)
 
     def _prepare(self) -> None:
-        self.state.umask = os.umask(0o077)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._ask_to_end)
         for number in (signal.SIGHUP, signal.SIGPIPE):

@@ -129,7 +129,7 @@ class Monitor(Connection):
                     self._take(message)
         except ValueError:  # the descriptor was closed
             pass
-        self.is_closed = True
+        self.shut()  # so that it is over for a child, too, which reads for itself
         with self.changed:
             self.changed.notify_all()
         if not self.has_told_end:

@@ -29,12 +29,27 @@ def start_time(pid: int) -> Optional[int]:
 
     None: there is no such process, or it has ended.
     """
+    fields = fields_of(pid)
+    return None if fields is None or fields[0] in (b"Z", b"X") else int(fields[19])
+
+
+def fields_of(pid: int) -> Optional[List[bytes]]:
+    """Of its stat, from the third on: state, parent, …. None: it is not to be read, most often since there is none."""
     try:
         with open("/proc/%d/stat" % pid, "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
+            return file.read().rpartition(b")")[2].split()
     except OSError:
         return None
-    return None if fields[0] in (b"Z", b"X") else int(fields[19])
+
+
+#: PF_EXITING of include/linux/sched.h, in field 9 of proc(5)'s stat.
+EXITING = 0x4
+
+
+def is_exiting(pid: int, started: Optional[int]) -> bool:
+    """Whether it is seen to run no code of its own any more, while the close of its files may hang. One that is not seen may run."""
+    fields = fields_of(pid)
+    return fields is not None and int(fields[19]) == started and bool(int(fields[6]) & EXITING)
 
 
 def is_qemu(pid: int) -> bool:

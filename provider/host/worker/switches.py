@@ -11,7 +11,8 @@ from typing import Callable, List, Optional, Set
 
 from worker.connection import Connection, Peer
 from worker.errors import Details, Failure
-from worker.fork_server import ForkServer, NoProcess, Tell, Work
+from worker.fork_server import ForkServer, NoProcess
+from worker.handing import Tell, Work, packed
 from worker.line import Line
 from worker.locks import Lock
 from worker.monitor import Monitor
@@ -128,10 +129,11 @@ def nobody(values: Details) -> None:
 
 def carried(server: ForkServer, keep: Set[int], first: Work, again: Work, tell: Tell = nobody) -> Details:
     """By a child, and where that dies, by the next one."""
+    by_child = [packed(first)] + [packed(again)] * (CHILDREN_AT_MOST - 1)
     work = first
-    for _ in range(CHILDREN_AT_MOST):
+    for data in by_child:
         try:
-            outcome = server.carry(work, keep, tell)
+            outcome = server.carry(data, keep, tell)
         except NoProcess:
             break
         if outcome is not None:

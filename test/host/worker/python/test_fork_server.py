@@ -1,13 +1,19 @@
+import contextlib
+import errno
 import fcntl
 import os
 import signal
+import threading
 import time
+import unittest
 from functools import partial
 from typing import Any, List, Optional, Set
 
+from hanging import Hanging
 from support import Folder
 from worker.errors import Details, Failure
-from worker.fork_server import ForkServer, NoProcess, Tell, Work
+from worker.fork_server import ForkServer, NoProcess
+from worker.handing import Tell, Work, packed
 
 
 def nobody(values: Details) -> None:
@@ -76,6 +82,13 @@ def signalled(tell: Tell) -> Details:
     return {"session": os.getsid(0) == os.getpid()}
 
 
+def write_to(number: int, tell: Tell) -> Details:
+    try:
+        return {"written": os.write(number, b"x")}
+    except OSError as error:
+        return {"errno": error.errno}
+
+
 def run_a_program(tell: Tell) -> Details:
     pid = os.fork()
     if pid == 0:
@@ -105,7 +118,7 @@ def mark(begun: bytes, tell: Tell) -> Details:
     return {}
 
 
-class Server(Folder):
+class WithServer(Folder):
     def setUp(self) -> None:
         super().setUp()
         others = children_of(os.getpid())
@@ -116,13 +129,15 @@ class Server(Folder):
         (self.pid,) = children_of(os.getpid()) - others
 
     def carry(self, work: Work, keep: Optional[Set[int]] = None, tell: Tell = nobody) -> Optional[Details]:
-        return self.server.carry(work, keep or set(), tell)
+        return self.server.carry(packed(work), keep or set(), tell)
 
     def opened(self, name: bytes) -> int:
         descriptor = os.open(self.write(name, b""), os.O_RDWR)
         self.addCleanup(os.close, descriptor)
         return descriptor
 
+
+class Server(WithServer):
     def test_how_it_goes_on_is_told_before_what_it_came_to(self) -> None:
         told: List[Details] = []
         self.assertEqual(self.carry(count, tell=told.append), {"after": 3})
@@ -197,15 +212,31 @@ class Server(Folder):
     def test_it_learns_the_status_of_its_own_programs(self) -> None:
         self.assertEqual(self.carry(run_a_program), {"status": 7})
 
-    def test_where_there_is_no_server_any_more_none_is_to_be_had(self) -> None:
+    def test_a_server_that_has_died_is_replaced_and_its_child_has_nothing_more(self) -> None:
+        kept, other = self.opened(b"kept"), self.opened(b"other")
+        self.assertNotEqual(kept, other)
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
-        with self.assertRaises(NoProcess):
-            self.carry(count)
+        self.assertEqual(self.carry(partial(files, self.folder), {kept}), {str(kept): os.fsdecode(self.path(b"kept"))})
+        assert self.server.requests
+        self.addCleanup(self.server.requests.close)
+
+    def test_it_has_nothing_that_whoever_began_the_worker_left_open(self) -> None:
+        left = self.opened(b"left")
+        server = ForkServer()
+        server.start()
+        assert server.requests
+        self.addCleanup(server.requests.close)
+        self.assertEqual(server.carry(packed(partial(files, self.folder)), set(), nobody), {})
+        os.fstat(left)
+
+    def test_what_it_was_not_given_can_be_neither_read_nor_written(self) -> None:
+        forgotten, given = sorted([self.opened(b"one"), self.opened(b"two")])
+        self.assertEqual(self.carry(partial(write_to, forgotten), {given}), {"errno": errno.EBADF})
 
     def test_before_the_start_none_is_to_be_had(self) -> None:
         with self.assertRaises(NoProcess):
-            ForkServer().carry(count, set(), nobody)
+            ForkServer().carry(packed(count), set(), nobody)
 
     def test_one_that_a_stopped_server_makes_too_late_does_nothing(self) -> None:
         late, after = self.path(b"late"), self.path(b"after")
@@ -219,6 +250,44 @@ class Server(Folder):
         while children_of(self.pid):
             time.sleep(0.01)
         self.assertEqual(self.names(), [b"after"])
+
+
+@unittest.skipIf(os.getuid() != 0, "only root mounts file systems")
+class OnStorageThatHangs(WithServer):
+    def setUp(self) -> None:
+        super().setUp()
+        os.mkdir(self.path(b"mount"))
+        self.hanging = Hanging(self.path(b"mount"))
+        self.addCleanup(self.hanging.close)
+        self.file = os.open(self.hanging.file, os.O_RDWR)
+        self.addCleanup(self.close_file)
+
+    def close_file(self) -> None:
+        """Once its file system has ended: then it does not hang."""
+        self.hanging.end()
+        with contextlib.suppress(OSError):
+            os.close(self.file)
+
+    def test_a_file_of_somebody_else_is_never_closed(self) -> None:
+        for _ in range(2):
+            self.assertEqual(self.carry(count), {"after": 3})
+        self.assertEqual(self.hanging.closes(), 0)
+
+    def test_its_death_is_seen_although_its_own_file_is_not_closed(self) -> None:
+        self.assertIsNone(self.carry(die, {self.file}))
+        self.assertEqual(self.hanging.closes(), 1)
+
+    def test_what_it_came_to_is_told_although_its_own_file_is_not_closed(self) -> None:
+        self.server.closing_seconds_at_most = 0.1
+        self.assertEqual(self.carry(count, {self.file}), {"after": 3})
+        self.assertEqual(self.hanging.closes(), 1)
+
+    def test_while_it_works_it_is_not_taken_for_a_dead_one(self) -> None:
+        self.server.closing_seconds_at_most = 0.1
+        gate = self.path(b"gate")
+        os.mkfifo(gate)
+        threading.Timer(1, lambda: os.close(os.open(gate, os.O_WRONLY))).start()
+        self.assertEqual(self.carry(partial(mark_and_wait, self.path(b"begun"), gate), {self.file}), {})
 
 
 def children_of(pid: int) -> Set[int]:
