@@ -1,26 +1,40 @@
-/** How images are opened and jobs are started: what a step on a block graph is given. */
+/** The steps that put images on a guest's disks and move data between them: what each hypervisor does in its own way. */
 
-import type { LayerFile } from "../core/disk/chain-options.js";
+import type { FileIdentity } from "../core/disk/chain.js";
+import type { ChainFiles, LayerFile } from "../core/disk/chain-options.js";
+import type { DiskKey } from "../core/disk/names.js";
 
-/** What a target is opened with. */
-export interface TargetOptions {
-  path: string;
-  format: string;
-  /** The node below it. Default: `below`. */
-  backing?: string;
-  /** What it stands on, top first, each opened by this name and format. Default: the chain that the headers name, from its own down. */
-  below?: readonly LayerFile[];
+/** A disk of the guest, and the key by which our jobs and nodes on it are called. */
+export interface DiskJob {
+  key: DiskKey;
+  qdev: string;
+}
+
+/** How an image is opened: as the active one is. */
+export interface Openness {
   cache: { direct: boolean; noFlush: boolean };
   detectZeroes: "off" | "on" | "unmap";
 }
 
-/**
- * What a mirror may have in flight, in bytes: a guest's write waits behind it. Measured: with 4 MiB a guest's p99 in a mirror was 15 ms,
- * with QEMU's own 10 MiB 18 ms, and the mirror took no longer. Under a limit QEMU spends what it may in bursts of that size: with 1 MiB
- * the p99 was that of an idle guest, with 10 MiB 4 times that.
- */
-export function mirrorBufferBytes(maxBytesPerSecond: number): number {
-  return maxBytesPerSecond > 0 ? 2 ** 20 : 4 * 2 ** 20;
+/** A file that we made, as it was then: QEMU must have that one open, whatever its name leads to by then. */
+export type Made = Pick<FileIdentity, "dev" | "ino">;
+
+/** A disk on which an overlay is put. */
+export interface FreezingDisk extends Openness {
+  qdev: string;
+  activeNode: string;
+  /** Is there already, qcow2, and empty. */
+  overlay: { node: string; path: string; made?: Made };
+}
+
+/** Where a mirror goes. */
+export interface MirrorTarget extends Openness {
+  node: string;
+  /** The target itself, and all that it stands on, top first. It is there already: `Traits.mirrorsOnto` says how. */
+  chain: ChainFiles;
+  made?: Made;
+  /** The node that the layer right below the target becomes, for a later commit into it. */
+  nodeBelow?: string;
 }
 
 export interface MirrorOptions {
@@ -33,7 +47,93 @@ export interface MirrorOptions {
   maxBytesPerSecond: number;
 }
 
-/** A job that shortens a chain. */
+/**
+ * What a mirror may have in flight, in bytes: a guest's write waits behind it. Measured: with 4 MiB a guest's p99 in a mirror was 15 ms,
+ * with QEMU's own 10 MiB 18 ms, and the mirror took no longer. Under a limit QEMU spends what it may in bursts of that size: with 1 MiB
+ * the p99 was that of an idle guest, with 10 MiB 4 times that.
+ */
+export function mirrorBufferBytes(maxBytesPerSecond: number): number {
+  return maxBytesPerSecond > 0 ? 2 ** 20 : 4 * 2 ** 20;
+}
+
+/** A layer of the live chain, by how deep it lies below the active image, and by its path there: both as they were seen. */
+export interface LayerAt {
+  depth: number;
+  path: string;
+}
+
+/** An active commit. */
+export interface CommitOptions {
+  /** The active image. */
+  top: { node: string; path: string };
+  /** Always named: without one a commit goes down to the very bottom (decisions/0004). */
+  base: LayerAt;
+  /** Bytes per second; `0` is no limit. */
+  maxBytesPerSecond: number;
+}
+
+export interface PullOptions {
+  /** The active image, which takes up what lies below it. */
+  top: { node: string; path: string };
+  /** What stays below; absent: nothing does. */
+  base?: LayerAt;
+  /** How the header of `top` is to name `base` afterwards. Default: as the hypervisor likes. */
+  backingName?: string;
+  /** Bytes per second; `0` is no limit. */
+  maxBytesPerSecond: number;
+}
+
+/** One guest's. Every method is one step that may be the last before the power goes. */
+export interface BlockSteps {
+  /** Opens `path` for writing and closes it again: whether the guest's process may use that place. @throws UserError with the hypervisor's words */
+  probe(node: string, path: string, cache: Openness["cache"]): Promise<void>;
+
+  /**
+   * Opens an image read-only and keeps it open, so that nobody can write to a qcow2. A raw image without a user of its own takes no lock
+   * (raw_child_perm() in block/raw-format.c passes none on; seen on 7.2): only its identity tells whether somebody wrote.
+   */
+  hold(node: string, path: string, format: string): Promise<void>;
+
+  /** Puts an overlay on top of each disk, all at one point in time, all or none; other disks stay as they are. */
+  freeze(disks: readonly FreezingDisk[]): Promise<void>;
+
+  /**
+   * Copies the active layer onto the target, with its whole chain below it (never `backing: null`: decisions/0002), and goes on mirroring.
+   * What was opened is compared with what it is to be before anything is written.
+   */
+  mirror(disk: DiskJob, target: MirrorTarget, options: MirrorOptions): Promise<void>;
+
+  /** Ends in `ready`, and by a switch in `base` as the active image. */
+  commit(disk: DiskJob, options: CommitOptions): Promise<void>;
+
+  /** The job leaves no error. @returns how the header of `top` names `base` afterwards */
+  pull(disk: DiskJob, options: PullOptions): Promise<"as-asked" | "absolute">;
+
+  /** Of a job that waits at its end. The hypervisor's own jobs may wait for nobody: then there is none. */
+  finalize(jobId: string): Promise<void>;
+  cancel(jobId: string): Promise<void>;
+  /** Of a job that an I/O error has stopped. */
+  resume(jobId: string): Promise<void>;
+  /** Of a job that has ended and stays to be looked at. */
+  dismiss(jobId: string): Promise<void>;
+  setSpeed(jobId: string, maxBytesPerSecond: number): Promise<void>;
+
+  /**
+   * Closes nodes, in the order given (an overlay before what it backs).
+   * Nodes that are not there are no error; those that are kept are returned with the hypervisor's words.
+   */
+  closeNodes(names: readonly string[]): Promise<readonly { node: string; why: string }[]>;
+}
+
+/** What a node is opened with. */
+export interface TargetOptions extends Openness, LayerFile {
+  /** The node below it. Default: `below`. */
+  backing?: string;
+  /** What it stands on, top first, each opened by this name and format. Default: the chain that the headers name, from its own down. */
+  below?: readonly LayerFile[];
+}
+
+/** A job that shortens a chain, by its nodes. */
 export interface CollapseOptions {
   /** The node whose content goes down (commit), or that takes up what lies below it (pull). */
   top: string;
@@ -43,4 +143,38 @@ export interface CollapseOptions {
   backingName?: string;
   /** Bytes per second; `0` is no limit. */
   maxBytesPerSecond: number;
+}
+
+/**
+ * Steps on single nodes of a block graph. There only where the graph is ours to change: libvirt keeps the nodes of its guests to itself.
+ */
+export interface BlockGraph {
+  /** Opens an image with its chain below it. Nothing is ever mirrored onto an image that was opened without (decisions/0002). */
+  openTarget(node: string, options: TargetOptions): Promise<void>;
+
+  /** Opens an empty overlay without its backing: it gets that by {@link snapshot}, in the same breath in which it takes the guest's writes. */
+  openOverlay(node: string, options: TargetOptions): Promise<void>;
+
+  /** Opens a copied layer with its chain, read-only until a commit makes it the active image. */
+  openLayer(node: string, options: TargetOptions): Promise<void>;
+
+  /** The files of a node and of all below it, top first, as they are open; filters are none. */
+  openedChain(node: string): Promise<readonly LayerFile[]>;
+
+  /** Lets an open target stand on another node; a mirror onto it goes on. `options` are those that it was opened with. @see QEMU QMP reference, blockdev-reopen */
+  reopenOn(node: string, options: TargetOptions & { backing: string }): Promise<void>;
+
+  /** Node names of the layers from `top` down; names of files do not tell two nodes apart that have the same one open. */
+  layerNodes(top: string): Promise<readonly string[]>;
+
+  /** Puts an overlay on top of each node, all at one point in time, all or none. @see QEMU QMP reference, transaction, blockdev-snapshot */
+  snapshot(pairs: readonly { node: string; overlay: string }[]): Promise<void>;
+
+  startMirror(names: { job: string; target: string; filter: string }, options: MirrorOptions): Promise<void>;
+
+  /** An active commit: ends in `ready`, and by job-complete in `pending`; then `base` is the active image. */
+  startCommit(jobId: string, filter: string, options: CollapseOptions & { base: string }): Promise<void>;
+
+  /** Ends in `pending`; finalized, `top` stands on `base`, and the job is gone: it needs no dismissal, and leaves no error. @see QEMU QMP reference, block-stream */
+  startPull(jobId: string, filter: string, options: CollapseOptions): Promise<void>;
 }

@@ -80,6 +80,17 @@ export interface Blocker {
   advice: string;
 }
 
+/** What of a disk, or of its guest, a move would break or leave behind. Plain QEMU has none of it. */
+export interface Burdens {
+  /** Names of the guest's snapshots; their definitions hold the disks' paths. */
+  snapshots: readonly string[];
+  checkpoints: readonly string[];
+  /** Jobs on this disk that no look tells of, in words. */
+  jobs: readonly string[];
+  /** Why the hypervisor would refuse, or the move be unsafe: the disk is shared, or transient. */
+  forbids: readonly string[];
+}
+
 /**
  * Where a request waits that the guest begins while a disk is drained: in its own queue, which QEMU does not look at meanwhile, or in QEMU's
  * block layer.

@@ -1,12 +1,11 @@
 /** A connection that is lost at one command of the guest's. */
 
 import { UnreachableError } from "../../provider/core/errors.js";
-import type { Guest } from "../../provider/hypervisor/hypervisor.js";
 import type { ModelGuest } from "./model-guest.js";
-import type { Answers } from "./move/noting-guest.js";
+import type { Answers, Asked } from "./move/noting-guest.js";
 
 /** The method does what it does, or nothing, and its answer is lost with the connection: once. */
-export function lostAt(model: ModelGuest, method: keyof Guest, when: "before" | "after"): Answers<Guest> {
+export function lostAt(model: ModelGuest, method: keyof Asked, when: "before" | "after"): Answers {
   const known = model.answers()[method] as (...args: unknown[]) => unknown;
   let isLost = false;
   return {

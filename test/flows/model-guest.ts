@@ -13,8 +13,8 @@ import type { Job, JobStatus } from "../../provider/core/disk/job.js";
 import { UnreachableError, UserError } from "../../provider/core/errors.js";
 import type { Place } from "../../provider/host/worker/place.js";
 import type { PlannedSwitch, SwitchMove, SwitchResult } from "../../provider/host/worker/switching.js";
-import type { CollapseOptions, MirrorOptions, TargetOptions } from "../../provider/hypervisor/block-steps.js";
-import type { DiskView, Guest, GuestView, NodeView } from "../../provider/hypervisor/hypervisor.js";
+import type { CollapseOptions, DiskView, GuestView, MirrorOptions, NodeView, TargetOptions } from "../../provider/hypervisor/hypervisor.js";
+import type { Answers } from "./move/noting-guest.js";
 
 function pathOf(place: Place | undefined): string {
   assert(place && "path" in place);
@@ -129,11 +129,12 @@ export class ModelGuest {
   }
 
   /** As answers of a guest that notes what it is asked. */
-  answers(): Partial<{ [name in keyof Guest]: unknown }> {
+  answers(): Answers {
     const change =
       <A extends unknown[]>(name: string, work: (...args: A) => unknown) =>
       (...args: A) => {
-        this.done.push(`${name} ${String(args[0])}`);
+        const [first] = args;
+        this.done.push(`${name} ${typeof first === "object" ? Object.values(first ?? {})[0] : String(first)}`);
         return work(...args);
       };
     return {
@@ -160,12 +161,12 @@ export class ModelGuest {
       reopenOn: change("reopenOn", (node: string, { backing }: TargetOptions) => {
         this.#node(node).backing = this.#node(String(backing));
       }),
-      freeze: (pairs: readonly { node: string; overlay: string }[]) => {
-        this.done.push(`freeze ${pairs.map(({ node }) => node).join(", ")}`);
+      snapshot: (pairs: readonly { node: string; overlay: string }[]) => {
+        this.done.push(`snapshot ${pairs.map(({ node }) => node).join(", ")}`);
         for (const { node, overlay } of pairs) this.#putOn(this.#node(node), this.#node(overlay));
       },
-      startMirror: change("startMirror", (id: string, target: string, _: string, { source }: MirrorOptions) => {
-        this.#begin(id, "mirror", () => this.#replace(this.#node(source), this.#node(target)));
+      startMirror: change("startMirror", ({ job, target }: { job: string; target: string }, { source }: MirrorOptions) => {
+        this.#begin(job, "mirror", () => this.#replace(this.#node(source), this.#node(target)));
       }),
       startCommit: change("startCommit", (id: string, _: string, { top, base }: CollapseOptions) => {
         this.#begin(id, "commit", () => this.#replace(this.#node(top), this.#node(String(base))));

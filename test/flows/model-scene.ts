@@ -3,7 +3,6 @@
 import { copyFile, readdir, readFile, truncate, writeFile } from "node:fs/promises";
 import { diskKey } from "../../provider/core/disk/names.js";
 import type { Site } from "../../provider/flows/shared/site.js";
-import type { Guest } from "../../provider/hypervisor/hypervisor.js";
 import { ModelGuest, makeQcow2 } from "./model-guest.js";
 import type { Answers } from "./move/noting-guest.js";
 import { MoveScene } from "./move/scene.js";
@@ -24,7 +23,7 @@ export interface ModelScene {
   /** One more disk. */
   plug: (qdev: string) => Promise<void>;
   /** Another run, with a stop of its own. */
-  site: (answers?: Answers<Guest>, options?: Record<string, unknown>) => Site & { destination: string };
+  site: (answers?: Answers, options?: Record<string, unknown>) => Site & { destination: string };
   /** Gives a whole copy of path1's images. */
   copy: (...names: string[]) => Promise<void>;
   files: (side: string) => Promise<string[]>;

@@ -6,11 +6,12 @@ import { isKind, UserError } from "../../provider/core/errors.js";
 import { withPlacesLocked } from "../../provider/flows/move/locked.js";
 import { isPulling, settleBase } from "../../provider/flows/pull/flow.js";
 import { pullStatus } from "../../provider/flows/pull/observe.js";
-import type { Guest, ManagedGuest } from "../../provider/hypervisor/hypervisor.js";
+import type { PullOptions } from "../../provider/hypervisor/hypervisor.js";
+import { libvirtTraits } from "../../provider/hypervisor/libvirt/guest.js";
 import { lostAt } from "./lost-connection.js";
 import { makeQcow2 } from "./model-guest.js";
 import { keyOf, type ModelScene, modelScene } from "./model-scene.js";
-import { type Answers, notingManaged } from "./move/noting-guest.js";
+import type { Answers } from "./move/noting-guest.js";
 
 let here: ModelScene;
 
@@ -21,7 +22,7 @@ const long = () => names("path1/top.qcow2", "path1/disk.qcow2", "path1/base.raw"
 const short = () => names("path1/top.qcow2", "path1/base.raw");
 
 /** `destination` is none of a pull's. */
-function pull(answers: Answers<Guest> = {}, options: Record<string, unknown> = {}, declared: string | undefined = base()): Promise<void> {
+function pull(answers: Answers = {}, options: Record<string, unknown> = {}, declared: string | undefined = base()): Promise<void> {
   const { destination: _, ...site } = here.site(answers, options);
   return settleBase(site, { disk: "vda", base: declared }, withPlacesLocked);
 }
@@ -141,11 +142,11 @@ describe("a pull", () => {
   });
 
   describe("is refused", () => {
-    const with_ = (change: (view: { disks: { medium: object }[]; nodes: object[] }) => object): Answers<Guest> => {
+    const with_ = (change: (view: { disks: { medium: object }[]; nodes: object[] }) => object): Answers => {
       const { look } = here.model.answers() as { look: () => { disks: { medium: object }[]; nodes: object[] } };
       return { look: () => change(look()) };
     };
-    const image = (more: object): Answers<Guest> =>
+    const image = (more: object): Answers =>
       with_((view) => ({ ...view, disks: view.disks.map((disk) => ({ ...disk, medium: { ...disk.medium, ...more } })) }));
     const untouched = () => assert.deepEqual([here.model.chain("vda"), changes()], [long(), []]);
 
@@ -193,9 +194,14 @@ describe("a pull", () => {
       untouched();
     });
 
-    it("where QEMU does not tell the node of the base", async () => {
+    it("where its base is open twice, and QEMU does not tell which node it is", async () => {
+      const { lookAtChains } = here.model.answers() as { lookAtChains: () => { nodes: { file: string }[] } };
+      const twice = () => {
+        const view = lookAtChains();
+        return { ...view, nodes: [...view.nodes, ...view.nodes.filter(({ file }) => file === base())] };
+      };
       await assert.rejects(
-        pull({ layerNodes: () => ["vda-again"] }),
+        pull({ lookAtChains: twice, layerNodes: () => ["vda-again"] }),
         refused(/QEMU does not tell which of its nodes .*path1\/base\.raw is/),
       );
       untouched();
@@ -205,36 +211,43 @@ describe("a pull", () => {
   describe("of a guest that libvirt manages", () => {
     const noBurdens = { snapshots: [], checkpoints: [], jobs: [], forbids: [] };
     /** Its own pull is done as soon as it is begun. */
-    const libvirt = (more: Answers<ManagedGuest> = {}, named = "relative") => {
+    const libvirt = (more: Answers = {}, named = "as-asked"): Answers => {
       const { look } = here.model.answers() as { look: () => unknown };
-      const noted = notingManaged({
-        burdens: () => noBurdens,
+      return {
+        traits: libvirtTraits,
         lookForPull: () => look(),
-        startPull: (_: string, layer: string) => {
-          here.model.pullTo("vda", layer);
+        pull: (_: object, { base: layer }: PullOptions) => {
+          here.model.pullTo("vda", layer?.path ?? "");
           return named;
         },
         ...more,
-      });
-      return { answers: { managed: noted.guest } as Answers<Guest>, asked: noted.asked };
+      };
     };
 
     it("is libvirt's own, down to the layer as libvirt names it", async () => {
-      const { answers, asked } = libvirt();
-      await pull(answers, { maxBytesPerSecond: 9 });
+      const asked: PullOptions[] = [];
+      const { pull: own } = libvirt() as { pull: (disk: object, options: PullOptions) => unknown };
+      await pull(libvirt({ pull: (disk: object, options: PullOptions) => [asked.push(options), own(disk, options)][1] }), {
+        maxBytesPerSecond: 9,
+      });
       assert.deepEqual(here.model.chain("vda"), short());
-      assert(asked.includes(`startPull "vda" ${JSON.stringify(base())} 9`), asked.join("\n"));
+      assert.deepEqual(
+        asked.map(({ base: layer, maxBytesPerSecond }) => [layer, maxBytesPerSecond]),
+        [[{ depth: 2, path: base() }, 9]],
+      );
       assert(!here.scene.told.some((line) => line.includes("full path")));
     });
 
     it("tells where libvirt keeps no relative name", async () => {
-      await pull(libvirt({}, "absolute").answers);
+      await pull(libvirt({}, "absolute"));
       assert.match(here.scene.told.join("\n"), /info: vda: its image then names .*path1\/base\.raw by its full path/);
     });
 
     it("that libvirt refuses is told with its words", async () => {
-      const { answers } = libvirt({ startPull: () => Promise.reject(new UserError("busy")) });
-      await assert.rejects(pull(answers), refused(/Unable to pull up the layers of vda.*busy/));
+      await assert.rejects(
+        pull(libvirt({ pull: () => Promise.reject(new UserError("busy")) })),
+        refused(/Unable to pull up the layers of vda.*busy/),
+      );
     });
 
     for (const [what, burdens, why] of [
@@ -244,15 +257,13 @@ describe("a pull", () => {
       ["what libvirt forbids", { forbids: ["it is transient"] }, /it is transient/],
     ] as const)
       it(`is refused for ${what}`, async () => {
-        const { answers, asked } = libvirt({ burdens: () => ({ ...noBurdens, ...burdens }) });
-        await assert.rejects(pull(answers), refused(why));
-        assert(!asked.some((line) => line.startsWith("startPull")));
+        await assert.rejects(pull(libvirt({ burdens: () => ({ ...noBurdens, ...burdens }), pull: assert.fail })), refused(why));
       });
 
     it("is refused where its domain is shut off", async () => {
       const { look } = here.model.answers() as { look: () => object };
       const off = () => ({ ...look(), status: "shut off" });
-      await assert.rejects(pull({ ...libvirt({ lookForPull: off }).answers, look: off }), refused(/its domain is shut off/));
+      await assert.rejects(pull({ ...libvirt({ lookForPull: off }), look: off }), refused(/its domain is shut off/));
     });
   });
 });

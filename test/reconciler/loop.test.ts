@@ -38,7 +38,7 @@ function scene(): Scene {
   const log: string[] = [];
   const run = new Recorder();
   const bootId = `machine-${++machines}`;
-  const guest = { managed: undefined, look: async () => ({ domainId: "d", disks: [], jobs: [], nodes: [] }) };
+  const guest = { look: async () => ({ domainId: "d", disks: [], jobs: [], nodes: [] }) };
   const host = { name: "db-1", worker: async () => ({ hello: { bootId } }) };
   // of the rest nothing is asked by the loop itself
   const context = { host, guest, run, options: { stallSeconds: 600, maxBytesPerSecond: 0 } } as unknown as FlowContext;

@@ -4,11 +4,12 @@ import type { ChainFiles } from "../../core/disk/chain-options.js";
 import { fileNames, jobNames, nodeNames } from "../../core/disk/names.js";
 import { directoryOf, within } from "../../core/disk/paths.js";
 import { BugError, isKind } from "../../core/errors.js";
+import { toldBelow } from "../../hypervisor/chain-names.js";
+import { checkOpenedChain } from "../../hypervisor/qemu/opened.js";
 import { raised } from "../../journal/generation.js";
 import { snapshotManifestText, type WrittenSnapshotManifest } from "../../journal/snapshot-manifest.js";
 import { manifestPaths } from "../../journal/snapshot-records.js";
-import { wordsOf } from "../shared/complaint.js";
-import { belowTop, checkOpened } from "../shared/opened-chain.js";
+import { inWords, wordsOf } from "../shared/complaint.js";
 import type { Outcome } from "../shared/outcome.js";
 import { switchDisks } from "../shared/switch.js";
 import { notYetMeasured, recordTurns, type Turn } from "../shared/turn.js";
@@ -16,7 +17,7 @@ import { checkChains } from "./chain-check.js";
 import { type CopiedChain, checkCopiedChain, checkUntouched, leftAsItIs, refused } from "./copied-chain.js";
 import { copiedNodes } from "./endings.js";
 import { checkDisks } from "./others.js";
-import type { RecordedDisk, Seen, SnapshotSite } from "./site.js";
+import { graphOf, openGuestOf, type RecordedDisk, type Seen, type SnapshotSite } from "./site.js";
 import { borrowedBacking, optionsOf } from "./taking.js";
 
 export async function pivot(site: SnapshotSite, seen: Seen, disks: readonly RecordedDisk[], outcome: Outcome): Promise<void> {
@@ -38,9 +39,10 @@ export async function pivot(site: SnapshotSite, seen: Seen, disks: readonly Reco
 /** What an earlier run left open is closed first: the copies may have been made again since. */
 async function moveOntoCopies(site: SnapshotSite, { view }: Seen, disk: RecordedDisk, { top, below }: CopiedChain): Promise<void> {
   const { mirror } = disk.manifest;
+  const graph = graphOf(site);
   const target = optionsOf(disk, mirror.path);
   const open = copiedNodes(view, disk.key);
-  if (open.length > 0) await site.guest.reopenOn(mirror.node, { ...target, backing: await borrowedBacking(site, disk) });
+  if (open.length > 0) await graph.reopenOn(mirror.node, { ...target, backing: await borrowedBacking(site, disk) });
   const stay = new Set((await site.guest.closeNodes(open)).map(({ node }) => node));
   const node = freeCopiedName(disk, stay);
   const refuse = (cause: unknown) => {
@@ -49,11 +51,11 @@ async function moveOntoCopies(site: SnapshotSite, { view }: Seen, disk: Recorded
     throw refused(site, disk)(why, "Let the guest's QEMU read the copies, then run again.", cause);
   };
   const chain: ChainFiles = [top, ...below];
-  const opening = { verb: "pivot", disk: disk.disk, chain, left: leftAsItIs(disk) };
-  const told = await belowTop(site, opening);
-  await site.guest.openLayer(node, { ...optionsOf(disk, top.path, top.format), ...told }).catch(refuse);
-  await checkOpened(site, { ...opening, node });
-  await site.guest.reopenOn(mirror.node, { ...target, backing: node }).catch(refuse);
+  const words = { verb: "pivot", disk: disk.disk, left: leftAsItIs(disk) };
+  const told = await inWords(site, words, () => toldBelow(site.host, chain));
+  await graph.openLayer(node, { ...optionsOf(disk, top.path, top.format), ...told }).catch(refuse);
+  await inWords(site, words, () => checkOpenedChain({ host: site.host, guest: openGuestOf(site) }, node, chain));
+  await graph.reopenOn(mirror.node, { ...target, backing: node }).catch(refuse);
 }
 
 /** A disk that pivoted before stands on such a node. */

@@ -20,7 +20,7 @@ export const verb = "take a mirrored snapshot of";
  * that chain into the mirror's header, and nothing lets the mirror stand on the copy later. Its own order is copy first.
  */
 export function checkHypervisor(site: SnapshotSite): void {
-  if (!site.guest.managed) return;
+  if (site.guest.graph) return;
   const advice =
     'Use a StorageMigration with strategy "snapshot": the same snapshot, but copied first and mirrored then, which libvirt does without losing a write.';
   throw refusal(

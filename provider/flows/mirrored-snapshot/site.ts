@@ -2,7 +2,8 @@
 
 import type { DiskKey } from "../../core/disk/names.js";
 import { BugError } from "../../core/errors.js";
-import type { GuestView, ImageView } from "../../hypervisor/hypervisor.js";
+import type { BlockGraph, GuestView, ImageView } from "../../hypervisor/hypervisor.js";
+import type { OpenGuest } from "../../hypervisor/qemu/opened.js";
 import type { SnapshotManifest, WrittenSnapshotManifest } from "../../journal/snapshot-manifest.js";
 import type { CutSwitch } from "../../journal/two-sided.js";
 import { complaint } from "../shared/complaint.js";
@@ -33,6 +34,23 @@ export interface SeenDisk extends SeenPhase {
 export interface Seen {
   view: GuestView;
   disks: SeenDisk[];
+}
+
+/** The preflight has seen to it that there is one. */
+export function graphOf({ guest }: SnapshotSite): BlockGraph {
+  if (!guest.graph) throw new BugError(`A mirrored snapshot of ${guest.name} was begun, whose nodes are not ours to change.`);
+  return guest.graph;
+}
+
+/** For the checks of what was opened. */
+export function openGuestOf(site: SnapshotSite): OpenGuest {
+  const { guest } = site;
+  return {
+    graph: graphOf(site),
+    process: () => guest.process(),
+    closeNodes: (names) => guest.closeNodes(names),
+    jobs: () => guest.jobs(),
+  };
 }
 
 /** A disk whose snapshot is written down. */

@@ -2,15 +2,15 @@
 
 import { jobNames, nodeNames } from "../../core/disk/names.js";
 import { isKind } from "../../core/errors.js";
-import type { TargetOptions } from "../../hypervisor/block-steps.js";
-import type { Part } from "../../journal/snapshot-manifest.js";
+import type { TargetOptions } from "../../hypervisor/hypervisor.js";
+import { checkOpenedFile } from "../../hypervisor/qemu/opened.js";
 import { writeSnapshotRecords } from "../../journal/snapshot-records.js";
-import { wordsOf } from "../shared/complaint.js";
+import { inWords, wordsOf } from "../shared/complaint.js";
 import { namedNodes } from "../shared/former-nodes.js";
-import { checkOpenedFile } from "../shared/opened-file.js";
 import { clear, copiedNodes } from "./endings.js";
 import { emptyMirror, makeFiles } from "./files.js";
-import { type RecordedDisk, refusal, type Seen, type SnapshotSite } from "./site.js";
+import { verb } from "./preflight.js";
+import { graphOf, openGuestOf, type RecordedDisk, refusal, type Seen, type SnapshotSite } from "./site.js";
 
 /**
  * One transaction over all disks. Until it is through nothing of the guest has changed, so whatever is refused before is taken back
@@ -40,11 +40,11 @@ export async function takeSnapshot(site: SnapshotSite, disks: readonly RecordedD
 
 async function freeze(site: SnapshotSite, disks: readonly RecordedDisk[]): Promise<void> {
   try {
-    await site.guest.freeze(disks.map(({ image, manifest }) => ({ node: image.activeNode, overlay: manifest.file.node })));
+    await graphOf(site).snapshot(disks.map(({ image, manifest }) => ({ node: image.activeNode, overlay: manifest.file.node })));
   } catch (cause) {
     if (!isKind(cause, "user")) throw cause;
     const names = disks.map(({ disk }) => disk).join(", ");
-    throw refusal(site, "take a mirrored snapshot of", names)(wordsOf(cause), "Fix the reported problem, then run `pulumi up` again.", {
+    throw refusal(site, verb, names)(wordsOf(cause), "Fix the reported problem, then run `pulumi up` again.", {
       cause,
     });
   }
@@ -57,19 +57,14 @@ async function openOverlay(site: SnapshotSite, disk: RecordedDisk): Promise<void
   await makeFiles(site, disk);
   try {
     await site.guest.probe(nodeNames.probe(disk.key), mirror.path, disk.image.cache);
-    await site.guest.openOverlay(file.node, optionsOf(disk, file.path));
-    await checkOpenedPart(site, disk, file);
+    await graphOf(site).openOverlay(file.node, optionsOf(disk, file.path));
+    await checkOpenedFile(openGuestOf(site), file, file.is);
   } catch (cause) {
     if (!isKind(cause, "user")) throw cause;
     const why = `its QEMU cannot open the files (${wordsOf(cause)})`;
     const advice = "Let the guest's QEMU use both places: owner, mode, AppArmor, SELinux, mount namespace.";
-    throw refusal(site, "take a mirrored snapshot of", disk.disk)(why, advice, { cause });
+    throw refusal(site, verb, disk.disk)(why, advice, { cause });
   }
-}
-
-async function checkOpenedPart(site: SnapshotSite, { disk, manifest }: RecordedDisk, { node, path, is }: Part): Promise<void> {
-  const left = `The guest runs on; current: ${manifest.current}.`;
-  if (is) await checkOpenedFile(site, { verb: "take a mirrored snapshot of", disk, node, path, made: is, left });
 }
 
 /** The same for the overlay, the mirror and the copied layers: as the active image is open. */
@@ -90,19 +85,23 @@ export async function startMirror(site: SnapshotSite, { view }: Seen, disk: Reco
   manifest.formerNodes = namedNodes(view, image);
   await writeSnapshotRecords(site.host, key, manifest);
   const backing = await borrowedBacking(site, disk);
-  await site.guest.openTarget(mirror.node, { ...optionsOf(disk, mirror.path), backing });
-  await checkOpenedPart(site, disk, mirror);
-  await site.guest.startMirror(jobNames.mirror(key), mirror.node, nodeNames.filter(key), {
-    source: image.activeNode,
-    sync: "top",
-    copyMode: site.options.copyMode,
-    maxBytesPerSecond: site.options.maxBytesPerSecond,
-  });
+  await graphOf(site).openTarget(mirror.node, { ...optionsOf(disk, mirror.path), backing });
+  const told = { verb, disk: disk.disk, left: `The guest runs on; current: ${manifest.current}.` };
+  await inWords(site, told, () => checkOpenedFile(openGuestOf(site), mirror, mirror.is));
+  await graphOf(site).startMirror(
+    { job: jobNames.mirror(key), target: mirror.node, filter: nodeNames.filter(key) },
+    {
+      source: image.activeNode,
+      sync: "top",
+      copyMode: site.options.copyMode,
+      maxBytesPerSecond: site.options.maxBytesPerSecond,
+    },
+  );
 }
 
 /** The node right below the overlay. */
 export async function borrowedBacking(site: SnapshotSite, { disk, manifest, image }: RecordedDisk): Promise<string> {
-  const [, below] = await site.guest.layerNodes(image.activeNode);
+  const [, below] = await graphOf(site).layerNodes(image.activeNode);
   if (below !== undefined) return below;
   const why = `${manifest.file.path} does not stand on anything in QEMU, although its header names ${manifest.file.backing.name}`;
   const left = `The guest runs on; current: ${manifest.current}.`;

@@ -5,10 +5,10 @@ import { BugError } from "../../core/errors.js";
 import { JobSupervisor, type Traceless } from "../../reconciler/job-supervisor.js";
 import { complaint } from "../shared/complaint.js";
 import type { SeenDisk, Site } from "../shared/site.js";
-import { copyVanished } from "./managed/mirror.js";
 import type { Step } from "./plan.js";
 import { manifestOf } from "./steps/chosen.js";
 import { pullFailed } from "./steps/freezing.js";
+import { copyVanished } from "./steps/mirroring.js";
 
 export type MoveJobs = JobSupervisor<SeenDisk>;
 
@@ -37,7 +37,7 @@ export function begins({ site, jobs }: { site: Site; jobs: MoveJobs }, step: Ste
 function traceless(site: Site, step: Step["step"], disk: SeenDisk): Traceless | undefined {
   const { startedAt, destination, overlay } = manifestOf(disk);
   const job = `${step} of ${startedAt} to ${destination.target}`;
-  if (step === "start-mirror" && site.guest.managed) return { job, vanished: () => copyVanished(site, disk) };
+  if (step === "start-mirror" && site.guest.traits.failedJob === "vanishes") return { job, vanished: () => copyVanished(site, disk) };
   if (step === "collapse" && overlay?.collapse === "pull") return { job, vanished: () => pullFailed(site, disk) };
   return undefined;
 }

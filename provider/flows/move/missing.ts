@@ -11,7 +11,7 @@ import { moveLeftOnHost } from "./leftover.js";
  */
 export async function seenElsewhere(site: Site, outputs: Properties, places: readonly string[]): Promise<Properties | undefined> {
   const domainId = typeof outputs.domainId === "string" ? outputs.domainId : "";
-  const name = await site.guest.managed?.nameOf(domainId);
+  const name = await site.guest.nameOf(domainId);
   if (name === undefined) {
     await moveLeftOnHost(site, domainId, places).catch((left: unknown) => site.run.say("warning", messageOf(left)));
     return undefined;

@@ -10,9 +10,8 @@ import type { Seen, SeenDisk, Site } from "../shared/site.js";
 import { finalize } from "../shared/switch.js";
 import { endSwitch } from "./end-switch.js";
 import type { MoveJobs } from "./jobs.js";
+import { settleDefinition } from "./managed/definition.js";
 import { withDefinitionWatched } from "./managed/definition-watch.js";
-import { collapseManaged, foldManaged, freezeManaged } from "./managed/freezing.js";
-import { settleDefinition, startManagedCopy } from "./managed/mirror.js";
 import type { Goal, Step } from "./plan.js";
 import { begin, recordDestination } from "./steps/begin.js";
 import { jobsOf, manifestOf, written } from "./steps/chosen.js";
@@ -40,28 +39,12 @@ export const deeds: Deeds<MoveTools, Seen, Step> = {
   },
   begin: ({ site }, seen, { disks }) => begin(bound(site), seen, disksNamed(seen, disks)),
   "record-destination": ({ site }, seen, { disk }) => recordDestination(site, diskNamed(seen, disk), manifestOf(diskNamed(seen, disk))),
-  freeze: ({ site }, seen, { disks }) => {
-    const { managed } = site.guest;
-    const frozen = disksNamed(seen, disks).map(written);
-    return managed ? freezeManaged(site, managed, frozen) : freeze(site, frozen);
-  },
+  freeze: ({ site }, seen, { disks }) => freeze(site, seen, disksNamed(seen, disks).map(written)),
   "record-frozen": ({ site }, seen, { disk }) => recordFrozen(site, written(diskNamed(seen, disk))),
   copy,
-  "start-mirror": ({ site }, seen, { disk }) => {
-    const { managed } = site.guest;
-    const mirrored = diskNamed(seen, disk);
-    return managed
-      ? startManagedCopy(site, managed, mirrored, manifestOf(mirrored))
-      : startMirror(site, seen, mirrored, manifestOf(mirrored));
-  },
-  collapse: ({ site }, seen, { disk }) => {
-    const { managed } = site.guest;
-    return managed ? collapseManaged(site, managed, written(diskNamed(seen, disk))) : collapse(site, seen, written(diskNamed(seen, disk)));
-  },
-  fold: ({ site }, seen, { disk }) => {
-    const { managed } = site.guest;
-    return managed ? foldManaged(site, managed, written(diskNamed(seen, disk))) : fold(site, seen, written(diskNamed(seen, disk)));
-  },
+  "start-mirror": ({ site }, seen, { disk }) => startMirror(site, seen, diskNamed(seen, disk), manifestOf(diskNamed(seen, disk))),
+  collapse: ({ site }, seen, { disk }) => collapse(site, seen, written(diskNamed(seen, disk))),
+  fold: ({ site }, seen, { disk }) => fold(site, seen, written(diskNamed(seen, disk))),
   continue: ({ jobs }, seen, { disk }) => jobs.resumeOnce(diskNamed(seen, disk)),
   wait: ({ jobs }, seen, { disks }) => jobs.wait(disksNamed(seen, disks)),
   pivot: (tools, seen, { disks }) => switchTo("target", { ...tools, seen }, disks),
@@ -75,12 +58,11 @@ export const deeds: Deeds<MoveTools, Seen, Step> = {
   },
   dismiss: ({ jobs }, seen, { disk }) => jobs.dismiss(diskNamed(seen, disk)),
   "set-back": ({ site }, seen, { disk }) => setBack(site, diskNamed(seen, disk), manifestOf(diskNamed(seen, disk))),
-  redefine: async ({ site }, seen, { disk }) =>
-    site.guest.managed?.redefine(diskNamed(seen, disk).qdev, diskNamed(seen, disk).image.chain[0]),
+  redefine: async ({ site }, seen, { disk }) => site.guest.redefine(diskNamed(seen, disk).qdev, diskNamed(seen, disk).image.chain[0]),
   tidy: async (tools, seen, { disk: name }) => {
     const { site, outcome, aim } = tools;
     const disk = diskNamed(seen, name);
-    await settleDefinition(site, disk, manifestOf(disk), outcome);
+    await settleDefinition(tools, disk, manifestOf(disk));
     const isDone = aim() === "withdraw" || disk.heading === "wanted";
     await tidy(site, seen, written(disk), outcome, isDone ? removeLastWithLocks(tools, disk) : undefined);
   },

@@ -5,19 +5,21 @@
 
 import { posix } from "node:path";
 import type { LayerFile } from "../../core/disk/chain-options.js";
-import { jobNames, nodeNames } from "../../core/disk/names.js";
 import { baseName, directoryOf, within } from "../../core/disk/paths.js";
+import { isKind } from "../../core/errors.js";
 import { realPath } from "../../host/files.js";
+import type { PullOptions } from "../../hypervisor/hypervisor.js";
+import { Unable } from "../../hypervisor/unable.js";
 import { imageInfo } from "../../image/qemu-img.js";
 import { type Deeds, diskNamed, disksNamed, type Flow } from "../../reconciler/flow.js";
 import type { HeldPlaces } from "../../reconciler/held-places.js";
 import { JobSupervisor } from "../../reconciler/job-supervisor.js";
 import { reconcile } from "../../reconciler/loop.js";
+import { wordsOf } from "../shared/complaint.js";
 import { namedNodes } from "../shared/former-nodes.js";
 import { checkOthers } from "../shared/others.js";
 import { whenMonitorIsFree } from "../shared/patience.js";
 import type { Site } from "../shared/site.js";
-import { startManagedPull } from "./managed-pull.js";
 import { type Looked, observe, type PulledDisk } from "./observe.js";
 import { nextStep, type Step } from "./plan.js";
 import { checkPull, endedEarly, refusal } from "./preflight.js";
@@ -98,21 +100,20 @@ async function start(
   await checkOthers(site, [disk], { refuse: (_, why, advice) => refusal(site, disk.disk)(why, advice), sharing: "refused" });
   const { chain, image, key, qdev } = disk;
   site.run.say("info", `${disk.disk}: pulling ${between.join(", ")} up into ${chain[0]}, which then stands on ${base}.`);
-  const { managed } = site.guest;
-  if (managed) {
-    const layer = image.chain[between.length + 1]?.path;
-    return startManagedPull(site, managed, { disk: disk.disk, qdev, layer, refuse: refusal(site, disk.disk) });
-  }
-  const nodes = await site.guest.layerNodes(image.activeNode);
-  const node = nodes[between.length + 1];
-  if (node === undefined)
-    throw refusal(site, disk.disk)(`QEMU does not tell which of its nodes ${base} is`, "Restart the guest, then run `pulumi up` again.");
-  await site.guest.startPull(jobNames.blockpull(key), nodeNames.filter(key), {
-    top: image.activeNode,
-    base: node,
+  const depth = between.length + 1;
+  const options: PullOptions = {
+    top: { node: image.activeNode, path: image.chain[0].path },
+    base: { depth, path: image.chain[depth]?.path ?? base },
     backingName: await nameOf(site, { path: chain[0], format: image.chain[0].format }, base),
     maxBytesPerSecond: site.options.maxBytesPerSecond,
+  };
+  const named = await site.guest.pull({ key, qdev }, options).catch((cause: unknown) => {
+    if (!isKind(cause, "user")) throw cause;
+    const advice = cause instanceof Unable ? cause.advice : "Fix the reported problem, then run `pulumi up` again.";
+    throw refusal(site, disk.disk)(wordsOf(cause), advice, { cause });
   });
+  if (named === "absolute" && options.backingName !== options.base?.path)
+    site.run.say("info", `${disk.disk}: its image then names ${options.base?.path} by its full path: libvirt keeps no relative name here.`);
   const [first, ...rest] = image.chain.slice(1, between.length + 1);
   if (first) pulled.push(...namedNodes(view, { chain: [first, ...rest] }));
 }
@@ -127,10 +128,9 @@ async function nameOf(site: Site, { path: active, format }: LayerFile, base: str
 
 /** Layers that were pulled up, and that somebody had named: they stay open after they were let go. What a disk still stands on cannot be closed. */
 async function closeLeftOpen(site: Site, { view, disks }: Looked, pulled: readonly string[]): Promise<void> {
-  if (site.guest.managed) return; // libvirt opens and closes them
   for (const { key, image } of disks) {
-    const used = new Set(await site.guest.layerNodes(image.activeNode));
     const ours = view.nodes.map(({ name }) => name).filter((name) => name.startsWith(`lm-${key}-`) && !name.endsWith("-file"));
+    const used = new Set(namedNodes(view, image));
     await site.guest.closeNodes([...pulled, ...ours].filter((name) => !used.has(name)));
   }
 }

@@ -46,9 +46,8 @@ export async function observeBase(
 export async function observe(site: Site, disk: string, base: string | undefined): Promise<Looked> {
   const looked = await site.guest.look();
   const device = await findDisk(site.guest, looked, disk);
-  const { managed } = site.guest;
-  const view = managed ? await managed.lookForPull(device.qdev) : looked;
-  const image = imageOf(site, disk, managed ? await findDisk(site.guest, view, device.qdev) : device);
+  const view = site.guest.traits.pulls === "told" ? looked : await site.guest.lookForPull(device.qdev);
+  const image = imageOf(site, disk, view === looked ? device : await findDisk(site.guest, view, device.qdev));
   const process = await site.guest.process();
   const active = within(process?.workingDirectory ?? "/", image.chain[0].path);
   const below = image.chain.slice(1).map(({ path }) => within(directoryOf(active), path));

@@ -9,7 +9,7 @@ import { readSnapshotMark, snapshotLasts } from "../../journal/snapshot-mark.js"
 import { complaint } from "../shared/complaint.js";
 import { checkAlone, checkRead } from "../shared/preflight.js";
 import type { Site } from "../shared/site.js";
-import { checkManagedPull } from "./managed-pull.js";
+import { checkBurdens } from "./burdens.js";
 import type { PulledDisk } from "./observe.js";
 
 export async function checkPull(
@@ -18,7 +18,7 @@ export async function checkPull(
   { disk, key, qdev, image, chain, layers }: PulledDisk & { layers: number },
 ): Promise<void> {
   const refuse = refusal(site, disk);
-  if (site.guest.managed) await checkManagedPull(site.guest.managed, view, { qdev, refuse });
+  await checkBurdens(site, view, { qdev, refuse });
   const mark = await readSnapshotMark(site.host, key, [await realPath(site.host, directoryOf(chain[0]))]);
   if (mark) throw refuse(snapshotLasts(mark), "Then run `pulumi up` again.");
   if (image.readOnly) throw refuse("it is read-only", "Nothing can be pulled into a read-only image: leave `base` out.");

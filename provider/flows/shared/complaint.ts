@@ -1,9 +1,10 @@
 /** One phrase for all refusals: unable to + what, which disk, which host: why. What is left as it was. What to do. */
 
-import { messageOf, UserError } from "../../core/errors.js";
+import { isKind, messageOf, UserError } from "../../core/errors.js";
 import type { Host } from "../../host/host.js";
 import type { Guest } from "../../hypervisor/hypervisor.js";
 import { QmpRefusal } from "../../hypervisor/qemu/refusal.js";
+import { Unable } from "../../hypervisor/unable.js";
 
 export interface Complaint {
   /** `move`, `undo the move of`, … */
@@ -25,8 +26,24 @@ export function complaint(
   return new UserError(sentence, cause === undefined ? undefined : { cause });
 }
 
+/** A step of the hypervisor's: what it refuses becomes a sentence; whatever else ends it stays as it is. */
+export async function inWords<T>(
+  site: Parameters<typeof complaint>[0],
+  told: Pick<Complaint, "verb" | "disk" | "left">,
+  step: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await step();
+  } catch (cause) {
+    if (!isKind(cause, "user")) throw cause;
+    const advice = cause instanceof Unable ? cause.advice : "Fix the reported problem, then run `pulumi up` again.";
+    throw complaint(site, { ...told, why: wordsOf(cause), advice, cause });
+  }
+}
+
 /** A cause's words inside a sentence of ours: QEMU's own where it refused, else what the cause says, without its full stop. */
 export function wordsOf(cause: unknown): string {
+  if (cause instanceof Unable) return cause.why;
   if (cause instanceof QmpRefusal) return `QEMU answers "${cause.words}"`;
   if (cause instanceof Error && cause.cause instanceof QmpRefusal) return wordsOf(cause.cause);
   return messageOf(cause).replace(/\.$/, "");

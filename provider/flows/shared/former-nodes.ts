@@ -17,6 +17,11 @@ export function namedNodes(view: GuestView, { chain }: Pick<ImageView, "chain">)
     .map(({ name }) => name);
 }
 
+/** Whether the active image is a node of which looks tell: else its node's name says nothing about it. */
+export function isToldOf(view: GuestView, { activeNode }: Pick<ImageView, "activeNode">): boolean {
+  return view.nodes.some(({ name }) => name === activeNode);
+}
+
 /**
  * The manifest for a step that takes the active image away, with the names which that one has in a guest that was started again
  * during the move: its command line gave them, so they are none of ours. Undefined where there are none.

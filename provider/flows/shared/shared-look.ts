@@ -63,9 +63,8 @@ class SharedLook {
   }
 
   from({ guest, destination, options }: Site): Viewpoint {
-    const address = JSON.stringify([guest.managed?.uri, guest.name]);
-    const known = this.#guests.get(address) ?? lookedAtOnce(guest.forReport ?? guest);
-    this.#guests.set(address, known);
+    const known = this.#guests.get(guest.address) ?? lookedAtOnce(guest.forReport ?? guest);
+    this.#guests.set(guest.address, known);
     return { host: this.#host, guest: known, options, ...(destination === undefined ? {} : { destination }) };
   }
 }
@@ -74,7 +73,8 @@ class SharedLook {
 function lookedAtOnce(guest: Guest): Viewpoint["guest"] {
   return {
     name: guest.name,
-    ...(guest.managed && { managed: guest.managed }),
+    traits: guest.traits,
+    lookForPull: (qdev) => guest.lookForPull(qdev),
     look: once(async () => ({ jobs: [], ...(await guest.lookAtChains()) })),
     serials: oncePerQuestion((qdevs) => guest.serials(qdevs)),
     process: once(() => guest.process()),

@@ -22,7 +22,7 @@ export interface Site {
 
 /** What a look asks of a site. */
 export interface Viewpoint extends Pick<Site, "host" | "destination" | "options"> {
-  guest: Pick<Guest, "name" | "managed" | "look" | "serials" | "process">;
+  guest: Pick<Guest, "name" | "traits" | "look" | "lookForPull" | "serials" | "process">;
 }
 
 /** One disk with all that was seen of it. */

@@ -1,41 +1,56 @@
 /** One guest that libvirt manages. Every method is one step; what has to be true before it is the caller's observation. */
 
+import type { LayerFile } from "../../core/disk/chain-options.js";
 import type { Job } from "../../core/disk/job.js";
-import { diskKey, jobNamesOf } from "../../core/disk/names.js";
-import { BugError, UserError } from "../../core/errors.js";
+import { BugError } from "../../core/errors.js";
 import type { Host } from "../../host/host.js";
 import {
   type Blocker,
+  type Burdens,
   type ChainsView,
+  type CommitOptions,
+  type DiskJob,
+  type FreezingDisk,
   type Guest,
   type GuestProcess,
   type GuestRequests,
   type GuestView,
   type ManagedGuest,
+  type MirrorOptions,
+  type MirrorTarget,
+  type PullOptions,
   shutOff,
+  type Traits,
 } from "../hypervisor.js";
+import { LibvirtSteps } from "./block-steps.js";
 import { blockersIn, sharingIn } from "./blockers.js";
-import { type DiskXml, type DomainXml, readDomain } from "./domain-xml.js";
-import { type DomainSeen, see } from "./look.js";
-import { seeForReport } from "./look-ahead.js";
-import { openManaged } from "./managed.js";
+import { burdensOf } from "./burdens.js";
+import { Domain, type DomainAddress } from "./domain.js";
+import { readDomain } from "./domain-xml.js";
+import { allDomains } from "./look.js";
+import { Managed } from "./managed.js";
 import { mayUse } from "./probe.js";
-import { type Virsh, virshAt } from "./virsh.js";
 import { command } from "./words.js";
 
 /** The domain of this name (or UUID) at this URI of the host. Asks nothing yet. */
-export function openGuest(host: Host, address: { libvirt: string; uri: string }): Guest {
-  return new LibvirtGuest(host, address);
+export function openGuest(host: Host, address: DomainAddress): Guest {
+  return guestOf(new Domain(host, address));
 }
 
-/** libvirt holds the monitor: what the same steps do for its guests is in {@link ManagedGuest}. */
-const notLibvirts = (): Promise<never> =>
-  Promise.reject(new BugError("A step of a QMP monitor was asked of a guest that libvirt manages."));
-
-/** libvirt has at most one job a disk. */
-function diskOfJob({ uuid, disks }: DomainXml, jobId: string): DiskXml | undefined {
-  return disks.find(({ target }) => jobNamesOf(diskKey(uuid, target)).includes(jobId));
+export function guestOf(domain: Domain): Guest {
+  return new LibvirtGuest(domain);
 }
+
+export const libvirtTraits: Traits = {
+  switching: "suspended",
+  failedJob: "vanishes", // qemuMonitorJSONBlockdevMirror() has no on-target-error
+  pulls: "by-disk",
+  mirrorsOnto: "empty-file", // qemuDomainBlockCopyValidateMirror(), 9.0
+  commitKeeps: "data",
+};
+
+/** Its switches are in {@link ManagedGuest}. */
+const notLibvirts = (): Promise<never> => Promise.reject(new BugError("A switch over QMP was asked of a guest that libvirt manages."));
 
 /**
  * @host virsh domstate, virsh domjobinfo, virsh dumpxml
@@ -44,43 +59,37 @@ function diskOfJob({ uuid, disks }: DomainXml, jobId: string): DiskXml | undefin
  * @changes nothing
  * @as libvirtd, for the account that asks
  * @why a guest that is migrated or saved, or a shared disk, is not moved
- * @host virsh blockjob
- * @does `--abort` ends a job, `--bandwidth` limits its speed
- * @changes the job of the move; the guest stays where it is
- * @why a move that is undone ends its jobs
  */
 class LibvirtGuest implements Guest {
   readonly name: string;
+  readonly address: string;
+  readonly traits = libvirtTraits;
   readonly managed: ManagedGuest;
-  #reaching: Promise<Virsh> | undefined;
+  readonly #domain: Domain;
+  readonly #steps: LibvirtSteps;
 
-  readonly #host: Host;
-  readonly #address: { libvirt: string; uri: string };
-  readonly #use: "steps" | "report";
-
-  constructor(host: Host, address: { libvirt: string; uri: string }, use: "steps" | "report" = "steps") {
-    this.#host = host;
-    this.#address = address;
-    this.#use = use;
-
-    this.name = address.libvirt;
-    this.managed = openManaged(
-      address.uri,
-      () => this.#see(),
-      () => this.#virsh(),
-    );
+  constructor(domain: Domain) {
+    this.#domain = domain;
+    this.#steps = new LibvirtSteps(domain);
+    this.name = domain.address.libvirt;
+    this.address = JSON.stringify([domain.address.uri, domain.address.libvirt]);
+    this.managed = new Managed(domain);
   }
 
   get forReport(): Guest {
-    return new LibvirtGuest(this.#host, this.#address, "report");
+    return new LibvirtGuest(new Domain(this.#domain.host, this.#domain.address, "report"));
   }
 
   async look(): Promise<GuestView> {
-    return (await this.#see()).view;
+    return (await this.#domain.see()).view;
   }
 
   lookAtChains(): Promise<ChainsView> {
     return this.look();
+  }
+
+  lookForPull(qdev: string): Promise<GuestView> {
+    return this.#steps.lookForPull(qdev);
   }
 
   async jobs(): Promise<readonly Job[]> {
@@ -102,19 +111,28 @@ class LibvirtGuest implements Guest {
   }
 
   async blockers(qdevs: readonly string[]): Promise<readonly Blocker[]> {
-    const questions = ["domstate --reason --domain", "domjobinfo --domain", "dumpxml --domain"].map((fixed) =>
-      command(fixed, this.#address.libvirt),
-    );
-    const [state, job, xml] = await (await this.#virsh()).ask(questions);
-    if (!state || "refused" in state) throw this.#refused("ask for the state", state?.refused);
-    if (!xml || "refused" in xml) throw this.#refused("ask for the definition", xml?.refused);
+    const questions = ["domstate --reason --domain", "domjobinfo --domain", "dumpxml --domain"].map((fixed) => command(fixed, this.name));
+    const [state, job, xml] = await (await this.#domain.virsh()).ask(questions);
+    const refused = (what: string, words: string | undefined) =>
+      this.#domain.refused(`ask for ${what} of ${this.name}`, `libvirt answers "${words ?? "nothing"}"`);
+    if (!state || "refused" in state) throw refused("the state", state?.refused);
+    if (!xml || "refused" in xml) throw refused("the definition", xml?.refused);
     const isOff = state.text.trim().startsWith(shutOff); // a domain that does not run has no jobs, and is refused the question
-    if (!job || ("refused" in job && !isOff)) throw this.#refused("ask for the jobs", job?.refused);
+    if (!job || ("refused" in job && !isOff)) throw refused("the jobs", job?.refused);
     return [...blockersIn(state.text, "text" in job ? job.text : ""), ...sharingIn(readDomain(xml.text), qdevs)];
   }
 
+  async burdens(qdev: string): Promise<Burdens> {
+    return burdensOf(await this.#domain.virsh(), (await this.#domain.see()).live, qdev);
+  }
+
+  async staying(): Promise<readonly string[]> {
+    const { live } = await this.#domain.see();
+    return live.nvram === undefined ? [] : [`${live.nvram}: the firmware's variables stay where they are`];
+  }
+
   async serials(qdevs: readonly string[]): Promise<readonly (string | undefined)[]> {
-    const { live } = await this.#see();
+    const { live } = await this.#domain.see();
     return qdevs.map((qdev) => live.disks.find(({ target }) => target === qdev)?.serial);
   }
 
@@ -123,9 +141,18 @@ class LibvirtGuest implements Guest {
     return undefined;
   }
 
+  async nameOf(uuid: string): Promise<string | undefined> {
+    return (await allDomains(await this.#domain.virsh())).find((domain) => domain.uuid === uuid)?.name;
+  }
+
+  /** Nothing wakes us: a `virsh event` would keep virsh from answering. */
+  async wakeUp(timeoutSeconds: number): Promise<void> {
+    await this.#domain.host.world.sleep(timeoutSeconds);
+  }
+
   async probe(_node: string, path: string): Promise<void> {
-    const { owner } = (await this.#see()).live;
-    if (owner) await mayUse(this.#host, path, owner);
+    const { owner } = (await this.#domain.see()).live;
+    if (owner) await mayUse(this.#domain.host, path, owner);
   }
 
   /**
@@ -134,67 +161,45 @@ class LibvirtGuest implements Guest {
    */
   async hold(): Promise<void> {}
 
-  /** Synchronous, as virsh does it without `--async`: when it is answered, the copy is gone. @see virsh(1), blockjob */
-  async cancel(jobId: string): Promise<void> {
-    const { live } = await this.#see();
-    const disk = diskOfJob(live, jobId);
-    if (!disk) return;
-    const { jobs } = await this.managed.lookForPull(disk.target);
-    if (jobs.some(({ id }) => id === jobId))
-      await this.#do(`end the job on ${disk.target}`, command("blockjob --abort", live.uuid, disk.target));
+  freeze(disks: readonly FreezingDisk[]): Promise<void> {
+    return this.#steps.freeze(disks);
   }
 
-  async setSpeed(jobId: string, maxBytesPerSecond: number): Promise<void> {
-    const { live } = await this.#see();
-    const disk = diskOfJob(live, jobId);
-    if (disk) await this.#do("change the speed", command(`blockjob --bytes --bandwidth ${maxBytesPerSecond}`, live.uuid, disk.target));
+  mirror(disk: DiskJob, target: MirrorTarget, options: MirrorOptions): Promise<void> {
+    return this.#steps.mirror(disk, target, options);
   }
+
+  commit(disk: DiskJob, options: CommitOptions): Promise<void> {
+    return this.#steps.commit(disk, options);
+  }
+
+  pull(disk: DiskJob, options: PullOptions): Promise<"as-asked" | "absolute"> {
+    return this.#steps.pull(disk, options);
+  }
+
+  redefine(qdev: string, source: LayerFile & { below?: readonly LayerFile[] }): Promise<void> {
+    return this.#steps.redefine(qdev, source);
+  }
+
+  cancel(jobId: string): Promise<void> {
+    return this.#steps.cancel(jobId);
+  }
+
+  setSpeed(jobId: string, maxBytesPerSecond: number): Promise<void> {
+    return this.#steps.setSpeed(jobId, maxBytesPerSecond);
+  }
+
+  /** libvirt's jobs wait for nobody: they do not stop at an error, and are gone when they have ended. */
+  async finalize(): Promise<void> {}
+
+  async resume(): Promise<void> {}
+
+  async dismiss(): Promise<void> {}
 
   async closeNodes(): Promise<readonly { node: string; why: string }[]> {
     return []; // libvirt opens and closes them
   }
 
-  /** Nothing wakes us: a `virsh event` would keep virsh from answering. */
-  async wakeUp(timeoutSeconds: number): Promise<void> {
-    await this.#host.world.sleep(timeoutSeconds);
-  }
-
-  openTarget = notLibvirts;
-  openOverlay = notLibvirts;
-  openLayer = notLibvirts;
-  openedChain = notLibvirts;
-  reopenOn = notLibvirts;
-  layerNodes = notLibvirts;
-  freeze = notLibvirts;
-  startCommit = notLibvirts;
-  startPull = notLibvirts;
-  startMirror = notLibvirts;
-  finalize = notLibvirts;
   switch = notLibvirts;
   recover = notLibvirts;
-  resume = notLibvirts;
-  dismiss = notLibvirts;
-
-  async #see(): Promise<DomainSeen> {
-    const look = this.#use === "report" ? seeForReport : see;
-    return look(await this.#virsh(), this.#address.libvirt);
-  }
-
-  async #virsh(): Promise<Virsh> {
-    this.#reaching ??= virshAt(this.#host, this.#address.uri);
-    this.#reaching.catch(() => {
-      this.#reaching = undefined;
-    });
-    return this.#reaching;
-  }
-
-  async #do(what: string, line: string): Promise<void> {
-    const [reply] = await (await this.#virsh()).ask([line]);
-    if (reply && "text" in reply) return;
-    throw this.#refused(what, reply?.refused);
-  }
-
-  #refused(what: string, words: string | undefined): UserError {
-    return new UserError(`Unable to ${what} of ${this.name} on ${this.#host.name}: libvirt answers "${words ?? "nothing"}".`);
-  }
 }

@@ -1,33 +1,38 @@
 /** One guest over QMP. Every method is one step; what has to be true before it is the caller's observation. */
 
-import type { z } from "zod";
-import type { LayerFile } from "../../core/disk/chain-options.js";
 import type { Job } from "../../core/disk/job.js";
 import type { Host } from "../../host/host.js";
 import type { PlannedSwitch, SwitchResult } from "../../host/worker/switching.js";
-import type { CollapseOptions, MirrorOptions, TargetOptions } from "../block-steps.js";
-import type { Blocker, ChainsView, Guest, GuestProcess, GuestRequests, GuestView, ImageView } from "../hypervisor.js";
+import type {
+  Blocker,
+  BlockGraph,
+  Burdens,
+  ChainsView,
+  CommitOptions,
+  DiskJob,
+  FreezingDisk,
+  Guest,
+  GuestProcess,
+  GuestRequests,
+  GuestView,
+  MirrorOptions,
+  MirrorTarget,
+  Openness,
+  PullOptions,
+  Traits,
+} from "../hypervisor.js";
 import { filters } from "./active-node.js";
+import { QemuGraph } from "./block-graph.js";
+import * as steps from "./block-steps.js";
 import { blockersOf } from "./blockers.js";
 import { qomPath, requestsOf, serialOf } from "./devices.js";
 import { missingFeatures } from "./features.js";
-import { chainOf, layerNodes } from "./layer-nodes.js";
 import { lookAtJobs, lookoutOf } from "./look.js";
 import { Monitor } from "./monitor.js";
-import {
-  commitArguments,
-  holdOptions,
-  layerOptions,
-  mirrorArguments,
-  overlayOptions,
-  pullArguments,
-  reopenOptions,
-  targetOptions,
-} from "./node-options.js";
+import { holdOptions } from "./node-options.js";
 import { closeNodes } from "./open-nodes.js";
 import { probe } from "./probe.js";
 import { processOf } from "./proc.js";
-import * as replies from "./replies.js";
 import type { Way } from "./sessions.js";
 
 /** The guest whose monitor listens on this socket of the host. Asks nothing yet. */
@@ -35,25 +40,29 @@ export function openGuest(host: Host, address: { qmp: string }): Guest {
   return new QemuGuest({ host, socket: address.qmp });
 }
 
+export const qemuTraits: Traits = {
+  switching: "pending",
+  failedJob: "stays",
+  pulls: "told",
+  mirrorsOnto: "image",
+  commitKeeps: "all",
+};
+
 /**
- * @host QMP query-named-block-nodes, QMP x-debug-query-block-graph
+ * @host QMP blockdev-add
  * @for monitor
- * @does asks for the block nodes
- * @changes nothing
- * @as QEMU, as the user that it runs as
- * @why the chain that the guest has is what QEMU has open
- * @host QMP blockdev-add, QMP blockdev-reopen
- * @does opens images of the move, opens a target once more on another backing node
+ * @does opens a layer that is there already at the destination, read-only, while it is compared
  * @changes QEMU's block nodes
- * @why mirrors and overlays are nodes
- * @host QMP transaction
- * @does `blockdev-snapshot`: puts an overlay on every disk that is named, at one point in time
- * @changes the guest writes to the overlays from then on
- * @why strategy `snapshot` and MirroredSnapshot begin so
- * @host QMP blockdev-mirror, QMP block-commit, QMP block-stream, QMP block-job-set-speed, QMP job-resume
- * @does starts a job that copies or flattens, limits its speed, lets a stopped one go on
- * @changes the job's target: the new image, the image below an overlay, or the image above a base
- * @why the copying of what the guest writes to is QEMU's work
+ * @as QEMU, as the user that it runs as
+ * @why nobody writes to an image that QEMU has open
+ * @host QMP job-resume
+ * @does lets a stopped job go on
+ * @changes the job's target
+ * @why a job that an I/O error has stopped goes on once there is room again
+ * @host QMP block-job-set-speed
+ * @does limits the speed of a job
+ * @changes nothing but that
+ * @why `maxBytesPerSecond`
  * @host QMP job-finalize, QMP job-cancel, QMP job-dismiss
  * @for switching
  * @does ends a job that a cut run has left, or one that is called off: the guest goes over to its target, or stays
@@ -62,15 +71,18 @@ export function openGuest(host: Host, address: { qmp: string }): Guest {
  */
 class QemuGuest implements Guest {
   readonly name: string;
+  readonly address: string;
+  readonly traits = qemuTraits;
+  readonly graph: BlockGraph;
   readonly #monitor: Monitor;
-
   readonly #way: Way;
 
   constructor(way: Way) {
     this.#way = way;
-
     this.name = way.socket;
+    this.address = way.socket;
     this.#monitor = new Monitor(way);
+    this.graph = new QemuGraph(this.#monitor, () => this.lookAtChains());
   }
 
   async look(): Promise<GuestView> {
@@ -79,6 +91,10 @@ class QemuGuest implements Guest {
 
   async lookAtChains(): Promise<ChainsView> {
     return lookoutOf(await this.#monitor.reach(), this.#way.host.world).chains(this.#way);
+  }
+
+  lookForPull(): Promise<GuestView> {
+    return this.look();
   }
 
   async jobs(): Promise<Job[]> {
@@ -126,7 +142,22 @@ class QemuGuest implements Guest {
     );
   }
 
-  probe(node: string, path: string, cache: TargetOptions["cache"]): Promise<void> {
+  /** Snapshots and checkpoints of a whole guest are libvirt's; what a device forbids, {@link blockers} tells. */
+  async burdens(): Promise<Burdens> {
+    return { snapshots: [], checkpoints: [], jobs: [], forbids: [] };
+  }
+
+  /** Its disks are all that it is asked about. */
+  async staying(): Promise<readonly string[]> {
+    return [];
+  }
+
+  /** A monitor has no name but its socket's. */
+  async nameOf(): Promise<undefined> {
+    return undefined;
+  }
+
+  probe(node: string, path: string, cache: Openness["cache"]): Promise<void> {
     return probe(this.#monitor, { guest: this.name, node, path, cache });
   }
 
@@ -134,50 +165,24 @@ class QemuGuest implements Guest {
     return this.#do("blockdev-add", holdOptions(node, path, format));
   }
 
-  openTarget(node: string, options: TargetOptions): Promise<void> {
-    return this.#do("blockdev-add", targetOptions(node, options));
+  freeze(disks: readonly FreezingDisk[]): Promise<void> {
+    return steps.freeze(this, disks);
   }
 
-  openOverlay(node: string, options: TargetOptions): Promise<void> {
-    return this.#do("blockdev-add", overlayOptions(node, options));
+  mirror(disk: DiskJob, target: MirrorTarget, options: MirrorOptions): Promise<void> {
+    return steps.mirror({ host: this.#way.host, guest: this }, { disk, target }, options);
   }
 
-  openLayer(node: string, options: TargetOptions): Promise<void> {
-    return this.#do("blockdev-add", layerOptions(node, options));
+  commit(disk: DiskJob, options: CommitOptions): Promise<void> {
+    return steps.commit(this, disk, options);
   }
 
-  reopenOn(node: string, options: TargetOptions & { backing: string }): Promise<void> {
-    return this.#do("blockdev-reopen", { options: [reopenOptions(node, options)] });
+  pull(disk: DiskJob, options: PullOptions): Promise<"as-asked"> {
+    return steps.pull(this, disk, options);
   }
 
-  async openedChain(node: string): Promise<readonly LayerFile[]> {
-    const nodes = await this.#ask("query-named-block-nodes", replies.nodes);
-    return chainOf(node, nodes);
-  }
-
-  async layerNodes(top: string): Promise<readonly string[]> {
-    const [graph, nodes] = await Promise.all([
-      this.#ask("x-debug-query-block-graph", replies.graph),
-      this.#ask("query-named-block-nodes", replies.nodes, { flat: true }),
-    ]);
-    return layerNodes(top, graph, nodes);
-  }
-
-  freeze(pairs: readonly { node: string; overlay: string }[]): Promise<void> {
-    return this.#do("transaction", { actions: pairs.map((data) => ({ type: "blockdev-snapshot", data })) });
-  }
-
-  async startMirror(job: string, target: string, filter: string, options: MirrorOptions): Promise<void> {
-    await this.#do("blockdev-mirror", mirrorArguments({ job, target, filter }, options, await this.#images()));
-  }
-
-  async startCommit(job: string, filter: string, options: CollapseOptions & { base: string }): Promise<void> {
-    await this.#do("block-commit", commitArguments({ job, filter }, options, await this.#images()));
-  }
-
-  async startPull(job: string, filter: string, options: CollapseOptions): Promise<void> {
-    await this.#do("block-stream", pullArguments({ job, filter }, options));
-  }
+  /** The next start is by a command line, which is nobody's here. */
+  async redefine(): Promise<void> {}
 
   finalize(jobId: string): Promise<void> {
     return this.#do("job-finalize", { id: jobId });
@@ -205,15 +210,6 @@ class QemuGuest implements Guest {
 
   wakeUp(timeoutSeconds: number): Promise<void> {
     return this.#monitor.wakeUp(timeoutSeconds);
-  }
-
-  async #images(): Promise<ImageView[]> {
-    const { disks } = await this.lookAtChains();
-    return disks.flatMap(({ medium }) => (medium.kind === "image" ? [medium] : []));
-  }
-
-  #ask<S extends z.ZodType>(command: string, shape: S, args: object = {}): Promise<z.output<S>> {
-    return this.#monitor.ask(command, shape, args);
   }
 
   #do(command: string, args: object): Promise<void> {

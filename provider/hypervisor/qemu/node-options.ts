@@ -1,8 +1,7 @@
 /** What nodes and mirrors of ours are started with. @see QEMU QMP reference, BlockdevOptions and blockdev-mirror */
 
 import { type ChainFiles, chainOptions } from "../../core/disk/chain-options.js";
-import { type CollapseOptions, type MirrorOptions, mirrorBufferBytes, type TargetOptions } from "../block-steps.js";
-import type { ImageView } from "../hypervisor.js";
+import { type CollapseOptions, type ImageView, type MirrorOptions, mirrorBufferBytes, type TargetOptions } from "../hypervisor.js";
 
 type Cache = TargetOptions["cache"];
 

@@ -9,7 +9,7 @@ import { Unfinished } from "../../../provider/core/lifecycle.js";
 import { end, make, snapshotLeftOnHost } from "../../../provider/flows/mirrored-snapshot/conduct.js";
 import type { SnapshotSite } from "../../../provider/flows/mirrored-snapshot/site.js";
 import { machineOf } from "../../../provider/host/machine.js";
-import { type Guest, GuestNotRunning, type GuestView } from "../../../provider/hypervisor/hypervisor.js";
+import { GuestNotRunning, type GuestView } from "../../../provider/hypervisor/hypervisor.js";
 import { MoveSlots } from "../../../provider/reconciler/move-slots.js";
 import { currentIn } from "../../sandbox/current.js";
 import { lostAt } from "../lost-connection.js";
@@ -18,7 +18,7 @@ import type { Answers } from "../move/noting-guest.js";
 
 let here: ModelScene;
 
-function siteOf(answers: Answers<Guest> = {}, options: Record<string, unknown> = {}): SnapshotSite {
+function siteOf(answers: Answers = {}, options: Record<string, unknown> = {}): SnapshotSite {
   const [vda, vdb] = [
     { disk: "vda", file: here.scene.at("path1/file"), mirror: here.scene.at("path2/mirror"), driver: "qcow2" },
     { disk: "vdb", file: here.scene.at("path1/file-b"), mirror: here.scene.at("path2/mirror-b"), driver: "qcow2" },
@@ -96,15 +96,15 @@ describe("a mirrored snapshot", () => {
     const { id } = await make(siteOf(), {});
     assert.equal(id, "domain/vda,vdb");
     assert.deepEqual(
-      here.model.done.filter((line) => line.startsWith("freeze")),
-      ["freeze disk-node, vdb-node"],
+      here.model.done.filter((line) => line.startsWith("snapshot")),
+      ["snapshot disk-node, vdb-node"],
     );
     assert.deepEqual(here.model.chain("vdb"), names("path1/file-b", "path1/vdb.qcow2", "path1/base.raw"));
   });
 
   it("whose freeze QEMU refuses leaves nothing behind", async () => {
     const freeze = () => Promise.reject(new UserError("op blocked"));
-    await assert.rejects(make(siteOf({ freeze }), {}), refused(/Unable to take a mirrored snapshot of vda.*op blocked/));
+    await assert.rejects(make(siteOf({ snapshot: freeze }), {}), refused(/Unable to take a mirrored snapshot of vda.*op blocked/));
     assert.deepEqual([await here.files("path1"), await here.files("path2")], [before, []]);
     assert.deepEqual([here.model.chain("vda"), here.model.named], [names("path1/disk.qcow2", "path1/base.raw"), ["disk-node"]]);
   });
@@ -118,8 +118,8 @@ describe("a mirrored snapshot", () => {
 
   for (const [method, when, current] of [
     ["openOverlay", "before", "disk.qcow2"],
-    ["freeze", "before", "file"],
-    ["freeze", "after", "file"],
+    ["snapshot", "before", "file"],
+    ["snapshot", "after", "file"],
     ["openTarget", "after", "file"],
     ["startMirror", "before", "file"],
     ["startMirror", "after", "file"],
@@ -300,7 +300,7 @@ describe("the abort of a mirrored snapshot", () => {
   });
 
   it("takes one back that was written down and not taken", async () => {
-    await assert.rejects(make(siteOf(lostAt(here.model, "freeze", "before")), {}));
+    await assert.rejects(make(siteOf(lostAt(here.model, "snapshot", "before")), {}));
     await end(siteOf(), "abort");
     assert.deepEqual([await here.files("path1"), await here.files("path2")], [before, []]);
   });

@@ -10,7 +10,7 @@ import { checkChains } from "../../../provider/flows/mirrored-snapshot/chain-che
 import { clear, drop, setBack, tidy } from "../../../provider/flows/mirrored-snapshot/endings.js";
 import { observe } from "../../../provider/flows/mirrored-snapshot/observe.js";
 import type { RecordedDisk, SnapshotSite } from "../../../provider/flows/mirrored-snapshot/site.js";
-import type { Guest, GuestView } from "../../../provider/hypervisor/hypervisor.js";
+import type { GuestView } from "../../../provider/hypervisor/hypervisor.js";
 import { createImage } from "../../../provider/image/qemu-img.js";
 import { writeRecords } from "../../../provider/journal/records.js";
 import { parseSnapshotManifest, type SnapshotManifest, snapshotManifestText } from "../../../provider/journal/snapshot-manifest.js";
@@ -41,7 +41,7 @@ interface Shown {
   job?: Partial<Job>;
 }
 
-function siteOf(scene: MoveScene, { on = "path1/file", node: active = node, job }: Shown = {}, answers: Answers<Guest> = {}) {
+function siteOf(scene: MoveScene, { on = "path1/file", node: active = node, job }: Shown = {}, answers: Answers = {}) {
   const chain: [string, string][] =
     on === "path1/file"
       ? [
@@ -208,7 +208,7 @@ describe("the ends of a mirrored snapshot", () => {
 
   async function ended(
     end: "clear" | "drop" | "tidy" | "setBack",
-    { more = {} as Partial<SnapshotManifest>, answers = {} as Answers<Guest>, phase = "pivoted", spoil = async () => {} } = {},
+    { more = {} as Partial<SnapshotManifest>, answers = {} as Answers, phase = "pivoted", spoil = async () => {} } = {},
   ) {
     const manifest = await manifestOf(scene, more);
     await writeSnapshotRecords(scene.host, key, manifest);

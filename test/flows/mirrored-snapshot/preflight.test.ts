@@ -8,15 +8,14 @@ import { isKind } from "../../../provider/core/errors.js";
 import { Unfinished } from "../../../provider/core/lifecycle.js";
 import { end, make } from "../../../provider/flows/mirrored-snapshot/conduct.js";
 import type { SnapshotSite } from "../../../provider/flows/mirrored-snapshot/site.js";
-import type { Guest } from "../../../provider/hypervisor/hypervisor.js";
 import { makeQcow2 } from "../model-guest.js";
 import { keyOf, type ModelScene, modelScene } from "../model-scene.js";
-import { type Answers, notingManaged } from "../move/noting-guest.js";
+import type { Answers } from "../move/noting-guest.js";
 
 let here: ModelScene;
 
 interface Given {
-  answers?: Answers<Guest>;
+  answers?: Answers;
   options?: Record<string, unknown>;
   file?: string;
   mirror?: string;
@@ -39,7 +38,7 @@ async function refuses(given: Given, why: RegExp): Promise<void> {
 }
 
 /** The disk's image as a look shows it, but for this. */
-function shown(more: object): Answers<Guest> {
+function shown(more: object): Answers {
   const { look } = here.model.answers() as { look: () => { disks: { medium: object }[] } };
   return {
     look: () => {
@@ -55,7 +54,7 @@ describe("a mirrored snapshot is refused, with nothing touched,", () => {
   });
   afterEach(() => here.scene[Symbol.asyncDispose]());
 
-  it("of a guest that libvirt manages", () => refuses({ answers: { managed: notingManaged().guest } }, /libvirt manages the guest/));
+  it("of a guest that libvirt manages", () => refuses({ answers: { graph: undefined } }, /libvirt manages the guest/));
   it("of a QEMU that lacks a command", () =>
     refuses({ answers: { missingFeatures: () => ["blockdev-reopen"] } }, /its QEMU lacks blockdev-reopen/));
   it("of a read-only disk", () => refuses({ answers: shown({ readOnly: true }) }, /it is read-only/));

@@ -8,7 +8,7 @@ import { isKind, UnreachableError } from "../../../provider/core/errors.js";
 import { type Converged, converge, HalfWay } from "../../../provider/flows/move/converge.js";
 import { writeEnds } from "../../../provider/flows/move/end-switch.js";
 import type { Host } from "../../../provider/host/host.js";
-import { type Guest, GuestNotRunning } from "../../../provider/hypervisor/hypervisor.js";
+import { GuestNotRunning } from "../../../provider/hypervisor/hypervisor.js";
 import { readRecords } from "../../../provider/journal/records.js";
 import { currentIn } from "../../sandbox/current.js";
 import { keyOf, type ModelScene, modelScene } from "../model-scene.js";
@@ -29,7 +29,7 @@ async function writeTo(image: string): Promise<void> {
 
 type Through = "link" | "name";
 
-function move(through: Through, answers: Answers<Guest> = {}, options: Record<string, unknown> = {}): Promise<Converged> {
+function move(through: Through, answers: Answers = {}, options: Record<string, unknown> = {}): Promise<Converged> {
   return converge(here.site(answers, { ...options, ...(through === "link" && { link: at("link") }) }), here.disks, "arrive");
 }
 

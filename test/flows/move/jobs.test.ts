@@ -7,9 +7,9 @@ import { begins, type MoveJobs, moveJobs } from "../../../provider/flows/move/jo
 import { deeds, type MoveTools } from "../../../provider/flows/move/take.js";
 import type { Phase } from "../../../provider/flows/shared/phase.js";
 import type { SeenDisk } from "../../../provider/flows/shared/site.js";
-import type { Guest } from "../../../provider/hypervisor/hypervisor.js";
+import { libvirtTraits } from "../../../provider/hypervisor/libvirt/guest.js";
 import { writeRecords } from "../../../provider/journal/records.js";
-import { type Answers, emptyView, notingManaged } from "./noting-guest.js";
+import { type Answers, emptyView } from "./noting-guest.js";
 import { aJob, key, MoveScene } from "./scene.js";
 
 interface Tended extends AsyncDisposable {
@@ -20,7 +20,7 @@ interface Tended extends AsyncDisposable {
   disk: (seen: Phase, more?: Partial<SeenDisk>) => SeenDisk;
 }
 
-async function tended(answers: Answers<Guest> = {}, options: Record<string, unknown> = {}): Promise<Tended> {
+async function tended(answers: Answers = {}, options: Record<string, unknown> = {}): Promise<Tended> {
   const scene = await MoveScene.open();
   await scene.write("path2/disk.qcow2");
   const manifest = await scene.manifest();
@@ -209,7 +209,7 @@ describe("an ended job", () => {
 
 describe("a job that is about to begin a second time in one run", () => {
   it("is refused where it was a copy of libvirt's, which leaves no trace", async () => {
-    await using t = await tended({ managed: notingManaged().guest });
+    await using t = await tended({ traits: libvirtTraits });
     const disk = t.disk({ phase: "copied" });
     t.begins("start-mirror", disk);
     assert.throws(() => t.begins("start-mirror", disk), isUser(/the copy onto .*path2\/disk\.qcow2 ended by itself/));
@@ -218,7 +218,7 @@ describe("a job that is about to begin a second time in one run", () => {
   });
 
   it("is begun where it is another job on the same disk: libvirt's pull after its copy, and the pull of the next move", async () => {
-    await using t = await tended({ managed: notingManaged().guest });
+    await using t = await tended({ traits: libvirtTraits });
     const manifest = await t.scene.frozen("pull");
     const disk = t.disk({ phase: "pivoted" }, { manifest });
     t.begins("start-mirror", disk);

@@ -8,7 +8,7 @@ import { isKind, OutcomeUnknownError, UnreachableError, UserError } from "../../
 import { type Converged, converge, HalfWay, release } from "../../../provider/flows/move/converge.js";
 import type { Goal } from "../../../provider/flows/move/plan.js";
 import type { Site } from "../../../provider/flows/shared/site.js";
-import { type Guest, GuestNotRunning } from "../../../provider/hypervisor/hypervisor.js";
+import { GuestNotRunning } from "../../../provider/hypervisor/hypervisor.js";
 import { mourn, watchOver } from "../../sandbox/processes.js";
 import { lostAt } from "../lost-connection.js";
 import { keyOf, type ModelScene, modelScene } from "../model-scene.js";
@@ -24,7 +24,7 @@ const atDestination = () => names("path2/disk.qcow2", "path2/base.raw");
 const refused = (pattern: RegExp) => (thrown: unknown) => isKind(thrown, "user") && pattern.test(thrown.message);
 const halfWay = (pattern: RegExp) => (thrown: unknown) => thrown instanceof HalfWay && pattern.test(thrown.message);
 
-function move(answers: Answers<Guest> = {}, options: Record<string, unknown> = {}, more: Partial<Site> = {}): Promise<Converged> {
+function move(answers: Answers = {}, options: Record<string, unknown> = {}, more: Partial<Site> = {}): Promise<Converged> {
   return converge({ ...here.site(answers, options), ...more }, here.disks, "arrive");
 }
 
@@ -200,7 +200,7 @@ describe("a move", () => {
   it("that cannot be frozen is undone by the next delete, and its image is current meanwhile", async () => {
     const freeze = () => Promise.reject(new UserError("op blocked"));
     await assert.rejects(
-      move({ freeze }, snapshot),
+      move({ snapshot: freeze }, snapshot),
       halfWay(/Unable to freeze vda.*op blocked.*The guest runs on .*path1\/disk\.qcow2, which is current/),
     );
     assert.equal(await current("path1"), here.scene.at("path1/disk.qcow2"));
@@ -294,8 +294,8 @@ describe("a move that was cut", () => {
   for (const collapse of ["commit", "pull"] as const)
     for (const [method, when] of [
       ["openOverlay", "after"],
-      ["freeze", "before"],
-      ["freeze", "after"],
+      ["snapshot", "before"],
+      ["snapshot", "after"],
       [collapse === "commit" ? "startCommit" : "startPull", "after"],
     ] as const)
       it(`${when} ${method} with collapse ${collapse} is gone on with by the next run`, async () => {
@@ -307,8 +307,8 @@ describe("a move that was cut", () => {
 
   for (const [method, when] of [
     ["openOverlay", "after"],
-    ["freeze", "before"],
-    ["freeze", "after"],
+    ["snapshot", "before"],
+    ["snapshot", "after"],
     ["openTarget", "before"],
     ["startMirror", "after"],
   ] as const)
@@ -320,7 +320,7 @@ describe("a move that was cut", () => {
 
   it("after the freeze says that a boot must go to the overlay", async () => {
     await assert.rejects(
-      move(lostAt(here.model, "freeze", "after"), snapshot),
+      move(lostAt(here.model, "snapshot", "after"), snapshot),
       halfWay(/current: vda at .*path1\/.*lm-.*Then run `pulumi up` again/),
     );
     assert.notEqual(await current("path1"), here.scene.at("path1/disk.qcow2"));

@@ -8,19 +8,21 @@ import path from "node:path";
 import { fileNames } from "../../../provider/core/disk/names.js";
 import { isKind, UnreachableError, UserError } from "../../../provider/core/errors.js";
 import { suspendedNow, tellSuspended } from "../../../provider/flows/move/look/suspension.js";
+import { settleDefinition } from "../../../provider/flows/move/managed/definition.js";
 import { awaitFormerSwitch } from "../../../provider/flows/move/managed/former-switch.js";
-import { collapseManaged, foldManaged, freezeManaged } from "../../../provider/flows/move/managed/freezing.js";
-import { settleDefinition, startManagedCopy } from "../../../provider/flows/move/managed/mirror.js";
 import { letGoSuspended } from "../../../provider/flows/move/managed/suspended.js";
 import { type SwitchEnd, switchManaged } from "../../../provider/flows/move/managed/switch.js";
-import { checkManaged } from "../../../provider/flows/move/steps/managed-preflight.js";
+import { checkBurdens } from "../../../provider/flows/move/steps/burdens.js";
+import { collapse, fold, freeze } from "../../../provider/flows/move/steps/freezing.js";
+import { startMirror } from "../../../provider/flows/move/steps/mirroring.js";
 import { switchTo } from "../../../provider/flows/move/switching.js";
 import type { SeenDisk, Site } from "../../../provider/flows/shared/site.js";
 import type { LibvirtSwitchResult } from "../../../provider/host/worker/libvirt-switching.js";
-import type { Guest, GuestView, ManagedGuest, PlannedLibvirtSwitch } from "../../../provider/hypervisor/hypervisor.js";
+import type { GuestView, ManagedGuest, PlannedLibvirtSwitch } from "../../../provider/hypervisor/hypervisor.js";
+import { qemuTraits } from "../../../provider/hypervisor/qemu/guest.js";
 import type { Manifest } from "../../../provider/journal/manifest.js";
 import { writeRecords } from "../../../provider/journal/records.js";
-import { type Answers, emptyView, notingManaged } from "./noting-guest.js";
+import { type Answers, emptyView, notingLibvirt } from "./noting-guest.js";
 import { key, MoveScene, overlayName } from "./scene.js";
 
 let scene: MoveScene;
@@ -35,15 +37,22 @@ interface Scripted {
   /** What was asked of libvirt, a word each. */
   asked: () => string[];
   /** With its arguments. */
-  lines: string[];
+  lines: () => string[];
 }
 
-function siteOf(libvirt: Answers<ManagedGuest> = {}, answers: Answers<Guest> = {}, options: Record<string, unknown> = {}): Scripted {
-  const { guest: managed, asked: lines } = notingManaged({ burdens: () => noBurdens, staying: () => [], ...libvirt });
-  const { site } = scene.site({ managed, ...answers }, options);
-  return { site, managed, asked: () => lines.map((line) => line.split(" ")[0] ?? ""), lines };
+/** What of it changes something, or is libvirt's alone. */
+const steps = ["redefine", "freeze", "mirror", "commit", "pull", "switch", "letGo", "cancel"];
+
+function siteOf(answers: Answers = {}, options: Record<string, unknown> = {}): Scripted {
+  const noted = notingLibvirt(answers);
+  const { site } = scene.site({}, options, noted);
+  const lines = () => noted.asked.filter((line) => steps.includes(line.split(" ")[0] ?? ""));
+  const { managed } = site.guest;
+  assert(managed);
+  return { site, managed, lines, asked: () => lines().map((line) => line.split(" ")[0] ?? "") };
 }
 
+const nothingSeen = { view: emptyView, disks: [] };
 const current = async (side = "path1") => JSON.parse(await readFile(scene.at(`${side}/${record}`), "utf8")).current;
 const definedAt = (path: string) => ({ image: { ...scene.image(), definedAt: scene.at(path) } });
 
@@ -55,17 +64,14 @@ describe("of a guest that libvirt manages", () => {
 
   describe("a move is refused", () => {
     const check = (burdens: object, options: Record<string, unknown> = {}, view: Partial<GuestView> = {}) =>
-      checkManaged(
-        siteOf({ burdens: () => ({ ...noBurdens, ...burdens }) }, {}, options).site,
+      checkBurdens(
+        siteOf({ burdens: () => ({ ...noBurdens, ...burdens }) }, options).site,
         { view: { ...emptyView, ...view }, disks: [] },
         scene.disk(),
       );
     const snapshot = { strategy: "snapshot" };
 
-    it("for nothing where nothing burdens it, and libvirt is asked nothing of a guest on plain QMP", async () => {
-      await check({});
-      await checkManaged(scene.site({ look: assert.fail }).site, { view: emptyView, disks: [] }, scene.disk());
-    });
+    it("for nothing where nothing burdens it", () => check({}));
     it("where its domain is shut off", () => assert.rejects(check({}, {}, { status: "shut off" }), refused(/its domain is shut off/)));
     it("for what libvirt forbids", () => assert.rejects(check({ forbids: ["it is transient"] }), refused(/it is transient/)));
     it("for somebody else's job, by its target too", () =>
@@ -95,7 +101,7 @@ describe("of a guest that libvirt manages", () => {
       const root = { path: scene.at("far/root.raw"), ...(await scene.which("path1/base.raw")), format: "raw" };
       const manifest = await scene.manifest({ chain: [...((await scene.manifest()).chain ?? []), root] });
       let recorded: unknown;
-      const startCopy = async () => {
+      const mirror = async () => {
         recorded = JSON.parse(await readFile(scene.at(`path2/${record}`), "utf8")).destination.file;
       };
       const image = scene.image([
@@ -103,48 +109,45 @@ describe("of a guest that libvirt manages", () => {
         ["path1/base.raw", "raw"],
         ["far/root.raw", "raw"],
       ]);
-      const { site, managed, lines } = siteOf({ startCopy }, {}, { maxBytesPerSecond: 5 });
-      await startManagedCopy(site, managed, scene.disk({ image }), manifest);
+      const { site, lines } = siteOf({ mirror }, { maxBytesPerSecond: 5 });
+      await startMirror(site, nothingSeen, scene.disk({ image }), manifest);
       assert.deepEqual(recorded, await scene.which("path2/disk.qcow2"));
       assert.equal(await readFile(scene.at("path2/disk.qcow2"), "utf8"), "");
-      const [, disk, target, options] = /^startCopy (\S+) (\{.*?\}) (\{.*)$/.exec(lines[0] ?? "") ?? [];
-      assert.equal(disk, '"vda"');
-      assert.deepEqual(JSON.parse(target ?? ""), {
-        ...{ path: scene.at("path2/disk.qcow2"), format: "qcow2" },
-        below: [
-          { path: scene.at("path2/base.raw"), format: "raw" },
-          { path: scene.at("far/root.raw"), format: "raw" },
-        ],
-      });
-      assert.equal(JSON.parse(options ?? "").maxBytesPerSecond, 5);
+      const [of, target, options] = JSON.parse(`[${(lines()[0] ?? "").replace(/^mirror /, "").replaceAll("} {", "},{")}]`);
+      assert.deepEqual([of.qdev, options.maxBytesPerSecond], ["vda", 5]);
+      assert.deepEqual(target.chain, [
+        { path: scene.at("path2/disk.qcow2"), format: "qcow2" },
+        { path: scene.at("path2/base.raw"), format: "raw" },
+        { path: scene.at("far/root.raw"), format: "raw" },
+      ]);
     });
 
     it("replaces what an ended one left of its own", async () => {
       await scene.write("path2/disk.qcow2", "half of it");
       const manifest = await scene.manifest();
-      const { site, managed } = siteOf();
-      await startManagedCopy(site, managed, scene.disk(), manifest);
+      await startMirror(siteOf().site, nothingSeen, scene.disk(), manifest);
       assert.equal(await readFile(scene.at("path2/disk.qcow2"), "utf8"), "");
     });
 
     it("is not begun where its domain is shut off, and libvirt's refusal is told", async () => {
       const manifest = await scene.manifest();
-      const off = siteOf({}, { look: () => ({ ...emptyView, status: "shut off" }) });
-      await assert.rejects(startManagedCopy(off.site, off.managed, scene.disk(), manifest), refused(/its domain is shut off/));
+      const off = siteOf();
+      const seen = { view: { ...emptyView, status: "shut off" }, disks: [] };
+      await assert.rejects(startMirror(off.site, seen, scene.disk(), manifest), refused(/its domain is shut off/));
       assert.deepEqual([off.asked(), existsSync(scene.at("path2/disk.qcow2"))], [[], false]);
-      const no = siteOf({ startCopy: () => Promise.reject(new UserError("no room")) });
+      const no = siteOf({ mirror: () => Promise.reject(new UserError("no room")) });
       await assert.rejects(
-        startManagedCopy(no.site, no.managed, scene.disk(), manifest),
-        refused(/no room.*path1\/disk\.qcow2, which is current/),
+        startMirror(no.site, nothingSeen, scene.disk(), manifest),
+        refused(/no room.*The guest runs on .*path1\/disk\.qcow2, as before/),
       );
     });
   });
 
   describe("the definition after the last switch", () => {
-    const settled = async (disk: SeenDisk, libvirt: Answers<ManagedGuest> = {}, more: Partial<Manifest> = {}) => {
-      const { site, lines } = siteOf(libvirt);
-      await settleDefinition(site, disk, await scene.manifest(more), scene.outcome);
-      return lines.filter((line) => line.startsWith("redefine"));
+    const settled = async (disk: SeenDisk, answers: Answers = {}, more: Partial<Manifest> = {}) => {
+      const { site, lines } = siteOf(answers);
+      await settleDefinition({ site, outcome: scene.outcome }, disk, await scene.manifest(more));
+      return lines().filter((line) => line.startsWith("redefine"));
     };
 
     it("names the live image where it named another, and is left alone where there is none or it does", async () => {
@@ -162,15 +165,11 @@ describe("of a guest that libvirt manages", () => {
   });
 
   describe("a freeze", () => {
-    const frozen = async (
-      libvirt: Answers<ManagedGuest>,
-      answers: Answers<Guest> = {},
-      more: Partial<SeenDisk> = definedAt("path1/disk.qcow2"),
-    ) => {
+    const frozen = async (answers: Answers, more: Partial<SeenDisk> = definedAt("path1/disk.qcow2")) => {
       const manifest = { ...(await scene.frozen("commit")), current: scene.at("path1/disk.qcow2") };
       await scene.take(`path1/${overlayName}`);
-      const scripted = siteOf(libvirt, answers);
-      await freezeManaged(scripted.site, scripted.managed, [scene.written(manifest, more)]);
+      const scripted = siteOf(answers);
+      await freeze(scripted.site, nothingSeen, [scene.written(manifest, more)]);
       return scripted;
     };
 
@@ -183,11 +182,14 @@ describe("of a guest that libvirt manages", () => {
         ["redefine", true, true],
         ["freeze", true, true],
       ]);
-      assert.match(lines.join("\n"), new RegExp(`redefine "vda" .*${overlayName}.*\nfreeze \\[\\{"disk":"vda","path":".*${overlayName}"`));
+      assert.match(
+        lines().join("\n"),
+        new RegExp(`redefine "vda" .*${overlayName}.*\nfreeze \\[\\{"qdev":"vda",.*"path":".*${overlayName}"`),
+      );
     });
 
     it("of a domain that is not defined defines nothing", async () => {
-      assert.deepEqual((await frozen({}, {}, {})).asked(), ["freeze"]);
+      assert.deepEqual((await frozen({}, {})).asked(), ["freeze"]);
     });
 
     it("that is refused is taken back: the definition and `current` name what the guest runs on", async () => {
@@ -196,20 +198,20 @@ describe("of a guest that libvirt manages", () => {
       const redefined: string[] = [];
       const redefine = (_: string, { path }: { path: string }) => void redefined.push(path);
       const freeze = () => Promise.reject(new UserError("op blocked"));
-      await assert.rejects(frozen({ freeze, redefine }, { look }), refused(/Unable to freeze vda.*op blocked/));
+      await assert.rejects(frozen({ freeze, redefine, look }), refused(/Unable to freeze vda.*op blocked/));
       assert.deepEqual([redefined.at(-1), await current()], [scene.at("path1/disk.qcow2"), scene.at("path1/disk.qcow2")]);
     });
 
     it("whose answer is lost is not taken back: the guest may run on the overlay", async () => {
       const look = assert.fail;
-      await assert.rejects(frozen({ freeze: () => Promise.reject(new UnreachableError("lost")) }, { look }), /lost/);
+      await assert.rejects(frozen({ freeze: () => Promise.reject(new UnreachableError("lost")), look }), /lost/);
       assert((await current()).endsWith(overlayName));
     });
 
     it("that is refused while the guest runs on the overlay all the same keeps `current` there", async () => {
       const medium = { kind: "image", ...scene.image([[`path1/${overlayName}`, "qcow2"]]) };
       const look = () => ({ ...emptyView, disks: [{ qdev: "vda", names: ["vda"], medium }] });
-      await assert.rejects(frozen({ freeze: () => Promise.reject(new UserError("late")) }, { look }), refused(/late/));
+      await assert.rejects(frozen({ freeze: () => Promise.reject(new UserError("late")), look }), refused(/late/));
       assert((await current()).endsWith(overlayName));
     });
   });
@@ -223,11 +225,15 @@ describe("of a guest that libvirt manages", () => {
       ]);
 
     it("is shortened by a commit of the top into the landed image, or by a pull down to what stays below", async () => {
-      const { site, managed, lines } = siteOf({}, {}, { maxBytesPerSecond: 3 });
-      await collapseManaged(site, managed, scene.written(await scene.frozen("commit"), { image: image() }));
-      await collapseManaged(site, managed, scene.written(await scene.frozen("pull"), { image: image() }));
-      const layers = JSON.stringify({ top: scene.at(`path2/${overlayName}`), base: scene.at("path2/disk.qcow2") });
-      assert.deepEqual(lines, [`startCommit "vda" ${layers} 3`, `startPull "vda" ${JSON.stringify(scene.at("path2/base.raw"))} 3`]);
+      const { site, lines } = siteOf({}, { maxBytesPerSecond: 3 });
+      await collapse(site, nothingSeen, scene.written(await scene.frozen("commit"), { image: image() }));
+      await collapse(site, nothingSeen, scene.written(await scene.frozen("pull"), { image: image() }));
+      const of = JSON.stringify({ key, qdev: "vda" });
+      const top = { node: "vda-old", path: scene.at(`path2/${overlayName}`) };
+      const speed = { maxBytesPerSecond: 3 };
+      const down = { top, base: { depth: 1, path: scene.at("path2/disk.qcow2") }, ...speed };
+      const up = { top, base: { depth: 2, path: scene.at("path2/base.raw") }, ...speed };
+      assert.deepEqual(lines(), [`commit ${of} ${JSON.stringify(down)}`, `pull ${of} ${JSON.stringify(up)}`]);
     });
 
     it("goes back by a commit of the overlay into the former image, once nothing of the destination is left", async () => {
@@ -235,20 +241,25 @@ describe("of a guest that libvirt manages", () => {
       await scene.write(`path2/${overlayName}`);
       manifest.destination.file = await scene.which(`path2/${overlayName}`);
       let isThere: boolean | undefined;
-      const startCommit = () => {
+      const commit = () => {
         isThere = existsSync(scene.at(`path2/${overlayName}`));
       };
-      const { site, managed, lines } = siteOf({ startCommit });
-      await foldManaged(site, managed, scene.written(manifest));
-      const layers = JSON.stringify({ top: scene.at(`path1/${overlayName}`), base: scene.at("path1/disk.qcow2") });
-      assert.deepEqual([lines, isThere], [[`startCommit "vda" ${layers} 0`], false]);
+      const { site, lines } = siteOf({ commit });
+      const onOverlay = scene.image([
+        [`path1/${overlayName}`, "qcow2"],
+        ["path1/disk.qcow2", "qcow2"],
+      ]);
+      await fold(site, nothingSeen, scene.written(manifest, { image: onOverlay }));
+      const top = { node: "vda-old", path: scene.at(`path1/${overlayName}`) };
+      const down = { top, base: { depth: 1, path: scene.at("path1/disk.qcow2") }, maxBytesPerSecond: 0 };
+      assert.deepEqual([lines(), isThere], [[`commit ${JSON.stringify({ key, qdev: "vda" })} ${JSON.stringify(down)}`], false]);
     });
 
     it("that libvirt does not shorten is told in words", async () => {
-      const { site, managed } = siteOf({ startCommit: () => Promise.reject(new UserError("busy")) });
+      const { site } = siteOf({ commit: () => Promise.reject(new UserError("busy")) });
       const disk = scene.written(await scene.frozen("commit"), { image: image() });
-      await assert.rejects(collapseManaged(site, managed, disk), refused(/Unable to shorten the chain of vda.*busy.*no write is lost/));
-      await assert.rejects(foldManaged(site, managed, disk), refused(/Unable to undo the move of vda.*busy/));
+      await assert.rejects(collapse(site, nothingSeen, disk), refused(/Unable to shorten the chain of vda.*busy.*no write is lost/));
+      await assert.rejects(fold(site, nothingSeen, disk), refused(/Unable to undo the move of vda.*busy/));
     });
   });
 
@@ -267,7 +278,7 @@ describe("of a guest that libvirt manages", () => {
         told.push({ plan, lock, isLocked: spawnSync("flock", ["-n", lock.path, "true"]).status !== 0 });
         return { end: "switched", why: null, disks: [], pauseSeconds: 0.012, ...result };
       };
-      const scripted = siteOf({ switch: answer }, { cancel: () => {} });
+      const scripted = siteOf({ switch: answer });
       const disk = scene.written(manifest, more);
       await switchManaged({ ...scripted, seen: { view: emptyView, disks: [] }, outcome: scene.outcome }, [disk], to);
       const [first] = told;
@@ -326,7 +337,7 @@ describe("of a guest that libvirt manages", () => {
     it("is not begun where the guest is on its way elsewhere", async () => {
       await scene.write("path2/disk.qcow2");
       const disk = scene.written(await scene.manifest({ layers: [] }));
-      const { site } = siteOf({ switch: assert.fail }, { blockers: () => [{ concerns: "guest", why: "it migrates", advice: "Wait." }] });
+      const { site } = siteOf({ switch: assert.fail, blockers: () => [{ concerns: "guest", why: "it migrates", advice: "Wait." }] });
       const to = { site, seen: { view: emptyView, disks: [disk] }, outcome: scene.outcome };
       await assert.rejects(switchTo("target", to, ["vda"]), refused(/Unable to go on with the move of vda.*it migrates/));
       assert(!existsSync(scene.at(`path1/${record}.next`)));
@@ -355,7 +366,7 @@ describe("of a guest that libvirt manages", () => {
       const cancelled: string[] = [];
       await scene.write("path2/disk.qcow2");
       const result = { end: "strayed", why: "its chain is theirs", disks: ["vda"] };
-      const { site, managed } = siteOf({ switch: () => result }, { cancel: (id: string) => void cancelled.push(id) });
+      const { site, managed } = siteOf({ switch: () => result, cancel: (id: string) => void cancelled.push(id) });
       const job = { id: "lm-x-mirror", type: "mirror", status: "ready", ioStatus: "ok" } as const;
       const disk = scene.written(await scene.manifest(), { seen: { phase: "ready", job } });
       const going = switchManaged({ site, managed, seen: { view: emptyView, disks: [] }, outcome: scene.outcome }, [disk], "target");
@@ -366,18 +377,18 @@ describe("of a guest that libvirt manages", () => {
     it("of a run of 0.1.0 that is under way is waited for, and the run is refused where that does not end", async () => {
       const places = [{ key, disk: "vda", directories: [scene.at("path1")] }];
       const asked: (readonly string[])[] = [];
-      const wait = (exitStatus: number, answers: Answers<Guest> = {}) => {
+      const wait = (exitStatus: number, answers: Answers = {}) => {
         const run = async (_: string, args: readonly string[]) => {
           asked.push(args);
           return { exitStatus, stdout: "", stderr: "" };
         };
-        const { site } = siteOf({}, answers);
+        const { site } = siteOf(answers);
         return awaitFormerSwitch({ ...site, host: Object.assign(Object.create(scene.host), { run }) }, places);
       };
       await wait(0);
       assert.deepEqual(asked, [[scene.at(`path1/${record}.turn`)]]);
       await assert.rejects(wait(1), refused(/the switch that a run of 0\.1\.0 began is not over/));
-      await wait(1, { managed: undefined });
+      await wait(1, { traits: qemuTraits });
       assert.equal(asked.length, 2);
     });
   });
@@ -401,14 +412,14 @@ describe("of a guest that libvirt manages", () => {
     });
 
     it("is let go once its switch can be locked, and that is told", async () => {
-      const { site, asked } = siteOf({ letGo: () => "running (unpaused)" }, { look: () => suspended() });
+      const { site, asked } = siteOf({ letGo: () => "running (unpaused)", look: () => suspended() });
       await letGoSuspended(site, ["vda"]);
       assert.deepEqual(asked(), ["letGo"]);
       assert.match(scene.told.join(), /was suspended by a switch that was cut; it runs on/);
     });
 
     it("is nobody's to let go where nothing is recorded", async () => {
-      const { site, asked } = siteOf({}, { look: () => emptyView });
+      const { site, asked } = siteOf({ look: () => emptyView });
       await letGoSuspended(site, ["vda"]);
       await letGoSuspended(scene.site({ look: assert.fail }).site, ["vda"]);
       assert.deepEqual(asked(), []);
@@ -416,15 +427,15 @@ describe("of a guest that libvirt manages", () => {
 
     it("is not let go where another account's lock is recorded, since that switch may go on, unless it runs by now", async () => {
       const theirs = { suspension: { switchLock: "/home/x/.pulumi-livedisk/pulumi-livedisk-domain.lock" } };
-      const { site, asked } = siteOf({}, { look: () => suspended(theirs) });
+      const { site, asked } = siteOf({ look: () => suspended(theirs) });
       await assert.rejects(letGoSuspended(site, ["vda"]), refused(/a switch of another account has suspended it.*The guest is suspended/));
-      await letGoSuspended(siteOf({}, { look: () => suspended({ ...theirs, status: "running" }) }).site, ["vda"]);
+      await letGoSuspended(siteOf({ look: () => suspended({ ...theirs, status: "running" }) }).site, ["vda"]);
       assert.deepEqual(asked(), []);
     });
 
     it("is nobody's to let go where that switch has ended before its lock is free", async () => {
       const views = [suspended(), emptyView];
-      const { site, asked } = siteOf({}, { look: () => views.shift() ?? assert.fail() });
+      const { site, asked } = siteOf({ look: () => views.shift() ?? assert.fail() });
       await letGoSuspended(site, ["vda"]);
       assert.deepEqual([asked(), views.length], [[], 0]);
     });
@@ -435,17 +446,18 @@ describe("of a guest that libvirt manages", () => {
       await writeRecords(scene.host, key, manifest);
       const medium = { kind: "image" as const, ...scene.image([["path2/disk.qcow2", "qcow2"]]), definedAt: scene.at("path1/disk.qcow2") };
       const disks = [{ qdev: "vda", names: ["vda"], medium }];
-      const { site, lines } = siteOf({ letGo: () => "running" }, { look: () => suspended({ disks }) });
+      const { site, lines } = siteOf({ letGo: () => "running", look: () => suspended({ disks }) });
       await letGoSuspended(site, ["vda"]);
       assert.deepEqual(
-        lines.map((line) => line.split(" ")[0]),
+        lines().map((line) => line.split(" ")[0]),
         ["redefine", "letGo"],
       );
       assert.deepEqual([await current("path1"), await current("path2")], [scene.at("path2/disk.qcow2"), scene.at("path2/disk.qcow2")]);
-      const failing = siteOf(
-        { letGo: () => "running", redefine: () => Promise.reject(new UserError("read-only")) },
-        { look: () => suspended({ disks }) },
-      );
+      const failing = siteOf({
+        letGo: () => "running",
+        redefine: () => Promise.reject(new UserError("read-only")),
+        look: () => suspended({ disks }),
+      });
       await assert.rejects(
         letGoSuspended(failing.site, ["vda"]),
         refused(/its persistent definition or manifests may name another file.*read-only/),
@@ -454,7 +466,7 @@ describe("of a guest that libvirt manages", () => {
     });
 
     it("is told with libvirt's words where it does not go on", async () => {
-      const { site } = siteOf({ letGo: () => Promise.reject(new UserError("timed out")) }, { look: () => suspended() });
+      const { site } = siteOf({ letGo: () => Promise.reject(new UserError("timed out")), look: () => suspended() });
       await assert.rejects(letGoSuspended(site, ["vda"]), refused(/a switch that was cut has left its guest suspended, and timed out/));
     });
   });

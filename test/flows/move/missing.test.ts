@@ -7,7 +7,6 @@ import { moveLeftOnHost, nothingLeftOnHost } from "../../../provider/flows/move/
 import { seenElsewhere } from "../../../provider/flows/move/missing.js";
 import { DomainMissing, GuestNotRunning } from "../../../provider/hypervisor/hypervisor.js";
 import { writeRecords } from "../../../provider/journal/records.js";
-import { notingManaged } from "./noting-guest.js";
 import { key, MoveScene } from "./scene.js";
 
 let scene: MoveScene;
@@ -23,8 +22,8 @@ describe("a domain that the host does not know by its name", () => {
   afterEach(() => scene[Symbol.asyncDispose]());
 
   const read = (name: string | undefined) => {
-    const { guest: managed } = notingManaged({ nameOf: (uuid: string) => (uuid === "domain" ? name : undefined) });
-    return seenElsewhere(scene.site({ managed }).site, { domainId: "domain", phase: "settled" }, [scene.at("path1")]);
+    const nameOf = (uuid: string) => (uuid === "domain" ? name : undefined);
+    return seenElsewhere(scene.site({ nameOf }).site, { domainId: "domain", phase: "settled" }, [scene.at("path1")]);
   };
 
   it("is gone where it has no other name either, and says nothing of a host without a move", async () => {

@@ -1,41 +1,89 @@
 /** A guest without a QEMU: it notes what it is asked, and answers as a test says. */
 
-import type { Guest, GuestView, ManagedGuest } from "../../../provider/hypervisor/hypervisor.js";
+import type { Host } from "../../../provider/host/host.js";
+import type {
+  BlockGraph,
+  CommitOptions,
+  DiskJob,
+  FreezingDisk,
+  Guest,
+  GuestView,
+  ManagedGuest,
+  MirrorOptions,
+  MirrorTarget,
+  PullOptions,
+} from "../../../provider/hypervisor/hypervisor.js";
+import { libvirtTraits } from "../../../provider/hypervisor/libvirt/guest.js";
+import * as steps from "../../../provider/hypervisor/qemu/block-steps.js";
+import { qemuTraits } from "../../../provider/hypervisor/qemu/guest.js";
 
-export type Answers<T> = Partial<{ [name in keyof T]: unknown }>;
+/** What a test may answer for: a guest, its block graph, and libvirt's switches. */
+export interface Asked extends Guest, BlockGraph, Pick<ManagedGuest, "letGo"> {}
+
+export type Answers = Partial<{ [name in keyof Asked]: unknown }>;
 
 /** What a guest with nothing in it answers. */
 export const emptyView: GuestView = { domainId: "domain", status: "running", disks: [], jobs: [], nodes: [] };
 
-const usual: Answers<Guest> = {
+const noBurdens = { snapshots: [], checkpoints: [], jobs: [], forbids: [] };
+
+const usual: Answers = {
   name: "web",
-  managed: undefined,
+  address: "web",
   forReport: undefined,
   look: () => emptyView,
   blockers: () => [],
+  burdens: () => noBurdens,
+  staying: () => [],
   closeNodes: () => [],
   missingFeatures: () => [],
   jobs: () => [],
   serials: () => [],
 };
 
-export interface Noting<T> {
-  guest: T;
+export interface Noting {
+  guest: Guest;
   /** Each question in a line: its name, and its arguments as JSON. */
   asked: string[];
 }
 
-/** @param answers what it is, and what each method returns, or a function that makes it */
-export function notingGuest(answers: Answers<Guest> = {}): Noting<Guest> {
-  return noting<Guest>({ ...usual, ...answers });
+/**
+ * Over QMP: what takes several commands is made of these, as for a real one.
+ * @param answers what it is, and what each method returns, or a function that makes it
+ */
+export function notingGuest(answers: Answers = {}, host?: Host): Noting {
+  const { guest, asked } = noting({ traits: qemuTraits, managed: undefined, ...usual, ...answers });
+  const open = { ...guestsOwn(guest), graph: guest };
+  const composed: Record<string, unknown> = {
+    graph: guest,
+    freeze: (disks: FreezingDisk[]) => steps.freeze(open, disks),
+    mirror: (disk: DiskJob, target: MirrorTarget, options: MirrorOptions) =>
+      steps.mirror({ host: host as Host, guest: open }, { disk, target }, options),
+    commit: (disk: DiskJob, options: CommitOptions) => steps.commit(open, disk, options),
+    pull: (disk: DiskJob, options: PullOptions) => steps.pull(open, disk, options),
+  };
+  const get = (_: object, name: string | symbol) =>
+    typeof name === "string" && name in composed && !(name in answers) ? composed[name] : Reflect.get(guest, name);
+  return { guest: new Proxy<Guest>(guest, { get }), asked };
 }
 
-export function notingManaged(answers: Answers<ManagedGuest> = {}): Noting<ManagedGuest> {
-  return noting<ManagedGuest>({ uri: "qemu:///system", ...answers });
-}
-
-function noting<T>(answers: Answers<T>): Noting<T> {
+/** Of libvirt's. */
+export function notingLibvirt({ letGo, switch: switching, ...answers }: Answers = {}): Noting {
   const asked: string[] = [];
+  const managed = noting({ ...(letGo ? { letGo } : {}), ...(switching ? { switch: switching } : {}) }, asked).guest;
+  return noting({ traits: libvirtTraits, managed, graph: undefined, ...usual, ...answers }, asked);
+}
+
+function guestsOwn(guest: Guest) {
+  return {
+    process: () => guest.process(),
+    closeNodes: (names: readonly string[]) => guest.closeNodes(names),
+    jobs: () => guest.jobs(),
+    lookAtChains: () => guest.lookAtChains(),
+  };
+}
+
+function noting(answers: Answers, asked: string[] = []): { guest: Guest & BlockGraph; asked: string[] } {
   const known = answers as Record<string, unknown>;
   const guest = new Proxy(known, {
     get: (_, name) => {
@@ -48,5 +96,5 @@ function noting<T>(answers: Answers<T>): Noting<T> {
       };
     },
   });
-  return { guest: guest as T, asked };
+  return { guest: guest as unknown as Guest & BlockGraph, asked };
 }

@@ -10,13 +10,13 @@ import { type MoveOptions, moveOptions } from "../../../provider/flows/shared/op
 import { Outcome } from "../../../provider/flows/shared/outcome.js";
 import type { SeenDisk, Site } from "../../../provider/flows/shared/site.js";
 import { type FileSeen, seeFiles } from "../../../provider/host/file-seen.js";
-import type { Guest, GuestProcess, ImageView } from "../../../provider/hypervisor/hypervisor.js";
+import type { GuestProcess, ImageView } from "../../../provider/hypervisor/hypervisor.js";
 import type { Manifest, MovedLayer } from "../../../provider/journal/manifest.js";
 import { formatRecord, type LayerRecord } from "../../../provider/storage/directory/layer-record.js";
 import { ShellHost } from "../../host/shell-host.js";
 import { inMemory, makeFolder } from "../../sandbox/folders.js";
 import { thisWorld } from "../../world.js";
-import { type Answers, notingGuest } from "./noting-guest.js";
+import { type Answers, type Noting, notingGuest } from "./noting-guest.js";
 
 export const key = diskKey("domain", "vda");
 export const overlayName = fileNames.overlay(key);
@@ -162,8 +162,11 @@ export class MoveScene implements AsyncDisposable {
   }
 
   /** @param options as a user writes them */
-  site(answers: Answers<Guest> = {}, options: Record<string, unknown> = {}): { site: Site & { destination: string }; asked: string[] } {
-    const { guest, asked } = notingGuest(answers);
+  site(
+    answers: Answers = {},
+    options: Record<string, unknown> = {},
+    { guest, asked }: Noting = notingGuest(answers, this.host),
+  ): { site: Site & { destination: string }; asked: string[] } {
     const run = {
       progress: (text: string) => void this.told.push(text),
       say: (severity: string, text: string) => void this.told.push(`${severity}: ${text}`),

@@ -18,6 +18,7 @@ import {
   pivotTurn,
 } from "../../../provider/flows/shared/manifest-turns.js";
 import { openText } from "../../../provider/flows/shared/turn.js";
+import type { GuestView } from "../../../provider/hypervisor/hypervisor.js";
 import { type Manifest, manifestText } from "../../../provider/journal/manifest.js";
 import { emptyView } from "./noting-guest.js";
 import { key, MoveScene, overlayName } from "./scene.js";
@@ -230,6 +231,10 @@ function opened(scene: MoveScene): LayerFile[] {
   ];
 }
 
+function onItsNode(scene: MoveScene): GuestView {
+  return { ...emptyView, nodes: [{ name: "vda-old", driver: "qcow2", file: scene.at("path1/disk.qcow2") }] };
+}
+
 describe("a mirror that begins", () => {
   it("removes what an earlier one left, records what it makes before that has its name, and mirrors the top onto it", async () => {
     await using scene = await MoveScene.open();
@@ -241,12 +246,7 @@ describe("a mirror that begins", () => {
       openedChain: async () => opened(scene),
     });
     const image = { ...scene.image(), creation: { format: "qcow2", options: {} } };
-    await startMirror(
-      site,
-      { view: { ...emptyView, nodes: [{ name: "vda-old", driver: "qcow2", file: scene.at("path1/disk.qcow2") }] }, disks: [] },
-      scene.disk({ image }),
-      manifest,
-    );
+    await startMirror(site, { view: onItsNode(scene), disks: [] }, scene.disk({ image }), manifest);
     const made = await scene.which("path2/disk.qcow2");
     assert.deepEqual(
       [states, manifest.destination.file, manifest.written, manifest.formerNodes],
@@ -284,7 +284,7 @@ describe("a mirror that begins", () => {
     await using scene = await MoveScene.open();
     const manifest = await scene.manifest();
     await assert.rejects(
-      startMirror(scene.site().site, { view: emptyView, disks: [] }, scene.disk({ standing: "target" }), manifest),
+      startMirror(scene.site().site, { view: onItsNode(scene), disks: [] }, scene.disk({ standing: "target" }), manifest),
       (thrown) => isKind(thrown, "bug"),
     );
   });

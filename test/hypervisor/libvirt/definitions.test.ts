@@ -5,11 +5,12 @@ import type { Host } from "../../../provider/host/host.js";
 import { quote } from "../../../provider/host/quoting.js";
 import { syncDefinitions } from "../../../provider/hypervisor/libvirt/definitions.js";
 import { readDomain } from "../../../provider/hypervisor/libvirt/domain-xml.js";
-import { openManaged } from "../../../provider/hypervisor/libvirt/managed.js";
+import { guestOf } from "../../../provider/hypervisor/libvirt/guest.js";
 import { viewOf } from "../../../provider/hypervisor/libvirt/view.js";
 import { Virsh } from "../../../provider/hypervisor/libvirt/virsh.js";
 import { makeFolder } from "../../sandbox/folders.js";
 import { LocalHost } from "../qemu/local-host.js";
+import { ScriptedDomain } from "./scripted-virsh.js";
 
 const uuid = "11111111-2222-3333-4444-555555555555";
 const disk = "<disk type='file'><driver type='qcow2'/><source file='/a/top'/><target dev='vda'/></disk>";
@@ -37,11 +38,7 @@ describe("a persistent definition", () => {
     const view = viewOf({ live, persistent: live, state: "running", headers: new Map(), progress: new Map() });
     const noted: string[] = [];
     const virsh = new NotingVirsh(noted);
-    const guest = openManaged(
-      "qemu:///system",
-      async () => ({ live, view }),
-      async () => virsh,
-    );
+    const guest = guestOf(new ScriptedDomain(virsh, { live, view }));
     await guest.redefine("vda", { path: "/b/top", format: "qcow2" });
     assert.deepEqual(noted, ["dumpxml", "file", "update-device", "file", "sync"]);
   });

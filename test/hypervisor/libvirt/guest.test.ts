@@ -5,6 +5,7 @@ import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { diskKey, jobNames } from "../../../provider/core/disk/names.js";
 import { isKind } from "../../../provider/core/errors.js";
+import type { PlannedSwitch } from "../../../provider/host/worker/switching.js";
 import { DomainMissing, type Guest, type ManagedGuest } from "../../../provider/hypervisor/hypervisor.js";
 import { openGuest } from "../../../provider/hypervisor/libvirt/guest.js";
 import { thisWorld } from "../../world.js";
@@ -23,6 +24,10 @@ interface Shown {
   name?: string;
 }
 
+const vda = { key, qdev: "vda" };
+const openness = { cache: { direct: false, noFlush: false }, detectZeroes: "off" } as const;
+const down = { top: { node: "vda", path: "/t" }, base: { depth: 1, path: "/b" } };
+const freezing = (file: string) => ({ qdev: "vda", activeNode: "vda", ...openness, overlay: { node: "n", path: file } });
 const refused = (pattern: RegExp) => (thrown: unknown) => isKind(thrown, "user") && pattern.test(thrown.message);
 
 describe("a guest of libvirt's", () => {
@@ -186,10 +191,7 @@ describe("a guest of libvirt's", () => {
     await guest.cancel(jobNames.mirror(key));
     assert.deepEqual(await told("blockjob --raw"), [`blockjob --abort '${uuid}' 'vda'`]);
     await virsh.answer("blockjob --abort", "error: busy\n");
-    await assert.rejects(
-      guest.cancel(jobNames.mirror(key)),
-      refused(/Unable to end the job on vda of web on here: libvirt answers "busy"/),
-    );
+    await assert.rejects(guest.cancel(jobNames.mirror(key)), refused(/Unable to end the job on vda on here: libvirt answers "busy"/));
   });
 
   it("ends a pull, which only the question for it tells", async () => {
@@ -205,14 +207,19 @@ describe("a guest of libvirt's", () => {
     assert.deepEqual(await told(), [`blockjob --bytes --bandwidth 42 '${uuid}' 'vda'`]);
   });
 
-  it("is asked for no step of a QMP monitor", async () => {
-    await assert.rejects(guest.finalize("x"), (thrown) => isKind(thrown, "bug"));
+  it("is asked for no switch over QMP, and has no nodes and no jobs that wait for somebody", async () => {
+    await assert.rejects(guest.switch({} as PlannedSwitch), (thrown) => isKind(thrown, "bug"));
+    for (const step of ["finalize", "resume", "dismiss"] as const) await guest[step]("x");
     assert.deepEqual(await guest.closeNodes(["x"]), []);
   });
 
   describe("begins a copy", () => {
     const copy = (below: { path: string; format: string }[], copyMode: "background" | "write-blocking", maxBytesPerSecond = 0) =>
-      managed.startCopy("vda", { path: "/d/disk", format: "qcow2", below }, { copyMode, maxBytesPerSecond });
+      guest.mirror(
+        vda,
+        { node: "n", chain: [{ path: "/d/disk", format: "qcow2" }, ...below], ...openness },
+        { source: "vda", sync: "top", copyMode, maxBytesPerSecond },
+      );
     beforeEach(() => virsh.answer("blockcopy", ""));
 
     it("whole where nothing lies below", async () => {
@@ -246,19 +253,19 @@ describe("a guest of libvirt's", () => {
     const second = `<disk type='file'><driver type='raw'/><source file='${disk}'/><target dev='vdb'/></disk></devices>`;
     await virsh.answer("dumpxml", xml().replace("</devices>", second));
     await virsh.answer("snapshot-create-as", "");
-    await managed.freeze([{ disk: "vda", path: "/a,b" }]);
+    await guest.freeze([freezing("/a,b")]);
     assert.deepEqual(await told(), [
       `snapshot-create-as --disk-only --atomic --no-metadata --reuse-external '${uuid}' ` +
         "'--diskspec' 'vda,snapshot=external,driver=qcow2,stype=file,file=/a,,b' '--diskspec' 'vdb,snapshot=no'",
     ]);
     await virsh.answer("snapshot-create-as", "error: op blocked\n");
-    await assert.rejects(managed.freeze([{ disk: "vda", path: "/a" }]), refused(/Unable to freeze vda on here: .*op blocked/));
+    await assert.rejects(guest.freeze([freezing("/a")]), refused(/Unable to freeze vda on here: .*op blocked/));
   });
 
   it("commits from the overlay down to the named base, and no further", async () => {
     await virsh.answer("blockcommit", "");
-    await managed.startCommit("vda", { top: "/t", base: "/b" }, 0);
-    await managed.startCommit("vda", { top: "/t", base: "/b" }, 9);
+    await guest.commit(vda, { ...down, maxBytesPerSecond: 0 });
+    await guest.commit(vda, { ...down, maxBytesPerSecond: 9 });
     assert.deepEqual(await told(), [
       `blockcommit --active '${uuid}' 'vda' '--base' '/b' '--top' '/t'`,
       `blockcommit --active --bytes --bandwidth 9 '${uuid}' 'vda' '--base' '/b' '--top' '/t'`,
@@ -267,21 +274,24 @@ describe("a guest of libvirt's", () => {
 
   it("pulls with a relative name where libvirt keeps it, else with the full one, and says which", async () => {
     await virsh.answer("blockpull", "");
-    assert.equal(await managed.startPull("vda", "/b", 0), "relative");
+    assert.equal(await guest.pull(vda, { ...down, maxBytesPerSecond: 0 }), "as-asked");
     await virsh.answer("blockpull --keep-relative", "error: invalid\n");
-    assert.equal(await managed.startPull("vda", "/b", 0), "absolute");
-    assert.equal(await managed.startPull("vda", undefined, 3), "absolute");
+    assert.equal(await guest.pull(vda, { ...down, maxBytesPerSecond: 0 }), "absolute");
+    assert.equal(await guest.pull(vda, { top: down.top, maxBytesPerSecond: 3 }), "absolute");
     const base = `'${uuid}' 'vda' '--base' '/b'`;
     assert.deepEqual(await told(), [
       ...[`blockpull --keep-relative ${base}`, `blockpull --keep-relative ${base}`, `blockpull ${base}`],
       `blockpull --bytes --bandwidth 3 '${uuid}' 'vda'`,
     ]);
     await virsh.answer("blockpull", "error: busy\n");
-    await assert.rejects(managed.startPull("vda", undefined, 0), refused(/Unable to start the pull of vda on here: .*busy/));
+    await assert.rejects(
+      guest.pull(vda, { top: down.top, maxBytesPerSecond: 0 }),
+      refused(/Unable to start the pull of vda on here: .*busy/),
+    );
   });
 
   it("has a pull where the question for it tells, and none where it is another job, or is shut off", async () => {
-    const jobs = async () => (await managed.lookForPull("vda")).jobs.map(({ id, status }) => [id, status]);
+    const jobs = async () => (await guest.lookForPull("vda")).jobs.map(({ id, status }) => [id, status]);
     await virsh.answer("blockjob --raw", " type=Block Pull\n cur=1\n end=2\n");
     assert.deepEqual(await jobs(), [[jobNames.blockpull(key), "running"]]);
     await virsh.answer("blockjob --raw", " type=Block Commit\n cur=1\n end=2\n");
@@ -293,41 +303,41 @@ describe("a guest of libvirt's", () => {
   });
 
   it("is looked at again where there is no pull, since one may have ended in between", async () => {
-    await managed.lookForPull("vda");
+    await guest.lookForPull("vda");
     const order = (await virsh.asked("list ")).map((line) => line.split(" ")[0]);
     assert(order.indexOf("blockjob") < order.lastIndexOf("dumpxml"), order.join());
   });
 
   it("is defined elsewhere by its persistent definition with another source", async () => {
     await virsh.answer("update-device", "");
-    await managed.redefine("vda", { path: "/new", format: "qcow2" });
+    await guest.redefine("vda", { path: "/new", format: "qcow2" });
     const sent = (await told()).filter((line) => !line.startsWith("dumpxml"));
     assert.equal(sent.length, 1);
     assert.match(sent[0] ?? "", new RegExp(`^update-device --config '${uuid}' '/`));
-    await assert.rejects(managed.redefine("vdz", { path: "/new", format: "qcow2" }), refused(/it has no such disk with a file any more/));
+    await assert.rejects(guest.redefine("vdz", { path: "/new", format: "qcow2" }), refused(/it has no such disk with a file any more/));
   });
 
   it("says what burdens its disk", async () => {
     await virsh.answers({ "snapshot-list": "s1\n\n", "checkpoint-list": "c1\n", domjobinfo: "Job type:  None\n" });
-    assert.deepEqual(await managed.burdens("vda"), { snapshots: ["s1"], checkpoints: ["c1"], jobs: [], forbids: [] });
+    assert.deepEqual(await guest.burdens("vda"), { snapshots: ["s1"], checkpoints: ["c1"], jobs: [], forbids: [] });
     await shows({ disk: "<shareable/><transient/>" });
     await virsh.answers({ "blockjob --raw": " type=Backup\n", "checkpoint-list": "error: unknown command: 'checkpoint-list'\n" });
-    const { checkpoints, jobs, forbids } = await managed.burdens("vda");
+    const { checkpoints, jobs, forbids } = await guest.burdens("vda");
     assert.deepEqual([checkpoints, jobs, forbids.length], [[], ["Backup"], 2]);
-    await assert.rejects(managed.burdens("vdz"), refused(/it has no such disk any more/));
+    await assert.rejects(guest.burdens("vdz"), refused(/it has no such disk any more/));
     await virsh.answer("snapshot-list", "error: no\n");
-    await assert.rejects(managed.burdens("vda"), refused(/for the snapshots of web: libvirt answers "no". Nothing was touched/));
+    await assert.rejects(guest.burdens("vda"), refused(/for the snapshots of web: libvirt answers "no". Nothing was touched/));
   });
 
   it("names the firmware's variables as what stays", async () => {
-    assert.deepEqual(await managed.staying(), []);
+    assert.deepEqual(await guest.staying(), []);
     await shows({ more: "<os><nvram>/v.fd</nvram></os>" });
-    assert.match(String(await managed.staying()), /^\/v\.fd: /);
+    assert.match(String(await guest.staying()), /^\/v\.fd: /);
   });
 
   it("is found by its UUID, whatever it is called", async () => {
-    assert.equal(await managed.nameOf(other), "db");
-    assert.equal(await managed.nameOf("33333333-2222-4333-8444-555555555555"), undefined);
+    assert.equal(await guest.nameOf(other), "db");
+    assert.equal(await guest.nameOf("33333333-2222-4333-8444-555555555555"), undefined);
   });
 
   describe("that was left suspended", () => {

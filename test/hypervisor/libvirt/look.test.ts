@@ -67,7 +67,7 @@ describe("a domain of libvirt's", function () {
     assert.equal((await bench.guest(domainId).look()).domainId, domainId);
     await bench.libvirtd.virsh("domrename", "known", "renamed");
     await assert.rejects(guest.look(), DomainMissing);
-    assert.equal(await guest.managed?.nameOf(domainId), "renamed");
+    assert.equal(await guest.nameOf(domainId), "renamed");
   });
 
   it("shows which media it cannot move", async () => {

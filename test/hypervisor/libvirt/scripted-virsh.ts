@@ -2,6 +2,8 @@
 
 import type { World } from "../../../provider/core/world.js";
 import type { Host } from "../../../provider/host/host.js";
+import { Domain } from "../../../provider/hypervisor/libvirt/domain.js";
+import type { DomainSeen } from "../../../provider/hypervisor/libvirt/look.js";
 import { Virsh } from "../../../provider/hypervisor/libvirt/virsh.js";
 import type { Reply } from "../../../provider/hypervisor/libvirt/virsh-session.js";
 import { thisWorld } from "../../world.js";
@@ -33,5 +35,23 @@ export class ScriptedVirsh extends Virsh {
       if (!found) throw new Error(`Nobody has said what is answered to ${command}.`);
       return typeof found[1] === "string" ? { text: found[1] } : found[1];
     });
+  }
+}
+
+/** One that is seen as it is told. */
+export class ScriptedDomain extends Domain {
+  constructor(
+    private readonly scripted: Virsh,
+    private readonly seen: DomainSeen,
+  ) {
+    super(scripted.host, { libvirt: seen.live.name, uri: scripted.uri });
+  }
+
+  override async see(): Promise<DomainSeen> {
+    return this.seen;
+  }
+
+  override async virsh(): Promise<Virsh> {
+    return this.scripted;
   }
 }

@@ -3,16 +3,16 @@
 import assert from "node:assert/strict";
 import type { Job } from "../../../provider/core/disk/job.js";
 import { isKind } from "../../../provider/core/errors.js";
-import type { ManagedGuest } from "../../../provider/hypervisor/hypervisor.js";
+import type { Guest } from "../../../provider/hypervisor/hypervisor.js";
 import { blockersIn } from "../../../provider/hypervisor/libvirt/blockers.js";
 import { readDomain } from "../../../provider/hypervisor/libvirt/domain-xml.js";
+import { guestOf } from "../../../provider/hypervisor/libvirt/guest.js";
 import { see } from "../../../provider/hypervisor/libvirt/look.js";
-import { openManaged } from "../../../provider/hypervisor/libvirt/managed.js";
 import { blockJobIn } from "../../../provider/hypervisor/libvirt/progress.js";
 import { viewOf } from "../../../provider/hypervisor/libvirt/view.js";
 import { virshAt } from "../../../provider/hypervisor/libvirt/virsh.js";
 import { LocalHost } from "../qemu/local-host.js";
-import { type Answers, ScriptedVirsh } from "./scripted-virsh.js";
+import { type Answers, ScriptedDomain, ScriptedVirsh } from "./scripted-virsh.js";
 
 const uuid = "11111111-2222-3333-4444-555555555555";
 const mirror = "<mirror type='file' job='copy'><source file='/b/top'/></mirror>";
@@ -26,14 +26,10 @@ const restless: Answers = {
   domjobinfo: "Job type:         None\n\n",
 };
 
-function managed(answers: Answers, disks = vda()): ManagedGuest {
+function managed(answers: Answers, disks = vda()): Guest {
   const live = readDomain(xml(disks));
   const view = viewOf({ live, persistent: live, state: "running", headers: new Map(), progress: new Map() });
-  return openManaged(
-    "qemu:///system",
-    async () => ({ live, view }),
-    async () => new ScriptedVirsh(answers),
-  );
+  return guestOf(new ScriptedDomain(new ScriptedVirsh(answers), { live, view }));
 }
 
 const says =

@@ -115,10 +115,11 @@ describe("a guest", () => {
     await own.image("b.raw", { format: "raw", size: "4M" });
     const { guest } = await own.start(["-drive", "file=a.raw,format=raw,if=virtio"]);
     const { activeNode } = imageOf(await guest.look(), "virtio0");
-    await guest.openTarget("lm-00000000-tgt", { path: own.at("b.raw"), format: "raw", cache, detectZeroes: "off" });
-    await guest.startMirror("lm-00000000-mirror", "lm-00000000-tgt", "lm-00000000-flt", {
-      ...{ source: activeNode, sync: "full", copyMode: "background", maxBytesPerSecond: 1 },
-    });
+    await guest.graph?.openTarget("lm-00000000-tgt", { path: own.at("b.raw"), format: "raw", cache, detectZeroes: "off" });
+    await guest.graph?.startMirror(
+      { job: "lm-00000000-mirror", target: "lm-00000000-tgt", filter: "lm-00000000-flt" },
+      { source: activeNode, sync: "full", copyMode: "background", maxBytesPerSecond: 1 },
+    );
     assert.deepEqual(
       (await guest.jobs()).map(({ type, status, ioStatus }) => [type, status, ioStatus]),
       [["mirror", "running", "ok"]],

@@ -50,9 +50,9 @@ export async function twoPlaces(bench: Workbench): Promise<void> {
 export async function startMirror(guest: Guest, bench: Workbench): Promise<ImageView> {
   const image = activeImage(await guest.look());
   const { cache, detectZeroes } = image;
-  await guest.openTarget(target, { path: bench.at("b/top.qcow2"), format: "qcow2", cache, detectZeroes });
+  await guest.graph?.openTarget(target, { path: bench.at("b/top.qcow2"), format: "qcow2", cache, detectZeroes });
   const options = { source: image.activeNode, sync: "top", copyMode: "write-blocking", maxBytesPerSecond: 0 } as const;
-  await guest.startMirror(job, target, filter, options);
+  await guest.graph?.startMirror({ job, target, filter }, options);
   return image;
 }
 

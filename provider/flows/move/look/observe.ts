@@ -110,13 +110,12 @@ async function observeDisk(site: Viewpoint, { view, process, found }: Look, plac
   const { manifest } = records;
   const heading = await headingOf(site, manifest);
   const definition = definitionBehind(manifest, image, named) ? ({ definition: "behind" } as const) : {};
-  const { managed } = site.guest;
-  if (!managed || manifest.overlay?.collapse !== "pull") {
+  if (site.guest.traits.pulls === "told" || manifest.overlay?.collapse !== "pull") {
     const found = await phaseOf({ site, view, process, image, named, key, records });
     const active = (await placeIn(site, process, { named, inManifest: pathOf(manifest, found.standing) })) ?? base.active;
     return { ...base, active, heading, ...definition, ...found };
   }
-  const now = await managed.lookForPull(qdev);
+  const now = await site.guest.lookForPull(qdev);
   const chain = imageOf(site, disk, await findDisk(site.guest, now, qdev));
   return {
     ...{ ...base, image: chain, heading, ...definition },

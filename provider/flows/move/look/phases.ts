@@ -37,9 +37,9 @@ export async function phaseOf(evidence: Evidence): Promise<{ standing: Standing;
   if (runs) return { standing, seen: phaseOfJob(evidence, job, standing) };
   // a commit down to the source was to be switched, and was not: from now on a guest on the former image would be one that lacks writes
   if (overlay?.committed === "source" && standing === "overlay") return { standing, seen: { phase: "not-let-go" } };
-  // Before the ended job is looked at: what is written is set back, so that a boot finds where the guest writes. On libvirt that needs no
-  // proof: the guest is suspended until its pivot is seen, so where it runs is right.
-  const sureOf = evidence.site.guest.managed ? ({ phase: "not-let-go" } as const) : undefined;
+  // Before the ended job is looked at: what is written is set back, so that a boot finds where the guest writes. One that was suspended until its
+  // pivot was seen needs no proof: where it runs is right.
+  const sureOf = evidence.site.guest.traits.switching === "suspended" ? ({ phase: "not-let-go" } as const) : undefined;
   if (isAhead(records.manifest, standing)) return { standing, seen: sureOf ?? neverLetGo(records.manifest, now) };
   if (records.further && currentStanding(records.manifest) === standing) return { standing, seen: { phase: "not-let-go" } };
   if (isBehind(records.manifest, standing)) return { standing, seen: sureOf ?? neverWritten(evidence, standing) };

@@ -13,7 +13,7 @@ import { definitionBehind } from "../look/definition.js";
 const pollSeconds = 5;
 
 interface Watched {
-  guest: Pick<Guest, "managed" | "look">;
+  guest: Pick<Guest, "redefine" | "look">;
   /** Before each change: whether this run may still act. */
   check: () => Promise<void>;
 }
@@ -24,7 +24,7 @@ export async function withDefinitionWatched<T>(
   work: () => Promise<T>,
 ): Promise<T> {
   const frozen = seen.disks.filter(({ standing, image }) => standing === "overlay" && image.definedAt !== undefined);
-  if (!guest.managed || frozen.length === 0) return work();
+  if (frozen.length === 0) return work();
   let isLooking = false;
   const look = async () => {
     if (isLooking) return;
@@ -47,7 +47,7 @@ async function correct({ guest, check }: Watched, disks: readonly SeenDisk[]): P
     const active = behind(view, disk);
     if (!active) continue;
     await check();
-    await guest.managed?.redefine(disk.qdev, active);
+    await guest.redefine(disk.qdev, active);
   }
 }
 

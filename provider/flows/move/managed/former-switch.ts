@@ -13,7 +13,7 @@ export async function awaitFormerSwitch(
   site: Site,
   places: readonly { key: DiskKey; disk: string; directories: readonly string[] }[],
 ): Promise<void> {
-  if (!site.guest.managed) return;
+  if (site.guest.traits.switching === "pending") return; // there was no script
   for (const { key, disk, directories } of places) {
     const locks = directories.map((directory) => formerSwitchLock(within(directory, fileNames.manifest(key))));
     /**

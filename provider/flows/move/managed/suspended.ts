@@ -3,7 +3,7 @@
 import { diskKey } from "../../../core/disk/names.js";
 import { directoryOf } from "../../../core/disk/paths.js";
 import { UserError } from "../../../core/errors.js";
-import type { DiskView, GuestView, ManagedGuest } from "../../../hypervisor/hypervisor.js";
+import type { DiskView, GuestView } from "../../../hypervisor/hypervisor.js";
 import { correctBoth } from "../../../journal/corrected.js";
 import { currentStanding, imagesOf, manifestText, standings } from "../../../journal/manifest.js";
 import { manifestPaths, readRecords } from "../../../journal/records.js";
@@ -44,7 +44,7 @@ async function letGoLocked(site: Site, disks: readonly string[], lock: DomainLoc
     throw refuse(why, "If libvirtd is down, start it. If no switch goes on there, `virsh resume` the guest, then run again.");
   }
   const deadline = run.world.clock() + actingSeconds;
-  const unwritten = await writeDownWhereItRuns({ site, managed, view }, deadline);
+  const unwritten = await writeDownWhereItRuns({ site, view }, deadline);
   let state: string;
   try {
     state = await managed.letGo(deadline);
@@ -62,7 +62,6 @@ async function letGoLocked(site: Site, disks: readonly string[], lock: DomainLoc
 
 interface Suspended {
   site: Site;
-  managed: ManagedGuest;
   view: GuestView;
 }
 
@@ -83,13 +82,13 @@ async function writeDownWhereItRuns(to: Suspended, deadline: number): Promise<Us
 }
 
 /** The definition first: a boot goes by that. */
-async function writeDownDisk({ site: { host }, managed, view: { domainId } }: Suspended, { qdev, medium }: DiskView): Promise<void> {
+async function writeDownDisk({ site: { host, guest }, view: { domainId } }: Suspended, { qdev, medium }: DiskView): Promise<void> {
   if (medium.kind !== "image") return;
   const [active] = medium.chain;
   const key = diskKey(domainId, qdev);
   const records = await readRecords(host, key, [directoryOf(active.path)]);
   if (!records) return;
-  if (medium.definedAt !== undefined && definitionBehind(records.manifest, medium, active.path)) await managed.redefine(qdev, active);
+  if (medium.definedAt !== undefined && definitionBehind(records.manifest, medium, active.path)) await guest.redefine(qdev, active);
   const standing = standings.find((one) => imagesOf(records.manifest)[one] === active.path);
   if (standing === undefined || currentStanding(records.manifest) === standing) return;
   const isFolded = standing === "former" && records.manifest.overlay?.committed === "source";

@@ -1,9 +1,10 @@
 /** The switch of a guest that libvirt manages, as data for the host's worker. Pure. */
 
+import type { LayerFile } from "../../../core/disk/chain-options.js";
 import { backOf, type DiskKey, markOf, nextOf } from "../../../core/disk/names.js";
 import type { FileSeen } from "../../../host/file-seen.js";
 import type { LibvirtSwitchDisk, PlannedImage } from "../../../host/worker/libvirt-switching.js";
-import type { ImageFile, PlannedLibvirtSwitch } from "../../../hypervisor/hypervisor.js";
+import type { PlannedLibvirtSwitch } from "../../../hypervisor/hypervisor.js";
 import type { Manifest } from "../../../journal/manifest.js";
 import { manifestPaths } from "../../../journal/records.js";
 import { type Identities, known, moveOf, renameWords } from "../../shared/planned-move.js";
@@ -13,7 +14,7 @@ import type { RecordedDisk } from "../../shared/site.js";
 export interface ManagedEnding {
   disk: RecordedDisk;
   /** Where the job ends. */
-  image: ImageFile;
+  image: LayerFile;
   /** A copy's pivot, or the end of an active commit. */
   job: LibvirtSwitchDisk["job"];
   /** What its manifests say then. */
@@ -55,7 +56,7 @@ export function managedSwitchPlan(domain: string, endings: readonly ManagedEndin
 function planOf(ending: ManagedEnding, { files, identities }: Found): LibvirtSwitchDisk {
   const { disk, image, job, quarantine } = ending;
   const { active } = disk.manifest.source;
-  const imageAt = ({ path, format }: ImageFile): PlannedImage => {
+  const imageAt = ({ path, format }: LayerFile): PlannedImage => {
     const { dev, ino } = known(files, path);
     return { path, format, device: dev, inode: ino };
   };

@@ -1,12 +1,13 @@
 /** The switches of a guest that libvirt manages: prepared here, carried out by the host's worker (decisions/0003). */
 
 import { KeyedMutex } from "../../../core/async/keyed-mutex.js";
+import type { LayerFile } from "../../../core/disk/chain-options.js";
 import { backOf, markOf, nextOf } from "../../../core/disk/names.js";
 import { seeFiles } from "../../../host/file-seen.js";
 import { writeFileAtomically } from "../../../host/files.js";
 import type { LibvirtSilence, LibvirtSwitchResult } from "../../../host/worker/libvirt-switching.js";
 import { isWorkerError } from "../../../host/worker/worker-error.js";
-import type { ImageFile, ManagedGuest } from "../../../hypervisor/hypervisor.js";
+import type { ManagedGuest } from "../../../hypervisor/hypervisor.js";
 import { frozenFormat, type Manifest, manifestText, pathOf, type Standing } from "../../../journal/manifest.js";
 import { complaint } from "../../shared/complaint.js";
 import { committedTo } from "../../shared/manifest-turns.js";
@@ -45,7 +46,7 @@ export function switchManaged(to: ManagedSwitch, disks: readonly RecordedDisk[],
  * A guest on the former image may also have been started there by hand, without what it wrote to the overlay. The images do not tell the two
  * apart, so a commit down to it is marked in the manifests before its pivot: a guest that is there then has got there by the commit.
  */
-export function commitEnding(disk: RecordedDisk, image: ImageFile, next: Manifest): ManagedEnding {
+export function commitEnding(disk: RecordedDisk, image: LayerFile, next: Manifest): ManagedEnding {
   const isFolded = next.overlay?.committed === "source";
   return {
     disk,

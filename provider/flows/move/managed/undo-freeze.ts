@@ -1,9 +1,9 @@
 /** A freeze in whose moment somebody else's snapshot came: our overlay stands on theirs, and its header does not say so. */
 
+import type { LayerFile } from "../../../core/disk/chain-options.js";
 import type { JobStatus } from "../../../core/disk/job.js";
 import { jobNames } from "../../../core/disk/names.js";
 import { UserError } from "../../../core/errors.js";
-import type { ImageFile } from "../../../hypervisor/hypervisor.js";
 import type { LiveChain } from "../../shared/live-chain.js";
 import { committedTo } from "../../shared/manifest-turns.js";
 import type { RecordedDisk } from "../../shared/site.js";
@@ -16,11 +16,14 @@ import { commitEnding, endManaged, type ManagedSwitch } from "./switch.js";
  * writes the definition that is right afterwards, while the guest is suspended.
  */
 export async function undoFreeze(to: ManagedSwitch, disk: RecordedDisk, { layers }: LiveChain): Promise<void> {
-  const { site, managed, seen } = to;
-  const [top, theirs, ...below] = layers.map(({ path, format }): ImageFile => ({ path, format }));
+  const { site, seen } = to;
+  const [top, theirs, ...below] = layers.map(({ path, format }): LayerFile => ({ path, format }));
   if (!top || !theirs) return;
-  if (disk.image.definedAt !== undefined) await managed.redefine(disk.qdev, { ...top, below: [theirs, ...below] });
-  if ((await commitStatus(to, disk, theirs)) === undefined) await managed.startCommit(disk.qdev, { top: top.path, base: theirs.path }, 0);
+  if (disk.image.definedAt !== undefined) await site.guest.redefine(disk.qdev, { ...top, below: [theirs, ...below] });
+  if ((await commitStatus(to, disk, theirs)) === undefined) {
+    const of = { top: { node: disk.image.activeNode, path: top.path }, base: { depth: 1, path: theirs.path }, maxBytesPerSecond: 0 };
+    await site.guest.commit(disk, of);
+  }
   await untilReady(to, disk, theirs);
   const next = { ...committedTo(disk.manifest, "source"), current: disk.manifest.source.active };
   await endManaged(to, [commitEnding(disk, theirs, next)]);
@@ -28,13 +31,13 @@ export async function undoFreeze(to: ManagedSwitch, disk: RecordedDisk, { layers
 }
 
 /** Undefined where the guest's jobs were told and it is none of them. */
-async function commitStatus({ site }: ManagedSwitch, { key }: RecordedDisk, { path }: ImageFile): Promise<JobStatus | undefined> {
+async function commitStatus({ site }: ManagedSwitch, { key }: RecordedDisk, { path }: LayerFile): Promise<JobStatus | undefined> {
   const { jobs } = await site.guest.look();
   return jobs.find(({ id, target }) => id === jobNames.commit(key) && target === path)?.status;
 }
 
 /** It is short: the overlay is some moments old. */
-async function untilReady(to: ManagedSwitch, disk: RecordedDisk, theirs: ImageFile): Promise<void> {
+async function untilReady(to: ManagedSwitch, disk: RecordedDisk, theirs: LayerFile): Promise<void> {
   const { guest, host, options, run } = to.site;
   const deadline = run.world.clock() + options.stallSeconds;
   for (;;) {

@@ -14,10 +14,10 @@ import { checkGuest, checkHolders, type Refusing } from "../../shared/others.js"
 import { checkActiveFile, checkFeatures } from "../../shared/preflight.js";
 import type { Seen, SeenDisk, Site } from "../../shared/site.js";
 import { compareAdopted } from "./adopting.js";
+import { checkBurdens } from "./burdens.js";
 import { checkCollapse } from "./collapsible.js";
 import { type Draft, draftMove } from "./draft.js";
 import { checkLink } from "./link.js";
-import { checkManaged } from "./managed-preflight.js";
 import { checkNameable } from "./nameable.js";
 import { checkActiveName, checkDestination, checkDevice, checkDisk } from "./preflight.js";
 
@@ -36,7 +36,7 @@ export async function begin(site: Bound, seen: Seen, disks: readonly SeenDisk[])
   };
   await checkFeatures(site, first.disk);
   await checkGuest(site, disks, refusing);
-  for (const disk of disks) await checkManaged(site, seen, disk);
+  for (const disk of disks) await checkBurdens(site, seen, disk);
   for (const disk of disks) {
     checkDisk(site, seen.view, disk);
     checkCollapse(site, disk);

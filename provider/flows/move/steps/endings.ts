@@ -50,7 +50,6 @@ export async function tidy(site: Site, seen: Seen, disk: RecordedDisk, outcome: 
 
 /** Closes what the guest stood on before; names of what QEMU keeps open. */
 async function closeFormer(site: Site, seen: Seen, disk: RecordedDisk, outcome: Outcome): Promise<string[]> {
-  if (site.guest.managed) return []; // libvirt closes its nodes itself
   const { destination, overlay } = disk.manifest;
   const passed = overlay ? [overlay.node, ...(disk.standing === "landing" ? [destination.node] : [])] : [];
   const kept = await site.guest.closeNodes([...passed, ...closable(seen, disk, disk.manifest)]);

@@ -1,60 +1,78 @@
 /** Strategy snapshot: an overlay takes the guest's writes, so that everything below it holds still; and the two ways in which it is removed again. */
 
 import { identityOf } from "../../../core/disk/chain.js";
-import { jobNames, nodeNames } from "../../../core/disk/names.js";
 import { baseName } from "../../../core/disk/paths.js";
 import { BugError, isKind, UserError } from "../../../core/errors.js";
 import { seeFiles } from "../../../host/file-seen.js";
+import type { FreezingDisk, ImageView } from "../../../hypervisor/hypervisor.js";
 import { createImage } from "../../../image/qemu-img.js";
 import type { Manifest, MovedLayer } from "../../../journal/manifest.js";
 import { writeRecords } from "../../../journal/records.js";
-import { complaint, wordsOf } from "../../shared/complaint.js";
-import { nodeAt, withStrangeTop } from "../../shared/former-nodes.js";
-import { checkOpenedFile } from "../../shared/opened-file.js";
+import { complaint, inWords, wordsOf } from "../../shared/complaint.js";
+import { isToldOf, withStrangeTop } from "../../shared/former-nodes.js";
 import { removeOwn } from "../../shared/own-images.js";
 import type { RecordedDisk, Seen, SeenDisk, Site } from "../../shared/site.js";
 import { imageLike, removeTarget, withProvedTarget } from "./mirroring.js";
 
 type Overlay = NonNullable<Manifest["overlay"]>;
 
-export function overlayOf({ disk, manifest }: RecordedDisk): Overlay {
+export function overlayOf({ disk, manifest }: Pick<RecordedDisk, "disk" | "manifest">): Overlay {
   if (!manifest.overlay) throw new BugError(`${disk} is moved without an overlay, and a step was chosen that needs one.`);
   return manifest.overlay;
 }
 
 /**
- * Puts an overlay on top of every disk, at one point in time. `current` names the overlays before they are there: empty, they
- * read as what they stand on, so a boot from there is right before and after.
+ * Puts an overlay on top of every disk, at one point in time. `current` and a persistent definition name the overlays before they are there:
+ * empty, they read as what they stand on, so a boot from there is right before and after.
  */
-export async function freeze(site: Site, disks: readonly RecordedDisk[]): Promise<void> {
+export async function freeze(site: Site, { view }: Seen, disks: readonly RecordedDisk[]): Promise<void> {
   for (const disk of disks) await makeOverlay(site, disk);
   for (const disk of disks) {
     const written = { node: disk.image.activeNode, image: "former" } as const;
-    await writeRecords(site.host, disk.key, { ...disk.manifest, written, current: overlayOf(disk).path });
+    const told = isToldOf(view, disk.image) ? { written } : {};
+    await writeRecords(site.host, disk.key, { ...disk.manifest, ...told, current: overlayOf(disk).path });
   }
-  for (const disk of disks) await openOverlay(site, disk);
+  for (const { qdev, image, ...disk } of disks)
+    if (image.definedAt !== undefined) await site.guest.redefine(qdev, { path: overlayOf(disk).path, format: "qcow2" });
   try {
-    await site.guest.freeze(disks.map((disk) => ({ node: disk.image.activeNode, overlay: overlayOf(disk).node })));
+    await site.guest.freeze(disks.map(freezing));
   } catch (cause) {
     if (isKind(cause, "user")) throw await unfrozen(site, disks, cause);
     throw cause;
   }
 }
 
-/** All or none: QEMU refuses a node on which somebody has put an overlay meanwhile (bdrv_set_backing_hd() blocks what is a backing image, 7.2). */
+function freezing(disk: RecordedDisk): FreezingDisk {
+  const { qdev, image } = disk;
+  const { activeNode, cache, detectZeroes } = image;
+  const { node, path, made } = overlayOf(disk);
+  return { qdev, activeNode, cache, detectZeroes, overlay: { node, path, ...(made && { made }) } };
+}
+
+/** All or none; but a hypervisor may have done what it says that it refused. */
 async function unfrozen(site: Site, disks: readonly RecordedDisk[], cause: unknown): Promise<Error> {
-  for (const { key, manifest } of disks) await writeRecords(site.host, key, { ...manifest, current: manifest.source.active });
   const { disks: devices } = await site.guest.look();
-  const actives = disks.map(({ qdev }) => devices.find((device) => device.qdev === qdev)?.medium);
-  const runsOn = actives.map((medium) => (medium?.kind === "image" ? medium.chain[0].path : "an unknown image")).join(", ");
-  return complaint(site, {
-    verb: "freeze",
-    disk: disks.map(({ disk }) => disk).join(", "),
-    why: wordsOf(cause),
-    left: `The guest runs on ${runsOn}, which is current.`,
-    advice: "Run `pulumi up` again, or `pulumi destroy` to undo the move.",
-    cause,
-  });
+  const runOn: string[] = [];
+  for (const disk of disks) {
+    const medium = devices.find(({ qdev }) => qdev === disk.qdev)?.medium;
+    runOn.push(medium?.kind === "image" ? medium.chain[0].path : "an unknown image");
+    if (medium?.kind === "image") await takeBack(site, disk, medium);
+  }
+  const names = disks.map(({ disk }) => disk).join(", ");
+  const left = `The guest runs on ${runOn.join(", ")}, which is current.`;
+  const advice = "Run `pulumi up` again, or `pulumi destroy` to undo the move.";
+  return complaint(site, { verb: "freeze", disk: names, why: wordsOf(cause), left, advice, cause });
+}
+
+/**
+ * As long as the definition names an overlay on which the guest does not run, libvirt does not let it follow somebody else's snapshot
+ * (qemuSnapshotDiskPrepareOne() follows only a definition that names the live image, 9.0): so it goes back to what the guest runs on.
+ */
+async function takeBack(site: Site, disk: RecordedDisk, { chain: [active], definedAt }: ImageView): Promise<void> {
+  const { path } = overlayOf(disk);
+  if (active.path === path) return;
+  if (definedAt === path) await site.guest.redefine(disk.qdev, active);
+  await writeRecords(site.host, disk.key, { ...disk.manifest, current: disk.manifest.source.active });
 }
 
 /** Made again each time: an overlay that an earlier run left there is empty, or the observation would have said so. */
@@ -75,14 +93,6 @@ export async function makeOverlay(site: Site, disk: RecordedDisk): Promise<void>
   await writeRecords(site.host, key, manifest);
 }
 
-async function openOverlay(site: Site, disk: RecordedDisk): Promise<void> {
-  const { path, node, made } = overlayOf(disk);
-  const { cache, detectZeroes } = disk.image;
-  await site.guest.openOverlay(node, { path, format: "qcow2", cache, detectZeroes });
-  const left = `The guest runs on ${disk.manifest.source.active}, as before.`;
-  if (made) await checkOpenedFile(site, { verb: "freeze", disk: disk.disk, node, path, made, left });
-}
-
 /** The former active image is a frozen layer now, and moves as the others do. */
 export async function recordFrozen(site: Site, disk: RecordedDisk): Promise<void> {
   const { manifest, key } = disk;
@@ -100,17 +110,23 @@ export async function recordFrozen(site: Site, disk: RecordedDisk): Promise<void
 
 /** Shortens the chain after the pivot: the target's content goes down into the landed copy, or takes that copy up. */
 export async function collapse(site: Site, seen: Seen, disk: RecordedDisk): Promise<void> {
-  const { image, key } = disk;
-  const speed = { maxBytesPerSecond: site.options.maxBytesPerSecond };
-  if (overlayOf(disk).collapse === "commit") {
-    const base = nodeAt(seen, disk, 1);
+  const { image, key, qdev } = disk;
+  const overlay = overlayOf(disk);
+  const [active, landed, below] = image.chain;
+  const top = { node: image.activeNode, path: active.path };
+  const { maxBytesPerSecond } = site.options;
+  const told = { verb: "shorten the chain of", disk: disk.disk, left: goesOn };
+  if (overlay.collapse === "commit") {
     await recordStrangeTop(site, seen, disk);
-    return site.guest.startCommit(jobNames.commit(key), nodeNames.filter(key), { ...speed, top: image.activeNode, base });
+    const base = { depth: 1, path: landed?.path ?? overlay.landing };
+    return inWords(site, told, () => site.guest.commit({ key, qdev }, { top, base, maxBytesPerSecond }));
   }
-  const below = image.chain[1]?.backingName;
-  const kept = image.chain.length > 2 ? { base: nodeAt(seen, disk, 2), ...(below === undefined ? {} : { backingName: below }) } : {};
-  return site.guest.startPull(jobNames.blockpull(key), nodeNames.filter(key), { ...speed, top: image.activeNode, ...kept });
+  const base = below && { base: { depth: 2, path: below.path } };
+  const named = landed?.backingName === undefined ? {} : { backingName: landed.backingName };
+  await inWords(site, told, () => site.guest.pull({ key, qdev }, { top, ...base, ...named, maxBytesPerSecond }));
 }
+
+const goesOn = "The guest runs on, and no write is lost.";
 
 /** A pull that ended, and the chain is as it was. */
 export function pullFailed(site: Site, disk: SeenDisk): Error {
@@ -121,13 +137,17 @@ export function pullFailed(site: Site, disk: SeenDisk): Error {
 
 /** The way back: nothing of the destination is open any more, and the overlay's content goes down into the image that it stands on. */
 export async function fold(site: Site, seen: Seen, disk: RecordedDisk): Promise<void> {
-  const { key, image } = disk;
+  const { key, qdev, image } = disk;
   const manifest = await withProvedTarget(site, seen, disk.manifest);
   await site.guest.closeNodes([manifest.destination.node, overlayOf(disk).landingNode]);
   await removeTarget(site, disk, manifest);
-  const base = nodeAt(seen, disk, 1);
+  const [active, former] = image.chain;
+  const top = { node: image.activeNode, path: active.path };
+  const base = { depth: 1, path: former?.path ?? manifest.source.active };
   await recordStrangeTop(site, seen, disk);
-  await site.guest.startCommit(jobNames.commit(key), nodeNames.filter(key), { maxBytesPerSecond: 0, top: image.activeNode, base });
+  await inWords(site, { verb: "undo the move of", disk: disk.disk, left: goesOn }, () =>
+    site.guest.commit({ key, qdev }, { top, base, maxBytesPerSecond: 0 }),
+  );
 }
 
 /** Before a commit takes the active image away. */

@@ -1,59 +1,63 @@
 /** The mirror of the active layer: its target and its job. */
 
 import { whichOf } from "../../../core/disk/chain.js";
-import type { ChainFiles } from "../../../core/disk/chain-options.js";
-import { fileNames, isOverlayName, jobNames, nodeNames } from "../../../core/disk/names.js";
+import { fileNames, isOverlayName } from "../../../core/disk/names.js";
 import { baseName, within } from "../../../core/disk/paths.js";
 import { BugError } from "../../../core/errors.js";
 import { seeFiles } from "../../../host/file-seen.js";
-import { removeFile, renameWithoutReplacing } from "../../../host/files.js";
-import type { TargetOptions } from "../../../hypervisor/block-steps.js";
+import { makeAnew, removeFile, renameWithoutReplacing } from "../../../host/files.js";
+import { type MirrorTarget, shutOff } from "../../../hypervisor/hypervisor.js";
 import { createImage } from "../../../image/qemu-img.js";
-import { frozenFormat, type Manifest } from "../../../journal/manifest.js";
+import type { Manifest } from "../../../journal/manifest.js";
 import { writeRecords } from "../../../journal/records.js";
-import { complaint } from "../../shared/complaint.js";
-import { namedNodes } from "../../shared/former-nodes.js";
-import { belowTop, checkOpened } from "../../shared/opened-chain.js";
-import { checkOpenedFile } from "../../shared/opened-file.js";
+import { complaint, inWords } from "../../shared/complaint.js";
+import { isToldOf, namedNodes } from "../../shared/former-nodes.js";
 import { type Kept, provedByNode, removeOwn } from "../../shared/own-images.js";
-import type { RecordedDisk, Seen, SeenDisk, Site } from "../../shared/site.js";
+import type { Seen, SeenDisk, Site } from "../../shared/site.js";
 import { filesBelowTarget } from "./chain-files.js";
 
-/** A fresh target with its copied chain, and the job onto it. A target that a mirror left there when QEMU ended is replaced. */
+/** A fresh target with its copied chain, and the job onto it. A target that a mirror left there when it ended is replaced. */
 export async function startMirror(site: Site, { view }: Seen, disk: SeenDisk, manifest: Manifest): Promise<void> {
-  const { node, backing } = manifest.destination;
-  const { overlay } = manifest;
+  const { destination, overlay } = manifest;
+  const { node, backing, target: path } = destination;
+  const { image, key, qdev } = disk;
+  if (view.status === shutOff) throw isShutOff(site, disk, manifest);
   await site.guest.closeNodes([node, ...(overlay ? [overlay.landingNode] : [])]);
   await removeTarget(site, disk, manifest);
-  if (!isOurs(disk.image.activeNode, manifest)) manifest.written = { node: disk.image.activeNode, image: standsOn(disk) };
-  manifest.formerNodes = namedNodes(view, disk.image); // a guest that was started again since the move began has others
+  if (isToldOf(view, image) && !isOurs(image.activeNode, manifest)) manifest.written = { node: image.activeNode, image: standsOn(disk) };
+  manifest.formerNodes = namedNodes(view, image); // a guest that was started again since the move began has others
   await makeTarget(site, disk, manifest);
-  const { image, key } = disk;
-  const like = { format: image.creation.format, cache: image.cache, detectZeroes: image.detectZeroes };
-  await openChain(site, { ...disk, manifest }, like);
-  await site.guest.startMirror(jobNames.mirror(key), node, nodeNames.filter(key), {
-    source: image.activeNode,
-    sync: backing ? "top" : "full",
-    copyMode: site.options.copyMode,
-    maxBytesPerSecond: site.options.maxBytesPerSecond,
-  });
+  const target: MirrorTarget = {
+    ...{ node, chain: [{ path, format: image.creation.format }, ...filesBelowTarget({ ...disk, manifest })] },
+    ...{ cache: image.cache, detectZeroes: image.detectZeroes },
+    ...(destination.file && { made: destination.file }),
+    // what an overlay is committed into later is a node that we know by name
+    ...(overlay?.collapse === "commit" && { nodeBelow: overlay.landingNode }),
+  };
+  const { copyMode, maxBytesPerSecond } = site.options;
+  const sync = backing ? "top" : "full";
+  const left = `The guest runs on ${manifest.current}, as before; the copied layers are kept.`;
+  await inWords(site, { verb: "move", disk: disk.disk, left }, () =>
+    site.guest.mirror({ key, qdev }, target, { source: image.activeNode, sync, copyMode, maxBytesPerSecond }),
+  );
 }
 
-/** The target and all that it stands on, as the manifest has it. What an overlay is committed into later is a node that we know by name. */
-async function openChain(site: Site, disk: RecordedDisk, like: Omit<TargetOptions, "path">): Promise<void> {
-  const { destination, overlay, current } = disk.manifest;
-  const { node, target: path } = destination;
-  const chain: ChainFiles = [{ path, format: like.format }, ...filesBelowTarget(disk)];
-  const left = `The guest runs on ${current}, as before; the copied layers are kept.`;
-  const opening = { verb: "move", disk: disk.disk, chain, left };
-  const { below } = await belowTop(site, opening);
-  if (overlay?.collapse === "commit") {
-    const landing = { ...like, path: overlay.landing, format: frozenFormat(disk.manifest), ...(below && { below: below.slice(1) }) };
-    await site.guest.openLayer(overlay.landingNode, landing);
-    await site.guest.openTarget(node, { ...like, path, backing: overlay.landingNode });
-  } else await site.guest.openTarget(node, { ...like, path, ...(below && { below }) });
-  await checkOpened(site, { ...opening, node });
-  if (destination.file) await checkOpenedFile(site, { ...opening, node, path, made: destination.file });
+function isShutOff(site: Site, { disk }: SeenDisk, { source }: Manifest): Error {
+  const left = `It boots from ${source.active}, which is current; the copied layers are kept.`;
+  return complaint(site, { verb: "move", disk, why: "its domain is shut off", left, advice: "Start it, then run `pulumi up` again." });
+}
+
+/** Nobody tells why a copy ended: it is gone, and the guest on the source. */
+export function copyVanished(site: Site, disk: SeenDisk): Error {
+  const { source, destination } = disk.manifest ?? {};
+  return complaint(site, {
+    verb: "move",
+    disk: disk.disk,
+    why: `the copy onto ${destination?.target} ended by itself, and libvirt does not say why; most often the destination is full`,
+    left: `The guest runs on ${source?.active}, which is current; the copied layers are kept.`,
+    advice:
+      "Look at the free space there and at libvirtd's log, then run `pulumi up` again: only the mirror starts again from the beginning.",
+  });
 }
 
 /** A node of this move tells by its name which image it is. */
@@ -95,13 +99,16 @@ export async function withProvedTarget({ host, guest }: Site, { view }: Seen, ma
 }
 
 /** Made under our own name, written down by what it is, and only then given its name: so the name never lies. */
-async function makeTarget(site: Site, disk: SeenDisk, manifest: Manifest): Promise<void> {
+async function makeTarget({ host, guest }: Site, disk: SeenDisk, manifest: Manifest): Promise<void> {
   const path = newborn(disk, manifest);
   const { backing, target } = manifest.destination;
-  const made = await createImage(site.host, { ...imageLike(disk, manifest), path, ...(backing && { backing }) });
+  const made =
+    guest.traits.mirrorsOnto === "image"
+      ? await createImage(host, { ...imageLike(disk, manifest), path, ...(backing && { backing }) })
+      : await makeAnew(host, path, { content: "", like: manifest.source.active });
   manifest.destination.file = whichOf(made);
-  await writeRecords(site.host, disk.key, manifest);
-  await renameWithoutReplacing(site.host, { from: path, to: target, known: made });
+  await writeRecords(host, disk.key, manifest);
+  await renameWithoutReplacing(host, { from: path, to: target, known: made });
 }
 
 /** What an image must be made with to be like the active one. */

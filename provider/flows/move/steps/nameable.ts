@@ -1,9 +1,10 @@
 /** Before the first byte is copied: whether QEMU can be told the chain that the target will stand on. */
 
 import type { ChainFiles, LayerFile } from "../../../core/disk/chain-options.js";
+import { checkName, isNameable } from "../../../hypervisor/chain-names.js";
 import { deviationsIn } from "../../../image/chain-headers.js";
 import { frozenFormat } from "../../../journal/manifest.js";
-import { checkName, isNameable } from "../../shared/opened-chain.js";
+import { inWords } from "../../shared/complaint.js";
 import type { RecordedDisk, Site } from "../../shared/site.js";
 import { filesBelowTarget, filesFrom, stayingFiles } from "./chain-files.js";
 
@@ -16,5 +17,6 @@ export async function checkNameable(site: Site, disk: RecordedDisk): Promise<voi
   if (isNameable(chain)) return;
   const adopted = layers.find(({ coming }) => coming === "adopt");
   const [first, ...below]: readonly LayerFile[] = adopted ? filesFrom(disk, adopted).destination : stayingFiles(disk);
-  if (first) checkName(site, { verb: "move", disk: disk.disk, chain }, await deviationsIn(site.host, [first, ...below]));
+  if (first)
+    await inWords(site, { verb: "move", disk: disk.disk }, async () => checkName(chain, await deviationsIn(site.host, [first, ...below])));
 }

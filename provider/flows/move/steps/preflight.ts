@@ -51,7 +51,7 @@ export async function checkDevice(site: Site, { disk, qdev, image }: SeenDisk): 
  */
 function leftBehind({ options, guest }: Site, { dirtyBitmaps, persistentBitmaps, internalSnapshots }: ImageView) {
   const { strategy, collapse = "commit" } = options;
-  if (strategy === "mirror" || guest.managed) return { way: "a mirror", bitmaps: dirtyBitmaps, internalSnapshots };
+  if (strategy === "mirror" || guest.traits.commitKeeps === "data") return { way: "a mirror", bitmaps: dirtyBitmaps, internalSnapshots };
   if (collapse !== "commit") return { way: `collapse "${collapse}"`, bitmaps: dirtyBitmaps, internalSnapshots };
   return { way: "an image", bitmaps: dirtyBitmaps.filter((name) => !persistentBitmaps.includes(name)), internalSnapshots: [] };
 }

@@ -2,7 +2,8 @@
 
 import type { Job } from "../../../../provider/core/disk/job.js";
 import type { Evidence } from "../../../../provider/flows/move/look/standing.js";
-import type { GuestProcess, ManagedGuest } from "../../../../provider/hypervisor/hypervisor.js";
+import type { GuestProcess } from "../../../../provider/hypervisor/hypervisor.js";
+import { libvirtTraits } from "../../../../provider/hypervisor/libvirt/guest.js";
 import type { Manifest } from "../../../../provider/journal/manifest.js";
 import type { Records } from "../../../../provider/journal/records.js";
 import { key, type MoveScene } from "../scene.js";
@@ -28,7 +29,7 @@ export interface Shown {
 
 export function evidenceOf(scene: MoveScene, manifest: Manifest, shown: Shown = {}): Evidence {
   const { on = "path1/disk.qcow2", format = "qcow2", below = [], node = "vda-old", beside = [], jobs = [] } = shown;
-  const { site } = scene.site(shown.managed ? { managed: {} as ManagedGuest } : {}, { verify: shown.verify ?? "none" });
+  const { site } = scene.site(shown.managed ? { traits: libvirtTraits } : {}, { verify: shown.verify ?? "none" });
   return {
     site,
     view: {

@@ -3,7 +3,6 @@
 import assert from "node:assert/strict";
 import { observeForReport } from "../../../../provider/flows/move/look/report-look.js";
 import { endSharedLook } from "../../../../provider/flows/shared/shared-look.js";
-import type { Guest } from "../../../../provider/hypervisor/hypervisor.js";
 import { writeRecords } from "../../../../provider/journal/records.js";
 import { HandWorld } from "../../../world.js";
 import { type Answers, emptyView } from "../noting-guest.js";
@@ -18,7 +17,7 @@ describe("a look that reads share", () => {
   afterEach(() => scene[Symbol.asyncDispose]());
 
   let asked: string[];
-  const reader = (urn: string, answers: Answers<Guest> = {}) => {
+  const reader = (urn: string, answers: Answers = {}) => {
     const view = () => {
       asked.push("look");
       const image = { kind: "image" as const, ...scene.image() };
@@ -65,7 +64,7 @@ describe("a look that reads share", () => {
 
   it("is another one for another guest of the host", async () => {
     await observeForReport(reader("a"), ["vda"]);
-    await observeForReport(reader("b", { name: "db" }), ["vda"]);
+    await observeForReport(reader("b", { name: "db", address: "db" }), ["vda"]);
     assert.equal(asked.length, 2);
   });
 

@@ -7,7 +7,7 @@ import { fileNames, nodeNames } from "../../../../provider/core/disk/names.js";
 import { isKind, UserError } from "../../../../provider/core/errors.js";
 import { draftMove } from "../../../../provider/flows/move/steps/draft.js";
 import { freeze, recordFrozen } from "../../../../provider/flows/move/steps/freezing.js";
-import type { Guest, GuestView } from "../../../../provider/hypervisor/hypervisor.js";
+import type { GuestView } from "../../../../provider/hypervisor/hypervisor.js";
 import { manifestText, parseManifest } from "../../../../provider/journal/manifest.js";
 import { type Answers, emptyView } from "../noting-guest.js";
 import { key, MoveScene, overlayName, passingName } from "../scene.js";
@@ -26,7 +26,7 @@ async function drafted(
   }: {
     options?: Record<string, unknown>;
     view?: Partial<GuestView>;
-    answers?: Answers<Guest>;
+    answers?: Answers;
     chain?: [string, string, string?][] | undefined;
   } = {},
 ) {
@@ -208,6 +208,10 @@ describe("the draft of a move", () => {
 
 describe("a freeze", () => {
   const current = async (scene: MoveScene) => JSON.parse(await readFile(scene.at(`path1/${fileNames.manifest(key)}`), "utf8"));
+  const seenOf = (scene: MoveScene) => ({
+    view: { ...emptyView, nodes: [{ name: "vda-old", driver: "qcow2", file: scene.at("path1/disk.qcow2") }] },
+    disks: [],
+  });
   const qcow2 = (scene: MoveScene) => ({ image: { ...scene.image(), creation: { format: "qcow2", options: {} } } });
 
   it("makes an empty overlay, names it as current before it is there, and freezes all at once", async () => {
@@ -217,9 +221,9 @@ describe("a freeze", () => {
     const currents: string[] = [];
     const { site, asked } = scene.site({
       openOverlay: async () => void currents.push((await current(scene)).current),
-      freeze: async () => void currents.push((await current(scene)).current),
+      snapshot: async () => void currents.push((await current(scene)).current),
     });
-    await freeze(site, [scene.written(manifest, qcow2(scene))]);
+    await freeze(site, seenOf(scene), [scene.written(manifest, qcow2(scene))]);
     const overlay = scene.at(`path1/${overlayName}`);
     assert.deepEqual(currents, [overlay, overlay]);
     assert.notDeepEqual(await scene.which(`path1/${overlayName}`), before);
@@ -230,25 +234,34 @@ describe("a freeze", () => {
     );
     assert.deepEqual(
       asked.map((line) => line.split(" ")[0]),
-      ["closeNodes", "openOverlay", "process", "freeze"],
+      ["closeNodes", "openOverlay", "process", "snapshot"],
     );
   });
 
   it("that QEMU refuses leaves the former image current, and tells where the guest runs", async () => {
     await using scene = await MoveScene.open();
     const manifest = await scene.frozen("commit");
-    const { site } = scene.site({ freeze: () => Promise.reject(new UserError("node in use")) });
+    const look = () => ({ ...emptyView, disks: [{ qdev: "vda", names: ["vda"], medium: { kind: "image", ...scene.image() } }] });
+    const { site } = scene.site({ look, snapshot: () => Promise.reject(new UserError("node in use")) });
     await assert.rejects(
-      freeze(site, [scene.written(manifest, qcow2(scene))]),
-      isUser(/Unable to freeze vda .*node in use\. The guest runs on an unknown image/),
+      freeze(site, seenOf(scene), [scene.written(manifest, qcow2(scene))]),
+      isUser(/Unable to freeze vda .*node in use\. The guest runs on \S*path1\/disk\.qcow2, which is current/),
     );
     assert.equal((await current(scene)).current, scene.at("path1/disk.qcow2"));
   });
 
+  it("that QEMU refuses of a disk that is not to be seen leaves the overlay current, which is empty", async () => {
+    await using scene = await MoveScene.open();
+    const { site } = scene.site({ snapshot: () => Promise.reject(new UserError("node in use")) });
+    const disk = scene.written(await scene.frozen("commit"), qcow2(scene));
+    await assert.rejects(freeze(site, seenOf(scene), [disk]), isUser(/The guest runs on an unknown image/));
+    assert.equal((await current(scene)).current, scene.at(`path1/${overlayName}`));
+  });
+
   it("of which no answer came leaves the overlay current", async () => {
     await using scene = await MoveScene.open();
-    const { site } = scene.site({ freeze: () => Promise.reject(new Error("cut")) });
-    await assert.rejects(freeze(site, [scene.written(await scene.frozen("commit"), qcow2(scene))]), /cut/);
+    const { site } = scene.site({ snapshot: () => Promise.reject(new Error("cut")) });
+    await assert.rejects(freeze(site, seenOf(scene), [scene.written(await scene.frozen("commit"), qcow2(scene))]), /cut/);
     assert.equal((await current(scene)).current, scene.at(`path1/${overlayName}`));
     assert(existsSync(scene.at(`path1/${overlayName}`)));
   });

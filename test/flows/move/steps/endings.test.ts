@@ -10,7 +10,7 @@ import type { SeenDisk } from "../../../../provider/flows/shared/site.js";
 import type { GuestView } from "../../../../provider/hypervisor/hypervisor.js";
 import type { Manifest } from "../../../../provider/journal/manifest.js";
 import { writeRecords } from "../../../../provider/journal/records.js";
-import { type Answers, emptyView, notingManaged } from "../noting-guest.js";
+import { type Answers, emptyView } from "../noting-guest.js";
 import { aJob, key, MoveScene, type Overlay, overlayName, passingName } from "../scene.js";
 
 const record = fileNames.manifest(key);
@@ -28,7 +28,7 @@ interface Ending {
   manifest: Manifest;
   disk?: Partial<SeenDisk>;
   view?: Partial<GuestView>;
-  guest?: Answers<import("../../../../provider/hypervisor/hypervisor.js").Guest>;
+  guest?: Answers;
 }
 
 async function tidied(scene: MoveScene, { manifest, disk = { standing: "target" }, view, guest }: Ending): Promise<string[]> {
@@ -289,17 +289,6 @@ describe("a move with an overlay that is tidied", () => {
     await scene.move("path1/disk.qcow2", away(scene));
     await tidied(scene, { manifest, disk: { standing: "target" } });
     assert.deepEqual(files(scene), [away(scene), "path1/base.raw", "path2/base.raw", "path2/disk.qcow2"].sort());
-  });
-
-  it("closes no nodes of a guest that libvirt manages before it removes the files", async () => {
-    await using scene = await MoveScene.open();
-    const asked = await tidied(scene, {
-      manifest: await collapsed(scene),
-      disk: { standing: "landing" },
-      guest: { managed: notingManaged().guest },
-    });
-    assert.equal(asked.length, 1); // the probe's and the held layers' names, which it never has
-    assert(!existsSync(scene.at(`path2/${overlayName}`)));
   });
 });
 

@@ -11,8 +11,9 @@ import { checkActiveName, checkDestination, checkDevice, checkDisk } from "../..
 import { checkGuest } from "../../../../provider/flows/shared/others.js";
 import { checkActiveFile, checkAlone, checkFeatures, checkRead } from "../../../../provider/flows/shared/preflight.js";
 import type { SeenDisk } from "../../../../provider/flows/shared/site.js";
-import type { Blocker, Guest, GuestView, ImageView } from "../../../../provider/hypervisor/hypervisor.js";
-import { type Answers, emptyView, notingManaged } from "../noting-guest.js";
+import type { Blocker, GuestView, ImageView } from "../../../../provider/hypervisor/hypervisor.js";
+import { libvirtTraits } from "../../../../provider/hypervisor/libvirt/guest.js";
+import { type Answers, emptyView } from "../noting-guest.js";
 import { aJob, MoveScene } from "../scene.js";
 
 const isUser = (words: RegExp) => (thrown: unknown) => isKind(thrown, "user") && words.test(thrown.message);
@@ -50,7 +51,7 @@ describe("a disk that is to be moved", () => {
     image?: Partial<ImageView>;
     view?: Partial<GuestView>;
     options?: Record<string, unknown>;
-    guest?: Answers<Guest>;
+    guest?: Answers;
     refused?: RegExp;
   }
   const snapshot = { strategy: "snapshot", restartDuringMove: "from-manifest" };
@@ -101,7 +102,7 @@ describe("a disk that is to be moved", () => {
       title: "with persistent bitmaps through libvirt",
       image: bitmaps,
       options: snapshot,
-      guest: { managed: notingManaged().guest },
+      guest: { traits: libvirtTraits },
       refused: /a mirror does not carry its dirty bitmaps/,
     },
     {

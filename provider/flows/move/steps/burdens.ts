@@ -10,10 +10,7 @@ function ownerByDefinition({ view }: Seen, { qdev, image }: SeenDisk): string | 
     ?.qdev;
 }
 
-/** Asks nothing of a guest on plain QMP. */
-export async function checkManaged(site: Site, seen: Seen, disk: SeenDisk): Promise<void> {
-  const { managed } = site.guest;
-  if (!managed) return;
+export async function checkBurdens(site: Site, seen: Seen, disk: SeenDisk): Promise<void> {
   const refuse = (why: string, advice: string) => complaint(site, { verb: "move", disk: disk.disk, why, advice });
   const { loses, strategy } = site.options;
   if (seen.view.status === shutOff) throw refuse("its domain is shut off", "Start it: only the disks of running guests are moved.");
@@ -22,7 +19,7 @@ export async function checkManaged(site: Site, seen: Seen, disk: SeenDisk): Prom
     const why = `its persistent definition gives ${disk.image.chain[0].path} to ${owner}, so the next start has these disks swapped`;
     throw refuse(why, "Correct the definition, or shut the guest down and start it by that, then run again.");
   }
-  const burdens = await managed.burdens(disk.qdev);
+  const burdens = await site.guest.burdens(disk.qdev);
   const [forbidden] = burdens.forbids;
   if (forbidden !== undefined) throw refuse(forbidden, "Take that out of its definition, or leave the disk where it is.");
   const jobs = [...burdens.jobs, ...seen.view.jobs.flatMap(({ target }) => (target === undefined ? [] : [`a copy onto ${target}`]))];

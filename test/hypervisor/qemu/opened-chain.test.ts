@@ -3,12 +3,14 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { mkdir } from "node:fs/promises";
-import type { ChainFiles, LayerFile } from "../../provider/core/disk/chain-options.js";
-import { isKind } from "../../provider/core/errors.js";
-import { belowTop, checkOpened } from "../../provider/flows/shared/opened-chain.js";
-import { forgetBackingFormat } from "../sandbox/headers.js";
-import { makeQcow2 } from "./model-guest.js";
-import { MoveScene } from "./move/scene.js";
+import type { ChainFiles, LayerFile } from "../../../provider/core/disk/chain-options.js";
+import { isKind } from "../../../provider/core/errors.js";
+import { toldBelow } from "../../../provider/hypervisor/chain-names.js";
+import { checkOpenedChain, type OpenGuest } from "../../../provider/hypervisor/qemu/opened.js";
+import { makeQcow2 } from "../../flows/model-guest.js";
+import { notingGuest } from "../../flows/move/noting-guest.js";
+import { MoveScene } from "../../flows/move/scene.js";
+import { forgetBackingFormat } from "../../sandbox/headers.js";
 
 describe("a chain that is opened", () => {
   let scene: MoveScene;
@@ -24,12 +26,11 @@ describe("a chain that is opened", () => {
   });
   afterEach(() => scene[Symbol.asyncDispose]());
 
-  const opening = () => ({ verb: "move", disk: "vda", chain, left: "All is as before." });
-  const below = () => belowTop(scene.site().site, opening());
+  const below = () => toldBelow(scene.host, chain);
 
   const check = async (open: readonly LayerFile[]) => {
-    const { site, asked } = scene.site({ openedChain: async () => open });
-    const checked = checkOpened(site, { ...opening(), node: "lm-target" });
+    const { guest, asked } = notingGuest({ openedChain: async () => open });
+    const checked = checkOpenedChain({ host: scene.host, guest: guest as OpenGuest }, "lm-target", chain);
     return { checked, asked };
   };
 
@@ -47,8 +48,7 @@ describe("a chain that is opened", () => {
 
   it("in another format is refused in words, and closed", async () => {
     const { checked, asked } = await check(chain.map(({ path }) => ({ path, format: "qcow2" })));
-    const said =
-      /QEMU opened \S+top as \S+top \(qcow2\) ← \S+base\.raw \(qcow2\), and it is to be .*base\.raw \(raw\)\. All is as before\./;
+    const said = /QEMU opened \S+top as \S+top \(qcow2\) ← \S+base\.raw \(qcow2\), and it is to be .*base\.raw \(raw\)\. See who/;
     await assert.rejects(checked, (thrown) => isKind(thrown, "user") && said.test(thrown.message));
     assert.match(asked.at(-1) ?? "", /^closeNodes \["lm-target"\]/);
   });

@@ -1,0 +1,17 @@
+/** Where hypervisors differ, as data: a flow goes by this, and never asks which one answers. */
+
+export interface Traits {
+  /**
+   * What keeps a guest from writing in a switch. `pending`: its jobs, and the manifests say what is right until it goes on. `suspended`: it
+   * stands still until it is seen where it runs, so where it runs is right.
+   */
+  readonly switching: "pending" | "suspended";
+  /** Whether a job that fails stays there with its reason, or is gone, and nobody tells why. */
+  readonly failedJob: "stays" | "vanishes";
+  /** Whether a look tells of pulls, or each disk has to be asked (`lookForPull`). */
+  readonly pulls: "told" | "by-disk";
+  /** What a mirror is begun onto: an image, or an empty file of which the hypervisor makes the image. */
+  readonly mirrorsOnto: "image" | "empty-file";
+  /** What a commit writes down of what lives in an image: all, or not its bitmaps and internal snapshots. */
+  readonly commitKeeps: "all" | "data";
+}

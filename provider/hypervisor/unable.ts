@@ -1,0 +1,15 @@
+/** Why the hypervisor did not take a step, in parts of the sentence that a flow makes of it. */
+
+import { UserError } from "../core/errors.js";
+
+/** Nothing of the guest has changed. */
+export class Unable extends UserError {
+  constructor(
+    /** As the part of a sentence behind a colon. */
+    readonly why: string,
+    /** What the user can do about it, as a sentence. */
+    readonly advice: string,
+  ) {
+    super(`${why}. ${advice}`);
+  }
+}
