@@ -197,8 +197,8 @@ describe("what the worker says and starts by itself", () => {
     assert.deepEqual(startersIn(modulesOfWorker()), [
       "children.py",
       "conversations.py",
+      "fork_client.py",
       "fork_server.py",
-      "fork_serving.py",
       "scripts.py",
       "virsh.py",
     ]);

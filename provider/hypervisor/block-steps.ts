@@ -5,7 +5,7 @@ import type { ChainFiles, LayerFile } from "../core/disk/chain-options.js";
 import type { DiskKey } from "../core/disk/names.js";
 
 /** A disk of the guest, and the key by which our jobs and nodes on it are called. */
-export interface DiskJob {
+export interface GuestDisk {
   key: DiskKey;
   qdev: string;
 }
@@ -16,7 +16,7 @@ export interface Openness {
   detectZeroes: "off" | "on" | "unmap";
 }
 
-/** A file that we made, as it was then: QEMU must have that one open, whatever its name leads to by then. */
+/** A file that we made, as it was then: over QMP that one must be open, whatever its name leads to by then. */
 export type Made = Pick<FileIdentity, "dev" | "ino">;
 
 /** A disk on which an overlay is put. */
@@ -77,7 +77,7 @@ export interface PullOptions {
   top: { node: string; path: string };
   /** What stays below; absent: nothing does. */
   base?: LayerAt;
-  /** How the header of `top` is to name `base` afterwards. Default: as the hypervisor likes. */
+  /** How the header of `top` is to name `base` afterwards. Default: as the hypervisor likes. libvirt keeps a relative name, or writes the full one. */
   backingName?: string;
   /** Bytes per second; `0` is no limit. */
   maxBytesPerSecond: number;
@@ -99,15 +99,16 @@ export interface BlockSteps {
 
   /**
    * Copies the active layer onto the target, with its whole chain below it (never `backing: null`: decisions/0002), and goes on mirroring.
-   * What was opened is compared with what it is to be before anything is written.
+   * Over QMP what was opened is compared with the chain and with `made` before the job begins. libvirt opens and mirrors in one: there the next
+   * look at the chain tells.
    */
-  mirror(disk: DiskJob, target: MirrorTarget, options: MirrorOptions): Promise<void>;
+  mirror(disk: GuestDisk, target: MirrorTarget, options: MirrorOptions): Promise<void>;
 
   /** Ends in `ready`, and by a switch in `base` as the active image. */
-  commit(disk: DiskJob, options: CommitOptions): Promise<void>;
+  commit(disk: GuestDisk, options: CommitOptions): Promise<void>;
 
-  /** The job leaves no error. @returns how the header of `top` names `base` afterwards */
-  pull(disk: DiskJob, options: PullOptions): Promise<"as-asked" | "absolute">;
+  /** The job leaves no error. @returns how the header of `top` names `base` afterwards: `as-asked` is also relative where that was asked for */
+  pull(disk: GuestDisk, options: PullOptions): Promise<"as-asked" | "absolute">;
 
   /** Of a job that waits at its end. The hypervisor's own jobs may wait for nobody: then there is none. */
   finalize(jobId: string): Promise<void>;

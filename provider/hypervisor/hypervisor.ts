@@ -20,7 +20,7 @@ export class GuestNotRunning extends UserError {}
 /** The host itself says that there is no such domain, running or not. Only libvirt can say so. */
 export class DomainMissing extends UserError {}
 
-/** One guest. Nothing of it remembers anything. */
+/** One guest. It keeps no observation on which a step rests. */
 export interface Guest extends Observer, BlockSteps {
   readonly traits: Traits;
 
@@ -37,12 +37,12 @@ export interface Guest extends Observer, BlockSteps {
    */
   redefine(qdev: string, source: LayerFile & { below?: readonly LayerFile[] }): Promise<void>;
 
-  /** There where single nodes are ours to change. */
+  /** Only where single nodes are ours to change. */
   readonly graph?: BlockGraph;
 
   /** The same guest for a report, on which no step rests: what it says may be some seconds old, and cost less. */
   readonly forReport?: Guest;
 
-  /** There where libvirt manages the guest: its switches are of another kind still. */
+  /** Only where libvirt manages the guest: its switches are of another kind still. */
   readonly managed?: ManagedGuest;
 }

@@ -18,7 +18,7 @@ export interface Observer {
    */
   look(): Promise<GuestView>;
 
-  /** As {@link look}, without the jobs: four questions to a guest, three once its UUID is known. */
+  /** As {@link look}, without the jobs, where that costs less: over QMP four questions, three once the guest's UUID is known. */
   lookAtChains(): Promise<ChainsView>;
 
   /** A look that tells of a pull on this disk, too. The chain is never older than the answer that there is none. */
@@ -45,7 +45,7 @@ export interface Observer {
   /** Asked right before each job of ours and each switch: one round trip, however many disks. Empty when nothing is in the way. */
   blockers(qdevs: readonly string[]): Promise<readonly Blocker[]>;
 
-  /** @throws UserError if one of them is not told, in words: nothing is concluded from a refusal */
+  /** @throws UserError if the hypervisor does not answer one of the questions: a refusal is never read as "none" */
   burdens(qdev: string): Promise<Burdens>;
 
   /** Files that belong to the guest and stay where they are, as the parts of a list. */

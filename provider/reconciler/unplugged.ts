@@ -22,7 +22,7 @@ export async function afterUnplugging(
   places: readonly DiskPlaces[],
   reason: unknown,
 ): Promise<unknown> {
-  if (!isKind(reason, "user")) return reason;
+  if (!isKind(reason, "user") || !context.guest.graph) return reason; // libvirt's jobs go with their disk
   try {
     const called = await endJobsOfMissing(context, places);
     if (called.length === 0) return reason;

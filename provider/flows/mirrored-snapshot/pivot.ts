@@ -17,7 +17,7 @@ import { checkChains } from "./chain-check.js";
 import { type CopiedChain, checkCopiedChain, checkUntouched, leftAsItIs, refused } from "./copied-chain.js";
 import { copiedNodes } from "./endings.js";
 import { checkDisks } from "./others.js";
-import { graphOf, openGuestOf, type RecordedDisk, type Seen, type SnapshotSite } from "./site.js";
+import { graphGuestOf, graphOf, type RecordedDisk, type Seen, type SnapshotSite } from "./site.js";
 import { borrowedBacking, optionsOf } from "./taking.js";
 
 export async function pivot(site: SnapshotSite, seen: Seen, disks: readonly RecordedDisk[], outcome: Outcome): Promise<void> {
@@ -54,7 +54,7 @@ async function moveOntoCopies(site: SnapshotSite, { view }: Seen, disk: Recorded
   const words = { verb: "pivot", disk: disk.disk, left: leftAsItIs(disk) };
   const told = await inWords(site, words, () => toldBelow(site.host, chain));
   await graph.openLayer(node, { ...optionsOf(disk, top.path, top.format), ...told }).catch(refuse);
-  await inWords(site, words, () => checkOpenedChain({ host: site.host, guest: openGuestOf(site) }, node, chain));
+  await inWords(site, words, () => checkOpenedChain({ host: site.host, guest: graphGuestOf(site) }, node, chain));
   await graph.reopenOn(mirror.node, { ...target, backing: node }).catch(refuse);
 }
 

@@ -3,7 +3,7 @@
 import type { DiskKey } from "../../core/disk/names.js";
 import { BugError } from "../../core/errors.js";
 import type { BlockGraph, GuestView, ImageView } from "../../hypervisor/hypervisor.js";
-import type { OpenGuest } from "../../hypervisor/qemu/opened.js";
+import type { GraphGuest } from "../../hypervisor/qemu/opened.js";
 import type { SnapshotManifest, WrittenSnapshotManifest } from "../../journal/snapshot-manifest.js";
 import type { CutSwitch } from "../../journal/two-sided.js";
 import { complaint } from "../shared/complaint.js";
@@ -43,7 +43,7 @@ export function graphOf({ guest }: SnapshotSite): BlockGraph {
 }
 
 /** For the checks of what was opened. */
-export function openGuestOf(site: SnapshotSite): OpenGuest {
+export function graphGuestOf(site: SnapshotSite): GraphGuest {
   const { guest } = site;
   return {
     graph: graphOf(site),

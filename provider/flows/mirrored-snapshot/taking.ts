@@ -5,12 +5,12 @@ import { isKind } from "../../core/errors.js";
 import type { TargetOptions } from "../../hypervisor/hypervisor.js";
 import { checkOpenedFile } from "../../hypervisor/qemu/opened.js";
 import { writeSnapshotRecords } from "../../journal/snapshot-records.js";
-import { inWords, wordsOf } from "../shared/complaint.js";
+import { adviceOf, inWords, orRefusal, wordsOf } from "../shared/complaint.js";
 import { namedNodes } from "../shared/former-nodes.js";
 import { clear, copiedNodes } from "./endings.js";
 import { emptyMirror, makeFiles } from "./files.js";
 import { verb } from "./preflight.js";
-import { graphOf, openGuestOf, type RecordedDisk, refusal, type Seen, type SnapshotSite } from "./site.js";
+import { graphGuestOf, graphOf, type RecordedDisk, refusal, type Seen, type SnapshotSite } from "./site.js";
 
 /**
  * One transaction over all disks. Until it is through nothing of the guest has changed, so whatever is refused before is taken back
@@ -38,16 +38,12 @@ export async function takeSnapshot(site: SnapshotSite, disks: readonly RecordedD
   }
 }
 
-async function freeze(site: SnapshotSite, disks: readonly RecordedDisk[]): Promise<void> {
-  try {
-    await graphOf(site).snapshot(disks.map(({ image, manifest }) => ({ node: image.activeNode, overlay: manifest.file.node })));
-  } catch (cause) {
-    if (!isKind(cause, "user")) throw cause;
-    const names = disks.map(({ disk }) => disk).join(", ");
-    throw refusal(site, verb, names)(wordsOf(cause), "Fix the reported problem, then run `pulumi up` again.", {
-      cause,
-    });
-  }
+function freeze(site: SnapshotSite, disks: readonly RecordedDisk[]): Promise<void> {
+  const names = disks.map(({ disk }) => disk).join(", ");
+  return orRefusal(
+    () => graphOf(site).snapshot(disks.map(({ image, manifest }) => ({ node: image.activeNode, overlay: manifest.file.node }))),
+    (why, advice, cause) => refusal(site, verb, names)(why, advice, { cause }),
+  );
 }
 
 /** The mirror's place is tried too: what QEMU may not do there must not show after the snapshot is taken. */
@@ -58,11 +54,11 @@ async function openOverlay(site: SnapshotSite, disk: RecordedDisk): Promise<void
   try {
     await site.guest.probe(nodeNames.probe(disk.key), mirror.path, disk.image.cache);
     await graphOf(site).openOverlay(file.node, optionsOf(disk, file.path));
-    await checkOpenedFile(openGuestOf(site), file, file.is);
+    await checkOpenedFile(graphGuestOf(site), file, file.is);
   } catch (cause) {
     if (!isKind(cause, "user")) throw cause;
     const why = `its QEMU cannot open the files (${wordsOf(cause)})`;
-    const advice = "Let the guest's QEMU use both places: owner, mode, AppArmor, SELinux, mount namespace.";
+    const advice = adviceOf(cause) ?? "Let the guest's QEMU use both places: owner, mode, AppArmor, SELinux, mount namespace.";
     throw refusal(site, verb, disk.disk)(why, advice, { cause });
   }
 }
@@ -87,7 +83,7 @@ export async function startMirror(site: SnapshotSite, { view }: Seen, disk: Reco
   const backing = await borrowedBacking(site, disk);
   await graphOf(site).openTarget(mirror.node, { ...optionsOf(disk, mirror.path), backing });
   const told = { verb, disk: disk.disk, left: `The guest runs on; current: ${manifest.current}.` };
-  await inWords(site, told, () => checkOpenedFile(openGuestOf(site), mirror, mirror.is));
+  await inWords(site, told, () => checkOpenedFile(graphGuestOf(site), mirror, mirror.is));
   await graphOf(site).startMirror(
     { job: jobNames.mirror(key), target: mirror.node, filter: nodeNames.filter(key) },
     {

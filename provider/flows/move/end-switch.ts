@@ -91,7 +91,7 @@ async function recoverCut(site: Site, seen: Seen, disks: readonly SeenDisk[]): P
   const [first] = disks;
   if (!first) return;
   const { decided } = endOf(first);
-  const turns = disks.map((disk) => cutTurn(seen, disk));
+  const turns = await Promise.all(disks.map((disk) => cutTurn(site, seen, disk)));
   await recoverDisks(site, { turns, deciding: decidingOf(first) }, decided);
 }
 
@@ -105,7 +105,7 @@ function decidingOf(disk: SeenDisk): DecidingTurn {
 }
 
 /** The part of a disk in the switch that was cut, as far as it can still be done. */
-function cutTurn(seen: Seen, disk: SeenDisk): Turn {
+async function cutTurn(site: Site, { view }: Seen, disk: SeenDisk): Promise<Turn> {
   const { written } = endOf(disk);
   const { current, destination, source, quarantine } = written;
   const { disk: name, key, qdev } = disk;
@@ -115,7 +115,7 @@ function cutTurn(seen: Seen, disk: SeenDisk): Turn {
     return { ...turn, jobId: jobNames.mirror(key), node: destination.node, stale: { active: source.active, quarantine, standIn } };
   }
   const hasPivoted = disk.image.chain[0].path === current.after;
-  return { ...turn, jobId: jobNames.commit(key), node: hasPivoted ? disk.image.activeNode : nodeAt(seen, disk, 1) };
+  return { ...turn, jobId: jobNames.commit(key), node: hasPivoted ? disk.image.activeNode : await nodeAt(site, { view, disk }, 1) };
 }
 
 /** As the chain had it when the move was drafted. */

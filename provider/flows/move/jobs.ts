@@ -37,7 +37,7 @@ export function begins({ site, jobs }: { site: Site; jobs: MoveJobs }, step: Ste
 function traceless(site: Site, step: Step["step"], disk: SeenDisk): Traceless | undefined {
   const { startedAt, destination, overlay } = manifestOf(disk);
   const job = `${step} of ${startedAt} to ${destination.target}`;
-  if (step === "start-mirror" && site.guest.traits.failedJob === "vanishes") return { job, vanished: () => copyVanished(site, disk) };
+  if (step === "start-mirror" && site.guest.traits.failedMirror === "vanishes") return { job, vanished: () => copyVanished(site, disk) };
   if (step === "collapse" && overlay?.collapse === "pull") return { job, vanished: () => pullFailed(site, disk) };
   return undefined;
 }

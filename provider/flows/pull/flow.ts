@@ -6,16 +6,14 @@
 import { posix } from "node:path";
 import type { LayerFile } from "../../core/disk/chain-options.js";
 import { baseName, directoryOf, within } from "../../core/disk/paths.js";
-import { isKind } from "../../core/errors.js";
 import { realPath } from "../../host/files.js";
 import type { PullOptions } from "../../hypervisor/hypervisor.js";
-import { Unable } from "../../hypervisor/unable.js";
 import { imageInfo } from "../../image/qemu-img.js";
 import { type Deeds, diskNamed, disksNamed, type Flow } from "../../reconciler/flow.js";
 import type { HeldPlaces } from "../../reconciler/held-places.js";
 import { JobSupervisor } from "../../reconciler/job-supervisor.js";
 import { reconcile } from "../../reconciler/loop.js";
-import { wordsOf } from "../shared/complaint.js";
+import { orRefusal } from "../shared/complaint.js";
 import { namedNodes } from "../shared/former-nodes.js";
 import { checkOthers } from "../shared/others.js";
 import { whenMonitorIsFree } from "../shared/patience.js";
@@ -104,15 +102,16 @@ async function start(
   const options: PullOptions = {
     top: { node: image.activeNode, path: image.chain[0].path },
     base: { depth, path: image.chain[depth]?.path ?? base },
-    backingName: await nameOf(site, { path: chain[0], format: image.chain[0].format }, base),
+    ...(site.guest.traits.backingNames === "as-asked" && {
+      backingName: await nameOf(site, { path: chain[0], format: image.chain[0].format }, base),
+    }),
     maxBytesPerSecond: site.options.maxBytesPerSecond,
   };
-  const named = await site.guest.pull({ key, qdev }, options).catch((cause: unknown) => {
-    if (!isKind(cause, "user")) throw cause;
-    const advice = cause instanceof Unable ? cause.advice : "Fix the reported problem, then run `pulumi up` again.";
-    throw refusal(site, disk.disk)(wordsOf(cause), advice, { cause });
-  });
-  if (named === "absolute" && options.backingName !== options.base?.path)
+  const named = await orRefusal(
+    () => site.guest.pull({ key, qdev }, options),
+    (why, advice, cause) => refusal(site, disk.disk)(why, advice, { cause }),
+  );
+  if (named === "absolute")
     site.run.say("info", `${disk.disk}: its image then names ${options.base?.path} by its full path: libvirt keeps no relative name here.`);
   const [first, ...rest] = image.chain.slice(1, between.length + 1);
   if (first) pulled.push(...namedNodes(view, { chain: [first, ...rest] }));

@@ -45,7 +45,7 @@ async function checkOpen({ host, guest }: Site, paths: readonly string[], refuse
   );
 }
 
-/** The job is gone and has left no error (hypervisor.ts, startPull); what it has pulled is not lost. */
+/** The job is gone and has left no error (block-steps.ts, pull); what it has pulled is not lost. */
 export function endedEarly(site: Site, { disk, chain }: PulledDisk): Error {
   return refusal(site, disk)(
     `the pull ended before ${chain[0]} stood on the declared layer`,

@@ -2,7 +2,7 @@
 
 import { isKind, messageOf, UserError } from "../../core/errors.js";
 import type { Host } from "../../host/host.js";
-import type { Guest } from "../../hypervisor/hypervisor.js";
+import { DomainMissing, type Guest, GuestNotRunning } from "../../hypervisor/hypervisor.js";
 import { QmpRefusal } from "../../hypervisor/qemu/refusal.js";
 import { Unable } from "../../hypervisor/unable.js";
 
@@ -32,13 +32,22 @@ export async function inWords<T>(
   told: Pick<Complaint, "verb" | "disk" | "left">,
   step: () => Promise<T>,
 ): Promise<T> {
+  return orRefusal(step, (why, advice, cause) => complaint(site, { ...told, why, advice, cause }));
+}
+
+/** The same with a sentence of the flow's own. */
+export async function orRefusal<T>(step: () => Promise<T>, refusal: (why: string, advice: string, cause: unknown) => Error): Promise<T> {
   try {
     return await step();
   } catch (cause) {
-    if (!isKind(cause, "user")) throw cause;
-    const advice = cause instanceof Unable ? cause.advice : "Fix the reported problem, then run `pulumi up` again.";
-    throw complaint(site, { ...told, why: wordsOf(cause), advice, cause });
+    if (!isKind(cause, "user") || cause instanceof GuestNotRunning || cause instanceof DomainMissing) throw cause;
+    throw refusal(wordsOf(cause), adviceOf(cause) ?? "Fix the reported problem, then run `pulumi up` again.", cause);
   }
+}
+
+/** What a refusal itself says that the user can do. */
+export function adviceOf(cause: unknown): string | undefined {
+  return cause instanceof Unable ? cause.advice : undefined;
 }
 
 /** A cause's words inside a sentence of ours: QEMU's own where it refused, else what the cause says, without its full stop. */

@@ -1,10 +1,11 @@
 /** Nodes that a move leaves behind: those of the chain that the guest stood on, by the names that they have in the QEMU that runs now. */
 
 import { isOurName } from "../../core/disk/names.js";
-import { BugError } from "../../core/errors.js";
+import { UserError } from "../../core/errors.js";
 import type { GuestView, ImageView } from "../../hypervisor/hypervisor.js";
+import { layerNode } from "../../hypervisor/qemu/node-of-layer.js";
 import type { Manifest } from "../../journal/manifest.js";
-import type { Seen, SeenDisk } from "./site.js";
+import type { Seen, SeenDisk, Site } from "./site.js";
 
 /** Nodes of a chain that somebody named, format nodes before the protocol nodes that they stand on. QEMU's own go by themselves. */
 export function namedNodes(view: GuestView, { chain }: Pick<ImageView, "chain">): string[] {
@@ -38,10 +39,17 @@ export function closable({ view }: Seen, { image }: SeenDisk, { formerNodes }: M
   return formerNodes.filter((name) => !live.includes(name));
 }
 
-/** The format node of a layer of the live chain, whatever its name. */
-export function nodeAt({ view }: Seen, { image, disk }: SeenDisk, index: number): string {
-  const layer = image.chain[index];
-  const node = view.nodes.find(({ driver, file }) => driver === layer?.format && file === layer.path);
-  if (!node) throw new BugError(`The chain of ${disk} has no node for its layer ${index}, ${layer?.path}.`);
-  return node.name;
+/** The format node of a layer of the live chain. */
+export async function nodeAt(
+  { guest }: Pick<Site, "guest">,
+  { view, disk }: { view: GuestView; disk: SeenDisk },
+  depth: number,
+): Promise<string> {
+  const node = await layerNode(guest.graph, { view, image: disk.image }, depth);
+  if (node === undefined)
+    throw new UserError(
+      `Unable to switch ${disk.disk} of ${guest.name}: QEMU does not tell which of its nodes ${disk.image.chain[depth]?.path} is. ` +
+        "Nothing was switched. Close what else has that file open in it (`blockdev-del`), then run `pulumi up` again.",
+    );
+  return node;
 }

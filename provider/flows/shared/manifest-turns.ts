@@ -41,8 +41,9 @@ export function foldedTurn(at: SwitchedAt, disk: SeenDisk, manifest: Manifest): 
   return commitTurn(at, disk, { manifest: committedTo(manifest, "source"), to: "former" });
 }
 
-function commitTurn(at: SwitchedAt, disk: SeenDisk, ending: Pick<Ending, "manifest" | "to">): Promise<Turn> {
-  return turnTo(at, disk, { ...ending, jobId: jobNames.commit(disk.key), node: nodeAt(at.seen, disk, 1) });
+async function commitTurn(at: SwitchedAt, disk: SeenDisk, ending: Pick<Ending, "manifest" | "to">): Promise<Turn> {
+  const node = await nodeAt(at.site, { view: at.seen.view, disk }, 1);
+  return turnTo(at, disk, { ...ending, jobId: jobNames.commit(disk.key), node });
 }
 
 /** The manifest after the switch, but for `current`. */

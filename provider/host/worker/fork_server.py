@@ -1,153 +1,110 @@
-"""The worker's end of its fork server, for work that outlives the worker: a child does it, and tells how it goes on, and what it came to.
-
-The child has the descriptors that the work needs, by the same numbers, and none of the worker's others: their locks would last until it has
-ended, and a close waits for its file system (FUSE and NFS flush then), which may hang. So the worker does not fork it. A process does that
-the worker has forked before it opened anything: the fork server.
-"""
+"""The fork server's own process, and its children (fork_client.py)."""
 
 import json
 import os
+import signal
 import socket
-import threading
-import time
-from typing import List, Optional, Set, Tuple
+import struct
+from typing import Optional
 
-from worker.errors import Details, Failure
-from worker.fork_serving import GO, PID, READY, serve
-from worker.handing import Tell, receive, send_descriptor, send_work
-from worker.processes import is_exiting, start_time
-from worker.text import to_bytes
-from worker.waiting import ready
+from worker.errors import Details, outcome_of
+from worker.handing import receive_descriptor, receive_work
+from worker.wire import write_all
 
-#: Between two looks whether a child still runs that says nothing.
-LOOK_SECONDS = 0.2
+#: Of the session that has started the worker, and of the client's end.
+SIGNALS_OF_A_SESSION = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
+#: The child's process id, which it says first.
+PID = struct.Struct("=i")
 
-class NoProcess(Exception):
-    """None is to be had, and nothing was begun."""
+#: It can begin; it shall.
+READY, GO = b"r", b"g"
 
 
-class ForkServer:
-    """The worker's end of it. Before `start`, or where nothing can be forked, it has no child to give."""
-
-    def __init__(self) -> None:
-        self.requests: Optional[socket.socket] = None
-        self.starting = threading.Lock()
-        #: Until a child is ready: the fork server may be stopped, and a guest may wait.
-        self.begin_seconds_at_most = 3.0
-        #: For the files of a child that has told its outcome.
-        self.closing_seconds_at_most = 10.0
-
-    def start(self) -> None:
-        """Before the worker opens anything, and begins a thread. It ends with the worker."""
-        try:
-            ours, theirs = socket.socketpair()
-        except OSError:
-            return
-        with theirs:
-            try:
-                pid = os.fork()
-            except OSError:
-                ours.close()
-                return
-            if pid == 0:
-                serve(theirs, ours.fileno())
-        self.requests = ours
-
-    def carry(self, work: bytes, keep: Set[int], tell: Tell) -> Optional[Details]:
-        """What `packed` work returned, or its failure. None: the child died before it could tell. @raise NoProcess"""
-        conversation, pid = self._begun(work, sorted(keep))
-        with conversation:
-            outcome = self._listen(conversation, pid, tell)
-        return None if outcome is None else understood(outcome)
-
-    def _begun(self, work: bytes, keep: List[int]) -> Tuple[socket.socket, int]:
-        """It begins by the last word alone: one that comes too late finds that nobody waits for it, and does nothing.
-
-        It speaks first: so a fork server that is stopped never has descriptors of ours in its hands.
-        """
-        try:
-            conversation = self._asked()
-        except (OSError, MemoryError):
-            raise NoProcess() from None
-        try:
-            deadline = time.monotonic() + self.begin_seconds_at_most
-            (pid,) = PID.unpack(receive(conversation, PID.size, deadline))
-            send_work(conversation, work, keep, deadline)
-            if receive(conversation, len(READY), deadline) != READY:
-                raise NoProcess()
-            conversation.sendall(GO)
-            conversation.settimeout(None)
-            return conversation, pid
-        except BaseException as reason:
-            conversation.close()
-            if isinstance(reason, (OSError, EOFError, MemoryError)):
-                raise NoProcess() from None
-            raise
-
-    def _asked(self) -> socket.socket:
-        """One that has died is replaced: what is open by then the new one closes, which may take it long."""
-        with self.starting:
-            for attempt in (1, 2):
-                if self.requests is None:
-                    break
-                ours, theirs = socket.socketpair()
-                try:
-                    with theirs:
-                        send_descriptor(self.requests, theirs.fileno(), socket.MSG_DONTWAIT)
-                    return ours
-                except BaseException as reason:
-                    ours.close()
-                    if attempt == 2 or not isinstance(reason, ConnectionError):
-                        raise
-                self.requests.close()
-                self.requests = None
-                self.start()
-        raise NoProcess()
-
-    def _listen(self, conversation: socket.socket, pid: int, tell: Tell) -> Optional[Details]:
-        """Its outcome, once its files are closed, too: else it would be one more who has an image open. A line that is not whole is none.
-
-        Its socket is closed with the last of them, and that may hang. So a dead one is looked for, and one that has told is not waited for
-        without an end: from there on no code of its own runs, or none that does anything.
-        """
-        started = start_time(pid)
-        conversation.setblocking(False)
-        partial = b""
-        outcome: Optional[Details] = None
-        deadline = float("inf")
-        while time.monotonic() < deadline:
-            has_ended = not ready(LOOK_SECONDS, [conversation.fileno()]) and is_exiting(pid, started)
-            piece = said_by(conversation)
-            *lines, partial = (partial + (piece or b"")).split(b"\n")
-            for line in lines:
-                said: Details = json.loads(line.decode("ascii"))
-                if "event" in said:
-                    tell(said["event"])
-                else:
-                    outcome, deadline = said, time.monotonic() + self.closing_seconds_at_most
-            if piece == b"" or (has_ended and piece is None and outcome is None):
-                break
-        return outcome
-
-
-def said_by(conversation: socket.socket) -> Optional[bytes]:
-    """Empty at its end. None: nothing yet."""
+def serve(requests: socket.socket, number: int) -> None:
+    """Never returns. A child's conversation gets `number`, that of the worker's end of `requests`: no file of the work can have it."""
     try:
-        return conversation.recv(65536)
-    except BlockingIOError:
+        leave_session()
+        close_others(requests.fileno())
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # none is waited for
+        while serve_one(requests, number):
+            pass
+    finally:
+        os._exit(0)
+
+
+def serve_one(requests: socket.socket, number: int) -> bool:
+    """One that fails is none: whoever waits for it sees the end of its conversation."""
+    try:
+        conversation = receive_descriptor(requests)
+        if conversation is None:
+            return False
+        if fork_or_none() == 0:
+            requests.close()
+            be_child(conversation, number)
+        os.close(conversation)
+    except (OSError, EOFError, MemoryError):
+        pass
+    return True
+
+
+def fork_or_none() -> Optional[int]:
+    try:
+        return os.fork()
+    except OSError:
         return None
-    except OSError:  # it died before it read all
-        return b""
 
 
-def understood(outcome: Details) -> Details:
-    if "error" in outcome:
-        raise from_json(outcome["error"])
-    result: Details = outcome["result"]
-    return result
+def leave_session() -> None:
+    """sshd waits for the last one that has its channel open; sudo and a terminal signal the whole session."""
+    os.setsid()
+    for number in SIGNALS_OF_A_SESSION:
+        signal.signal(number, signal.SIG_IGN)
+    nothing = os.open("/dev/null", os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(nothing, standard)
+    if nothing > 2:
+        os.close(nothing)
 
 
-def from_json(error: Details) -> Failure:
-    path = error["path"]
-    return Failure(error["name"], error["message"], None if path is None else to_bytes(path), error["errno"], error["details"])
+def close_others(kept: int) -> None:
+    """What whoever started the worker has left open, and for a replacement what the worker has opened since."""
+    for number in [int(name) for name in os.listdir("/proc/self/fd")]:
+        if number > 2 and number != kept:
+            try:
+                os.close(number)
+            except OSError:  # the directory's own, which is closed already
+                pass
+
+
+def be_child(conversation: int, number: int) -> None:
+    """Never returns."""
+    try:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        if conversation != number:
+            os.dup2(conversation, number, inheritable=False)
+            os.close(conversation)
+        stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, number)
+        stream.sendall(PID.pack(os.getpid()))
+        work = receive_work(stream)
+        stream.sendall(READY)
+        if stream.recv(len(GO)) == GO:
+            os.setsid()
+            write_all(number, line_of(outcome_of(lambda: work(lambda values: tell_on_the_way(number, values)))))
+    finally:
+        os._exit(0)
+
+
+def tell_on_the_way(teller: int, values: Details) -> None:
+    """What has no room is not told: the worker is stopped. So short a line is written whole or not at all (one buffer, unix(7))."""
+    os.set_blocking(teller, False)
+    try:
+        os.write(teller, line_of({"event": values}))
+    except OSError:  # it has no room, or the worker is gone
+        pass
+    finally:
+        os.set_blocking(teller, True)
+
+
+def line_of(values: Details) -> bytes:
+    return json.dumps(values).encode("ascii") + b"\n"

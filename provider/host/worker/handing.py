@@ -1,4 +1,11 @@
-"""Work on its way to another process, with the descriptors that it needs (SCM_RIGHTS, unix(7))."""
+"""Work on its way to another process, with the descriptors that it needs (SCM_RIGHTS, unix(7)).
+
+worker → fork server: one end of a new pair of sockets. Then, over that pair:
+child → worker: its process id. Nothing of ours is in its hands before.
+worker → child: how much comes (HEAD), the numbers, each descriptor with one byte, the pickled work.
+child → worker: READY. worker → child: GO. Without it the child ends, and has done nothing.
+child → worker: lines of JSON, events and at last the outcome.
+"""
 
 import os
 import pickle

@@ -28,7 +28,7 @@ import worker.monitors  # noqa: F401
 import worker.scripts  # noqa: F401
 import worker.switches  # noqa: F401
 from worker.errors import Failure
-from worker.fork_server import ForkServer
+from worker.fork_client import ForkServer
 from worker.limits import OPEN_FILES
 from worker.processes import boot_id, machine
 from worker.requests import Requests

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from worker.fork_server import ForkServer
+from worker.fork_client import ForkServer
 from worker.handles import Descriptors, Handles
 from worker.lock_table import Locks
 from worker.wire import Outlet

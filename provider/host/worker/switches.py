@@ -1,6 +1,6 @@
 """The operations of the switch: carrying it out, and putting right what one that died has left.
 
-A child does it (fork_server.py). It has the locks, the monitor's connection and the files of the plan, and goes on where the worker dies.
+A child does it (fork_client.py). It has the locks, the monitor's connection and the files of the plan, and goes on where the worker dies.
 Where the child dies, the worker still has all of that: another child finishes or reverts by the commit point.
 """
 
@@ -11,7 +11,7 @@ from typing import Callable, List, Optional, Set
 
 from worker.connection import Connection, Peer
 from worker.errors import Details, Failure
-from worker.fork_server import ForkServer, NoProcess
+from worker.fork_client import ForkServer, NoProcess
 from worker.handing import Tell, Work, packed
 from worker.line import Line
 from worker.locks import Lock
@@ -98,7 +98,7 @@ def carried_on(server: ForkServer, line: Line, keep: Set[int], plan: Plan, peer:
     """From jobs that are ready, by the connection that is there."""
     left: Optional[str] = None
     try:
-        outcome = carried(server, keep, partial(first, plan, peer, line), partial(successor, plan, peer, line))
+        outcome = carried(server, keep, partial(beginner, plan, peer, line), partial(successor, plan, peer, line))
         left = outcome["left"]
         done: Details = outcome["done"]
         return done
@@ -106,11 +106,11 @@ def carried_on(server: ForkServer, line: Line, keep: Set[int], plan: Plan, peer:
         line.give_back(left)
 
 
-def first(plan: Plan, peer: Peer, line: Line, tell: Tell) -> Details:
+def beginner(plan: Plan, peer: Peer, line: Line, _tell: Tell) -> Details:
     return told(line, carry_through(plan, peer, lambda: begin(plan, line), line))
 
 
-def successor(plan: Plan, peer: Peer, line: Line, tell: Tell) -> Details:
+def successor(plan: Plan, peer: Peer, line: Line, _tell: Tell) -> Details:
     line.take_over()
     return told(line, carry_through(plan, peer, lambda: recover(plan, line), line))
 
@@ -119,7 +119,7 @@ def told(line: Line, done: Details) -> Details:
     return {"done": done, "left": line.left()}
 
 
-def end_of_another(plan: Plan, peer: Peer, tell: Tell) -> Details:
+def end_of_another(plan: Plan, peer: Peer, _tell: Tell) -> Details:
     return carry_through(plan, peer, lambda: recover_by(plan, peer))
 
 

@@ -7,14 +7,15 @@ import { UserError } from "../../core/errors.js";
 import type { Host } from "../../host/host.js";
 import {
   type CommitOptions,
-  type DiskJob,
   type FreezingDisk,
+  type GuestDisk,
   type GuestView,
   type MirrorOptions,
   type MirrorTarget,
   mirrorBufferBytes,
   type PullOptions,
 } from "../hypervisor.js";
+import { Unable } from "../unable.js";
 import { unreadable } from "./burdens.js";
 import { syncDefinitions } from "./definitions.js";
 import { copyTargetXml, diskXmlAt } from "./disk-xml.js";
@@ -75,8 +76,9 @@ export class LibvirtSteps {
    * were written meanwhile were lost, with no error, libvirt 9.0). So the target is empty, and its chain is given in the XML.
    * --transient-job: else libvirt refuses a persistent domain. libvirt decides by itself what `--shallow` means for a raw image.
    */
-  async mirror({ qdev }: DiskJob, { chain: [top, ...below] }: MirrorTarget, options: MirrorOptions): Promise<void> {
+  async mirror({ qdev }: GuestDisk, { chain: [top, ...below] }: MirrorTarget, options: MirrorOptions): Promise<void> {
     const { live } = await this.#domain.see();
+    if (!live.isActive) throw new Unable("its domain is shut off", "Start it, then run `pulumi up` again.");
     const flags = [
       ...(below.length > 0 ? ["--shallow"] : []),
       "--transient-job",
@@ -109,14 +111,14 @@ export class LibvirtSteps {
    * Never without --base and --top: bare, `blockcommit --active` goes down to the very bottom of the chain, and would write this disk
    * into the base that other disks share (virDomainBlockCommit(), base NULL; decisions/0004). Never with --pivot: that is the switch's to do.
    */
-  async commit({ qdev }: DiskJob, { top, base, maxBytesPerSecond }: CommitOptions): Promise<void> {
+  async commit({ qdev }: GuestDisk, { top, base, maxBytesPerSecond }: CommitOptions): Promise<void> {
     const { live } = await this.#domain.see();
     const commit = `blockcommit --active${speedOf(maxBytesPerSecond)}`;
     await this.#domain.do(`start the commit of ${qdev}`, command(commit, live.uuid, qdev, "--base", base.path, "--top", top.path));
   }
 
   /** --keep-relative is refused wherever libvirt has named the layer below by its full path itself, as after every copy of its own. */
-  async pull({ qdev }: DiskJob, { base, maxBytesPerSecond }: PullOptions): Promise<"as-asked" | "absolute"> {
+  async pull({ qdev }: GuestDisk, { base, maxBytesPerSecond }: PullOptions): Promise<"as-asked" | "absolute"> {
     const { live } = await this.#domain.see();
     const pull = `blockpull${speedOf(maxBytesPerSecond)}`;
     const downTo = base === undefined ? [] : ["--base", base.path]; // where nothing stays below, there is no base to name
@@ -135,7 +137,7 @@ export class LibvirtSteps {
     if (!disk) return;
     const { jobs } = await this.lookForPull(disk.target);
     if (jobs.some(({ id }) => id === jobId))
-      await this.#domain.do(`end the job on ${disk.target}`, command("blockjob --abort", live.uuid, disk.target));
+      await this.#domain.do(`end the job on ${disk.target} of ${live.name}`, command("blockjob --abort", live.uuid, disk.target));
   }
 
   async setSpeed(jobId: string, maxBytesPerSecond: number): Promise<void> {
@@ -143,7 +145,7 @@ export class LibvirtSteps {
     const disk = diskOfJob(live, jobId);
     if (!disk) return;
     const line = command(`blockjob --bytes --bandwidth ${maxBytesPerSecond}`, live.uuid, disk.target);
-    await this.#domain.do(`change the speed of the job on ${disk.target}`, line);
+    await this.#domain.do(`change the speed of the job on ${disk.target} of ${live.name}`, line);
   }
 
   async lookForPull(qdev: string): Promise<GuestView> {

@@ -9,9 +9,9 @@ import {
   type Burdens,
   type ChainsView,
   type CommitOptions,
-  type DiskJob,
   type FreezingDisk,
   type Guest,
+  type GuestDisk,
   type GuestProcess,
   type GuestRequests,
   type GuestView,
@@ -43,9 +43,10 @@ export function guestOf(domain: Domain): Guest {
 
 export const libvirtTraits: Traits = {
   switching: "suspended",
-  failedJob: "vanishes", // qemuMonitorJSONBlockdevMirror() has no on-target-error
+  failedMirror: "vanishes", // qemuMonitorJSONBlockdevMirror() has no on-target-error
   pulls: "by-disk",
   mirrorsOnto: "empty-file", // qemuDomainBlockCopyValidateMirror(), 9.0
+  backingNames: "its-own",
   commitKeeps: "data",
 };
 
@@ -165,15 +166,15 @@ class LibvirtGuest implements Guest {
     return this.#steps.freeze(disks);
   }
 
-  mirror(disk: DiskJob, target: MirrorTarget, options: MirrorOptions): Promise<void> {
+  mirror(disk: GuestDisk, target: MirrorTarget, options: MirrorOptions): Promise<void> {
     return this.#steps.mirror(disk, target, options);
   }
 
-  commit(disk: DiskJob, options: CommitOptions): Promise<void> {
+  commit(disk: GuestDisk, options: CommitOptions): Promise<void> {
     return this.#steps.commit(disk, options);
   }
 
-  pull(disk: DiskJob, options: PullOptions): Promise<"as-asked" | "absolute"> {
+  pull(disk: GuestDisk, options: PullOptions): Promise<"as-asked" | "absolute"> {
     return this.#steps.pull(disk, options);
   }
 

@@ -94,7 +94,7 @@ function definedPath(target: string, persistent: DomainXml | undefined): string 
 
 /**
  * A copy or an active commit has the name that ours would have, and says onto which file it goes: only who has the manifest knows
- * whether that is ours. A pull is not told in the XML ({@link ManagedGuest.lookForPull}).
+ * whether that is ours. A pull is not told in the XML (`Observer.lookForPull`).
  * It waits for nobody at its end: libvirt's jobs end with their pivot or abort, and vanish.
  */
 function jobOf({ target, mirror }: DiskXml, { live, progress }: DomainSaid): Job[] {

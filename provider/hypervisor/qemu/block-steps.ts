@@ -6,9 +6,9 @@ import { toldBelow } from "../chain-names.js";
 import type {
   ChainsView,
   CommitOptions,
-  DiskJob,
   FreezingDisk,
   Guest,
+  GuestDisk,
   ImageView,
   LayerAt,
   MirrorOptions,
@@ -16,12 +16,13 @@ import type {
   PullOptions,
 } from "../hypervisor.js";
 import { Unable } from "../unable.js";
-import { checkOpenedChain, checkOpenedFile, type OpenGuest } from "./opened.js";
+import { layerNode } from "./node-of-layer.js";
+import { checkOpenedChain, checkOpenedFile, type GraphGuest } from "./opened.js";
 
-interface Collapsing extends Pick<Guest, "lookAtChains">, Pick<OpenGuest, "graph"> {}
+interface Collapsing extends Pick<Guest, "lookAtChains">, Pick<GraphGuest, "graph"> {}
 
 /** All are opened before the guest writes to any of them. */
-export async function freeze(guest: OpenGuest, disks: readonly FreezingDisk[]): Promise<void> {
+export async function freeze(guest: GraphGuest, disks: readonly FreezingDisk[]): Promise<void> {
   for (const { overlay, cache, detectZeroes } of disks) {
     const { node, path, made } = overlay;
     await guest.graph.openOverlay(node, { path, format: "qcow2", cache, detectZeroes });
@@ -32,8 +33,8 @@ export async function freeze(guest: OpenGuest, disks: readonly FreezingDisk[]): 
 
 /** The target and all that it stands on are opened and looked at; then its job begins. */
 export async function mirror(
-  { host, guest }: { host: Host; guest: OpenGuest },
-  { disk: { key }, target }: { disk: DiskJob; target: MirrorTarget },
+  { host, guest }: { host: Host; guest: GraphGuest },
+  { disk: { key }, target }: { disk: GuestDisk; target: MirrorTarget },
   options: MirrorOptions,
 ): Promise<void> {
   const { node, chain, made, nodeBelow, cache, detectZeroes } = target;
@@ -48,14 +49,14 @@ export async function mirror(
   await guest.graph.startMirror({ job: jobNames.mirror(key), target: node, filter: nodeNames.filter(key) }, options);
 }
 
-export async function commit(guest: Collapsing, { key }: DiskJob, { top, base, maxBytesPerSecond }: CommitOptions): Promise<void> {
+export async function commit(guest: Collapsing, { key }: GuestDisk, { top, base, maxBytesPerSecond }: CommitOptions): Promise<void> {
   const node = await nodeOf(guest, top, base);
   await guest.graph.startCommit(jobNames.commit(key), nodeNames.filter(key), { top: top.node, base: node, maxBytesPerSecond });
 }
 
 export async function pull(
   guest: Collapsing,
-  { key }: DiskJob,
+  { key }: GuestDisk,
   { top, base, backingName, maxBytesPerSecond }: PullOptions,
 ): Promise<"as-asked"> {
   const kept = base && { base: await nodeOf(guest, top, base), ...(backingName === undefined ? {} : { backingName }) };
@@ -63,14 +64,13 @@ export async function pull(
   return "as-asked";
 }
 
-/** The format node of a layer, whatever its name. @throws Unable if the chain is no longer as it was seen */
-async function nodeOf(guest: Collapsing, top: { node: string }, { depth, path }: LayerAt): Promise<string> {
+/** @throws Unable if the chain is no longer as it was seen */
+async function nodeOf(guest: Collapsing, top: CommitOptions["top"], { depth, path }: LayerAt): Promise<string> {
   const view = await guest.lookAtChains();
-  const layer = imageAt(view, top.node)?.chain[depth];
-  if (layer?.path !== path) throw new Unable(`${path} is no longer where it was in its chain`, "Run `pulumi up` again.");
-  const [named, ...others] = view.nodes.filter(({ driver, file }) => driver === layer.format && file === path);
-  // a file that is open twice: the graph alone tells which node is the chain's
-  const node = named && others.length === 0 ? named.name : (await guest.graph.layerNodes(top.node))[depth];
+  const image = imageAt(view, top.node);
+  if (image?.chain[0].path !== top.path || image.chain[depth]?.path !== path)
+    throw new Unable(`${path} is no longer where it was in its chain`, "Run `pulumi up` again.");
+  const node = await layerNode(guest.graph, { view, image }, depth);
   if (node !== undefined) return node;
   throw new Unable(`QEMU does not tell which of its nodes ${path} is`, "Restart the guest, then run `pulumi up` again.");
 }

@@ -9,9 +9,9 @@ import type {
   Burdens,
   ChainsView,
   CommitOptions,
-  DiskJob,
   FreezingDisk,
   Guest,
+  GuestDisk,
   GuestProcess,
   GuestRequests,
   GuestView,
@@ -42,9 +42,10 @@ export function openGuest(host: Host, address: { qmp: string }): Guest {
 
 export const qemuTraits: Traits = {
   switching: "pending",
-  failedJob: "stays",
+  failedMirror: "stays",
   pulls: "told",
   mirrorsOnto: "image",
+  backingNames: "as-asked",
   commitKeeps: "all",
 };
 
@@ -169,15 +170,15 @@ class QemuGuest implements Guest {
     return steps.freeze(this, disks);
   }
 
-  mirror(disk: DiskJob, target: MirrorTarget, options: MirrorOptions): Promise<void> {
+  mirror(disk: GuestDisk, target: MirrorTarget, options: MirrorOptions): Promise<void> {
     return steps.mirror({ host: this.#way.host, guest: this }, { disk, target }, options);
   }
 
-  commit(disk: DiskJob, options: CommitOptions): Promise<void> {
+  commit(disk: GuestDisk, options: CommitOptions): Promise<void> {
     return steps.commit(this, disk, options);
   }
 
-  pull(disk: DiskJob, options: PullOptions): Promise<"as-asked"> {
+  pull(disk: GuestDisk, options: PullOptions): Promise<"as-asked"> {
     return steps.pull(this, disk, options);
   }
 

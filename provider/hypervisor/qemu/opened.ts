@@ -8,12 +8,12 @@ import type { BlockGraph, Guest, Made } from "../hypervisor.js";
 import { Unable } from "../unable.js";
 
 /** A guest whose single nodes are ours to change. */
-export interface OpenGuest extends Pick<Guest, "process" | "closeNodes" | "jobs"> {
+export interface GraphGuest extends Pick<Guest, "process" | "closeNodes" | "jobs"> {
   graph: BlockGraph;
 }
 
 /** @throws Unable if QEMU has another chain open below the node, file by file and format by format; the node is closed again */
-export async function checkOpenedChain({ host, guest }: { host: Host; guest: OpenGuest }, node: string, chain: ChainFiles): Promise<void> {
+export async function checkOpenedChain({ host, guest }: { host: Host; guest: GraphGuest }, node: string, chain: ChainFiles): Promise<void> {
   const open = await guest.graph.openedChain(node);
   if (await isSameChain(host, open, chain)) return;
   await guest.closeNodes([node]);
@@ -23,7 +23,7 @@ export async function checkOpenedChain({ host, guest }: { host: Host; guest: Ope
 
 /** @throws Unable if QEMU has another file open as `path` than the one that was made there; the node is closed again */
 export async function checkOpenedFile(
-  guest: OpenGuest,
+  guest: GraphGuest,
   { node, path }: { node: string; path: string },
   made: Made | undefined,
 ): Promise<void> {

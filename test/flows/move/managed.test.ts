@@ -5,7 +5,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
-import { fileNames } from "../../../provider/core/disk/names.js";
+import { fileNames, jobNames } from "../../../provider/core/disk/names.js";
 import { isKind, UnreachableError, UserError } from "../../../provider/core/errors.js";
 import { suspendedNow, tellSuspended } from "../../../provider/flows/move/look/suspension.js";
 import { settleDefinition } from "../../../provider/flows/move/managed/definition.js";
@@ -76,7 +76,11 @@ describe("of a guest that libvirt manages", () => {
     it("for what libvirt forbids", () => assert.rejects(check({ forbids: ["it is transient"] }), refused(/it is transient/)));
     it("for somebody else's job, by its target too", () =>
       assert.rejects(
-        check({ jobs: ["Block Copy"] }, {}, { jobs: [{ id: "x", type: "mirror", status: "ready", ioStatus: "ok", target: "/theirs" }] }),
+        check(
+          { jobs: ["Block Copy"] },
+          {},
+          { jobs: [{ id: jobNames.mirror(key), type: "mirror", status: "ready", ioStatus: "ok", target: "/theirs" }] },
+        ),
         refused(/somebody else's job runs on it \(Block Copy, a copy onto \/theirs\)/),
       ));
     it("where its definition gives the image to another disk, which would be this one after the next start", async () => {

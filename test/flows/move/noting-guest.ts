@@ -4,9 +4,9 @@ import type { Host } from "../../../provider/host/host.js";
 import type {
   BlockGraph,
   CommitOptions,
-  DiskJob,
   FreezingDisk,
   Guest,
+  GuestDisk,
   GuestView,
   ManagedGuest,
   MirrorOptions,
@@ -57,10 +57,10 @@ export function notingGuest(answers: Answers = {}, host?: Host): Noting {
   const composed: Record<string, unknown> = {
     graph: guest,
     freeze: (disks: FreezingDisk[]) => steps.freeze(open, disks),
-    mirror: (disk: DiskJob, target: MirrorTarget, options: MirrorOptions) =>
+    mirror: (disk: GuestDisk, target: MirrorTarget, options: MirrorOptions) =>
       steps.mirror({ host: host as Host, guest: open }, { disk, target }, options),
-    commit: (disk: DiskJob, options: CommitOptions) => steps.commit(open, disk, options),
-    pull: (disk: DiskJob, options: PullOptions) => steps.pull(open, disk, options),
+    commit: (disk: GuestDisk, options: CommitOptions) => steps.commit(open, disk, options),
+    pull: (disk: GuestDisk, options: PullOptions) => steps.pull(open, disk, options),
   };
   const get = (_: object, name: string | symbol) =>
     typeof name === "string" && name in composed && !(name in answers) ? composed[name] : Reflect.get(guest, name);

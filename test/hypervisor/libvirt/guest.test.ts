@@ -191,7 +191,10 @@ describe("a guest of libvirt's", () => {
     await guest.cancel(jobNames.mirror(key));
     assert.deepEqual(await told("blockjob --raw"), [`blockjob --abort '${uuid}' 'vda'`]);
     await virsh.answer("blockjob --abort", "error: busy\n");
-    await assert.rejects(guest.cancel(jobNames.mirror(key)), refused(/Unable to end the job on vda on here: libvirt answers "busy"/));
+    await assert.rejects(
+      guest.cancel(jobNames.mirror(key)),
+      refused(/Unable to end the job on vda of web on here: libvirt answers "busy"/),
+    );
   });
 
   it("ends a pull, which only the question for it tells", async () => {

@@ -6,7 +6,7 @@ import { mkdir } from "node:fs/promises";
 import type { ChainFiles, LayerFile } from "../../../provider/core/disk/chain-options.js";
 import { isKind } from "../../../provider/core/errors.js";
 import { toldBelow } from "../../../provider/hypervisor/chain-names.js";
-import { checkOpenedChain, type OpenGuest } from "../../../provider/hypervisor/qemu/opened.js";
+import { checkOpenedChain, type GraphGuest } from "../../../provider/hypervisor/qemu/opened.js";
 import { makeQcow2 } from "../../flows/model-guest.js";
 import { notingGuest } from "../../flows/move/noting-guest.js";
 import { MoveScene } from "../../flows/move/scene.js";
@@ -30,7 +30,7 @@ describe("a chain that is opened", () => {
 
   const check = async (open: readonly LayerFile[]) => {
     const { guest, asked } = notingGuest({ openedChain: async () => open });
-    const checked = checkOpenedChain({ host: scene.host, guest: guest as OpenGuest }, "lm-target", chain);
+    const checked = checkOpenedChain({ host: scene.host, guest: guest as GraphGuest }, "lm-target", chain);
     return { checked, asked };
   };
 

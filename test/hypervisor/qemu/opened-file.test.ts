@@ -1,7 +1,7 @@
 /** What QEMU has open under the name of a file that we made must be that file. */
 
 import assert from "node:assert/strict";
-import { checkOpenedFile, type OpenGuest } from "../../../provider/hypervisor/qemu/opened.js";
+import { checkOpenedFile, type GraphGuest } from "../../../provider/hypervisor/qemu/opened.js";
 import { notingGuest } from "../../flows/move/noting-guest.js";
 import { MoveScene } from "../../flows/move/scene.js";
 
@@ -10,7 +10,7 @@ describe("a file that QEMU has opened after we made it", () => {
     const { guest, asked } = notingGuest(answers);
     const made = await scene.which("path1/disk.qcow2");
     const path = scene.at("path1/disk.qcow2");
-    return { asked, checking: checkOpenedFile(guest as OpenGuest, { node: "new", path }, made) };
+    return { asked, checking: checkOpenedFile(guest as GraphGuest, { node: "new", path }, made) };
   };
 
   it("is that file, or hidden from this account", async () => {

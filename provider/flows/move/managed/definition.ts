@@ -19,7 +19,7 @@ export async function settleDefinition(
   const [active] = chain;
   if (definedAt !== undefined && definedAt !== active.path) await guest.redefine(disk.qdev, active);
   const name = active.backingName;
-  if (name?.startsWith("/") && !wantedName(manifest)?.startsWith("/"))
+  if (guest.traits.backingNames === "its-own" && name?.startsWith("/") && !wantedName(manifest)?.startsWith("/"))
     outcome.left(disk.disk, `${active.path} names ${name} by its full path: libvirt writes no relative names`);
   for (const file of await guest.staying()) outcome.left(disk.disk, file);
 }

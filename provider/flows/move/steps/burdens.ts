@@ -1,5 +1,6 @@
 /** What libvirt knows of a domain that a move would break: refused before the first byte, unless `loses` names it. */
 
+import { jobNamesOf } from "../../../core/disk/names.js";
 import { shutOff } from "../../../hypervisor/hypervisor.js";
 import { complaint } from "../../shared/complaint.js";
 import type { Seen, SeenDisk, Site } from "../../shared/site.js";
@@ -22,7 +23,8 @@ export async function checkBurdens(site: Site, seen: Seen, disk: SeenDisk): Prom
   const burdens = await site.guest.burdens(disk.qdev);
   const [forbidden] = burdens.forbids;
   if (forbidden !== undefined) throw refuse(forbidden, "Take that out of its definition, or leave the disk where it is.");
-  const jobs = [...burdens.jobs, ...seen.view.jobs.flatMap(({ target }) => (target === undefined ? [] : [`a copy onto ${target}`]))];
+  const own = seen.view.jobs.filter(({ id }) => jobNamesOf(disk.key).includes(id)); // libvirt's names: whose job it is nobody tells
+  const jobs = [...burdens.jobs, ...own.flatMap(({ target }) => (target === undefined ? [] : [`a copy onto ${target}`]))];
   if (burdens.jobs.length > 0)
     throw refuse(`somebody else's job runs on it (${jobs.join(", ")})`, "Let it end, or cancel it, then run again.");
   if (burdens.checkpoints.length > 0 && strategy === "snapshot") {

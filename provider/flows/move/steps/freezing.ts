@@ -1,14 +1,14 @@
 /** Strategy snapshot: an overlay takes the guest's writes, so that everything below it holds still; and the two ways in which it is removed again. */
 
-import { identityOf } from "../../../core/disk/chain.js";
-import { baseName } from "../../../core/disk/paths.js";
+import { identityOf, isFile, sameFile } from "../../../core/disk/chain.js";
+import { baseName, within } from "../../../core/disk/paths.js";
 import { BugError, isKind, UserError } from "../../../core/errors.js";
 import { seeFiles } from "../../../host/file-seen.js";
-import type { FreezingDisk, ImageView } from "../../../hypervisor/hypervisor.js";
+import type { FreezingDisk } from "../../../hypervisor/hypervisor.js";
 import { createImage } from "../../../image/qemu-img.js";
 import type { Manifest, MovedLayer } from "../../../journal/manifest.js";
 import { writeRecords } from "../../../journal/records.js";
-import { complaint, inWords, wordsOf } from "../../shared/complaint.js";
+import { adviceOf, complaint, inWords, wordsOf } from "../../shared/complaint.js";
 import { isToldOf, withStrangeTop } from "../../shared/former-nodes.js";
 import { removeOwn } from "../../shared/own-images.js";
 import type { RecordedDisk, Seen, SeenDisk, Site } from "../../shared/site.js";
@@ -51,28 +51,33 @@ function freezing(disk: RecordedDisk): FreezingDisk {
 
 /** All or none; but a hypervisor may have done what it says that it refused. */
 async function unfrozen(site: Site, disks: readonly RecordedDisk[], cause: unknown): Promise<Error> {
-  const { disks: devices } = await site.guest.look();
-  const runOn: string[] = [];
-  for (const disk of disks) {
-    const medium = devices.find(({ qdev }) => qdev === disk.qdev)?.medium;
-    runOn.push(medium?.kind === "image" ? medium.chain[0].path : "an unknown image");
-    if (medium?.kind === "image") await takeBack(site, disk, medium);
-  }
-  const names = disks.map(({ disk }) => disk).join(", ");
-  const left = `The guest runs on ${runOn.join(", ")}, which is current.`;
-  const advice = "Run `pulumi up` again, or `pulumi destroy` to undo the move.";
-  return complaint(site, { verb: "freeze", disk: names, why: wordsOf(cause), left, advice, cause });
+  let areAllBack = true;
+  for (const disk of disks) areAllBack = (await takeBack(site, disk)) && areAllBack;
+  const sources = disks.map(({ manifest }) => manifest.source.active).join(", ");
+  const left = areAllBack ? `The guest runs on ${sources}, which is current.` : "The manifests say which image is current.";
+  const advice = adviceOf(cause) ?? "Run `pulumi up` again, or `pulumi destroy` to undo the move.";
+  return complaint(site, { verb: "freeze", disk: disks.map(({ disk }) => disk).join(", "), why: wordsOf(cause), left, advice, cause });
 }
 
 /**
  * As long as the definition names an overlay on which the guest does not run, libvirt does not let it follow somebody else's snapshot
  * (qemuSnapshotDiskPrepareOne() follows only a definition that names the live image, 9.0): so it goes back to what the guest runs on.
+ * `current` stays on the overlay unless the guest is seen on another file: empty, it reads as what it stands on.
+ * @returns whether the guest is on the former image
  */
-async function takeBack(site: Site, disk: RecordedDisk, { chain: [active], definedAt }: ImageView): Promise<void> {
+async function takeBack(site: Site, disk: RecordedDisk): Promise<boolean> {
+  const { disks } = await site.guest.look();
+  const medium = disks.find(({ qdev }) => qdev === disk.qdev)?.medium;
+  if (medium?.kind !== "image") return false;
+  const [active] = medium.chain;
   const { path } = overlayOf(disk);
-  if (active.path === path) return;
-  if (definedAt === path) await site.guest.redefine(disk.qdev, active);
-  await writeRecords(site.host, disk.key, { ...disk.manifest, current: disk.manifest.source.active });
+  const { source } = disk.manifest;
+  const named = within((await site.guest.process())?.workingDirectory ?? "/", active.path);
+  const [runsOn, overlay] = await seeFiles(site.host, [named, path], "follow");
+  if (!runsOn || !overlay || sameFile(runsOn, overlay)) return false;
+  if (medium.definedAt === path) await site.guest.redefine(disk.qdev, active);
+  await writeRecords(site.host, disk.key, { ...disk.manifest, current: source.active });
+  return isFile(runsOn, source);
 }
 
 /** Made again each time: an overlay that an earlier run left there is empty, or the observation would have said so. */

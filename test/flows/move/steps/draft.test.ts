@@ -7,7 +7,7 @@ import { fileNames, nodeNames } from "../../../../provider/core/disk/names.js";
 import { isKind, UserError } from "../../../../provider/core/errors.js";
 import { draftMove } from "../../../../provider/flows/move/steps/draft.js";
 import { freeze, recordFrozen } from "../../../../provider/flows/move/steps/freezing.js";
-import type { GuestView } from "../../../../provider/hypervisor/hypervisor.js";
+import { GuestNotRunning, type GuestView } from "../../../../provider/hypervisor/hypervisor.js";
 import { manifestText, parseManifest } from "../../../../provider/journal/manifest.js";
 import { type Answers, emptyView } from "../noting-guest.js";
 import { key, MoveScene, overlayName, passingName } from "../scene.js";
@@ -254,7 +254,27 @@ describe("a freeze", () => {
     await using scene = await MoveScene.open();
     const { site } = scene.site({ snapshot: () => Promise.reject(new UserError("node in use")) });
     const disk = scene.written(await scene.frozen("commit"), qcow2(scene));
-    await assert.rejects(freeze(site, seenOf(scene), [disk]), isUser(/The guest runs on an unknown image/));
+    await assert.rejects(freeze(site, seenOf(scene), [disk]), isUser(/node in use\. The manifests say which image is current/));
+    assert.equal((await current(scene)).current, scene.at(`path1/${overlayName}`));
+  });
+
+  it("that is refused by a QEMU that runs on the overlay by another name leaves the overlay current", async () => {
+    await using scene = await MoveScene.open();
+    await symlink(scene.at("path1"), scene.at("link"));
+    const medium = { kind: "image", ...scene.image([[`link/${overlayName}`, "qcow2"]]) };
+    const look = () => ({ ...emptyView, disks: [{ qdev: "vda", names: ["vda"], medium }] });
+    const { site } = scene.site({ look, openOverlay: () => Promise.reject(new UserError("it is locked")) });
+    const disk = scene.written(await scene.frozen("commit"), qcow2(scene));
+    await assert.rejects(freeze(site, seenOf(scene), [disk]), isUser(/it is locked\. The manifests say which image is current/));
+    assert.equal((await current(scene)).current, scene.at(`path1/${overlayName}`));
+  });
+
+  it("in whose middle the guest ended tells that, and takes nothing back", async () => {
+    await using scene = await MoveScene.open();
+    const ended = () => Promise.reject(new GuestNotRunning("It does not run."));
+    const { site } = scene.site({ look: ended, openOverlay: ended });
+    const disk = scene.written(await scene.frozen("commit"), qcow2(scene));
+    await assert.rejects(freeze(site, seenOf(scene), [disk]), (thrown) => thrown instanceof GuestNotRunning);
     assert.equal((await current(scene)).current, scene.at(`path1/${overlayName}`));
   });
 

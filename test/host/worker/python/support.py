@@ -8,7 +8,7 @@ from typing import Any, Dict, List
 
 from worker.arguments import Arguments
 from worker.errors import Details
-from worker.fork_server import ForkServer
+from worker.fork_client import ForkServer
 from worker.paths import DIRECTORY_FLAGS
 from worker.places import Place
 from worker.requests import Request

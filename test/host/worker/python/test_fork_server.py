@@ -12,7 +12,7 @@ from typing import Any, List, Optional, Set
 from hanging import Hanging
 from support import Folder
 from worker.errors import Details, Failure
-from worker.fork_server import ForkServer, NoProcess
+from worker.fork_client import ForkServer, NoProcess
 from worker.handing import Tell, Work, packed
 
 
