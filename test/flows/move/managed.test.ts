@@ -390,7 +390,7 @@ describe("of a guest that libvirt manages", () => {
         return awaitFormerSwitch({ ...site, host: Object.assign(Object.create(scene.host), { run }) }, places);
       };
       await wait(0);
-      assert.deepEqual(asked, [[scene.at(`path1/${record}.turn`)]]);
+      assert.deepEqual(asked, [["60", scene.at(`path1/${record}.turn`)]]);
       await assert.rejects(wait(1), refused(/the switch that a run of 0\.1\.0 began is not over/));
       await wait(1, { traits: qemuTraits });
       assert.equal(asked.length, 2);

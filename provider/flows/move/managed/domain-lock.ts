@@ -4,6 +4,7 @@
  */
 
 import { UserError } from "../../../core/errors.js";
+import { directoryUntilBoot } from "../../../host/directory-until-boot.js";
 import { acquireLock, saidByHolder } from "../../../host/worker/locks.js";
 import { isFailure, isWorkerError } from "../../../host/worker/worker-error.js";
 import type { Site } from "../../shared/site.js";
@@ -16,21 +17,6 @@ export interface DomainLock {
 /** A switch takes less than a second, unless libvirtd is down. */
 const waitSeconds = 60;
 
-/**
- * /run is root's, and empty after a boot, when no switch goes on. Other accounts use their home directory, and do not see each other's.
- *
- * @host mkdir
- * @for locks
- * @does finds the directory for the lock of a guest's switch: /run, else ~/.pulumi-livedisk
- * @changes ~/.pulumi-livedisk, mode 0700, for an account that cannot write in /run. The worker makes the lock's file there, and removes it
- * @as the account
- * @why two switches of one guest would take each other's suspended guest for somebody else's
- */
-const folderScript = `if [ -w /run ]; then printf /run; exit; fi
-folder=$HOME/.pulumi-livedisk
-mkdir -m 700 -- "$folder" 2>/dev/null
-[ -O "$folder" ] && [ ! -L "$folder" ] && printf %s "$folder"`;
-
 /** Whether the worker goes on with what was asked for, and keeps the lock. The reason may have been put into words since. */
 function goesOn(thrown: unknown): boolean {
   return isFailure(thrown, "timed-out") || (thrown instanceof Error && thrown.cause !== undefined && goesOn(thrown.cause));
@@ -42,10 +28,11 @@ export async function withDomainLock<T>(
   domainId: string,
   work: (lock: DomainLock) => Promise<T>,
 ): Promise<T> {
-  const { exitStatus, stdout: folder } = await host.run(folderScript);
+  const folder = await directoryUntilBoot(host);
   const refuse = (why: string, advice: string, cause?: unknown) =>
     new UserError(`Unable to switch ${guest.name} on ${host.name}: ${why}. Nothing was switched. ${advice}`, { cause });
-  if (exitStatus !== 0) throw refuse("~/.pulumi-livedisk there cannot be used for its lock", "Make it a directory of that account's own.");
+  if (folder === undefined)
+    throw refuse("~/.pulumi-livedisk there cannot be used for its lock", "Make it a directory of that account's own.");
   const path = `${folder}/pulumi-livedisk-${domainId}.lock`;
   const lock = await acquireLock(await host.worker(), { path }, { waitSeconds }).catch((thrown: unknown) => {
     if (saidByHolder(thrown))

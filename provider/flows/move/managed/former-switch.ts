@@ -2,6 +2,7 @@
 
 import { type DiskKey, fileNames, formerSwitchLock } from "../../../core/disk/names.js";
 import { within } from "../../../core/disk/paths.js";
+import { areFree } from "../../../host/free-locks.js";
 import { complaint } from "../../shared/complaint.js";
 import type { Site } from "../../shared/site.js";
 
@@ -16,17 +17,7 @@ export async function awaitFormerSwitch(
   if (site.guest.traits.switching === "pending") return; // there was no script
   for (const { key, disk, directories } of places) {
     const locks = directories.map((directory) => formerSwitchLock(within(directory, fileNames.manifest(key))));
-    /**
-     * @host flock
-     * @for locks
-     * @does waits until a switch of a run of 0.1.0 has ended, at most a minute for each lock
-     * @changes nothing
-     * @as the account
-     * @why until a cut switch has ended nothing that is seen lasts
-     */
-    const script = 'for lock do [ ! -e "$lock" ] || flock -w 60 -- "$lock" true || exit; done';
-    const { exitStatus } = await site.host.run(script, locks, { timeoutSeconds: 60 * locks.length + 30 });
-    if (exitStatus === 0) continue;
+    if (await areFree(site.host, locks, 60)) continue;
     const why = "the switch that a run of 0.1.0 began is not over: the host waits for libvirtd, or libvirtd for the guest's storage";
     const left = "It ends by itself, and lets the guest go on.";
     throw complaint(site, { verb: "go on with the move of", disk, why, left, advice: "Look at libvirtd there, then run again." });
