@@ -10,7 +10,7 @@ from worker.errors import Details, Failure, both, words_of
 from worker.image_lock import hold_images, release_images
 from worker.line import Line
 from worker.switch_names import apply, is_committed, is_committed_or_unreadable, is_perhaps_committed, revert
-from worker.switch_plan import Move, Plan, complete
+from worker.switch_plan import Move, Plan, complete, sync_images
 from worker.switch_talk import PATIENT_SECONDS, Conversation, Late
 
 #: Before each try of job-finalize.
@@ -39,6 +39,8 @@ def begin(plan: Plan, line: Line) -> Details:
     talk = Conversation(line, plan)
     started = monotonic()
     try:
+        sync_images(plan.records)
+        started = monotonic()
         refused = talk.each("job-complete", plan.disks, plan.pending_seconds)
         if refused:
             raise Late(refused[0])

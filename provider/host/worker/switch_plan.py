@@ -174,6 +174,12 @@ def complete(records: List[Record]) -> None:
         sync_descriptor(record.file, record.shown)
 
 
+def sync_images(records: List[Record]) -> None:
+    """Before the guest's I/O waits: what was written while the client was on its way is not to be written while it does."""
+    for shown, image in {measure.shown: measure.image for record in records for measure in record.measures if measure.is_synced}.items():
+        sync_descriptor(image, shown)
+
+
 def fill(record: Record) -> None:
     for measure in record.measures:
         if measure.is_synced:

@@ -6,11 +6,11 @@ from typing import Any, Callable, Dict, List, Set
 from unittest import mock
 
 from support import Folder
-from worker import changes, switch, switch_names
+from worker import changes, switch, switch_names, switch_plan
 from worker.errors import Details, Failure
 from worker.paths import DIRECTORY_FLAGS
 from worker.places import Place, sync_descriptor
-from worker.switch_plan import Back, Disk, Move, Plan
+from worker.switch_plan import Back, Disk, Measure, Move, Plan, Record
 
 
 class Jobs:
@@ -128,6 +128,40 @@ class Failing(Folder):
     def test_all_goes_over_where_nothing_fails(self) -> None:
         self.assertEqual(self.begun(), "switched")
         self.assertEqual(self.found(), {"guest": "target", "link": "dst", "source": ["image.away"]})
+
+    def recording(self) -> List[str]:
+        """The images that are synced, and the commands."""
+        events: List[str] = []
+        execute = self.jobs.execute
+
+        def noted(command: str, arguments: Details, check: Callable[[], None]) -> Any:
+            events.append(command)
+            return execute(command, arguments, check)
+
+        self.patch(self.jobs, "execute", noted)
+        self.patch(switch_plan, "sync_descriptor", lambda descriptor, shown: events.append("sync %s" % shown.decode()))
+        return events
+
+    def with_record(self) -> Plan:
+        self.write(b"links/record", b"")
+        record = self.opened(b"links/record", os.O_WRONLY | os.O_APPEND)
+        measures = [Measure(self.opened(b"source/image", os.O_RDONLY), name, "", name == b"new") for name in (b"left", b"new")]
+        return self.plan()._replace(records=[Record(record, b"record", measures, 0)])
+
+    def test_the_new_image_is_synced_before_its_guest_waits_and_the_one_that_is_left_is_not(self) -> None:
+        events = self.recording()
+        switch.begin(self.with_record(), self.jobs)  # type: ignore[arg-type]
+        self.assertEqual(events[:2], ["sync new", "job-complete"])
+        self.assertNotIn("sync left", events)
+
+    def test_a_new_image_that_cannot_be_synced_is_not_switched_to(self) -> None:
+        events = self.recording()
+        lost = mock.Mock(side_effect=Failure("system", "Input/output error", b"new", errno.EIO))
+        self.patch(switch_plan, "sync_descriptor", lost)
+        end = switch.begin(self.with_record(), self.jobs)  # type: ignore[arg-type]
+        self.assertEqual((end["end"], end["why"]), ("cancelled", "Input/output error (new)"))
+        self.assertNotIn("job-complete", events)
+        self.assertEqual(self.found(), {"guest": "source", "link": "src", "source": ["image"]})
 
     def test_a_link_that_is_not_safe_leads_no_boot_to_an_image_that_goes_stale(self) -> None:
         self.once_stuck({self.links})
