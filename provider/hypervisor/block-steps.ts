@@ -146,6 +146,12 @@ export interface CollapseOptions {
   maxBytesPerSecond: number;
 }
 
+export interface CommitNodes extends CollapseOptions {
+  /** The node right under the device; a filter above `top`, or `top` itself. */
+  root: string;
+  base: string;
+}
+
 /**
  * Steps on single nodes of a block graph. There only where the graph is ours to change: libvirt keeps the nodes of its guests to itself.
  */
@@ -174,7 +180,7 @@ export interface BlockGraph {
   startMirror(names: { job: string; target: string; filter: string }, options: MirrorOptions): Promise<void>;
 
   /** An active commit: ends in `ready`, and by job-complete in `pending`; then `base` is the active image. */
-  startCommit(jobId: string, filter: string, options: CollapseOptions & { base: string }): Promise<void>;
+  startCommit(jobId: string, filter: string, options: CommitNodes): Promise<void>;
 
   /** Ends in `pending`; finalized, `top` stands on `base`, and the job is gone: it needs no dismissal, and leaves no error. @see QEMU QMP reference, block-stream */
   startPull(jobId: string, filter: string, options: CollapseOptions): Promise<void>;

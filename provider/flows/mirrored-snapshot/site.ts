@@ -3,7 +3,7 @@
 import type { DiskKey } from "../../core/disk/names.js";
 import { BugError } from "../../core/errors.js";
 import type { BlockGraph, GuestView, ImageView } from "../../hypervisor/hypervisor.js";
-import type { GraphGuest } from "../../hypervisor/qemu/opened.js";
+import { type GraphGuest, hasGraph } from "../../hypervisor/qemu/opened.js";
 import type { SnapshotManifest, WrittenSnapshotManifest } from "../../journal/snapshot-manifest.js";
 import type { CutSwitch } from "../../journal/two-sided.js";
 import { complaint } from "../shared/complaint.js";
@@ -36,21 +36,14 @@ export interface Seen {
   disks: SeenDisk[];
 }
 
-/** The preflight has seen to it that there is one. */
-export function graphOf({ guest }: SnapshotSite): BlockGraph {
-  if (!guest.graph) throw new BugError(`A mirrored snapshot of ${guest.name} was begun, whose nodes are not ours to change.`);
-  return guest.graph;
+/** The preflight has seen to it that its nodes are ours to change. */
+export function graphGuestOf({ guest }: SnapshotSite): GraphGuest {
+  if (!hasGraph(guest)) throw new BugError(`A mirrored snapshot of ${guest.name} was begun, whose nodes are not ours to change.`);
+  return guest;
 }
 
-/** For the checks of what was opened. */
-export function graphGuestOf(site: SnapshotSite): GraphGuest {
-  const { guest } = site;
-  return {
-    graph: graphOf(site),
-    process: () => guest.process(),
-    closeNodes: (names) => guest.closeNodes(names),
-    jobs: () => guest.jobs(),
-  };
+export function graphOf(site: SnapshotSite): BlockGraph {
+  return graphGuestOf(site).graph;
 }
 
 /** A disk whose snapshot is written down. */

@@ -35,9 +35,11 @@ export function begins({ site, jobs }: { site: Site; jobs: MoveJobs }, step: Ste
 }
 
 function traceless(site: Site, step: Step["step"], disk: SeenDisk): Traceless | undefined {
-  const { startedAt, destination, overlay } = manifestOf(disk);
+  const manifest = manifestOf(disk);
+  const { startedAt, destination, overlay } = manifest;
   const job = `${step} of ${startedAt} to ${destination.target}`;
-  if (step === "start-mirror" && site.guest.traits.failedMirror === "vanishes") return { job, vanished: () => copyVanished(site, disk) };
+  if (step === "start-mirror" && site.guest.traits.failedMirror === "vanishes")
+    return { job, vanished: () => copyVanished(site, disk, manifest) };
   if (step === "collapse" && overlay?.collapse === "pull") return { job, vanished: () => pullFailed(site, disk) };
   return undefined;
 }

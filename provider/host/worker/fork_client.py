@@ -74,7 +74,6 @@ class ForkServer:
             if receive(conversation, len(READY), deadline) != READY:
                 raise NoProcess()
             conversation.sendall(GO)
-            conversation.settimeout(None)
             return conversation, pid
         except BaseException as reason:
             conversation.close()

@@ -39,7 +39,12 @@ export class Domain {
   async do(what: string, line: string): Promise<string> {
     const [reply] = await (await this.virsh()).ask([line]);
     if (reply && "text" in reply) return reply.text;
-    throw this.refused(what, `libvirt answers "${reply?.refused ?? "nothing"}"`);
+    throw this.refusedBy(what, reply?.refused);
+  }
+
+  /** In libvirt's own words; undefined where it has not answered at all. */
+  refusedBy(what: string, words: string | undefined): UserError {
+    return this.refused(what, `libvirt answers "${words ?? "nothing"}"`);
   }
 
   refused(what: string, why: string): UserError {

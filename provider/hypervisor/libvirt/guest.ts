@@ -114,8 +114,7 @@ class LibvirtGuest implements Guest {
   async blockers(qdevs: readonly string[]): Promise<readonly Blocker[]> {
     const questions = ["domstate --reason --domain", "domjobinfo --domain", "dumpxml --domain"].map((fixed) => command(fixed, this.name));
     const [state, job, xml] = await (await this.#domain.virsh()).ask(questions);
-    const refused = (what: string, words: string | undefined) =>
-      this.#domain.refused(`ask for ${what} of ${this.name}`, `libvirt answers "${words ?? "nothing"}"`);
+    const refused = (what: string, words: string | undefined) => this.#domain.refusedBy(`ask for ${what} of ${this.name}`, words);
     if (!state || "refused" in state) throw refused("the state", state?.refused);
     if (!xml || "refused" in xml) throw refused("the definition", xml?.refused);
     const isOff = state.text.trim().startsWith(shutOff); // a domain that does not run has no jobs, and is refused the question

@@ -2,7 +2,7 @@
 
 import type { z } from "zod";
 import type { LayerFile } from "../../core/disk/chain-options.js";
-import type { BlockGraph, ChainsView, CollapseOptions, ImageView, MirrorOptions, TargetOptions } from "../hypervisor.js";
+import type { BlockGraph, ChainsView, CollapseOptions, CommitNodes, ImageView, MirrorOptions, TargetOptions } from "../hypervisor.js";
 import { chainOf, layerNodes } from "./layer-nodes.js";
 import type { Monitor } from "./monitor.js";
 import {
@@ -82,8 +82,8 @@ export class QemuGraph implements BlockGraph {
     await this.#do("blockdev-mirror", mirrorArguments(names, options, await this.#images()));
   }
 
-  async startCommit(job: string, filter: string, options: CollapseOptions & { base: string }): Promise<void> {
-    await this.#do("block-commit", commitArguments({ job, filter }, options, await this.#images()));
+  async startCommit(job: string, filter: string, options: CommitNodes): Promise<void> {
+    await this.#do("block-commit", commitArguments({ job, filter }, options));
   }
 
   async startPull(job: string, filter: string, options: CollapseOptions): Promise<void> {

@@ -50,8 +50,8 @@ export async function mirror(
 }
 
 export async function commit(guest: Collapsing, { key }: GuestDisk, { top, base, maxBytesPerSecond }: CommitOptions): Promise<void> {
-  const node = await nodeOf(guest, top, base);
-  await guest.graph.startCommit(jobNames.commit(key), nodeNames.filter(key), { top: top.node, base: node, maxBytesPerSecond });
+  const { node, root } = await layerOf(guest, top, base);
+  await guest.graph.startCommit(jobNames.commit(key), nodeNames.filter(key), { root, top: top.node, base: node, maxBytesPerSecond });
 }
 
 export async function pull(
@@ -59,19 +59,19 @@ export async function pull(
   { key }: GuestDisk,
   { top, base, backingName, maxBytesPerSecond }: PullOptions,
 ): Promise<"as-asked"> {
-  const kept = base && { base: await nodeOf(guest, top, base), ...(backingName === undefined ? {} : { backingName }) };
+  const kept = base && { base: (await layerOf(guest, top, base)).node, ...(backingName === undefined ? {} : { backingName }) };
   await guest.graph.startPull(jobNames.blockpull(key), nodeNames.filter(key), { top: top.node, ...kept, maxBytesPerSecond });
   return "as-asked";
 }
 
-/** @throws Unable if the chain is no longer as it was seen */
-async function nodeOf(guest: Collapsing, top: CommitOptions["top"], { depth, path }: LayerAt): Promise<string> {
+/** The layer's node, and the one right under the device. @throws Unable if the chain is no longer as it was seen */
+async function layerOf(guest: Collapsing, top: CommitOptions["top"], { depth, path }: LayerAt): Promise<{ node: string; root: string }> {
   const view = await guest.lookAtChains();
   const image = imageAt(view, top.node);
   if (image?.chain[0].path !== top.path || image.chain[depth]?.path !== path)
     throw new Unable(`${path} is no longer where it was in its chain`, "Run `pulumi up` again.");
   const node = await layerNode(guest.graph, { view, image }, depth);
-  if (node !== undefined) return node;
+  if (node !== undefined) return { node, root: image.rootNode };
   throw new Unable(`QEMU does not tell which of its nodes ${path} is`, "Restart the guest, then run `pulumi up` again.");
 }
 

@@ -1,7 +1,14 @@
 /** What nodes and mirrors of ours are started with. @see QEMU QMP reference, BlockdevOptions and blockdev-mirror */
 
 import { type ChainFiles, chainOptions } from "../../core/disk/chain-options.js";
-import { type CollapseOptions, type ImageView, type MirrorOptions, mirrorBufferBytes, type TargetOptions } from "../hypervisor.js";
+import {
+  type CollapseOptions,
+  type CommitNodes,
+  type ImageView,
+  type MirrorOptions,
+  mirrorBufferBytes,
+  type TargetOptions,
+} from "../hypervisor.js";
 
 type Cache = TargetOptions["cache"];
 
@@ -61,12 +68,7 @@ export function layerOptions(node: string, options: TargetOptions): object {
 }
 
 /** With a filter above the overlay, the commit starts at the filter and names the overlay as its top. */
-export function commitArguments(
-  names: { job: string; filter: string },
-  { top, base, maxBytesPerSecond }: CollapseOptions & { base: string },
-  images: readonly ImageView[],
-): object {
-  const root = images.find(({ activeNode }) => activeNode === top)?.rootNode ?? top;
+export function commitArguments(names: { job: string; filter: string }, { root, top, base, maxBytesPerSecond }: CommitNodes): object {
   return {
     ...{ "job-id": names.job, device: root, "top-node": top, "base-node": base, speed: maxBytesPerSecond },
     ...{ "filter-node-name": names.filter, "on-error": "stop", "auto-finalize": false, "auto-dismiss": false },

@@ -12,6 +12,10 @@ export interface GraphGuest extends Pick<Guest, "process" | "closeNodes" | "jobs
   graph: BlockGraph;
 }
 
+export function hasGraph(guest: Guest): guest is Guest & GraphGuest {
+  return guest.graph !== undefined;
+}
+
 /** @throws Unable if QEMU has another chain open below the node, file by file and format by format; the node is closed again */
 export async function checkOpenedChain({ host, guest }: { host: Host; guest: GraphGuest }, node: string, chain: ChainFiles): Promise<void> {
   const open = await guest.graph.openedChain(node);

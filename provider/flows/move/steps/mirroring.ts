@@ -48,13 +48,12 @@ function isShutOff(site: Site, { disk }: SeenDisk, { source }: Manifest): Error 
 }
 
 /** Nobody tells why a copy ended: it is gone, and the guest on the source. */
-export function copyVanished(site: Site, disk: SeenDisk): Error {
-  const { source, destination } = disk.manifest ?? {};
+export function copyVanished(site: Site, { disk }: SeenDisk, { source, destination }: Manifest): Error {
   return complaint(site, {
     verb: "move",
-    disk: disk.disk,
-    why: `the copy onto ${destination?.target} ended by itself, and libvirt does not say why; most often the destination is full`,
-    left: `The guest runs on ${source?.active}, which is current; the copied layers are kept.`,
+    disk,
+    why: `the copy onto ${destination.target} ended by itself, and libvirt does not say why; most often the destination is full`,
+    left: `The guest runs on ${source.active}, which is current; the copied layers are kept.`,
     advice:
       "Look at the free space there and at libvirtd's log, then run `pulumi up` again: only the mirror starts again from the beginning.",
   });

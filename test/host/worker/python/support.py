@@ -1,5 +1,6 @@
 """What the tests of the worker's modules share: a folder, and requests without a client."""
 
+import fcntl
 import os
 import shutil
 import tempfile
@@ -14,6 +15,17 @@ from worker.places import Place
 from worker.requests import Request
 from worker.state import State
 from worker.wire import Outlet
+
+
+def is_locked(path: bytes) -> bool:
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
 
 
 class Folder(unittest.TestCase):

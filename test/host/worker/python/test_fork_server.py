@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, List, Optional, Set
 
 from hanging import Hanging
-from support import Folder
+from support import Folder, is_locked
 from worker.errors import Details, Failure
 from worker.fork_client import ForkServer, NoProcess
 from worker.handing import Tell, Work, packed
@@ -94,17 +94,6 @@ def run_a_program(tell: Tell) -> Details:
     if pid == 0:
         os._exit(7)
     return {"status": os.waitpid(pid, 0)[1] >> 8}
-
-
-def is_locked(path: bytes) -> bool:
-    descriptor = os.open(path, os.O_RDWR)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return False
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
 
 
 def mark_and_wait(begun: bytes, gate: bytes, tell: Tell) -> Details:

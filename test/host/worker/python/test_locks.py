@@ -6,7 +6,7 @@ import threading
 import time
 from unittest import mock
 
-from support import Folder, request_of
+from support import Folder, is_locked, request_of
 from worker import lock_ends, lock_operations, locks
 from worker.arguments import Arguments
 from worker.errors import Failure
@@ -196,14 +196,7 @@ class Content(Folder):
         return lock
 
     def is_free(self) -> bool:
-        descriptor = os.open(self.path(b"lock"), os.O_RDWR)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            return False
-        finally:
-            os.close(descriptor)
+        return not is_locked(self.path(b"lock"))
 
     def test_it_is_replaced_by_a_file_that_was_locked_before_it_had_the_name(self) -> None:
         lock = self.lock()
