@@ -32,7 +32,7 @@ function on(standing: Standing, seen: Phase, arrive: Step, withdraw: Step): Row 
 /** Every phase with the step that each goal takes from it: the whole chooser for one disk. */
 const table: { [name in PhaseName]: Row[] } = {
   settled: [{ seen: { phase: "settled" }, arrive: { step: "done" }, withdraw: { step: "done" } }],
-  suspended: [{ seen: { phase: "suspended" }, arrive: { step: "wait", disks: ["vda"] }, withdraw: { step: "wait", disks: ["vda"] } }],
+  suspended: [{ seen: { phase: "suspended" }, arrive: { step: "resume", disks: ["vda"] }, withdraw: { step: "resume", disks: ["vda"] } }],
   misdefined: [
     { seen: { phase: "misdefined", definedAt: "/old/a" }, arrive: { step: "redefine", disk: "vda" }, withdraw: { step: "done" } },
   ],

@@ -26,7 +26,8 @@ export type Step =
   | { step: "continue"; disk: string }
   | { step: "switch-collapsed"; disks: string[] }
   | { step: "switch-folded"; disks: string[] }
-  | { step: "redefine"; disk: string };
+  | { step: "redefine"; disk: string }
+  | { step: "resume"; disks: string[] };
 
 /**
  * Which step goes first when disks stand at different places. Guest I/O that waits comes before all else; a switch comes
@@ -35,6 +36,7 @@ export type Step =
 const first: readonly Step["step"][] = [
   "end-switch",
   "let-go",
+  "resume",
   "stop",
   "redefine",
   "set-back",
@@ -86,7 +88,7 @@ function stepFor(goal: Goal, { disk, standing, definition, seen }: SeenPhase): S
     case "settled":
       return { step: "done" };
     case "suspended":
-      return { step: "wait", disks };
+      return { step: "resume", disks };
     case "misdefined":
       return either({ step: "redefine", disk }, { step: "done" });
     case "idle":

@@ -27,18 +27,26 @@ def leaves_out_others(names: List[bytes]) -> bool:
 def start_time(pid: int) -> Optional[int]:
     """In ticks since the boot (proc(5), stat field 22); with the pid it names a process for good.
 
-    None: there is no such process, or it has ended.
+    None: there is no such process, it has ended, or it cannot be looked at.
     """
+    try:
+        return started_at(pid)
+    except OSError:
+        return None
+
+
+def started_at(pid: int) -> Optional[int]:
+    """As `start_time`; where it cannot be looked at, an OSError."""
     fields = fields_of(pid)
     return None if fields is None or fields[0] in (b"Z", b"X") else int(fields[19])
 
 
 def fields_of(pid: int) -> Optional[List[bytes]]:
-    """Of its stat, from the third on: state, parent, …. None: it is not to be read, most often since there is none."""
+    """Of its stat, from the third on: state, parent, …. None: there is no such process."""
     try:
         with open("/proc/%d/stat" % pid, "rb") as file:
             return file.read().rpartition(b")")[2].split()
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError):
         return None
 
 
@@ -48,7 +56,10 @@ EXITING = 0x4
 
 def is_exiting(pid: int, started: Optional[int]) -> bool:
     """Whether it is seen to run no code of its own any more, while the close of its files may hang. One that is not seen may run."""
-    fields = fields_of(pid)
+    try:
+        fields = fields_of(pid)
+    except OSError:
+        return False
     return fields is not None and int(fields[19]) == started and bool(int(fields[6]) & EXITING)
 
 
@@ -63,5 +74,8 @@ def is_qemu(pid: int) -> bool:
 
 
 def is_alive(pid: int, started: Optional[int]) -> bool:
-    """Whether the process with this pid is still the one that started then."""
-    return started is not None and start_time(pid) == started
+    """Whether the process with this pid is still the one that started then. One that cannot be looked at counts as alive."""
+    try:
+        return started is not None and started_at(pid) == started
+    except OSError:
+        return True

@@ -1,4 +1,4 @@
-/** A guest that a switch has suspended, and that nobody has let go: the program on the host was killed. The next run does it. */
+/** A guest that a switch has left suspended: the program on the host was killed, or did not see that its QEMU lives. */
 
 import { diskKey } from "../../../core/disk/names.js";
 import { directoryOf } from "../../../core/disk/paths.js";
