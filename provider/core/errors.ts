@@ -16,9 +16,26 @@ abstract class LivediskError extends Error {
   }
 }
 
-/** The user can mend it; the sentence says how. */
+/** The user can fix it; the sentence says how. */
 export class UserError extends LivediskError {
   readonly kind = "user";
+  /** Whether the sentence says where each disk is: then nobody adds it. */
+  readonly tellsCurrent: boolean;
+
+  constructor(sentence: string, { tellsCurrent = false, ...options }: { cause?: unknown; tellsCurrent?: boolean } = {}) {
+    super(sentence, options);
+    this.tellsCurrent = tellsCurrent;
+  }
+}
+
+/** Whether a sentence says where each disk is, from whichever copy of this module. */
+export function tellsCurrent(thrown: unknown): boolean {
+  return isKind(thrown, "user") && "tellsCurrent" in thrown && thrown.tellsCurrent === true;
+}
+
+/** Whether a sentence says what the user can do: each of ours does, but for a fault of ours. */
+export function tellsWhatToDo(thrown: unknown): boolean {
+  return isOurs(thrown) && !isKind(thrown, "bug");
 }
 
 /** The host, or the monitor behind it, did not answer: its state is unknown. Never means "gone". */

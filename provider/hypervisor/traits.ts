@@ -1,4 +1,4 @@
-/** Where hypervisors differ in what a flow must know, as data. Only switches still ask which one answers (`Guest.managed`). */
+/** Where hypervisors differ in what a flow must know, as data. */
 
 export interface Traits {
   /**

@@ -2,7 +2,7 @@
 
 import { UserError } from "../core/errors.js";
 
-/** Nothing of the guest has changed. */
+/** The guest writes where it wrote; nodes of ours may be open in it still. */
 export class Unable extends UserError {
   constructor(
     /** As the part of a sentence behind a colon. */

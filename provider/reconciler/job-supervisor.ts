@@ -28,7 +28,7 @@ export interface JobWords<D> {
   targets: "made again" | "kept";
   /** What else there is to do about a job that answers with I/O errors whatever was repaired, as a sentence behind a space. */
   stuck?: string;
-  refuse(disk: D, why: string, more: { left: string; advice: string }): Error;
+  refuse(disk: D, why: string, more: { left: string; advice: string; tellsCurrent?: boolean }): Error;
 }
 
 export class JobSupervisor<D extends DiskObservation> {
@@ -158,6 +158,7 @@ export class JobSupervisor<D extends DiskObservation> {
   #waits(disk: D, why: string, advice: string): Error {
     return this.#words.refuse(disk, why, {
       left: `The job waits; the guest goes on writing to ${currentOf(disk)}, which is current.`,
+      tellsCurrent: true,
       advice,
     });
   }

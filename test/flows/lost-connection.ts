@@ -13,7 +13,7 @@ export function lostAt(model: ModelGuest, method: keyof Asked, when: "before" | 
       if (isLost) return known(...args);
       isLost = true;
       if (when === "after") known(...args);
-      throw new UnreachableError("the connection was lost");
+      throw new UnreachableError("the connection was lost. Run `pulumi up` again.");
     },
   };
 }

@@ -210,7 +210,7 @@ export class ModelGuest {
     this.workerDies = "never";
     for (const { from, to } of stages.slice(0, workerDies === "never" ? undefined : workerDies.afterStages).flat())
       renameSync(pathOf(from), pathOf(to));
-    if (workerDies !== "never") throw new UnreachableError("the connection was lost");
+    if (workerDies !== "never") throw new UnreachableError("the connection was lost. Run `pulumi up` again.");
     const astray = disks.flatMap(({ job, device }) => (device === this.staysBehind ? [job] : []));
     this.staysBehind = undefined;
     for (const job of each("finalize", "pending", "concluded")) if (!astray.includes(job.id)) job.end();

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Job } from "../../provider/core/disk/job.js";
-import { type Goal, nextStep, nextSteps, type Step } from "../../provider/flows/move/plan.js";
+import { type Goal, nextStep, nextSteps, releasing, type Step } from "../../provider/flows/move/plan.js";
 import type { Phase, PhaseName, SeenPhase } from "../../provider/flows/shared/phase.js";
 import type { MovedLayer, Standing } from "../../provider/journal/manifest.js";
 
@@ -137,6 +137,14 @@ describe("the next step of one disk", () => {
       }
     }
   }
+
+  it("is taken also in a run that is asked to stop, where the guest's I/O waits", () => {
+    for (const phase of ["pending", "suspended", "switch-cut"] as const)
+      for (const { seen, standing } of table[phase]) {
+        for (const goal of ["arrive", "withdraw"] as const)
+          assert(releasing.has(nextStep(goal, [disk(seen, "vda", "wanted", standing)]).step), phase);
+      }
+  });
 
   it("puts a definition right that is behind, before the move goes on or is undone", () => {
     for (const goal of ["arrive", "withdraw"] as const) {

@@ -21,6 +21,7 @@ export async function checkChains(site: SnapshotSite, disks: readonly RecordedDi
     const did = verb === "pivot" ? "Nothing was switched; the mirror goes on." : "Nothing was started.";
     throw refusal(site, verb, disk)(whyStrayed({ live, expected, above }), adviceFor(above), {
       left: `${did} The guest runs on ${live.layers[0].path}, which is current, whatever its manifest says.`,
+      tellsCurrent: true,
     });
   }
 }

@@ -1,7 +1,7 @@
 /** What create, update and delete are: the one loop, with the resource's claim on its disks around it. */
 
 import { directoryOf } from "../../core/disk/paths.js";
-import { messageOf, UserError } from "../../core/errors.js";
+import { messageOf, tellsCurrent, UserError } from "../../core/errors.js";
 import { type Properties, Unfinished } from "../../core/lifecycle.js";
 import { manifestTextsOf } from "../../journal/manifest-text.js";
 import { parseSnapshotManifest } from "../../journal/snapshot-manifest.js";
@@ -50,7 +50,7 @@ function acquireAll({ run: { world, urn } }: SnapshotSite, domainId: string, fou
 function withCurrent(thrown: unknown, seen: Seen | undefined): Error {
   const cause = thrown instanceof Error ? thrown : new Error(messageOf(thrown));
   const places = seen?.disks.map(({ disk, manifest, active }) => `${disk} at ${manifest?.current ?? active.named}`);
-  if (!places || cause.message.includes("current")) return cause;
+  if (!places || tellsCurrent(cause)) return cause;
   return Object.assign(cause, { message: `${cause.message} current: ${places.join(", ")}.` });
 }
 

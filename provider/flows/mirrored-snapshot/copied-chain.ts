@@ -164,7 +164,7 @@ type Refuse = ReturnType<typeof refused>;
 export function refused(site: SnapshotSite, disk: RecordedDisk) {
   const left = leftAsItIs(disk);
   return (why: string, advice: string, cause?: unknown) =>
-    refusal(site, "pivot", disk.disk)(why, advice, { left, ...(cause === undefined ? {} : { cause }) });
+    refusal(site, "pivot", disk.disk)(why, advice, { left, tellsCurrent: true, ...(cause === undefined ? {} : { cause }) });
 }
 
 export function leftAsItIs({ manifest }: RecordedDisk): string {

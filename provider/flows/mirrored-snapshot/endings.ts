@@ -86,5 +86,6 @@ async function close(site: SnapshotSite, { disk, manifest }: RecordedDisk, nodes
   const advice = "Look with `query-named-block-nodes` at what uses it, then run again.";
   throw refusal(site, "end the mirrored snapshot of", disk)(`QEMU keeps its node ${left.node} (${left.why})`, advice, {
     left: `The guest runs on; current: ${manifest.current}.`,
+    tellsCurrent: true,
   });
 }

@@ -89,5 +89,6 @@ function replaced(
   const left = `The guest runs on; current: ${manifest.current}.`;
   return refusal(site, "go on with the mirrored snapshot of", disk)(why, "Put that file back, or take the other away, then run again.", {
     left,
+    tellsCurrent: true,
   });
 }

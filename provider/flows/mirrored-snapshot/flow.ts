@@ -88,7 +88,7 @@ const deeds: Deeds<SnapshotTools, Seen, Step> = {
     await checkDisks(site, "mirror", [disk]);
     await checkChains(site, [disk], "file", "mirror");
     checkAlone(seen.view, disk.image, (why, advice) =>
-      refusal(site, "mirror", name)(why, advice, { left: `The guest runs on; current: ${disk.manifest.current}.` }),
+      refusal(site, "mirror", name)(why, advice, { left: `The guest runs on; current: ${disk.manifest.current}.`, tellsCurrent: true }),
     );
     jobs.begins(disk);
     await startMirror(site, seen, disk);
@@ -120,9 +120,9 @@ const deeds: Deeds<SnapshotTools, Seen, Step> = {
 function refused(
   { site, goal }: Pick<SnapshotTools, "site" | "goal">,
   disk: SeenDisk,
-  { why, advice, left }: { why: string; advice: string; left?: string },
+  { why, advice, ...more }: { why: string; advice: string; left?: string; tellsCurrent?: boolean },
 ): UserError {
   const verb = goal === "mirror" ? "make the mirrored snapshot of" : `${goal} the mirrored snapshot of`;
-  const standing = disk.manifest ? `The guest runs on; current: ${currentOf(disk)}.` : "Nothing was touched.";
-  return refusal(site, verb, disk.disk)(why, advice, { left: left ?? standing });
+  const runsOn = { left: `The guest runs on; current: ${currentOf(disk)}.`, tellsCurrent: true };
+  return refusal(site, verb, disk.disk)(why, advice, { ...(disk.manifest && runsOn), ...more });
 }

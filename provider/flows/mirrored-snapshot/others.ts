@@ -7,8 +7,8 @@ import { refusal, type SeenDisk, type SnapshotSite } from "./site.js";
 export function checkDisks(site: SnapshotSite, verb: string, disks: readonly SeenDisk[]): Promise<void> {
   const refusing: Refusing<SeenDisk> = {
     refuse: ({ disk, manifest }, why, advice) => {
-      const left = manifest ? `The guest's disk stays on ${manifest.current}, which is current.` : "Nothing was touched.";
-      return refusal(site, verb, disk)(why, advice, { left });
+      const stays = manifest && { left: `The guest's disk stays on ${manifest.current}, which is current.`, tellsCurrent: true };
+      return refusal(site, verb, disk)(why, advice, stays);
     },
     sharing: "refused",
   };

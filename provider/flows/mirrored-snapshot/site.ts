@@ -6,7 +6,7 @@ import type { BlockGraph, GuestView, ImageView } from "../../hypervisor/hypervis
 import { type GraphGuest, hasGraph } from "../../hypervisor/qemu/opened.js";
 import type { SnapshotManifest, WrittenSnapshotManifest } from "../../journal/snapshot-manifest.js";
 import type { CutSwitch } from "../../journal/two-sided.js";
-import { complaint } from "../shared/complaint.js";
+import { type Complaint, complaint } from "../shared/complaint.js";
 import type { Site } from "../shared/site.js";
 import type { SeenPhase } from "./observation.js";
 import type { SnapshotDisk } from "./snapshot-xml.js";
@@ -59,6 +59,6 @@ export function recorded(disk: SeenDisk): RecordedDisk {
 
 /** A refusal in one phrase. `left` is what stays as it is; by default nothing was touched. */
 export function refusal(site: SnapshotSite, verb: string, disk: string) {
-  return (why: string, advice: string, more: { left?: string; cause?: unknown } = {}) =>
+  return (why: string, advice: string, more: Pick<Complaint, "left" | "tellsCurrent" | "cause"> = {}) =>
     complaint(site, { verb, disk, why, advice, ...more });
 }

@@ -102,5 +102,5 @@ export async function borrowedBacking(site: SnapshotSite, { disk, manifest, imag
   const why = `${manifest.file.path} does not stand on anything in QEMU, although its header names ${manifest.file.backing.name}`;
   const left = `The guest runs on; current: ${manifest.current}.`;
   const advice = "Start the guest from it with its whole chain, then run `pulumi up` again.";
-  throw refusal(site, "mirror", disk)(why, advice, { left });
+  throw refusal(site, "mirror", disk)(why, advice, { left, tellsCurrent: true });
 }

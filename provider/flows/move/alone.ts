@@ -7,8 +7,8 @@ import type { Seen, SeenDisk, Site } from "../shared/site.js";
 import type { Step } from "./plan.js";
 
 /**
- * The steps that begin a job in the guest, or put an overlay on its disk. Their switches ask by themselves, right before. What lets a guest go on that waits
- * (`end-switch`, `let-go`, `cancel`, `dismiss`, `set-back`), or only tidies (`tidy`, `clear`), is never asked about.
+ * The steps that begin a job in the guest, or put an overlay on its disk. Their switches ask by themselves, right before. What lets a waiting guest go on
+ * (`Flow.releasing`), or only tidies (`dismiss`, `tidy`, `clear`), asks nothing.
  */
 const jobs: ReadonlySet<Step["step"]> = new Set(["freeze", "start-mirror", "collapse", "fold"]);
 
@@ -50,7 +50,7 @@ function concerned({ disks }: Seen, steps: readonly Step[]): SeenDisk[] {
 export function refusing(site: Site, way: Way): Refusing<SeenDisk> {
   const verb = way === "undo" ? "undo the move of" : "go on with the move of";
   return {
-    refuse: (disk, why, advice) => complaint(site, { verb, disk: disk.disk, left: leftOf(disk), why, advice }),
+    refuse: (disk, why, advice) => complaint(site, { verb, disk: disk.disk, left: leftOf(disk), tellsCurrent: true, why, advice }),
     sharing: way === "move" ? "refused" : "allowed",
   };
 }

@@ -116,6 +116,7 @@ export class ChainCheck {
       disk: over.map(({ disk }) => disk.disk).join(", "),
       why: `in the same moment somebody else has put ${names} on top of its image`,
       left: `The freeze was undone: the guest runs on ${names}, which is current, and nothing of the move is left.`,
+      tellsCurrent: true,
       advice: adviceFor(1),
     });
     if (goal === "arrive" || over.length < strayed.length) throw error;
@@ -131,6 +132,7 @@ export class ChainCheck {
       disk: all.map(({ disk }) => disk.disk).join(", "),
       why: all.map(whyStrayed).join("; "),
       left: `${did} The guest runs on ${runsOn}, which is current, whatever its manifest says.`,
+      tellsCurrent: true,
       advice: adviceFor(first.above),
     });
   }

@@ -1,7 +1,7 @@
 /** What create, update and delete of a resource are: the one loop, with the resource's claim on its disks around it. */
 
 import { baseName } from "../../core/disk/paths.js";
-import { isKind, messageOf, UserError } from "../../core/errors.js";
+import { isKind, messageOf, tellsCurrent, tellsWhatToDo, UserError } from "../../core/errors.js";
 import { seeFiles } from "../../host/file-seen.js";
 import { GuestNotRunning } from "../../hypervisor/hypervisor.js";
 import { MonitorBusy } from "../../hypervisor/qemu/client.js";
@@ -115,9 +115,9 @@ async function recordedAt(site: Site, { all }: HeldPlaces): Promise<Manifest[]> 
 function withCurrent(cause: Error, seen: Seen | undefined, recorded: readonly Manifest[]): Error {
   if (recorded.length === 0) return cause;
   const { message } = cause;
-  const places = message.includes("current") ? "" : ` current: ${recorded.map(({ disk, current }) => `${disk} at ${current}`).join(", ")}.`;
+  const places = tellsCurrent(cause) ? "" : ` current: ${recorded.map(({ disk, current }) => `${disk} at ${current}`).join(", ")}.`;
   const start = seen === undefined && places !== "" ? " If the guest does not run, start it from there." : "";
-  const again = start !== "" || !/\brun (`pulumi up`|again)/i.test(message) ? " Then run `pulumi up` again: it goes on." : "";
+  const again = start !== "" || !tellsWhatToDo(cause) ? " Then run `pulumi up` again: it goes on." : "";
   return Object.assign(cause, { message: `${message}${places}${start}${again}` });
 }
 
@@ -128,7 +128,7 @@ function withoutCurrent(cause: Error, reason: unknown): Error {
   const then = isSilence(reason)
     ? " Run `pulumi up` again when the host answers: it goes on."
     : " Settle that, then run `pulumi up` again.";
-  const again = /\brun (`pulumi up`|again)/i.test(cause.message) ? "" : then;
+  const again = tellsWhatToDo(cause) ? "" : then;
   return Object.assign(cause, { message: `${cause.message} ${unread}${again}` });
 }
 

@@ -11,7 +11,7 @@ import { checkNextStep, checkSteps } from "./alone.js";
 import { ChainCheck } from "./chain-check.js";
 import { begins, moveJobs } from "./jobs.js";
 import { observe } from "./look/observe.js";
-import { type Goal, nextSteps, type Step } from "./plan.js";
+import { type Goal, nextSteps, releasing, type Step } from "./plan.js";
 import { checkUnderWay } from "./steps/collapsible.js";
 import { SourceSpace } from "./steps/source-space.js";
 import { deeds, type MoveTools } from "./take.js";
@@ -39,7 +39,7 @@ function moveFlow(tools: MoveTools): Flow<MoveTools, Seen, Step> {
     },
     next: ({ disks }) => nextSteps(aim(), disks),
     loading: new Set(["begin", "copy", "start-mirror", "collapse", "fold"]),
-    releasing: new Set(["end-switch", "let-go", "set-back", "cancel"]),
+    releasing,
     checkRow: (seen, steps) => checkSteps(site, seen, steps),
     checkStep: async (seen, step, place) => {
       if (place === "later") await checkNextStep(site, seen, step);

@@ -60,6 +60,9 @@ const first: readonly Step["step"][] = [
   "done",
 ];
 
+/** Steps that end the wait of a guest's I/O. */
+export const releasing: ReadonlySet<Step["step"]> = new Set(["end-switch", "let-go", "resume", "set-back", "cancel"]);
+
 /** Steps of one disk that touch no other: with many disks they are taken in a row, after one look. */
 const rows: readonly Step["step"][] = ["record-destination", "record-frozen", "copy", "start-mirror", "tidy", "clear"];
 

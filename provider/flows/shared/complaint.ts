@@ -13,6 +13,8 @@ export interface Complaint {
   why: string;
   /** @default "Nothing was touched." */
   left?: string;
+  /** Whether `left` or `why` says where the disk is. */
+  tellsCurrent?: boolean;
   /** What the user can do about it. */
   advice: string;
   cause?: unknown;
@@ -20,16 +22,15 @@ export interface Complaint {
 
 export function complaint(
   site: { host: Pick<Host, "name">; guest: Pick<Guest, "name"> },
-  { verb, disk, why, left = "Nothing was touched.", advice, cause }: Complaint,
+  { verb, disk, why, left = "Nothing was touched.", advice, ...more }: Complaint,
 ): UserError {
-  const sentence = `Unable to ${verb} ${disk} of ${site.guest.name} on ${site.host.name}: ${why}. ${left} ${advice}`;
-  return new UserError(sentence, cause === undefined ? undefined : { cause });
+  return new UserError(`Unable to ${verb} ${disk} of ${site.guest.name} on ${site.host.name}: ${why}. ${left} ${advice}`, more);
 }
 
 /** A step of the hypervisor's: what it refuses becomes a sentence; whatever else ends it stays as it is. */
 export async function inWords<T>(
   site: Parameters<typeof complaint>[0],
-  told: Pick<Complaint, "verb" | "disk" | "left">,
+  told: Pick<Complaint, "verb" | "disk" | "left" | "tellsCurrent">,
   step: () => Promise<T>,
 ): Promise<T> {
   return orRefusal(step, (why, advice, cause) => complaint(site, { ...told, why, advice, cause }));

@@ -22,7 +22,10 @@ export async function orEndLeft<T>(ask: () => Promise<T>, endLeft: () => Promise
     const ended = await endLeft();
     if (ended.length === 0) throw silent;
     const what = `It ended in a switch, which is ended now: current: ${ended.join(", ")}.`;
-    throw new GuestNotRunning(`${silent.message} ${what} Start the guest from there, then run again.`, { cause: silent });
+    throw new GuestNotRunning(`${silent.message} ${what} Start the guest from there, then run again.`, {
+      cause: silent,
+      tellsCurrent: true,
+    });
   }
 }
 

@@ -74,29 +74,34 @@ function notBegun(site: Site, turns: readonly Turn[], thrown: unknown): unknown 
 
 /** A switch that did not come to its end, and where each disk is now. */
 export function notSwitched(site: Site, turns: readonly Turn[], { end, why, astray }: SwitchResult): Error {
-  const refuse = (of: readonly Turn[], said: string, left: string) =>
-    complaint(site, { verb: "switch", disk: of.map(({ disk }) => disk).join(", "), why: said, left, advice: "Run `pulumi up` again." });
+  const refuse = (of: readonly Turn[], said: { why: string; left: string; tellsCurrent?: boolean }) =>
+    complaint(site, { verb: "switch", disk: of.map(({ disk }) => disk).join(", "), ...said, advice: "Run `pulumi up` again." });
   const at = (of: readonly Turn[], side: "source" | "target") => of.map((turn) => turn[side]).join(", ");
   const reason = why ?? "it did not come to its end";
   switch (end) {
     case "cancelled":
-      return refuse(turns, reason, `The guest goes on writing to ${at(turns, "source")}, which is current.`);
+      return refuse(turns, {
+        why: reason,
+        left: `The guest goes on writing to ${at(turns, "source")}, which is current.`,
+        tellsCurrent: true,
+      });
     case "cancelled-half-way":
-      return refuse(
-        turns,
-        reason,
-        `The guest goes on writing to ${at(turns, "source")}, but not all names and manifests could be set back.`,
-      );
+      return refuse(turns, {
+        why: reason,
+        left: `The guest goes on writing to ${at(turns, "source")}, but not all names and manifests could be set back.`,
+      });
     case "reverted-without-qemu":
     case "finished-without-qemu": {
       const right = at(turns, end === "reverted-without-qemu" ? "source" : "target");
-      if (why === null) return refuse(turns, "its QEMU ended in the middle", `A boot finds ${right}.`);
-      return refuse(turns, `its QEMU ended in the middle, and not all names could be given: ${why}`, `A boot must use ${right}.`);
+      if (why === null) return refuse(turns, { why: "its QEMU ended in the middle", left: `A boot finds ${right}.` });
+      const names = `its QEMU ended in the middle, and not all names could be given: ${why}`;
+      return refuse(turns, { why: names, left: `A boot must use ${right}.` });
     }
     default: {
       const stayed = turns.filter(({ jobId }) => astray.includes(jobId));
       const left = `The guest goes on writing to ${at(stayed, "source")}, which is current: a boot must use that.`;
-      return new HalfSwitched(refuse(stayed, `its QEMU did not go over (${reason})`, left).message);
+      const { message } = refuse(stayed, { why: `its QEMU did not go over (${reason})`, left });
+      return new HalfSwitched(message, { tellsCurrent: true });
     }
   }
 }

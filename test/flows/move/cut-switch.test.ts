@@ -82,7 +82,8 @@ async function isUndone(through: Through): Promise<void> {
 /** A host to which the connection is lost after so many commands. */
 function failingAfter(host: Host, commands: number): Host {
   let left = commands;
-  const run: Host["run"] = (...args) => (left-- > 0 ? host.run(...args) : Promise.reject(new UnreachableError("the connection was lost")));
+  const run: Host["run"] = (...args) =>
+    left-- > 0 ? host.run(...args) : Promise.reject(new UnreachableError("the connection was lost. Run `pulumi up` again."));
   return Object.assign(Object.create(host), { run });
 }
 

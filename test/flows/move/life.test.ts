@@ -321,7 +321,7 @@ describe("a move that was cut", () => {
   it("after the freeze says that a boot must go to the overlay", async () => {
     await assert.rejects(
       move(lostAt(here.model, "snapshot", "after"), snapshot),
-      halfWay(/current: vda at .*path1\/.*lm-.*Then run `pulumi up` again/),
+      halfWay(/lost\. Run `pulumi up` again\. current: vda at .*path1\/.*lm-\S*overlay\.qcow2\.$/),
     );
     assert.notEqual(await current("path1"), here.scene.at("path1/disk.qcow2"));
   });
@@ -368,7 +368,7 @@ describe("a move that was cut", () => {
     };
     await assert.rejects(
       move(answers),
-      halfWay(/lost.* could not be read: .*manifest\.json.*others.* Settle that, then run `pulumi up` again/s),
+      halfWay(/lost\. Run `pulumi up` again\. The manifests .* could not be read: .*manifest\.json.*others.*Then run again\.$/s),
     );
   });
 

@@ -142,7 +142,7 @@ describe("of a guest that libvirt manages", () => {
       const no = siteOf({ mirror: () => Promise.reject(new UserError("no room")) });
       await assert.rejects(
         startMirror(no.site, nothingSeen, scene.disk(), manifest),
-        refused(/no room.*The guest runs on .*path1\/disk\.qcow2, as before/),
+        refused(/no room.*The guest runs on .*path1\/disk\.qcow2, which is current/),
       );
     });
   });

@@ -35,6 +35,7 @@ function unfit(site: Site, { disk, manifest }: SeenDisk, why: string): Error {
     disk,
     why: `an older version began it, and ${why}`,
     left,
+    tellsCurrent: true,
     advice: 'Destroy the resource, which undoes the move at the source, then move the disk with collapse "commit".',
   });
 }
@@ -45,6 +46,7 @@ function misnamed(site: Site, { disk }: SeenDisk, { destination: { target }, ove
     disk,
     why: `an older version began it, and ${target} is a qcow2 under the name of a raw image: a raw image cannot take up an overlay`,
     left: `The guest runs on ${target}, which is current, and no write is lost.`,
+    tellsCurrent: true,
     advice:
       "Stop the guest, write the disk out with `qemu-img convert -f qcow2 -O raw`, start the guest from what that has written, then take away " +
       `${target}, ${overlay?.landing} and the manifests of this move.`,

@@ -54,9 +54,11 @@ async function unfrozen(site: Site, disks: readonly RecordedDisk[], cause: unkno
   let areAllBack = true;
   for (const disk of disks) areAllBack = (await takeBack(site, disk)) && areAllBack;
   const sources = disks.map(({ manifest }) => manifest.source.active).join(", ");
-  const left = areAllBack ? `The guest runs on ${sources}, which is current.` : "The manifests say which image is current.";
+  const where = areAllBack
+    ? { left: `The guest runs on ${sources}, which is current.`, tellsCurrent: true }
+    : { left: "Not all disks are seen on their former images." };
   const advice = adviceOf(cause) ?? "Run `pulumi up` again, or `pulumi destroy` to undo the move.";
-  return complaint(site, { verb: "freeze", disk: disks.map(({ disk }) => disk).join(", "), why: wordsOf(cause), left, advice, cause });
+  return complaint(site, { verb: "freeze", disk: disks.map(({ disk }) => disk).join(", "), why: wordsOf(cause), ...where, advice, cause });
 }
 
 /**
@@ -137,7 +139,14 @@ const goesOn = "The guest runs on, and no write is lost.";
 export function pullFailed(site: Site, disk: SeenDisk): Error {
   const left = `The guest runs on ${disk.manifest?.current}, which is current.`;
   const advice = "Look for I/O errors in QEMU's log and for free space, then run `pulumi up` again.";
-  return complaint(site, { verb: "shorten the chain of", disk: disk.disk, why: "the pull ended without doing so", left, advice });
+  return complaint(site, {
+    verb: "shorten the chain of",
+    disk: disk.disk,
+    why: "the pull ended without doing so",
+    left,
+    tellsCurrent: true,
+    advice,
+  });
 }
 
 /** The way back: nothing of the destination is open any more, and the overlay's content goes down into the image that it stands on. */

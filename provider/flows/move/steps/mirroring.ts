@@ -36,15 +36,22 @@ export async function startMirror(site: Site, { view }: Seen, disk: SeenDisk, ma
   };
   const { copyMode, maxBytesPerSecond } = site.options;
   const sync = backing ? "top" : "full";
-  const left = `The guest runs on ${manifest.current}, as before; the copied layers are kept.`;
-  await inWords(site, { verb: "move", disk: disk.disk, left }, () =>
+  const left = `The guest runs on ${manifest.current}, which is current; the copied layers are kept.`;
+  await inWords(site, { verb: "move", disk: disk.disk, left, tellsCurrent: true }, () =>
     site.guest.mirror({ key, qdev }, target, { source: image.activeNode, sync, copyMode, maxBytesPerSecond }),
   );
 }
 
 function isShutOff(site: Site, { disk }: SeenDisk, { source }: Manifest): Error {
   const left = `It boots from ${source.active}, which is current; the copied layers are kept.`;
-  return complaint(site, { verb: "move", disk, why: "its domain is shut off", left, advice: "Start it, then run `pulumi up` again." });
+  return complaint(site, {
+    verb: "move",
+    disk,
+    why: "its domain is shut off",
+    left,
+    tellsCurrent: true,
+    advice: "Start it, then run `pulumi up` again.",
+  });
 }
 
 /** Nobody tells why a copy ended: it is gone, and the guest on the source. */

@@ -254,7 +254,7 @@ describe("a freeze", () => {
     await using scene = await MoveScene.open();
     const { site } = scene.site({ snapshot: () => Promise.reject(new UserError("node in use")) });
     const disk = scene.written(await scene.frozen("commit"), qcow2(scene));
-    await assert.rejects(freeze(site, seenOf(scene), [disk]), isUser(/node in use\. The manifests say which image is current/));
+    await assert.rejects(freeze(site, seenOf(scene), [disk]), isUser(/node in use\. Not all disks are seen on their former images\. Run/));
     assert.equal((await current(scene)).current, scene.at(`path1/${overlayName}`));
   });
 
@@ -265,7 +265,7 @@ describe("a freeze", () => {
     const look = () => ({ ...emptyView, disks: [{ qdev: "vda", names: ["vda"], medium }] });
     const { site } = scene.site({ look, openOverlay: () => Promise.reject(new UserError("it is locked")) });
     const disk = scene.written(await scene.frozen("commit"), qcow2(scene));
-    await assert.rejects(freeze(site, seenOf(scene), [disk]), isUser(/it is locked\. The manifests say which image is current/));
+    await assert.rejects(freeze(site, seenOf(scene), [disk]), isUser(/it is locked\. Not all disks are seen on their former images\. Run/));
     assert.equal((await current(scene)).current, scene.at(`path1/${overlayName}`));
   });
 
