@@ -72,6 +72,18 @@ const held: Held[] = [
     allowed: { "hypervisor/qemu/guest.ts": 'import type { Guest } from "../hypervisor.js";' },
   },
   {
+    fact: "only hypervisor/ knows which hypervisors there are",
+    rule: rules.hypervisorsStandBehindOne,
+    broken: [
+      { "flows/shared/patience.ts": 'import { MonitorBusy } from "../../hypervisor/qemu/client.js";' },
+      { "resources/domain-disk/lifecycle.ts": 'import type { Domain } from "../../hypervisor/libvirt/domain.js";' },
+    ],
+    allowed: {
+      "hypervisor/open.ts": 'import { openGuest } from "./qemu/guest.js"; import { openGuest as other } from "./libvirt/guest.js";',
+      "flows/shared/patience.ts": 'import { MonitorBusy } from "../../hypervisor/hypervisor.js";',
+    },
+  },
+  {
     fact: "only dynamic.ts joins the engine's adapter with the lifecycles",
     rule: rules.pulumiIsJoinedOnce,
     broken: [{ "resources/domain-disk/resource.ts": 'import { guard } from "../../pulumi/guard.js";' }],

@@ -1,13 +1,15 @@
 /** What we ask of a hypervisor about one guest. qemu/ answers over QMP, libvirt/ over virsh. */
 
 import type { LayerFile } from "../core/disk/chain-options.js";
-import { UserError } from "../core/errors.js";
+import { UnreachableError, UserError } from "../core/errors.js";
 import type { PlannedSwitch, SwitchResult } from "../host/worker/switching.js";
-import type { BlockGraph, BlockSteps } from "./block-steps.js";
+import type { BlockGraph } from "./block-graph.js";
+import type { BlockSteps } from "./block-steps.js";
 import type { ManagedGuest } from "./managed-guest.js";
 import type { Observer } from "./observer.js";
 import type { Traits } from "./traits.js";
 
+export * from "./block-graph.js";
 export * from "./block-steps.js";
 export * from "./guest-view.js";
 export type * from "./managed-guest.js";
@@ -19,6 +21,9 @@ export class GuestNotRunning extends UserError {}
 
 /** The host itself says that there is no such domain, running or not. Only libvirt can say so. */
 export class DomainMissing extends UserError {}
+
+/** Its monitor took the connection, and did not greet: another client may have it. */
+export class MonitorBusy extends UnreachableError {}
 
 /** One guest. It keeps no observation on which a step rests. */
 export interface Guest extends Observer, BlockSteps {
@@ -45,4 +50,13 @@ export interface Guest extends Observer, BlockSteps {
 
   /** Only where libvirt manages the guest: its switches are of another kind still. */
   readonly managed?: ManagedGuest;
+}
+
+/** A guest whose single nodes are ours to change. */
+export interface GraphGuest extends Pick<Guest, "process" | "closeNodes" | "jobs"> {
+  graph: BlockGraph;
+}
+
+export function hasGraph(guest: Guest): guest is Guest & GraphGuest {
+  return guest.graph !== undefined;
 }

@@ -82,6 +82,12 @@ export const foldersPointOneWay: Rule = (sources) => {
   return arrows.filter(({ from, to }) => isWrong(parentOf(from), parentOf(to))).map(inWords);
 };
 
+/** Which hypervisor a guest has is asked in hypervisor/ alone. */
+export const hypervisorsStandBehindOne: Rule = (sources) =>
+  arrowsOf(sources)
+    .filter(({ from, to }) => /^hypervisor\/\w+\//.test(to) && roomOf(from)?.room !== "hypervisor")
+    .map(({ from, to }) => `${from} may not import ${to}: only hypervisor/ may`);
+
 /** What breaks a rule and is not in the debt, and what is in the debt and breaks none: both fail. */
 export function beyondDebt(broken: readonly string[], debt: readonly string[]): { added: string[]; stale: string[] } {
   return { added: broken.filter((arrow) => !debt.includes(arrow)), stale: debt.filter((arrow) => !broken.includes(arrow)) };

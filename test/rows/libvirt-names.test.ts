@@ -1,7 +1,7 @@
 /** Names of directories through libvirt: each is one word for virsh, whatever is in it. */
 
 import { mkdir, writeFile } from "node:fs/promises";
-import { escaped } from "../../provider/hypervisor/libvirt/xml.js";
+import { escaped } from "../../provider/core/xml-text.js";
 import { LibvirtStage } from "../hypervisor/libvirt/stage.js";
 
 describe("a disk of libvirt's", function () {

@@ -2,7 +2,7 @@
 
 import { chmod, copyFile, mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { escaped } from "../../provider/hypervisor/libvirt/xml.js";
+import { escaped } from "../../provider/core/xml-text.js";
 import { until } from "./command.js";
 import { type Disk, type DiskOptions, makeImages, planDisks } from "./disks.js";
 import type { GuestDisk } from "./guest.js";

@@ -5,7 +5,7 @@ import { fileNames, jobNames, nodeNames } from "../../core/disk/names.js";
 import { directoryOf, within } from "../../core/disk/paths.js";
 import { BugError, isKind } from "../../core/errors.js";
 import { toldBelow } from "../../hypervisor/chain-names.js";
-import { checkOpenedChain } from "../../hypervisor/qemu/opened.js";
+import { checkOpenedChain } from "../../hypervisor/opened.js";
 import { raised } from "../../journal/generation.js";
 import { snapshotManifestText, type WrittenSnapshotManifest } from "../../journal/snapshot-manifest.js";
 import { manifestPaths } from "../../journal/snapshot-records.js";

@@ -2,8 +2,7 @@
 
 import type { DiskKey } from "../../core/disk/names.js";
 import { BugError } from "../../core/errors.js";
-import type { BlockGraph, GuestView, ImageView } from "../../hypervisor/hypervisor.js";
-import { type GraphGuest, hasGraph } from "../../hypervisor/qemu/opened.js";
+import { type BlockGraph, type GraphGuest, type GuestView, hasGraph, type ImageView } from "../../hypervisor/hypervisor.js";
 import type { SnapshotManifest, WrittenSnapshotManifest } from "../../journal/snapshot-manifest.js";
 import type { CutSwitch } from "../../journal/two-sided.js";
 import { type Complaint, complaint } from "../shared/complaint.js";

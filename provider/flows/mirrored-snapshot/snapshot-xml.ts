@@ -1,6 +1,6 @@
 /** The snapshot as libvirt's XML would say it, with the proposal's `<mirror>`. */
 
-import { escaped } from "../../hypervisor/libvirt/xml.js";
+import { escaped } from "../../core/xml-text.js";
 
 export interface SnapshotDisk {
   disk: string;

@@ -3,7 +3,7 @@
 import { jobNames, nodeNames } from "../../core/disk/names.js";
 import { isKind } from "../../core/errors.js";
 import type { TargetOptions } from "../../hypervisor/hypervisor.js";
-import { checkOpenedFile } from "../../hypervisor/qemu/opened.js";
+import { checkOpenedFile } from "../../hypervisor/opened.js";
 import { writeSnapshotRecords } from "../../journal/snapshot-records.js";
 import { adviceOf, inWords, orRefusal, wordsOf } from "../shared/complaint.js";
 import { namedNodes } from "../shared/former-nodes.js";

@@ -3,9 +3,8 @@
 import { baseName } from "../../core/disk/paths.js";
 import { isKind, messageOf, tellsCurrent, tellsWhatToDo, UserError } from "../../core/errors.js";
 import { seeFiles } from "../../host/file-seen.js";
-import { GuestNotRunning } from "../../hypervisor/hypervisor.js";
-import { MonitorBusy } from "../../hypervisor/qemu/client.js";
-import { findDisk } from "../../hypervisor/qemu/find.js";
+import { findDisk } from "../../hypervisor/find-disk.js";
+import { GuestNotRunning, MonitorBusy } from "../../hypervisor/hypervisor.js";
 import type { Manifest } from "../../journal/manifest.js";
 import { readRecords } from "../../journal/records.js";
 import { DiskOwners } from "../../reconciler/disk-owners.js";

@@ -3,7 +3,7 @@
 import { isKind, messageOf, UserError } from "../../core/errors.js";
 import type { Host } from "../../host/host.js";
 import { DomainMissing, type Guest, GuestNotRunning } from "../../hypervisor/hypervisor.js";
-import { QmpRefusal } from "../../hypervisor/qemu/refusal.js";
+import { HypervisorRefusal } from "../../hypervisor/refusal.js";
 import { Unable } from "../../hypervisor/unable.js";
 
 export interface Complaint {
@@ -54,7 +54,7 @@ export function adviceOf(cause: unknown): string | undefined {
 /** A cause's words inside a sentence of ours: QEMU's own where it refused, else what the cause says, without its full stop. */
 export function wordsOf(cause: unknown): string {
   if (cause instanceof Unable) return cause.why;
-  if (cause instanceof QmpRefusal) return `QEMU answers "${cause.words}"`;
-  if (cause instanceof Error && cause.cause instanceof QmpRefusal) return wordsOf(cause.cause);
+  if (cause instanceof HypervisorRefusal) return `${cause.by} answers "${cause.words}"`;
+  if (cause instanceof Error && cause.cause instanceof HypervisorRefusal) return wordsOf(cause.cause);
   return messageOf(cause).replace(/\.$/, "");
 }

@@ -3,7 +3,7 @@
 import { isOurName } from "../../core/disk/names.js";
 import { UserError } from "../../core/errors.js";
 import type { GuestView, ImageView } from "../../hypervisor/hypervisor.js";
-import { layerNode } from "../../hypervisor/qemu/node-of-layer.js";
+import { layerNode } from "../../hypervisor/node-of-layer.js";
 import type { Manifest } from "../../journal/manifest.js";
 import type { Seen, SeenDisk, Site } from "./site.js";
 

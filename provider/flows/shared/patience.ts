@@ -1,6 +1,6 @@
 /** A monitor serves one client, which may be the worker of a run that has ended: a switch of its is carried to its end. */
 
-import { MonitorBusy } from "../../hypervisor/qemu/client.js";
+import { MonitorBusy } from "../../hypervisor/hypervisor.js";
 import type { Site } from "./site.js";
 
 /** Longer than a switch takes; a run that lives keeps its monitor for longer, and is not waited for. */

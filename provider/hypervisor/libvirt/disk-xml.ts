@@ -1,8 +1,9 @@
 /** XML that we give to libvirt. Pure. */
 
 import type { LayerFile } from "../../core/disk/chain-options.js";
+import { escaped } from "../../core/xml-text.js";
 import type { DomainXml } from "./domain-xml.js";
-import { type Element, escaped, parseXml, xmlText } from "./xml.js";
+import { type Element, parseXml, xmlText } from "./xml.js";
 
 /**
  * The target of `blockcopy --xml`. The chain is given whole, down to the `<backingStore/>` that ends it: so libvirt opens it before the

@@ -2,6 +2,7 @@
 
 import { XMLParser, XMLValidator } from "fast-xml-parser";
 import { BugError } from "../../core/errors.js";
+import { escaped } from "../../core/xml-text.js";
 
 export interface Element {
   name: string;
@@ -90,16 +91,6 @@ function plain(text: string): string {
 function character(code: number): string {
   if (code === 0 || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) throw new Error(`&#${code}; is no character`);
   return String.fromCodePoint(code);
-}
-
-const names: Readonly<Record<string, string>> = { "<": "&lt;", ">": "&gt;", "&": "&amp;", '"': "&quot;", "'": "&apos;" };
-
-/**
- * Text for between tags and within quotes. Line breaks and tabs are numbers: in an attribute a reader makes spaces of them
- * (XML 1.0, 3.3.3), and fast-xml-parser's own builder (5.12.1) leaves them as they are.
- */
-export function escaped(text: string): string {
-  return text.replace(/[<>&"'\t\n\r]/g, (character) => names[character] ?? `&#${character.charCodeAt(0)};`);
 }
 
 export function xmlText({ name, attributes, children, text }: Element): string {

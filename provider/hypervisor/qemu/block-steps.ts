@@ -7,6 +7,7 @@ import type {
   ChainsView,
   CommitOptions,
   FreezingDisk,
+  GraphGuest,
   Guest,
   GuestDisk,
   ImageView,
@@ -15,9 +16,9 @@ import type {
   MirrorTarget,
   PullOptions,
 } from "../hypervisor.js";
+import { layerNode } from "../node-of-layer.js";
+import { checkOpenedChain, checkOpenedFile } from "../opened.js";
 import { Unable } from "../unable.js";
-import { layerNode } from "./node-of-layer.js";
-import { checkOpenedChain, checkOpenedFile, type GraphGuest } from "./opened.js";
 
 interface Collapsing extends Pick<Guest, "lookAtChains">, Pick<GraphGuest, "graph"> {}
 

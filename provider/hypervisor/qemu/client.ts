@@ -6,10 +6,8 @@ import { endingIn, type MonitorEnding, openMonitor, refusalIn, type WorkerMonito
 import { recoverSwitch, runSwitch, type SwitchPlan, type SwitchResult } from "../../host/worker/switching.js";
 import type { Worker } from "../../host/worker/worker.js";
 import { isFailure } from "../../host/worker/worker-error.js";
+import { MonitorBusy } from "../hypervisor.js";
 import { QmpRefusal } from "./refusal.js";
-
-/** Connected, but not greeted. */
-export class MonitorBusy extends UnreachableError {}
 
 export interface Patience {
   /** @default 2 */

@@ -1,7 +1,7 @@
 /** Whether a guest's process may use a place. */
 
 import { UserError } from "../../core/errors.js";
-import type { TargetOptions } from "../block-steps.js";
+import type { Openness } from "../block-steps.js";
 import type { Monitor } from "./monitor.js";
 import { probeOptions } from "./node-options.js";
 import { closeNodes } from "./open-nodes.js";
@@ -12,7 +12,7 @@ export interface Probe {
   guest: string;
   node: string;
   path: string;
-  cache: TargetOptions["cache"];
+  cache: Openness["cache"];
 }
 
 /**

@@ -2,12 +2,12 @@
 
 import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { escaped } from "../../../provider/core/xml-text.js";
 import { closeAllHosts } from "../../../provider/host/connection.js";
 import type { Host } from "../../../provider/host/host.js";
 import { hostArgs } from "../../../provider/host/target.js";
 import type { Guest } from "../../../provider/hypervisor/hypervisor.js";
 import { openGuest } from "../../../provider/hypervisor/libvirt/guest.js";
-import { escaped } from "../../../provider/hypervisor/libvirt/xml.js";
 import { run } from "../../sandbox/command.js";
 import { Libvirtd } from "../../sandbox/libvirtd.js";
 import type { Sandbox } from "../../sandbox/sandbox.js";

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
+import { escaped } from "../../../provider/core/xml-text.js";
 import type { Guest } from "../../../provider/hypervisor/hypervisor.js";
 import { endLine } from "../../../provider/hypervisor/libvirt/suspension.js";
 import { virshAt } from "../../../provider/hypervisor/libvirt/virsh.js";
 import { command } from "../../../provider/hypervisor/libvirt/words.js";
-import { escaped } from "../../../provider/hypervisor/libvirt/xml.js";
 import { until } from "../../sandbox/command.js";
 import { thisWorld } from "../../world.js";
 import { Bench } from "./bench.js";

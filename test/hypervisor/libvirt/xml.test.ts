@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { isKind } from "../../../provider/core/errors.js";
+import { escaped } from "../../../provider/core/xml-text.js";
 import { diskXmlAt } from "../../../provider/hypervisor/libvirt/disk-xml.js";
 import { readDomain } from "../../../provider/hypervisor/libvirt/domain-xml.js";
-import { type Element, escaped, parseXml, xmlText } from "../../../provider/hypervisor/libvirt/xml.js";
+import { type Element, parseXml, xmlText } from "../../../provider/hypervisor/libvirt/xml.js";
 
 const inWords = (thrown: unknown) => isKind(thrown, "bug") && !/\n|undefined|\[object/.test(String(thrown));
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { stat, symlink } from "node:fs/promises";
 import { isKind } from "../../../provider/core/errors.js";
-import { findDisk } from "../../../provider/hypervisor/qemu/find.js";
+import { findDisk } from "../../../provider/hypervisor/find-disk.js";
 import { openGuest } from "../../../provider/hypervisor/qemu/guest.js";
 import { QmpRefusal } from "../../../provider/hypervisor/qemu/refusal.js";
 import { run, until } from "../../sandbox/command.js";

@@ -1,7 +1,8 @@
 /** What QEMU has open under the name of a file that we made must be that file. */
 
 import assert from "node:assert/strict";
-import { checkOpenedFile, type GraphGuest } from "../../../provider/hypervisor/qemu/opened.js";
+import type { GraphGuest } from "../../../provider/hypervisor/hypervisor.js";
+import { checkOpenedFile } from "../../../provider/hypervisor/opened.js";
 import { notingGuest } from "../../flows/move/noting-guest.js";
 import { MoveScene } from "../../flows/move/scene.js";
 

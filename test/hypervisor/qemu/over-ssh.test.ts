@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { rm } from "node:fs/promises";
-import { GuestNotRunning } from "../../../provider/hypervisor/hypervisor.js";
-import { MonitorBusy, QmpSession } from "../../../provider/hypervisor/qemu/client.js";
+import { GuestNotRunning, MonitorBusy } from "../../../provider/hypervisor/hypervisor.js";
+import { QmpSession } from "../../../provider/hypervisor/qemu/client.js";
 import { openGuest } from "../../../provider/hypervisor/qemu/guest.js";
 import { host, overSsh } from "../../host/hosts.js";
 import { run } from "../../sandbox/command.js";

@@ -1,7 +1,7 @@
 /** The node of a layer of a live chain. */
 
-import type { BlockGraph, GuestView, ImageView } from "../hypervisor.js";
-import { QmpRefusal } from "./refusal.js";
+import type { BlockGraph, GuestView, ImageView } from "./hypervisor.js";
+import { HypervisorRefusal } from "./refusal.js";
 
 /** The format node, whatever its name. Where a file is open twice, the graph alone tells which node is the chain's. Undefined: nothing tells. */
 export async function layerNode(
@@ -18,5 +18,5 @@ export async function layerNode(
 
 /** QEMU may be told to refuse what begins with x-. */
 function orRefused(thrown: unknown): undefined {
-  if (!(thrown instanceof QmpRefusal)) throw thrown;
+  if (!(thrown instanceof HypervisorRefusal)) throw thrown;
 }

@@ -1,7 +1,7 @@
 /** From the user's name of a disk to the disk. */
 
-import { UserError } from "../../core/errors.js";
-import type { ChainsView, DiskView, Guest } from "../hypervisor.js";
+import { UserError } from "../core/errors.js";
+import type { ChainsView, DiskView, Guest } from "./hypervisor.js";
 
 /**
  * The one disk of the guest that has this name; by its serial number only where nothing else has it.

@@ -1,20 +1,11 @@
 /** What QEMU has open is compared with what it is to have open, before anything is written to it: names and headers may lead elsewhere by then. */
 
-import { sameFile } from "../../core/disk/chain.js";
-import type { ChainFiles, LayerFile } from "../../core/disk/chain-options.js";
-import { seeFiles } from "../../host/file-seen.js";
-import type { Host } from "../../host/host.js";
-import type { BlockGraph, Guest, Made } from "../hypervisor.js";
-import { Unable } from "../unable.js";
-
-/** A guest whose single nodes are ours to change. */
-export interface GraphGuest extends Pick<Guest, "process" | "closeNodes" | "jobs"> {
-  graph: BlockGraph;
-}
-
-export function hasGraph(guest: Guest): guest is Guest & GraphGuest {
-  return guest.graph !== undefined;
-}
+import { sameFile } from "../core/disk/chain.js";
+import type { ChainFiles, LayerFile } from "../core/disk/chain-options.js";
+import { seeFiles } from "../host/file-seen.js";
+import type { Host } from "../host/host.js";
+import type { GraphGuest, Made } from "./hypervisor.js";
+import { Unable } from "./unable.js";
 
 /** @throws Unable if QEMU has another chain open below the node, file by file and format by format; the node is closed again */
 export async function checkOpenedChain({ host, guest }: { host: Host; guest: GraphGuest }, node: string, chain: ChainFiles): Promise<void> {
