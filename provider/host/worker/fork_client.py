@@ -113,6 +113,7 @@ class ForkServer:
         outcome: Optional[Details] = None
         deadline = float("inf")
         while time.monotonic() < deadline:
+            started = start_time(pid) if started is None else started
             has_ended = not ready(LOOK_SECONDS, [conversation.fileno()]) and is_exiting(pid, started)
             piece = said_by(conversation)
             *lines, partial = (partial + (piece or b"")).split(b"\n")

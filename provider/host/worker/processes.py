@@ -1,6 +1,7 @@
 """Processes of this host, as /proc shows them."""
 
 import os
+import time
 from typing import List, Optional
 
 
@@ -24,15 +25,22 @@ def leaves_out_others(names: List[bytes]) -> bool:
     return b"1" not in names
 
 
+#: An error may be one of a moment, as where descriptors or memory run out.
+LOOKS = 3
+BETWEEN_LOOKS_SECONDS = 0.01
+
+
 def start_time(pid: int) -> Optional[int]:
     """In ticks since the boot (proc(5), stat field 22); with the pid it names a process for good.
 
-    None: there is no such process, it has ended, or it cannot be looked at.
+    None: there is no such process, it has ended, or it cannot be looked at, several times.
     """
-    try:
-        return started_at(pid)
-    except OSError:
-        return None
+    for _ in range(LOOKS):
+        try:
+            return started_at(pid)
+        except OSError:
+            time.sleep(BETWEEN_LOOKS_SECONDS)
+    return None
 
 
 def started_at(pid: int) -> Optional[int]:
@@ -73,9 +81,14 @@ def is_qemu(pid: int) -> bool:
     return b"qemu" in name or b"kvm" in name
 
 
+def has_ended(pid: int, started: int) -> bool:
+    """Whether the process that started then is seen to be there no more. Raises an OSError where it cannot be looked at."""
+    return started_at(pid) != started
+
+
 def is_alive(pid: int, started: Optional[int]) -> bool:
-    """Whether the process with this pid is still the one that started then. One that cannot be looked at counts as alive."""
+    """Whether the process with this pid may still be the one that started then: unless it is seen to have ended, it counts as alive."""
     try:
-        return started is not None and started_at(pid) == started
+        return started is None or not has_ended(pid, started)
     except OSError:
         return True

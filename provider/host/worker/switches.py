@@ -16,7 +16,7 @@ from worker.handing import Tell, Work, packed
 from worker.line import Line
 from worker.locks import Lock
 from worker.monitor import Monitor
-from worker.processes import is_alive, is_qemu
+from worker.processes import has_ended, is_qemu
 from worker.requests import Request, operation
 from worker.switch import begin, recover
 from worker.switch_plan import Plan, descriptors_of_moves, read_plan
@@ -174,18 +174,29 @@ def has_nobody(reason: Exception) -> bool:
 
 
 def reconnected(socket: bytes, peer: Peer) -> Optional[Line]:
-    """None: the process is gone. Where it cannot be seen, a socket that nobody answers on says so."""
+    """None: the process is gone. Where it cannot be seen, a socket says so on which nobody answers, or another one than it was."""
     pause = 0.05
-    is_hidden = peer.start_time is None
-    while is_hidden or is_alive(*peer):
+    while True:
+        ended = is_over(peer)
+        if ended:
+            return None
         try:
             line = Line(Connection(socket, GREETING_SECONDS))
-            if is_hidden or line.connection.peer == peer:
+            if peer.start_time is None or line.connection.peer == peer:
                 return line
             line.close()  # another QEMU's, which has taken the place of the one that ended
+            if ended is None:
+                return None
         except (Failure, OSError) as reason:
-            if is_hidden and has_nobody(reason):
+            if ended is None and has_nobody(reason):
                 return None
         time.sleep(pause)
         pause = min(2 * pause, PAUSE_SECONDS_AT_MOST)
-    return None
+
+
+def is_over(peer: Peer) -> Optional[bool]:
+    """None: it cannot be seen."""
+    try:
+        return None if peer.start_time is None else has_ended(peer.pid, peer.start_time)
+    except OSError:
+        return None

@@ -25,6 +25,14 @@ class Processes(unittest.TestCase):
                 self.assertFalse(is_exiting(self.me, self.started))
                 self.assertIsNone(start_time(self.me))
 
+    def test_an_error_of_a_moment_hides_no_start_time(self) -> None:
+        real = builtins.open
+        with mock.patch.object(builtins, "open", side_effect=[OSError(errno.EIO, "once"), real("/proc/self/stat", "rb")]):
+            self.assertEqual(start_time(self.me), self.started)
+
+    def test_one_whose_start_was_never_seen_counts_as_alive(self) -> None:
+        self.assertTrue(is_alive(self.me, None))
+
     def test_one_that_is_not_there_is_not_alive(self) -> None:
         for number in (errno.ENOENT, errno.ESRCH):
             with refusing(number):
