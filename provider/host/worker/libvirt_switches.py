@@ -42,20 +42,23 @@ def run(request: Request) -> Details:
 
 
 def begin(plan: "LibvirtPlan", writer: Optional[Peer], locks: List[int], witness: Witness, tell: Tell) -> Details:
-    return with_virsh(lambda switch: switch.run(), plan, writer, locks + [witness.take()], tell)
+    return with_virsh(lambda switch: switch.run(), plan, writer, virsh_of(plan, locks, witness), tell)
 
 
 def recover(plan: "LibvirtPlan", writer: Optional[Peer], locks: List[int], witness: Witness, tell: Tell) -> Details:
-    return with_virsh(lambda switch: switch.recover(), plan, writer, locks + [witness.take()], tell)
+    return with_virsh(lambda switch: switch.recover(), plan, writer, virsh_of(plan, locks, witness), tell)
+
+
+def virsh_of(plan: "LibvirtPlan", locks: List[int], witness: Witness) -> Virsh:
+    return Virsh(plan.uri, locks + [witness.take()], witness.list)
 
 
 def with_virsh(
-    step: "Callable[[LibvirtSwitch], Details]", plan: "LibvirtPlan", writer: Optional[Peer], locks: List[int], tell: Tell
+    step: "Callable[[LibvirtSwitch], Details]", plan: "LibvirtPlan", writer: Optional[Peer], virsh: Virsh, tell: Tell
 ) -> Details:
     """A writer that cannot be seen counts as alive: then the domain's number alone tells."""
     from worker.libvirt_switch import LibvirtSwitch
 
-    virsh = Virsh(plan.uri, locks)
     switch = LibvirtSwitch(plan, virsh, lambda: writer is None or is_alive(*writer))
     virsh.silence.tell = lambda seconds: tell({"silentSeconds": round(seconds), "isSuspended": switch.pausing.is_suspended})
     try:

@@ -10,6 +10,7 @@ from typing import Callable, List, NamedTuple, Optional
 
 from worker.children import EXTRA_PATH, found_in
 from worker.errors import Failure
+from worker.processes import is_exiting, start_time
 from worker.text import to_bytes, to_text
 from worker.waiting import ready
 
@@ -68,12 +69,17 @@ class Silence:
 class Virsh:
     """It holds the locks too: a command that it has been told runs to its end, whatever becomes of the worker."""
 
-    def __init__(self, uri: str, locks: List[int]) -> None:
+    def __init__(self, uri: str, locks: List[int], starts: Callable[[int], None] = lambda pid: None) -> None:
         self.uri = uri
         self.locks = locks
+        #: Is told its process id before it is told anything.
+        self.starts = starts
         self.path = os.environ.get("PATH", os.defpath) + EXTRA_PATH
         self.program = found_in(self.path, b"virsh")
         self.process: Optional["subprocess.Popen[bytes]"] = None
+        self.started: Optional[int] = None
+        #: Those whose files hang at their close.
+        self.dead: List["subprocess.Popen[bytes]"] = []
         self.partial = b""
         self.silence = Silence()
         #: Whether libvirtd may have been another one since: then a question about jobs must come before what it says is believed.
@@ -134,6 +140,8 @@ class Virsh:
                 start_new_session=True,
                 pass_fds=self.locks,
             )
+            self.started = start_time(self.process.pid)
+            self.starts(self.process.pid)
         assert self.process.stdin is not None
         self.process.stdin.write(to_bytes(text))
         self.process.stdin.flush()
@@ -153,6 +161,8 @@ class Virsh:
         while b"\n" not in self.partial:
             while not ready(PAUSE_SECONDS, [self.process.stdout.fileno()]):
                 self.silence.goes_on()
+                if is_exiting(self.process.pid, self.started):  # its output is closed with the last of its files, and that may hang
+                    raise EOFError
             piece = os.read(self.process.stdout.fileno(), 65536)
             if not piece:
                 raise EOFError
@@ -171,7 +181,14 @@ class Virsh:
                     pipe.close()
                 except OSError:
                     pass  # what was not sent
-        process.wait()
+        while True:
+            try:
+                process.wait(PAUSE_SECONDS)
+                return
+            except subprocess.TimeoutExpired:
+                if is_exiting(process.pid, self.started):
+                    self.dead.append(process)
+                    return
 
 
 def verdict(lines: List[str]) -> Reply:

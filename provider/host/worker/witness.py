@@ -2,28 +2,65 @@
 
 import fcntl
 import os
+import struct
 import time
+from typing import List, Tuple
+
+from worker.processes import has_ended, is_exiting, start_time
 
 PAUSE_SECONDS = 0.02
 
+#: A process id, and its start time, or -1.
+LISTED = struct.Struct("=iq")
+
 
 class Witness:
-    """A file without a name. The child has it locked by an open file of its own, which its programs inherit."""
+    """A file without a name. The child has it locked by an open file of its own, which its programs inherit.
+
+    A lock lasts until the last file of the last one is closed, and a close waits for its file system, which may hang. So all are listed in
+    the file, too: one that is seen to end runs no more.
+    """
 
     def __init__(self) -> None:
         path = os.path.join(os.environ.get("TMPDIR", "/tmp"), "livedisk-%s" % os.urandom(8).hex())
-        self.file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        self.file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_APPEND, 0o600)
         os.unlink(path)
 
     def take(self) -> int:
-        """For the programs of this process. Waits for those of the one before."""
+        """For this process and its programs. Waits for those of the one before."""
         own = os.open("/proc/self/fd/%d" % self.file, os.O_RDWR | os.O_CLOEXEC)
-        while True:
-            try:
-                fcntl.flock(own, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return own
-            except BlockingIOError:
-                time.sleep(PAUSE_SECONDS)
+        while not (has_locked(own) or self._are_over()):
+            time.sleep(PAUSE_SECONDS)
+        self.list(os.getpid())
+        return own
+
+    def list(self, pid: int) -> None:
+        """A program before it is told anything: one that is not listed by then has done nothing, and never will."""
+        started = start_time(pid)
+        os.write(self.file, LISTED.pack(pid, -1 if started is None else started))
 
     def close(self) -> None:
         os.close(self.file)
+
+    def _are_over(self) -> bool:
+        listed = self._listed()
+        return bool(listed) and all(is_over(pid, started) for pid, started in listed)
+
+    def _listed(self) -> List[Tuple[int, int]]:
+        data = os.pread(self.file, os.fstat(self.file).st_size, 0)
+        return [(pid, started) for pid, started in LISTED.iter_unpack(data)]
+
+
+def has_locked(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def is_over(pid: int, started: int) -> bool:
+    try:
+        return started >= 0 and (has_ended(pid, started) or is_exiting(pid, started))
+    except OSError:
+        return False

@@ -1,7 +1,10 @@
+import contextlib
 import os
+import signal
 import unittest
 from typing import List
 
+from hanging import Hanging
 from support import Folder
 from worker.errors import Failure
 from worker.virsh import Silence, Virsh, command, verdict, word
@@ -21,7 +24,7 @@ done
 """
 
 
-class OneVirsh(Folder):
+class WithVirsh(Folder):
     def setUp(self) -> None:
         super().setUp()
         os.chmod(self.write(b"virsh", PROGRAM), 0o755)
@@ -32,9 +35,18 @@ class OneVirsh(Folder):
         self.virsh = Virsh("test:///default", [])
         self.addCleanup(self.virsh.close)
 
+
+class OneVirsh(WithVirsh):
     def test_an_answer_is_what_stands_between_the_echoes(self) -> None:
         reply = self.virsh.ask("domstate 'x'")
         self.assertEqual((reply.text, reply.refused), ("said domstate 'x'\nerror: no", "no"))
+
+    def test_whoever_begins_it_is_told_before_it_is_told_anything(self) -> None:
+        began: List[int] = []
+        self.virsh.starts = began.append
+        self.virsh.ask("hostname")
+        assert self.virsh.process is not None
+        self.assertEqual(began, [self.virsh.process.pid])
 
     def test_one_that_ends_is_a_refusal_and_the_next_question_begins_another(self) -> None:
         self.assertEqual(self.virsh.ask("die").refused, "virsh ended")
@@ -72,3 +84,30 @@ class Words(unittest.TestCase):
     def test_a_document_is_a_success_whatever_its_lines_say(self) -> None:
         self.assertIsNone(verdict(["", "<domain>", "error: in a description", "</domain>"]).refused)
         self.assertEqual(verdict(["error: a", "x", "error: b"]).refused, "a; b")
+
+
+@unittest.skipIf(os.getuid() != 0, "only root mounts file systems")
+class OnStorageThatHangs(WithVirsh):
+    def setUp(self) -> None:
+        super().setUp()
+        os.mkdir(self.path(b"mount"))
+        self.hanging = Hanging(self.path(b"mount"))
+        self.addCleanup(self.hanging.close)
+        lock = os.open(self.hanging.file, os.O_RDWR)
+        self.addCleanup(self.close_lock, lock)
+        self.virsh.locks = [lock]
+
+    def close_lock(self, lock: int) -> None:
+        """Once its file system has ended: then nothing hangs."""
+        self.hanging.end()
+        with contextlib.suppress(OSError):
+            os.close(lock)
+        for process in self.virsh.dead:
+            process.wait()
+
+    def test_a_dead_one_is_seen_although_the_close_of_a_lock_that_it_has_hangs(self) -> None:
+        self.virsh.ask("hostname")
+        assert self.virsh.process is not None
+        os.kill(self.virsh.process.pid, signal.SIGKILL)
+        self.assertEqual(self.virsh.ask("hostname").refused, "virsh ended")
+        self.assertEqual(self.hanging.closes(), 1)
