@@ -201,6 +201,12 @@ describe("the next step of several disks", () => {
     assert.deepEqual(nextSteps("arrive", [disk(ended), disk(ended, "vdb")]), [{ step: "dismiss", disk: "vda" }]);
   });
 
+  it("resumes a guest that a switch has left suspended, whatever its disks need", () => {
+    const disks = [disk({ phase: "idle" }), disk({ phase: "mirroring", job }, "vdb"), disk({ phase: "contradiction", why: "" }, "vdc")];
+    for (const goal of ["arrive", "withdraw"] as const)
+      assert.deepEqual(nextSteps(goal, disks, "suspended"), [{ step: "resume", disks: ["vda", "vdb", "vdc"] }]);
+  });
+
   it("lets waiting guest I/O go before anything else", () => {
     const pending: Phase = { phase: "pending", job, current: "destination" };
     const step = nextStep("arrive", [disk({ phase: "contradiction", why: "" }), disk(pending, "vdb")]);

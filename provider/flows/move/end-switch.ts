@@ -7,6 +7,7 @@ import { BugError } from "../../core/errors.js";
 import { seeFiles } from "../../host/file-seen.js";
 import { removeFile, renameWithoutReplacing } from "../../host/files.js";
 import type { Host } from "../../host/host.js";
+import type { GuestView } from "../../hypervisor/hypervisor.js";
 import { correctBoth } from "../../journal/corrected.js";
 import type { SwitchSide } from "../../journal/decided-by.js";
 import { decidedAs, type Manifest, manifestText, type WrittenManifest } from "../../journal/manifest.js";
@@ -21,6 +22,7 @@ import type { DecidingTurn, Turn } from "../shared/turn.js";
 import { giveNameBack, pointLink } from "./steps/endings.js";
 
 type Ended = EndedDisk<WrittenManifest>;
+type Cut = Ended["written"];
 
 /** Every line of it may be done twice. */
 export async function endSwitch(site: Site, seen: Seen, all: readonly SeenDisk[]): Promise<void> {
@@ -114,8 +116,15 @@ async function cutTurn(site: Site, { view }: Seen, disk: SeenDisk): Promise<Turn
     const standIn = isRaw(written) && written.overlay === undefined ? "needed" : "none";
     return { ...turn, jobId: jobNames.mirror(key), node: destination.node, stale: { active: source.active, quarantine, standIn } };
   }
-  const hasPivoted = disk.image.chain[0].path === current.after;
-  return { ...turn, jobId: jobNames.commit(key), node: hasPivoted ? disk.image.activeNode : await nodeAt(site, { view, disk }, 1) };
+  return { ...turn, jobId: jobNames.commit(key), node: await committedNode(site, { view, disk }, written) };
+}
+
+/** By the name that it was opened by, if it was: this ends the wait of guest I/O, so nothing is asked that may be refused. */
+async function committedNode(site: Site, at: { view: GuestView; disk: SeenDisk }, { current, overlay }: Cut): Promise<string> {
+  const { view, disk } = at;
+  if (disk.image.chain[0].path === current.after) return disk.image.activeNode;
+  const name = current.after === overlay?.landing ? overlay.landingNode : undefined;
+  return name !== undefined && view.nodes.some((node) => node.name === name) ? name : nodeAt(site, at, 1);
 }
 
 /** As the chain had it when the move was drafted. */

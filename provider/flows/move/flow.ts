@@ -11,6 +11,7 @@ import { checkNextStep, checkSteps } from "./alone.js";
 import { ChainCheck } from "./chain-check.js";
 import { begins, moveJobs } from "./jobs.js";
 import { observe } from "./look/observe.js";
+import { suspendedNow } from "./look/suspension.js";
 import { type Goal, nextSteps, releasing, type Step } from "./plan.js";
 import { checkUnderWay } from "./steps/collapsible.js";
 import { SourceSpace } from "./steps/source-space.js";
@@ -37,7 +38,7 @@ function moveFlow(tools: MoveTools): Flow<MoveTools, Seen, Step> {
       await space.look(seen);
       return seen;
     },
-    next: ({ disks }) => nextSteps(aim(), disks),
+    next: ({ view, disks }) => nextSteps(aim(), disks, suspendedNow(view) ? "suspended" : "not-suspended"),
     loading: new Set(["begin", "copy", "start-mirror", "collapse", "fold"]),
     releasing,
     checkRow: (seen, steps) => checkSteps(site, seen, steps),

@@ -70,8 +70,16 @@ export function nextStep(goal: Goal, disks: readonly SeenPhase[]): Step {
   return nextSteps(goal, disks)[0];
 }
 
-/** The next step, and the same one for the disks that need it too and that it does not touch. */
-export function nextSteps(goal: Goal, disks: readonly SeenPhase[]): [Step, ...Step[]] {
+/**
+ * The next step, and the same one for the disks that need it too and that it does not touch.
+ * @param guest `suspended`: by a switch, of whichever disk. As long as it stands still, nothing else is worth a step.
+ */
+export function nextSteps(
+  goal: Goal,
+  disks: readonly SeenPhase[],
+  guest: "suspended" | "not-suspended" = "not-suspended",
+): [Step, ...Step[]] {
+  if (guest === "suspended") return [{ step: "resume", disks: disks.map(({ disk }) => disk) }];
   const urgent = endOfHalfRecorded(disks);
   if (urgent !== undefined) return [urgent];
   const steps = disks.map((disk) => stepFor(disk.heading === "elsewhere" ? "withdraw" : goal, disk));

@@ -12,7 +12,7 @@ import { endSwitch } from "./end-switch.js";
 import type { MoveJobs } from "./jobs.js";
 import { settleDefinition } from "./managed/definition.js";
 import { withDefinitionWatched } from "./managed/definition-watch.js";
-import { letGoSuspended } from "./managed/suspended.js";
+import { letGoOrWait } from "./managed/suspended.js";
 import type { Goal, Step } from "./plan.js";
 import { begin, recordDestination } from "./steps/begin.js";
 import { jobsOf, manifestOf, written } from "./steps/chosen.js";
@@ -60,7 +60,7 @@ export const deeds: Deeds<MoveTools, Seen, Step> = {
   dismiss: ({ jobs }, seen, { disk }) => jobs.dismiss(diskNamed(seen, disk)),
   "set-back": ({ site }, seen, { disk }) => setBack(site, diskNamed(seen, disk), manifestOf(diskNamed(seen, disk))),
   redefine: async ({ site }, seen, { disk }) => site.guest.redefine(diskNamed(seen, disk).qdev, diskNamed(seen, disk).image.chain[0]),
-  resume: ({ site }, _, { disks }) => letGoSuspended(site, disks),
+  resume: ({ site, jobs }, seen, { disks }) => letGoOrWait(site, disks, () => jobs.wait(disksNamed(seen, disks))),
   tidy: async (tools, seen, { disk: name }) => {
     const { site, outcome, aim } = tools;
     const disk = diskNamed(seen, name);

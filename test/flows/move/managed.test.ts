@@ -10,14 +10,16 @@ import { isKind, UnreachableError, UserError } from "../../../provider/core/erro
 import { suspendedNow, tellSuspended } from "../../../provider/flows/move/look/suspension.js";
 import { settleDefinition } from "../../../provider/flows/move/managed/definition.js";
 import { awaitFormerSwitch } from "../../../provider/flows/move/managed/former-switch.js";
-import { letGoSuspended } from "../../../provider/flows/move/managed/suspended.js";
+import { letGoOrWait, letGoSuspended } from "../../../provider/flows/move/managed/suspended.js";
 import { type SwitchEnd, switchManaged } from "../../../provider/flows/move/managed/switch.js";
 import { checkBurdens } from "../../../provider/flows/move/steps/burdens.js";
 import { collapse, fold, freeze } from "../../../provider/flows/move/steps/freezing.js";
 import { startMirror } from "../../../provider/flows/move/steps/mirroring.js";
 import { switchTo } from "../../../provider/flows/move/switching.js";
 import type { SeenDisk, Site } from "../../../provider/flows/shared/site.js";
+import { directoryUntilBoot } from "../../../provider/host/directory-until-boot.js";
 import type { LibvirtSwitchResult } from "../../../provider/host/worker/libvirt-switching.js";
+import { acquireLock } from "../../../provider/host/worker/locks.js";
 import type { GuestView, ManagedGuest, PlannedLibvirtSwitch } from "../../../provider/hypervisor/hypervisor.js";
 import { qemuTraits } from "../../../provider/hypervisor/qemu/guest.js";
 import type { Manifest } from "../../../provider/journal/manifest.js";
@@ -420,6 +422,31 @@ describe("of a guest that libvirt manages", () => {
       await letGoSuspended(site, ["vda"]);
       assert.deepEqual(asked(), ["letGo"]);
       assert.match(scene.told.join(), /was suspended by a switch that was cut; it runs on/);
+    });
+
+    it("is waited for by a run under way as long as another has the lock of its switch", async () => {
+      const worker = await scene.host.worker();
+      const held = await acquireLock(
+        worker,
+        { path: `${await directoryUntilBoot(scene.host)}/pulumi-livedisk-domain.lock` },
+        { waitSeconds: 0 },
+      );
+      const { site, asked } = siteOf({ letGo: assert.fail, look: () => suspended() });
+      const waits: string[] = [];
+      try {
+        await letGoOrWait(site, ["vda"], async () => void waits.push("waited"));
+      } finally {
+        await held.releaseAndRemove();
+      }
+      assert.deepEqual([waits, asked()], [["waited"], []]);
+      await assert.rejects(
+        letGoOrWait(
+          siteOf({ letGo: () => Promise.reject(new UserError("timed out")), look: () => suspended() }).site,
+          ["vda"],
+          assert.fail,
+        ),
+        refused(/timed out/),
+      );
     });
 
     it("is nobody's to let go where nothing is recorded", async () => {

@@ -15,31 +15,36 @@ export interface DomainLock {
 }
 
 /** A switch takes less than a second, unless libvirtd is down. */
-const waitSeconds = 60;
+export const switchSecondsAtMost = 60;
 
 /** Whether the worker goes on with what was asked for, and keeps the lock. The reason may have been put into words since. */
 function goesOn(thrown: unknown): boolean {
   return isFailure(thrown, "timed-out") || (thrown instanceof Error && thrown.cause !== undefined && goesOn(thrown.cause));
 }
 
-/** @throws UserError if another switch of the domain is not over within a minute */
+/** Another switch of the domain is not over. */
+export class SwitchUnderWay extends UserError {}
+
+/** @throws SwitchUnderWay @throws UserError if it cannot be locked */
 export async function withDomainLock<T>(
-  { host, guest }: Pick<Site, "host" | "guest">,
+  { host, guest, waitSeconds = switchSecondsAtMost }: Pick<Site, "host" | "guest"> & { waitSeconds?: number },
   domainId: string,
   work: (lock: DomainLock) => Promise<T>,
 ): Promise<T> {
   const folder = await directoryUntilBoot(host);
-  const refuse = (why: string, advice: string, cause?: unknown) =>
-    new UserError(`Unable to switch ${guest.name} on ${host.name}: ${why}. Nothing was switched. ${advice}`, { cause });
+  const words = (why: string, advice: string) => `Unable to switch ${guest.name} on ${host.name}: ${why}. Nothing was switched. ${advice}`;
+  const refuse = (why: string, advice: string, cause?: unknown) => new UserError(words(why, advice), { cause });
   if (folder === undefined)
     throw refuse("~/.pulumi-livedisk there cannot be used for its lock", "Make it a directory of that account's own.");
   const path = `${folder}/pulumi-livedisk-${domainId}.lock`;
   const lock = await acquireLock(await host.worker(), { path }, { waitSeconds }).catch((thrown: unknown) => {
     if (saidByHolder(thrown))
-      throw refuse(
-        "another switch of it is not over: the host waits for libvirtd, or libvirtd for the guest's storage",
-        "It ends by itself, and resumes the guest. Look at libvirtd there, then run again.",
-        thrown,
+      throw new SwitchUnderWay(
+        words(
+          "another switch of it is not over: the host waits for libvirtd, or libvirtd for the guest's storage",
+          "It ends by itself, and resumes the guest. Look at libvirtd there, then run again.",
+        ),
+        { cause: thrown },
       );
     throw isWorkerError(thrown) ? refuse(`${path} cannot be locked (${thrown.words})`, "Fix that, then run again.", thrown) : thrown;
   });

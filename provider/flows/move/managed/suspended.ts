@@ -12,19 +12,29 @@ import type { Site } from "../../shared/site.js";
 import { definitionBehind } from "../look/definition.js";
 import { suspendedNow } from "../look/suspension.js";
 import { manifestAt } from "../steps/endings.js";
-import { type DomainLock, withDomainLock } from "./domain-lock.js";
+import { type DomainLock, SwitchUnderWay, switchSecondsAtMost, withDomainLock } from "./domain-lock.js";
 
 /** Nothing is begun later: then the next run does it. */
 const actingSeconds = 200;
 
 /**
  * Lets the guest go on if a switch that is over has left it suspended, whatever else is to be done. The switch may be one of a disk that this run does not move.
- * @throws UserError if the switch is not over, or if the guest is suspended still
+ * @throws SwitchUnderWay if it is not over @throws UserError if the guest is suspended still
  */
-export async function letGoSuspended(site: Site, disks: readonly string[]): Promise<void> {
+export async function letGoSuspended(site: Site, disks: readonly string[], waitSeconds = switchSecondsAtMost): Promise<void> {
   const { managed } = site.guest;
   const view = managed && (await site.guest.look());
-  if (view?.suspension) await withDomainLock(site, view.domainId, (lock) => letGoLocked(site, disks, lock));
+  if (view?.suspension) await withDomainLock({ ...site, waitSeconds }, view.domainId, (lock) => letGoLocked(site, disks, lock));
+}
+
+/** The same in a run that is under way: another's switch may last as long as it likes, and whether anything moves is told elsewhere. */
+export async function letGoOrWait(site: Site, disks: readonly string[], wait: () => Promise<void>): Promise<void> {
+  try {
+    await letGoSuspended(site, disks, 0);
+  } catch (thrown) {
+    if (!(thrown instanceof SwitchUnderWay)) throw thrown;
+    await wait();
+  }
 }
 
 /** No other switch begins meanwhile. */

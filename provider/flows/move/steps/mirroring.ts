@@ -42,8 +42,8 @@ export async function startMirror(site: Site, { view }: Seen, disk: SeenDisk, ma
   );
 }
 
-function isShutOff(site: Site, { disk }: SeenDisk, { source }: Manifest): Error {
-  const left = `It boots from ${source.active}, which is current; the copied layers are kept.`;
+function isShutOff(site: Site, { disk }: SeenDisk, { current }: Manifest): Error {
+  const left = `It boots from ${current}, which is current; the copied layers are kept.`;
   return complaint(site, {
     verb: "move",
     disk,
@@ -54,13 +54,14 @@ function isShutOff(site: Site, { disk }: SeenDisk, { source }: Manifest): Error 
   });
 }
 
-/** Nobody tells why a copy ended: it is gone, and the guest on the source. */
-export function copyVanished(site: Site, { disk }: SeenDisk, { source, destination }: Manifest): Error {
+/** Nobody tells why a copy ended: it is gone, and the guest where it was. */
+export function copyVanished(site: Site, { disk }: SeenDisk, { current, destination }: Manifest): Error {
   return complaint(site, {
     verb: "move",
     disk,
     why: `the copy onto ${destination.target} ended by itself, and libvirt does not say why; most often the destination is full`,
-    left: `The guest runs on ${source.active}, which is current; the copied layers are kept.`,
+    left: `The guest runs on ${current}, which is current; the copied layers are kept.`,
+    tellsCurrent: true,
     advice:
       "Look at the free space there and at libvirtd's log, then run `pulumi up` again: only the mirror starts again from the beginning.",
   });

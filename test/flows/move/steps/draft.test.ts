@@ -269,6 +269,17 @@ describe("a freeze", () => {
     assert.equal((await current(scene)).current, scene.at(`path1/${overlayName}`));
   });
 
+  it("that is refused of a guest which somebody has put on an overlay of theirs leaves ours current: theirs may stand on it", async () => {
+    await using scene = await MoveScene.open();
+    await scene.write("path1/theirs.qcow2");
+    const medium = { kind: "image", ...scene.image([["path1/theirs.qcow2", "qcow2"]]) };
+    const look = () => ({ ...emptyView, disks: [{ qdev: "vda", names: ["vda"], medium }] });
+    const { site } = scene.site({ look, snapshot: () => Promise.reject(new UserError("no answer")) });
+    const disk = scene.written(await scene.frozen("commit"), qcow2(scene));
+    await assert.rejects(freeze(site, seenOf(scene), [disk]), isUser(/no answer\. Not all disks are seen on their former images\. Run/));
+    assert.equal((await current(scene)).current, scene.at(`path1/${overlayName}`));
+  });
+
   it("in whose middle the guest ended tells that, and takes nothing back", async () => {
     await using scene = await MoveScene.open();
     const ended = () => Promise.reject(new GuestNotRunning("It does not run."));
