@@ -1,12 +1,14 @@
 """Requests: each runs in a thread of its own, has an id, can be cancelled, tells its progress, and ends in one reply."""
 
+import errno
+import os
 import threading
 import time
 from collections import deque
 from typing import Any, Callable, Deque, Dict, List, NamedTuple, Optional
 
 from worker.arguments import Arguments
-from worker.errors import Details, Failure, outcome_of
+from worker.errors import Details, Failure, outcome_of, system_failure
 from worker.state import State
 from worker.text import from_base64
 
@@ -143,13 +145,20 @@ class Requests:
         request = Request(number, Arguments(message.get("args") or {}), self.state)
         found = OPERATIONS.get(str(message.get("op")))
         if found is None:
-            failure = Failure("bad-request", "there is no operation %s" % message.get("op"))
-            self.state.outlet.send_now({"id": number, "error": failure.to_json()})
+            self._refuse(number, Failure("bad-request", "there is no operation %s" % message.get("op")))
             return
         begun = found
         thread = threading.Thread(target=lambda: request.answer(perform(request, begun)), daemon=True)
-        self.running[number] = Running(request, thread, found.changes, float(message.get("deadlineSeconds") or 0))
-        thread.start()
+        running = Running(request, thread, found.changes, float(message.get("deadlineSeconds") or 0))
+        try:
+            thread.start()
+        except RuntimeError:  # the account has as many as it may have: this request fails, and those that run go on
+            self._refuse(number, system_failure(OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))))
+            return
+        self.running[number] = running
+
+    def _refuse(self, number: int, failure: Failure) -> None:
+        self.state.outlet.send_now({"id": number, "error": failure.to_json()})
 
     def cancel(self, number: Any) -> None:
         running: Optional[Running] = self.running.get(number)

@@ -1,9 +1,11 @@
+import errno
 import unittest
 from typing import Any, List
+from unittest import mock
 
 from support import request_of
 from worker.errors import Failure
-from worker.requests import Operation, perform
+from worker.requests import OPERATIONS, Operation, Requests, perform
 
 
 class Answers(unittest.TestCase):
@@ -44,6 +46,16 @@ class Answers(unittest.TestCase):
 
         error = perform(request_of({"locks": [7]}), Operation(never, True))["error"]
         self.assertEqual(error["name"], "unknown-handle")
+
+    def test_one_for_which_no_thread_is_to_be_had_fails_and_the_others_go_on(self) -> None:
+        state = request_of({}).state
+        requests = Requests(state)
+        with mock.patch.dict(OPERATIONS, {"nothing": Operation(lambda _: {}, True)}):
+            with mock.patch("threading.Thread.start", side_effect=RuntimeError("can't start new thread")):
+                requests.begin({"id": 6, "op": "nothing"})
+        said: Any = state.outlet
+        self.assertEqual([(one["id"], one["error"]["errno"]) for one in said.messages], [(6, errno.EAGAIN)])
+        requests.end()
 
     def test_a_cancelled_request_runs_nothing(self) -> None:
         request = request_of({})
