@@ -64,8 +64,8 @@ async function unfrozen(site: Site, disks: readonly RecordedDisk[], cause: unkno
 /**
  * As long as the definition names an overlay on which the guest does not run, libvirt does not let it follow somebody else's snapshot
  * (qemuSnapshotDiskPrepareOne() follows only a definition that names the live image, 9.0): so it goes back to what the guest runs on.
- * `current` stays on the overlay unless the guest is seen on its former image: empty, the overlay reads as what it stands on, and somebody else's
- * may stand on it.
+ * `current` stays on the overlay unless the guest's whole chain is seen without it: empty, it reads as what it stands on, and somebody else's may
+ * stand on it.
  * @returns whether the guest is on the former image
  */
 async function takeBack(site: Site, disk: RecordedDisk): Promise<boolean> {
@@ -75,13 +75,15 @@ async function takeBack(site: Site, disk: RecordedDisk): Promise<boolean> {
   const [active] = medium.chain;
   const { path } = overlayOf(disk);
   const { source } = disk.manifest;
-  const named = within((await site.guest.process())?.workingDirectory ?? "/", active.path);
-  const [runsOn, overlay] = await seeFiles(site.host, [named, path], "follow");
-  if (!runsOn || !overlay || sameFile(runsOn, overlay)) return false;
+  const folder = (await site.guest.process())?.workingDirectory ?? "/";
+  const layers = medium.chain.map((layer) => within(folder, layer.path));
+  const [overlay, ...live] = await seeFiles(site.host, [path, ...layers], "follow");
+  const isElsewhere = overlay && live.every((layer) => layer && !sameFile(layer, overlay));
+  const [runsOn] = live;
+  if (!isElsewhere || !runsOn) return false;
   if (medium.definedAt === path) await site.guest.redefine(disk.qdev, active);
-  if (!isFile(runsOn, source)) return false;
   await writeRecords(site.host, disk.key, { ...disk.manifest, current: source.active });
-  return true;
+  return isFile(runsOn, source);
 }
 
 /** Made again each time: an overlay that an earlier run left there is empty, or the observation would have said so. */

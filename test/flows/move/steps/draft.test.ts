@@ -269,15 +269,27 @@ describe("a freeze", () => {
     assert.equal((await current(scene)).current, scene.at(`path1/${overlayName}`));
   });
 
-  it("that is refused of a guest which somebody has put on an overlay of theirs leaves ours current: theirs may stand on it", async () => {
-    await using scene = await MoveScene.open();
-    await scene.write("path1/theirs.qcow2");
-    const medium = { kind: "image", ...scene.image([["path1/theirs.qcow2", "qcow2"]]) };
-    const look = () => ({ ...emptyView, disks: [{ qdev: "vda", names: ["vda"], medium }] });
-    const { site } = scene.site({ look, snapshot: () => Promise.reject(new UserError("no answer")) });
-    const disk = scene.written(await scene.frozen("commit"), qcow2(scene));
-    await assert.rejects(freeze(site, seenOf(scene), [disk]), isUser(/no answer\. Not all disks are seen on their former images\. Run/));
-    assert.equal((await current(scene)).current, scene.at(`path1/${overlayName}`));
+  describe("that is refused of a guest which somebody has put on an overlay of theirs", () => {
+    const chains: [what: string, below: string[], current: string][] = [
+      ["that stands on ours leaves ours current", [overlayName, "disk.qcow2"], overlayName],
+      ["that stands on the former image makes that current", ["disk.qcow2"], "disk.qcow2"],
+      ["that stands on something which is not to be seen leaves ours current", ["gone.qcow2"], overlayName],
+    ];
+    for (const [what, below, expected] of chains)
+      it(what, async () => {
+        await using scene = await MoveScene.open();
+        await scene.write("path1/theirs.qcow2");
+        const layers = ["theirs.qcow2", ...below].map((name): [string, string] => [`path1/${name}`, "qcow2"]);
+        const medium = { kind: "image", ...scene.image(layers) };
+        const look = () => ({ ...emptyView, disks: [{ qdev: "vda", names: ["vda"], medium }] });
+        const { site } = scene.site({ look, snapshot: () => Promise.reject(new UserError("no answer")) });
+        const disk = scene.written(await scene.frozen("commit"), qcow2(scene));
+        await assert.rejects(
+          freeze(site, seenOf(scene), [disk]),
+          isUser(/no answer\. Not all disks are seen on their former images\. Run/),
+        );
+        assert.equal((await current(scene)).current, scene.at(`path1/${expected}`));
+      });
   });
 
   it("in whose middle the guest ended tells that, and takes nothing back", async () => {
