@@ -2,7 +2,6 @@
 
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { until } from "../sandbox/command.js";
 import { Operator } from "../sandbox/operator.js";
@@ -30,12 +29,13 @@ class Receiver implements AsyncDisposable {
     const [program = "", ...before] = qemuCommand();
     const child = watchOver(spawn(program, [...before, ...args, "-incoming", uri], { stdio: "ignore" }), "a receiving QEMU");
     const operatorSocket = moved(stage.guest.operatorSocket);
-    await until(
+    // a socket has its name before anybody listens on it
+    const operator = await until(
       60,
-      () => existsSync(operatorSocket) || undefined,
+      () => Operator.connect(operatorSocket).catch(() => undefined),
       () => "The receiving QEMU does not listen.",
     );
-    return new Receiver(child, await Operator.connect(operatorSocket), moved(stage.guest.qmpSocket), uri);
+    return new Receiver(child, operator, moved(stage.guest.qmpSocket), uri);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
