@@ -107,7 +107,7 @@ class ForkServer:
         Its socket is closed with the last of them, and that may hang. So a dead one is looked for, and one that has told is not waited for
         without an end: from there on no code of its own runs, or none that does anything.
         """
-        started = start_time(pid)
+        started: Optional[int] = None
         conversation.setblocking(False)
         partial = b""
         outcome: Optional[Details] = None

@@ -81,14 +81,14 @@ def is_qemu(pid: int) -> bool:
     return b"qemu" in name or b"kvm" in name
 
 
-def has_ended(pid: int, started: int) -> bool:
-    """Whether the process that started then is seen to be there no more. Raises an OSError where it cannot be looked at."""
-    return started_at(pid) != started
+def has_ended(pid: int, started: Optional[int]) -> Optional[bool]:
+    """Whether the process that started then is seen to be there no more. None: it cannot be looked at."""
+    try:
+        return None if started is None else started_at(pid) != started
+    except OSError:
+        return None
 
 
 def is_alive(pid: int, started: Optional[int]) -> bool:
     """Whether the process with this pid may still be the one that started then: unless it is seen to have ended, it counts as alive."""
-    try:
-        return started is None or not has_ended(pid, started)
-    except OSError:
-        return True
+    return has_ended(pid, started) is not True

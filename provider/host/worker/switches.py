@@ -177,7 +177,7 @@ def reconnected(socket: bytes, peer: Peer) -> Optional[Line]:
     """None: the process is gone. Where it cannot be seen, a socket says so on which nobody answers, or another one than it was."""
     pause = 0.05
     while True:
-        ended = is_over(peer)
+        ended = has_ended(*peer)
         if ended:
             return None
         try:
@@ -192,11 +192,3 @@ def reconnected(socket: bytes, peer: Peer) -> Optional[Line]:
                 return None
         time.sleep(pause)
         pause = min(2 * pause, PAUSE_SECONDS_AT_MOST)
-
-
-def is_over(peer: Peer) -> Optional[bool]:
-    """None: it cannot be seen."""
-    try:
-        return None if peer.start_time is None else has_ended(peer.pid, peer.start_time)
-    except OSError:
-        return None

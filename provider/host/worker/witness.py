@@ -1,12 +1,12 @@
 """Who comes after a child of the worker's that has died waits until the programs which that began have ended, too."""
 
-import fcntl
 import os
 import struct
 import time
 from typing import List, Tuple
 
-from worker.processes import has_ended, is_exiting, start_time
+from worker.locks import lock_file
+from worker.processes import is_alive, is_exiting, start_time
 
 PAUSE_SECONDS = 0.02
 
@@ -29,7 +29,7 @@ class Witness:
     def take(self) -> int:
         """For this process and its programs. Waits for those of the one before."""
         own = os.open("/proc/self/fd/%d" % self.file, os.O_RDWR | os.O_CLOEXEC)
-        while not (has_locked(own) or self._are_over()):
+        while not (lock_file(own) or self._are_over()):
             time.sleep(PAUSE_SECONDS)
         self.list(os.getpid())
         return own
@@ -51,16 +51,5 @@ class Witness:
         return [(pid, started) for pid, started in LISTED.iter_unpack(data)]
 
 
-def has_locked(file: int) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
 def is_over(pid: int, started: int) -> bool:
-    try:
-        return started >= 0 and (has_ended(pid, started) or is_exiting(pid, started))
-    except OSError:
-        return False
+    return started >= 0 and (not is_alive(pid, started) or is_exiting(pid, started))

@@ -22,7 +22,7 @@ class Reconnected(unittest.TestCase):
     others = Peer(8, 80)
 
     def reconnected(self, peer: Peer, over: List[Optional[bool]], answers: List[Any]) -> Any:
-        with mock.patch.object(switches, "is_over", side_effect=over), mock.patch.object(switches, "Connection"), mock.patch.object(
+        with mock.patch.object(switches, "has_ended", side_effect=over), mock.patch.object(switches, "Connection"), mock.patch.object(
             switches, "Line", side_effect=answers
         ), mock.patch("time.sleep"):
             return switches.reconnected(b"/qmp.sock", peer)
