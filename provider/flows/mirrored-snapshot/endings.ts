@@ -10,7 +10,7 @@ import { correctBoth } from "../../journal/corrected.js";
 import { snapshotManifestText } from "../../journal/snapshot-manifest.js";
 import { manifestPaths, removeSnapshotRecords } from "../../journal/snapshot-records.js";
 import { removeOurs } from "./files.js";
-import { type RecordedDisk, refusal, type Seen, type SnapshotSite } from "./site.js";
+import { type RecordedDisk, refusal, runsOn, type Seen, type SnapshotSite } from "./site.js";
 
 /** Our nodes of copied chains; those that a disk stands on cannot be closed, and stay. */
 export function copiedNodes(view: Pick<GuestView, "nodes">, key: DiskKey): string[] {
@@ -84,8 +84,9 @@ async function close(site: SnapshotSite, { disk, manifest }: RecordedDisk, nodes
   const [left] = await site.guest.closeNodes(nodes);
   if (!left) return;
   const advice = "Look with `query-named-block-nodes` at what uses it, then run again.";
-  throw refusal(site, "end the mirrored snapshot of", disk)(`QEMU keeps its node ${left.node} (${left.why})`, advice, {
-    left: `The guest runs on; current: ${manifest.current}.`,
-    tellsCurrent: true,
-  });
+  throw refusal(site, "end the mirrored snapshot of", disk)(
+    `QEMU keeps its node ${left.node} (${left.why})`,
+    advice,
+    runsOn(manifest.current),
+  );
 }

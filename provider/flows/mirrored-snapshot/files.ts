@@ -10,7 +10,7 @@ import { createImage } from "../../image/qemu-img.js";
 import type { Part } from "../../journal/snapshot-manifest.js";
 import { writeSnapshotRecords } from "../../journal/snapshot-records.js";
 import { removeOwn } from "../shared/own-images.js";
-import { type RecordedDisk, refusal, type SnapshotSite } from "./site.js";
+import { type RecordedDisk, refusal, runsOn, type SnapshotSite } from "./site.js";
 
 /** Makes what is to be made here and is not there yet. */
 export async function makeFiles(site: SnapshotSite, disk: RecordedDisk): Promise<void> {
@@ -86,9 +86,6 @@ function replaced(
   { path, why: is = another }: { path: string; why?: string },
 ): Error {
   const why = `${path} ${is}`;
-  const left = `The guest runs on; current: ${manifest.current}.`;
-  return refusal(site, "go on with the mirrored snapshot of", disk)(why, "Put that file back, or take the other away, then run again.", {
-    left,
-    tellsCurrent: true,
-  });
+  const advice = "Put that file back, or take the other away, then run again.";
+  return refusal(site, "go on with the mirrored snapshot of", disk)(why, advice, runsOn(manifest.current));
 }

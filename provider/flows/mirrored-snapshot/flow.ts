@@ -21,7 +21,7 @@ import { find, observe, placesOf } from "./observe.js";
 import { checkDisks } from "./others.js";
 import { pivot } from "./pivot.js";
 import { type Goal, nextStep, type Step } from "./plan.js";
-import { recorded, refusal, type Seen, type SeenDisk, type SnapshotSite } from "./site.js";
+import { recorded, refusal, runsOn, type Seen, type SeenDisk, type SnapshotSite } from "./site.js";
 import { startMirror, takeSnapshot } from "./taking.js";
 
 interface SnapshotTools {
@@ -87,9 +87,7 @@ const deeds: Deeds<SnapshotTools, Seen, Step> = {
     const disk = recorded(diskNamed(seen, name));
     await checkDisks(site, "mirror", [disk]);
     await checkChains(site, [disk], "file", "mirror");
-    checkAlone(seen.view, disk.image, (why, advice) =>
-      refusal(site, "mirror", name)(why, advice, { left: `The guest runs on; current: ${disk.manifest.current}.`, tellsCurrent: true }),
-    );
+    checkAlone(seen.view, disk.image, (why, advice) => refusal(site, "mirror", name)(why, advice, runsOn(disk.manifest.current)));
     jobs.begins(disk);
     await startMirror(site, seen, disk);
   },
@@ -123,6 +121,5 @@ function refused(
   { why, advice, ...more }: { why: string; advice: string; left?: string; tellsCurrent?: boolean },
 ): UserError {
   const verb = goal === "mirror" ? "make the mirrored snapshot of" : `${goal} the mirrored snapshot of`;
-  const runsOn = { left: `The guest runs on; current: ${currentOf(disk)}.`, tellsCurrent: true };
-  return refusal(site, verb, disk.disk)(why, advice, { ...(disk.manifest && runsOn), ...more });
+  return refusal(site, verb, disk.disk)(why, advice, { ...(disk.manifest && runsOn(currentOf(disk))), ...more });
 }

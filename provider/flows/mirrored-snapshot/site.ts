@@ -61,3 +61,8 @@ export function refusal(site: SnapshotSite, verb: string, disk: string) {
   return (why: string, advice: string, more: Pick<Complaint, "left" | "tellsCurrent" | "cause"> = {}) =>
     complaint(site, { verb, disk, why, advice, ...more });
 }
+
+/** What is left as it was, of a guest that runs. */
+export function runsOn(current: string): Pick<Complaint, "left" | "tellsCurrent"> {
+  return { left: `The guest runs on; current: ${current}.`, tellsCurrent: true };
+}

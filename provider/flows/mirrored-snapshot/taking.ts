@@ -10,7 +10,7 @@ import { namedNodes } from "../shared/former-nodes.js";
 import { clear, copiedNodes } from "./endings.js";
 import { emptyMirror, makeFiles } from "./files.js";
 import { verb } from "./preflight.js";
-import { graphGuestOf, graphOf, type RecordedDisk, refusal, type Seen, type SnapshotSite } from "./site.js";
+import { graphGuestOf, graphOf, type RecordedDisk, refusal, runsOn, type Seen, type SnapshotSite } from "./site.js";
 
 /**
  * One transaction over all disks. Until it is through nothing of the guest has changed, so whatever is refused before is taken back
@@ -100,7 +100,6 @@ export async function borrowedBacking(site: SnapshotSite, { disk, manifest, imag
   const [, below] = await graphOf(site).layerNodes(image.activeNode);
   if (below !== undefined) return below;
   const why = `${manifest.file.path} does not stand on anything in QEMU, although its header names ${manifest.file.backing.name}`;
-  const left = `The guest runs on; current: ${manifest.current}.`;
   const advice = "Start the guest from it with its whole chain, then run `pulumi up` again.";
-  throw refusal(site, "mirror", disk)(why, advice, { left, tellsCurrent: true });
+  throw refusal(site, "mirror", disk)(why, advice, runsOn(manifest.current));
 }
