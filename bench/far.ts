@@ -1,4 +1,4 @@
-/** A host that is far away: a way to its sshd on which every byte is under way for a while, in each direction. */
+/** A host that is far away: a way to its sshd on which every byte that is sent while `away` is under way for a while, in each direction. */
 
 import net from "node:net";
 import { setTimeout as wait } from "node:timers/promises";
@@ -6,6 +6,8 @@ import { setTimeout as wait } from "node:timers/promises";
 export class FarHost implements AsyncDisposable {
   readonly #server: net.Server;
   readonly #sockets = new Set<net.Socket>();
+  /** What is sent from now on is under way for `delayMs`. */
+  away = false;
 
   private constructor(
     private readonly port: number,
@@ -41,14 +43,18 @@ export class FarHost implements AsyncDisposable {
     this.#carry(host, near);
   }
 
-  /** In order: timers of one length fire in the order in which they were set. */
+  /** In order: each waits for the one before it. */
   #carry(from: net.Socket, to: net.Socket): void {
-    const later = async (act: () => void) => {
-      await wait(this.delayMs);
-      if (!to.destroyed) act();
+    let last = Promise.resolve();
+    const later = (act: () => void) => {
+      const [before, due] = [last, this.away ? wait(this.delayMs) : undefined];
+      last = (async () => {
+        await Promise.all([before, due]);
+        if (!to.destroyed) act();
+      })();
     };
-    from.on("data", (bytes: Buffer) => void later(() => to.write(bytes)));
-    from.on("end", () => void later(() => to.end()));
+    from.on("data", (bytes: Buffer) => later(() => to.write(bytes)));
+    from.on("end", () => later(() => to.end()));
     from.on("close", () => this.#sockets.delete(from));
   }
 

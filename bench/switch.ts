@@ -2,7 +2,7 @@
 
 import { open, rename, rm } from "node:fs/promises";
 import path from "node:path";
-import type { Properties } from "../provider/core/lifecycle.js";
+import type { Properties, Run } from "../provider/core/lifecycle.js";
 import { closeAllHosts } from "../provider/host/connection.js";
 import { storageMigration } from "../provider/resources/storage-migration/lifecycle.js";
 import type { LayerOptions } from "../test/sandbox/disks.js";
@@ -60,7 +60,7 @@ async function bothDistances({ count: pairs, delayMs }: Scale, sandbox: Sandbox,
       if (pair % 10 === 0) say(`pair ${pair + 1}`);
       // neither always first
       for (const side of pair % 2 === 0 ? (["near", "far"] as const) : (["far", "near"] as const))
-        found[side].push(await pauseOf(mover, side === "near" ? sandbox.host : far));
+        found[side].push(await (side === "near" ? pauseOf(mover, sandbox.host) : farPauseOf(mover, far, way)));
       found.fsync.push(await fsyncsOf(mover));
     }
     figures.push(...told(count, delayMs, found));
@@ -91,8 +91,21 @@ async function plainMover(sandbox: Sandbox, count: number): Promise<Mover> {
   return { domain: { qmp: guest.qmpSocket }, names: guest.disks.map(({ id }) => id), folder, at: "path1" };
 }
 
+/** Far away from when the switch is planned to the end of the move: what comes before does not bear on the pause. */
+async function farPauseOf(mover: Mover, host: Properties, way: FarHost): Promise<number> {
+  const run = new (class extends Recorder {
+    override say(...[severity]: Parameters<Run["say"]>): void {
+      if (severity === "debug") way.away = true;
+    }
+  })();
+  const pause = await pauseOf(mover, host, run);
+  if (!way.away) throw new Error("No switch was planned.");
+  way.away = false;
+  return pause;
+}
+
 /** One move of all its disks to the other directory. */
-async function pauseOf(mover: Mover, host: Properties): Promise<number> {
+async function pauseOf(mover: Mover, host: Properties, run: Run = new Recorder()): Promise<number> {
   mover.at = mover.at === "path1" ? "path2" : "path1";
   const args = {
     host,
@@ -101,7 +114,7 @@ async function pauseOf(mover: Mover, host: Properties): Promise<number> {
     destination: path.join(mover.folder, mover.at),
     afterwards: "delete",
   };
-  const { outputs } = await created(storageMigration, args, new Recorder());
+  const { outputs } = await created(storageMigration, args, run);
   const pauses = Object.values(outputs.moves as Record<string, Move>).map(({ pauseMs = Number.NaN }) => pauseMs);
   return Math.max(...pauses);
 }
