@@ -29,6 +29,11 @@ export interface Suspension {
   switchLock: string;
 }
 
+/** What a look shows of it: a switch may be under way, too. Only what acts can find out. */
+export function suspendedNow({ suspension, status }: GuestView): Suspension | undefined {
+  return status === "paused" ? suspension : undefined;
+}
+
 /** A block device of the guest. */
 export interface DiskView {
   /** QEMU's own name of the device: stable for a given command line. */

@@ -2,18 +2,17 @@
 
 import type { LayerFile } from "../core/disk/chain-options.js";
 import { UnreachableError, UserError } from "../core/errors.js";
-import type { PlannedSwitch, SwitchResult } from "../host/worker/switching.js";
 import type { BlockGraph } from "./block-graph.js";
 import type { BlockSteps } from "./block-steps.js";
-import type { ManagedGuest } from "./managed-guest.js";
 import type { Observer } from "./observer.js";
+import type { PendingSwitches, SuspendingSwitches, SwitchOutcome, SwitchRequest, SwitchWords } from "./switching.js";
 import type { Traits } from "./traits.js";
 
 export * from "./block-graph.js";
 export * from "./block-steps.js";
 export * from "./guest-view.js";
-export type * from "./managed-guest.js";
 export type * from "./observer.js";
+export type * from "./switching.js";
 export type * from "./traits.js";
 
 /** The host itself says that nobody runs behind this address: the guest is stopped, or never was. */
@@ -29,11 +28,11 @@ export class MonitorBusy extends UnreachableError {}
 export interface Guest extends Observer, BlockSteps {
   readonly traits: Traits;
 
-  /** From jobs that are ready to the end, by the host alone: this client and its network have no part in it. */
-  switch(plan: PlannedSwitch): Promise<SwitchResult>;
-
-  /** What is left of a switch that was cut, finished or reverted by its commit point: as {@link switch}, by the host alone. */
-  recover(plan: PlannedSwitch): Promise<SwitchResult>;
+  /**
+   * From jobs that are ready to the end, by the host alone: once it has begun, this client and its network have no part in it.
+   * @throws Unable, or WorkerError, if nothing was begun; `timed-out` if no answer came: the host goes on with it all the same
+   */
+  switch(request: SwitchRequest, words: SwitchWords): Promise<SwitchOutcome>;
 
   /**
    * Makes the next start find a disk there, where the hypervisor itself keeps a definition; with `below`, also what that stands on, so that its
@@ -48,8 +47,11 @@ export interface Guest extends Observer, BlockSteps {
   /** The same guest for a report, on which no step rests: what it says may be some seconds old, and cost less. */
   readonly forReport?: Guest;
 
-  /** Only where libvirt manages the guest: its switches are of another kind still. */
-  readonly managed?: ManagedGuest;
+  /** Only where {@link Traits.switching} is `pending`. */
+  readonly pending?: PendingSwitches;
+
+  /** Only where it is `suspended`. */
+  readonly suspending?: SuspendingSwitches;
 }
 
 /** A guest whose single nodes are ours to change. */

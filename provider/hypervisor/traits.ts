@@ -1,4 +1,4 @@
-/** Where hypervisors differ in what a flow must know, as data. */
+/** Where the hypervisors differ in what a flow must know, as data. */
 
 export interface Traits {
   /**
@@ -16,4 +16,6 @@ export interface Traits {
   readonly backingNames: "as-asked" | "its-own";
   /** What a commit writes down of what lives in an image: all, or not its bitmaps and internal snapshots. */
   readonly commitKeeps: "all" | "data";
+  /** On what a freeze puts its overlay: the image that it names, or it is refused; or what is active in that moment, as somebody's new overlay. */
+  readonly freezesOnto: "named" | "active";
 }

@@ -9,7 +9,11 @@ export class Unable extends UserError {
     readonly why: string,
     /** What the user can do about it, as a sentence. */
     readonly advice: string,
+    cause?: unknown,
   ) {
-    super(`${why}. ${advice}`);
+    super(`${why}. ${advice}`, { cause });
   }
 }
+
+/** Another switch of the guest is not over. */
+export class SwitchUnderWay extends Unable {}

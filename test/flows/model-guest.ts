@@ -11,9 +11,20 @@ import path from "node:path";
 import type { LayerFile } from "../../provider/core/disk/chain-options.js";
 import type { Job, JobStatus } from "../../provider/core/disk/job.js";
 import { UnreachableError, UserError } from "../../provider/core/errors.js";
+import type { Host } from "../../provider/host/host.js";
 import type { Place } from "../../provider/host/worker/place.js";
 import type { PlannedSwitch, SwitchMove, SwitchResult } from "../../provider/host/worker/switching.js";
-import type { CollapseOptions, DiskView, GuestView, MirrorOptions, NodeView, TargetOptions } from "../../provider/hypervisor/hypervisor.js";
+import type {
+  CollapseOptions,
+  DiskView,
+  GuestView,
+  MirrorOptions,
+  NodeView,
+  SwitchRequest,
+  SwitchWords,
+  TargetOptions,
+} from "../../provider/hypervisor/hypervisor.js";
+import { Switching } from "../../provider/hypervisor/qemu/switching.js";
 import type { Answers } from "./move/noting-guest.js";
 
 function pathOf(place: Place | undefined): string {
@@ -84,7 +95,16 @@ export class ModelGuest {
   jobs: ModelJob[] = [];
   readonly #nodes = new Map<string, Node>();
   readonly #roots = new Map<string, string>();
+  readonly #switching: Switching;
   #unnamed = 0;
+
+  /** On this host its switches are carried out. */
+  constructor(host: Host) {
+    this.#switching = new Switching(host, {
+      switch: async (plan) => this.#switch(plan),
+      recover: async (plan) => this.#recover(plan),
+    });
+  }
 
   /** Gives the guest a disk. */
   plug(qdev: string, node: string, image: string): void {
@@ -174,8 +194,8 @@ export class ModelGuest {
       startPull: change("startPull", (id: string, _: string, { top, base, backingName }: CollapseOptions) => {
         this.#begin(id, "stream", () => this.#pull(this.#node(top), base === undefined ? undefined : this.#node(base), backingName));
       }),
-      switch: (plan: PlannedSwitch) => this.#switch(plan),
-      recover: (plan: PlannedSwitch) => this.#recover(plan),
+      switch: (request: SwitchRequest, words: SwitchWords) => this.#switching.switch(request, words),
+      pending: this.#switching,
       finalize: change("finalize", (id: string) => {
         const job = this.#turn(id, "pending", "concluded");
         job.end();

@@ -32,7 +32,7 @@ export interface ModelScene {
 /** vda: path1/disk.qcow2 on path1/base.raw; each other one: path1/<qdev>.qcow2 on the same base. */
 export async function modelScene(): Promise<ModelScene> {
   const scene = await MoveScene.open();
-  const model = new ModelGuest();
+  const model = new ModelGuest(scene.host);
   await writeFile(scene.at("path1/base.raw"), "base");
   await truncate(scene.at("path1/base.raw"), 2 ** 20);
   const disks: string[] = [];

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { symlink, writeFile } from "node:fs/promises";
 import { fileNames } from "../../provider/core/disk/names.js";
 import { isKind } from "../../provider/core/errors.js";
-import { committedTo } from "../../provider/flows/shared/manifest-turns.js";
+import { committedTo } from "../../provider/flows/shared/disk-switches.js";
 import type { SwitchSide, Undecided } from "../../provider/journal/decided-by.js";
 import { decidedAs, type Manifest, manifestText, parseManifest, pathOf, type WrittenManifest } from "../../provider/journal/manifest.js";
 import { readRecords, writeRecords } from "../../provider/journal/records.js";

@@ -11,7 +11,7 @@ import { manifestPaths } from "../../journal/snapshot-records.js";
 import { decideByRecord, dropSwitchRecord } from "../../journal/switch-record.js";
 import { type EndedDisk, endOf, waitsForJobs, writeEndsBy } from "../shared/end-switch.js";
 import { recoverDisks } from "../shared/recover-switch.js";
-import type { Turn } from "../shared/turn.js";
+import type { Told } from "../shared/switch.js";
 import type { SeenDisk, SnapshotSite } from "./site.js";
 
 type Ended = EndedDisk<WrittenSnapshotManifest>;
@@ -27,7 +27,7 @@ export async function endSwitch(site: SnapshotSite, disks: readonly SeenDisk[]):
     );
   const { written, decided } = endOf(first);
   const deciding = { decidedBy: "switch-record" as const, path: written.current.path };
-  await recoverDisks(site, { turns: disks.map(cutTurn), deciding }, decided);
+  await recoverDisks(site, { disks: disks.map(cutOf), deciding }, decided);
 }
 
 export function writeEnds(host: Host, disks: readonly Ended[]): Promise<void> {
@@ -57,11 +57,11 @@ async function putNameRight(host: Host, { written: { file, quarantine }, ends }:
 }
 
 /** The part of a disk in the pivot that was cut, as far as it can still be done. */
-function cutTurn(disk: SeenDisk): Turn {
+function cutOf(disk: SeenDisk): Told {
   const { file, mirror, quarantine } = endOf(disk).written;
   return {
-    ...{ disk: disk.disk, key: disk.key, qdev: disk.qdev, jobId: jobNames.mirror(disk.key), node: mirror.node },
-    ...{ source: file.path, target: mirror.path, records: [] },
+    ...{ disk: disk.disk, qdev: disk.qdev, job: { id: jobNames.mirror(disk.key), kind: "copy" }, node: mirror.node },
+    ...{ source: file.path, target: { path: mirror.path } },
     stale: { active: file.path, quarantine, standIn: "none" },
   };
 }

@@ -5,14 +5,16 @@ import { fileNames, jobNames, nodeNames } from "../../core/disk/names.js";
 import { directoryOf, within } from "../../core/disk/paths.js";
 import { BugError, isKind } from "../../core/errors.js";
 import { toldBelow } from "../../hypervisor/chain-names.js";
+import type { DiskSwitch } from "../../hypervisor/hypervisor.js";
 import { checkOpenedChain } from "../../hypervisor/opened.js";
+import type { Undecided } from "../../journal/decided-by.js";
 import { raised } from "../../journal/generation.js";
 import { snapshotManifestText, type WrittenSnapshotManifest } from "../../journal/snapshot-manifest.js";
 import { manifestPaths } from "../../journal/snapshot-records.js";
 import { inWords, wordsOf } from "../shared/complaint.js";
+import { notYetMeasured, openText } from "../shared/disk-switches.js";
 import type { Outcome } from "../shared/outcome.js";
-import { switchDisks } from "../shared/switch.js";
-import { notYetMeasured, recordTurns, type Turn } from "../shared/turn.js";
+import { type Named, switchDisks } from "../shared/switch.js";
 import { checkChains } from "./chain-check.js";
 import { type CopiedChain, checkCopiedChain, checkUntouched, leftAsItIs, refused } from "./copied-chain.js";
 import { copiedNodes } from "./endings.js";
@@ -28,11 +30,11 @@ export async function pivot(site: SnapshotSite, seen: Seen, disks: readonly Reco
   await checkDisks(site, "pivot the mirrored snapshot of", disks);
   await checkChains(site, disks, "file", "pivot");
   const path = switchRecordOf(disks);
+  const deciding = { decidedBy: "switch-record", path } as const;
   await switchDisks(
-    site,
-    disks.map((disk) => pivotTurn(disk, path)),
-    { decidedBy: "switch-record", path },
-    outcome,
+    { site, seen, outcome },
+    disks.map((disk) => pivotOf(disk, deciding)),
+    deciding,
   );
 }
 
@@ -69,19 +71,18 @@ function switchRecordOf([first]: readonly RecordedDisk[]): string {
   return within(directoryOf(first.manifest.file.path), fileNames.switchRecord(first.key));
 }
 
-function pivotTurn({ disk, key, qdev, manifest }: RecordedDisk, path: string): Turn {
+function pivotOf({ disk, key, qdev, image, manifest }: RecordedDisk, deciding: Pick<Undecided, "decidedBy" | "path">): Named<DiskSwitch> {
   const { file, mirror, quarantine, switched: _, ...rest } = manifest;
   if (!file.is || !mirror.is)
     throw new BugError(`The mirror ${mirror.path} is ready, but which files it is made of was never written down.`);
   const pending = { before: notYetMeasured(file.is), after: notYetMeasured(mirror.is) };
-  const current = { decidedBy: "switch-record" as const, path, before: file.path, after: mirror.path };
+  const current = { ...deciding, before: file.path, after: mirror.path };
   const after: WrittenSnapshotManifest = { ...raised(rest), file, mirror, quarantine, current, pending };
-  const paths = manifestPaths(manifest, key);
-  const texts = { now: snapshotManifestText(manifest), after: snapshotManifestText(after) };
+  const texts = { now: snapshotManifestText(manifest), next: openText(snapshotManifestText(after)) };
   return {
-    ...{ disk, key, qdev, jobId: jobNames.mirror(key), node: mirror.node },
-    ...{ source: file.path, target: mirror.path },
-    records: recordTurns([paths.source, paths.destination], texts),
+    ...{ disk, qdev, job: { id: jobNames.mirror(key), kind: "copy" }, node: mirror.node },
+    ...{ source: file.path, chain: image.chain, target: { path: mirror.path, format: "qcow2" } },
+    manifests: Object.values(manifestPaths(manifest, key)).map((path) => ({ path, ...texts })),
     stale: { active: file.path, quarantine, standIn: "none" },
   };
 }

@@ -100,16 +100,14 @@ export class ChainCheck {
     return this.#complaint(strayed, "switch", "Nothing was switched, and the job was called off.");
   }
 
-  /** Only libvirt can put our overlay on somebody's: QEMU's own transaction refuses. */
   async #undone(seen: Seen, strayed: readonly [Strayed, ...Strayed[]], goal: Goal): Promise<"undone"> {
     const site = this.#site;
     const outcome = this.#outcome;
-    const { managed } = site.guest;
     const over: Strayed[] = [];
-    for (const one of strayed) if (managed && (await isOverlayOnTheirs(site, one))) over.push(one);
+    for (const one of strayed) if (await isOverlayOnTheirs(site, one)) over.push(one);
     const [first, ...more] = over;
-    if (!managed || !first) throw this.#complaint(strayed, "go on with the move of", "Nothing was started.");
-    for (const { disk, live } of over) await undoFreeze({ site, managed, seen, outcome }, disk, live);
+    if (!first) throw this.#complaint(strayed, "go on with the move of", "Nothing was started.");
+    for (const { disk, live } of over) await undoFreeze({ site, seen, outcome }, disk, live);
     const names = [first, ...more].map(({ live }) => live.layers[1]?.path).join(", ");
     const error = complaint(site, {
       verb: "freeze",
@@ -139,7 +137,8 @@ export class ChainCheck {
 }
 
 /** The overlay on top, and the chain that it froze below what somebody has put between; no layer was copied yet. */
-async function isOverlayOnTheirs({ host }: Site, { disk, live }: Strayed): Promise<boolean> {
+async function isOverlayOnTheirs({ host, guest }: Site, { disk, live }: Strayed): Promise<boolean> {
+  if (guest.traits.freezesOnto === "named") return false;
   const { manifest, standing } = disk;
   if (standing !== "overlay" || manifest.layers.some(({ source }) => source === manifest.source.active)) return false;
   const above = await layersAbove(host, live, expectedChain(manifest, "former"));

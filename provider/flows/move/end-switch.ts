@@ -7,18 +7,18 @@ import { BugError } from "../../core/errors.js";
 import { seeFiles } from "../../host/file-seen.js";
 import { removeFile, renameWithoutReplacing } from "../../host/files.js";
 import type { Host } from "../../host/host.js";
-import type { GuestView } from "../../hypervisor/hypervisor.js";
+import type { Deciding, GuestView } from "../../hypervisor/hypervisor.js";
 import { correctBoth } from "../../journal/corrected.js";
 import type { SwitchSide } from "../../journal/decided-by.js";
 import { decidedAs, type Manifest, manifestText, type WrittenManifest } from "../../journal/manifest.js";
 import { manifestPaths } from "../../journal/records.js";
 import { decideByRecord, dropSwitchRecord } from "../../journal/switch-record.js";
+import { linkSwitchOf } from "../shared/disk-switches.js";
 import { type EndedDisk, endOf, waitsForJobs, writeEndsBy } from "../shared/end-switch.js";
 import { nodeAt } from "../shared/former-nodes.js";
-import { linkTurn } from "../shared/manifest-turns.js";
 import { recoverDisks } from "../shared/recover-switch.js";
 import type { Seen, SeenDisk, Site } from "../shared/site.js";
-import type { DecidingTurn, Turn } from "../shared/turn.js";
+import type { Told } from "../shared/switch.js";
 import { giveNameBack, pointLink } from "./steps/endings.js";
 
 type Ended = EndedDisk<WrittenManifest>;
@@ -93,30 +93,32 @@ async function recoverCut(site: Site, seen: Seen, disks: readonly SeenDisk[]): P
   const [first] = disks;
   if (!first) return;
   const { decided } = endOf(first);
-  const turns = await Promise.all(disks.map((disk) => cutTurn(site, seen, disk)));
-  await recoverDisks(site, { turns, deciding: decidingOf(first) }, decided);
+  const cut = await Promise.all(disks.map((disk) => cutOf(site, seen, disk)));
+  await recoverDisks(site, { disks: cut, deciding: decidingOf(first) }, decided);
 }
 
-function decidingOf(disk: SeenDisk): DecidingTurn {
+function decidingOf(disk: SeenDisk): Deciding {
   const { written } = endOf(disk);
   const { decidedBy, path } = written.current;
   if (decidedBy === "switch-record") return { decidedBy, path };
-  const link = linkTurn(disk, disk.manifest);
+  const link = linkSwitchOf(disk, disk.manifest);
   if (!link) throw new BugError(`The switch of ${disk.disk} is decided by a link that its manifest does not have.`);
   return { decidedBy, ...link };
 }
 
 /** The part of a disk in the switch that was cut, as far as it can still be done. */
-async function cutTurn(site: Site, { view }: Seen, disk: SeenDisk): Promise<Turn> {
+async function cutOf(site: Site, { view }: Seen, disk: SeenDisk): Promise<Told> {
   const { written } = endOf(disk);
   const { current, destination, source, quarantine } = written;
   const { disk: name, key, qdev } = disk;
-  const turn = { disk: name, key, qdev, source: current.before, target: current.after, records: [] };
+  const part = { disk: name, qdev, source: current.before, target: { path: current.after } };
   if (current.after === destination.target) {
     const standIn = isRaw(written) && written.overlay === undefined ? "needed" : "none";
-    return { ...turn, jobId: jobNames.mirror(key), node: destination.node, stale: { active: source.active, quarantine, standIn } };
+    const job = { id: jobNames.mirror(key), kind: "copy" } as const;
+    return { ...part, job, node: destination.node, stale: { active: source.active, quarantine, standIn } };
   }
-  return { ...turn, jobId: jobNames.commit(key), node: await committedNode(site, { view, disk }, written) };
+  const job = { id: jobNames.commit(key), kind: "active-commit" } as const;
+  return { ...part, job, node: await committedNode(site, { view, disk }, written) };
 }
 
 /** By the name that it was opened by, if it was: this ends the wait of guest I/O, so nothing is asked that may be refused. */

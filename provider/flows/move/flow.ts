@@ -1,5 +1,6 @@
 /** A move as data for the one loop: of the move, of its resuming and of its undoing. */
 
+import { suspendedNow } from "../../hypervisor/hypervisor.js";
 import { diskNamed, disksNamed, disksOf, type Flow } from "../../reconciler/flow.js";
 import type { HeldPlaces } from "../../reconciler/held-places.js";
 import { reconcile } from "../../reconciler/loop.js";
@@ -11,7 +12,6 @@ import { checkNextStep, checkSteps } from "./alone.js";
 import { ChainCheck } from "./chain-check.js";
 import { begins, moveJobs } from "./jobs.js";
 import { observe } from "./look/observe.js";
-import { suspendedNow } from "./look/suspension.js";
 import { type Goal, nextSteps, releasing, type Step } from "./plan.js";
 import { checkUnderWay } from "./steps/collapsible.js";
 import { SourceSpace } from "./steps/source-space.js";

@@ -2,52 +2,53 @@
 
 import { sameFile } from "../../core/disk/chain.js";
 import { nextOf, standInNames } from "../../core/disk/names.js";
+import { BugError } from "../../core/errors.js";
 import { seeFiles } from "../../host/file-seen.js";
 import { makeSymlink } from "../../host/links.js";
-import { fileStatus } from "../../host/worker/files.js";
-import type { Identity } from "../../host/worker/identity.js";
+import type { Deciding, Stale } from "../../hypervisor/hypervisor.js";
 import type { SwitchSide } from "../../journal/decided-by.js";
-import type { Identities } from "./planned-move.js";
 import type { Site } from "./site.js";
-import { makeStandIn, notSwitched } from "./switch.js";
-import { planWords, recoveryPlan, type Switched } from "./switch-plan.js";
-import type { Stale } from "./turn.js";
+import { makeStandIn, notSwitched, notTold, type Told } from "./switch.js";
+
+interface Cut {
+  disks: readonly Told[];
+  deciding: Deciding;
+}
 
 /**
  * Guest I/O goes on afterwards. The manifests stay as they are; the next look tells on which side each disk is.
  * @throws UserError if QEMU has ended meanwhile, or not all names could be given
  */
-export async function recoverDisks(site: Site, switched: Switched, decided: SwitchSide): Promise<void> {
-  const plan = recoveryPlan(switched, await identitiesOf(site, switched, decided));
-  site.run.say(
-    "debug",
-    `${site.guest.name} on ${site.host.name}: a switch was cut, and is ${decided === "after" ? "finished" : "reverted"}: ${planWords(plan)}.`,
-  );
-  const result = await site.guest.recover(plan);
-  if (result.end === "switched" || result.end === "cancelled" || result.end === "astray") return;
-  throw notSwitched(site, switched.turns, result);
+export async function recoverDisks(site: Site, cut: Cut, decided: SwitchSide): Promise<void> {
+  const { guest, host, run } = site;
+  if (!guest.pending) throw new BugError(`Jobs of ${guest.name} wait in a switch, and its hypervisor has no such state.`);
+  const will = decided === "after" ? "finished" : "reverted";
+  const planned = (plan: string) => run.say("debug", `${guest.name} on ${host.name}: a switch was cut, and is ${will}: ${plan}.`);
+  const at = await filesOf(site, cut, decided);
+  const result = await guest.pending.recover({ ...cut, at }, { planned }).catch((thrown: unknown) => {
+    throw notTold(site, cut.disks, thrown);
+  });
+  if (result.end === "switched" || result.end === "stayed" || result.end === "apart") return;
+  throw notSwitched(site, cut.disks, result);
 }
 
-/** By the names of the plan, although some of the files have their other name already. */
-async function identitiesOf(site: Site, { turns, deciding }: Switched, decided: SwitchSide): Promise<Identities> {
-  const known = new Map<string, Identity>();
-  const at = async (name: string, path: string) => known.set(name, await identityAt(site, path));
+/** The names of the plan, and where their files are now: some have their other name already. */
+async function filesOf(site: Site, { disks, deciding }: Cut, decided: SwitchSide): Promise<ReadonlyMap<string, string>> {
+  const at = new Map<string, string>();
   if (deciding.decidedBy === "link") {
     const { path, next, back } = deciding;
     if (decided === "before") await makeSymlink(site.host, next.leadsTo, next.path);
     await makeSymlink(site.host, back.leadsTo, back.path);
-    await at(next.path, decided === "after" ? path : next.path);
-    await at(back.path, back.path);
-  } else await at(nextOf(deciding.path), decided === "after" ? deciding.path : nextOf(deciding.path));
-  for (const { source, stale } of turns) {
-    if (source !== stale?.active) await at(source, source);
-    if (stale) for (const [name, path] of await staleNames(site, stale)) await at(name, path);
+    at.set(next.path, decided === "after" ? path : next.path).set(back.path, back.path);
+  } else at.set(nextOf(deciding.path), decided === "after" ? deciding.path : nextOf(deciding.path));
+  for (const { source, stale } of disks) {
+    if (source !== stale?.active) at.set(source, source);
+    if (stale) for (const [name, path] of await staleFiles(site, stale)) at.set(name, path);
   }
-  return known;
+  return at;
 }
 
-/** The names of the plan, and where their files are now. */
-async function staleNames(site: Site, stale: Stale): Promise<(readonly [name: string, path: string])[]> {
+async function staleFiles(site: Site, stale: Stale): Promise<(readonly [name: string, path: string])[]> {
   const { active, quarantine, standIn } = stale;
   const { link } = standInNames(quarantine);
   const [there, away, unused] = await seeFiles(site.host, [active, quarantine, link], "keep-links");
@@ -56,8 +57,4 @@ async function staleNames(site: Site, stale: Stale): Promise<(readonly [name: st
   const isUsed = away !== undefined && there !== undefined && !sameFile(there, away);
   if (!isUsed && !unused) await makeStandIn(site, stale);
   return [image, [link, isUsed ? active : link]];
-}
-
-async function identityAt({ host }: Site, path: string): Promise<Identity> {
-  return (await fileStatus(await host.worker(), { path })).identity;
 }

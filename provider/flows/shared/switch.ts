@@ -1,59 +1,69 @@
 /**
  * The switch: the one step that changes which image a boot must find, for all disks of the move together (decisions/0003).
  *
- * Only in `pending` have both sides been drained, flushed and made identical on disk. Until the rename
- * that decides (switch-plan.ts) the source is right, after it the destination; in `pending`, both. The manifests say what decides, until
- * a later step has ended the switch (end-switch.ts in each flow).
+ * Where jobs wait in `pending`, both sides have been drained, flushed and made identical on disk only there. Until the rename that decides the
+ * source is right, after it the destination; in `pending`, both. The manifests say what decides, until a later step has ended the switch
+ * (end-switch.ts in each flow).
  */
 
-import { backOf, nextOf, standInNames } from "../../core/disk/names.js";
+import { backOf, markOf, nextOf, standInNames } from "../../core/disk/names.js";
 import { baseName } from "../../core/disk/paths.js";
+import { OutcomeUnknownError } from "../../core/errors.js";
 import { makeAnew, writeFileAtomically } from "../../host/files.js";
 import { makeSymlink } from "../../host/links.js";
-import type { SwitchResult } from "../../host/worker/switching.js";
-import { WorkerError } from "../../host/worker/worker-error.js";
+import { isFailure, isWorkerError } from "../../host/worker/worker-error.js";
+import type { CutDisk, Deciding, DiskSwitch, LinkSwitch, Stale, SwitchOutcome, SwitchWords } from "../../hypervisor/hypervisor.js";
+import { Unable } from "../../hypervisor/unable.js";
 import { prepareSwitchRecord } from "../../journal/switch-record.js";
 import { HalfSwitched } from "../../reconciler/half-switched.js";
-import { complaint } from "./complaint.js";
+import { adviceOf, type Complaint, complaint, wordsOf } from "./complaint.js";
 import type { Outcome } from "./outcome.js";
-import { identitiesOf } from "./planned-move.js";
 import type { Site } from "./site.js";
-import { namesIn, planWords, type Switched, switchPlan } from "./switch-plan.js";
-import type { DecidingTurn, LinkTurn, Stale, Turn } from "./turn.js";
 
-export async function switchDisks(site: Site, turns: readonly Turn[], deciding: DecidingTurn, outcome: Outcome): Promise<void> {
-  const switched = { turns, deciding };
-  await prepare(site, switched);
-  const plan = switchPlan(switched, await identitiesOf(site.host, namesIn(switched)), site.options.switchSeconds);
-  site.run.say("debug", `${site.guest.name} on ${site.host.name}: the switch will ${planWords(plan)}.`);
-  const result = await site.guest.switch(plan).catch((thrown: unknown) => Promise.reject(notBegun(site, turns, thrown)));
-  for (const { disk } of turns) if (result.pauseSeconds !== undefined) outcome.paused(disk, result.pauseSeconds * 1000);
-  if (result.end !== "switched") throw notSwitched(site, turns, result);
-  if (result.why !== null) site.run.say("warning", `${site.guest.name} on ${site.host.name}: the switch is done, but ${result.why}.`);
+/** With the user's name of the disk. */
+export type Named<D extends CutDisk> = D & { disk: string };
+
+/** With where the disk is afterwards, for messages. */
+export type Told = Named<CutDisk> & { target: { path: string } };
+
+/** @param deciding absent: where the guest runs decides */
+export async function switchDisks(
+  { site, seen, outcome }: { site: Site; seen: { view: { domainId: string } }; outcome: Outcome },
+  disks: readonly Named<DiskSwitch>[],
+  deciding?: Deciding,
+): Promise<void> {
+  const { guest, host, run, options } = site;
+  await prepare(site, disks, deciding);
+  const { domainId } = seen.view;
+  const request = { domainId, disks, pendingSeconds: options.switchSeconds, ...(deciding && { deciding }) };
+  const words: SwitchWords = {
+    planned: (plan) => run.say("debug", `${guest.name} on ${host.name}: the switch will ${plan}.`),
+    silent: (silence) => run.progress(`${namesOf(disks)} ${silenceWords(silence)}`),
+  };
+  const result = await guest.switch(request, words).catch((thrown: unknown) => Promise.reject(notBegun(site, disks, thrown)));
+  const { end, why, pauseSeconds } = result;
+  for (const { disk } of disks) if (pauseSeconds !== undefined) outcome.paused(disk, pauseSeconds * 1000);
+  if (end === "strayed") for (const { job } of disks) await guest.cancel(job.id);
+  if (end !== "switched") throw notSwitched(site, disks, result);
+  if (why !== null) run.say("warning", `${guest.name} on ${host.name}: the switch is done, but ${why}.`);
 }
 
 /** Everything slow comes before guest I/O waits: what the manifests and the link shall say, and the switch record. */
-async function prepare(site: Site, { turns, deciding }: Switched): Promise<void> {
-  const records = turns.flatMap((turn) => turn.records);
-  if (deciding.decidedBy === "link") await makeLinks(site, deciding);
-  else
-    await prepareSwitchRecord(
-      site.host,
-      deciding.path,
-      records.map(({ path }) => path),
-    );
-  for (const { stale } of turns) if (stale?.standIn === "needed") await makeStandIn(site, stale);
-  for (const {
-    path,
-    now,
-    next: [head],
-  } of records) {
-    await writeFileAtomically(site.host, backOf(path), now);
-    await writeFileAtomically(site.host, nextOf(path), head);
+async function prepare(site: Site, disks: readonly DiskSwitch[], deciding: Deciding | undefined): Promise<void> {
+  const { host } = site;
+  const manifests = disks.flatMap((disk) => disk.manifests);
+  const paths = manifests.map(({ path }) => path);
+  if (deciding?.decidedBy === "link") await makeLinks(site, deciding);
+  else if (deciding) await prepareSwitchRecord(host, deciding.path, paths);
+  for (const { stale } of disks) if (stale?.standIn === "needed") await makeStandIn(site, stale);
+  for (const { path, now, next, mark } of manifests) {
+    await writeFileAtomically(host, backOf(path), now);
+    await writeFileAtomically(host, nextOf(path), next[0]);
+    if (mark !== undefined) await writeFileAtomically(host, markOf(path), mark);
   }
 }
 
-async function makeLinks({ host }: Site, { next, back }: LinkTurn): Promise<void> {
+async function makeLinks({ host }: Site, { next, back }: LinkSwitch): Promise<void> {
   for (const { path, leadsTo } of [next, back]) await makeSymlink(host, leadsTo, path);
 }
 
@@ -64,49 +74,69 @@ export async function makeStandIn({ host }: Site, { active, quarantine }: Stale)
   await makeSymlink(host, baseName(empty), link);
 }
 
-/** What the worker refuses before it changes anything, as a sentence. */
-function notBegun(site: Site, turns: readonly Turn[], thrown: unknown): unknown {
-  if (!(thrown instanceof WorkerError) || thrown.failure === "bug") return thrown;
-  const disk = turns.map((turn) => turn.disk).join(", ");
-  const left = `Nothing was switched: the guest goes on writing to ${turns.map(({ source }) => source).join(", ")}.`;
-  return complaint(site, { verb: "switch", disk, why: thrown.message, left, advice: "Run `pulumi up` again.", cause: thrown });
+function namesOf(disks: readonly { disk: string }[]): string {
+  return disks.map(({ disk }) => disk).join(", ");
+}
+
+/** The seconds make each word another one: so the run is not taken for one that stands still. */
+function silenceWords({ silentSeconds, isSuspended }: { silentSeconds: number; isSuspended: boolean }): string {
+  const guest = isSuspended ? "the guest is suspended until it does" : "the guest is not suspended";
+  return `switching: libvirt has not answered for ${silentSeconds} s; ${guest}`;
+}
+
+const again = "Run `pulumi up` again.";
+
+/** What is refused before anything is changed, as a sentence. */
+function notBegun(site: Site, disks: readonly Told[], cause: unknown): unknown {
+  if (isFailure(cause, "timed-out")) return notTold(site, disks, cause);
+  if (!(cause instanceof Unable) && (!isWorkerError(cause) || cause.failure === "bug")) return cause;
+  const left = `Nothing was switched: the guest goes on writing to ${disks.map(({ source }) => source).join(", ")}.`;
+  const [why, advice] = [wordsOf(cause), adviceOf(cause) ?? again];
+  return complaint(site, { verb: "switch", disk: namesOf(disks), why, left, advice, cause });
+}
+
+/** Of a switch that is not over, nobody knows yet how it ends. */
+export function notTold(site: Site, disks: readonly Told[], cause: unknown): unknown {
+  if (!isFailure(cause, "timed-out")) return cause;
+  const left = "The host goes on with it by itself, and the next run waits for that.";
+  const why = "the host has not told its end in time";
+  return new OutcomeUnknownError(complaint(site, { verb: "switch", disk: namesOf(disks), why, left, advice: again }).message, { cause });
 }
 
 /** A switch that did not come to its end, and where each disk is now. */
-export function notSwitched(site: Site, turns: readonly Turn[], { end, why, astray }: SwitchResult): Error {
-  const refuse = (of: readonly Turn[], said: { why: string; left: string; tellsCurrent?: boolean }) =>
-    complaint(site, { verb: "switch", disk: of.map(({ disk }) => disk).join(", "), ...said, advice: "Run `pulumi up` again." });
-  const at = (of: readonly Turn[], side: "source" | "target") => of.map((turn) => turn[side]).join(", ");
+export function notSwitched(site: Site, disks: readonly Told[], { end, why, stayed }: SwitchOutcome): Error {
+  const refuse = (of: readonly Told[], said: Pick<Complaint, "why" | "left" | "tellsCurrent">) =>
+    complaint(site, { verb: "switch", disk: namesOf(of), ...said, advice: again });
+  const behind = disks.filter(({ qdev }) => stayed.includes(qdev));
+  const concerned = behind.length > 0 ? behind : disks;
   const reason = why ?? "it did not come to its end";
+  const sources = disks.map(({ source }) => source).join(", ");
   switch (end) {
-    case "cancelled":
-      return refuse(turns, {
+    case "stayed":
+      return refuse(concerned, { why: reason, left: `The guest goes on writing to ${sources}, which is current.`, tellsCurrent: true });
+    case "names-left":
+      return refuse(concerned, {
         why: reason,
-        left: `The guest goes on writing to ${at(turns, "source")}, which is current.`,
-        tellsCurrent: true,
+        left: `The guest goes on writing to ${sources}, but not all names and manifests could be set back.`,
       });
-    case "cancelled-half-way":
-      return refuse(turns, {
-        why: reason,
-        left: `The guest goes on writing to ${at(turns, "source")}, but not all names and manifests could be set back.`,
-      });
-    case "reverted-without-qemu":
-    case "finished-without-qemu": {
-      const right = at(turns, end === "reverted-without-qemu" ? "source" : "target");
-      if (why === null) return refuse(turns, { why: "its QEMU ended in the middle", left: `A boot finds ${right}.` });
-      const names = `its QEMU ended in the middle, and not all names could be given: ${why}`;
-      return refuse(turns, { why: names, left: `A boot must use ${right}.` });
+    case "strayed":
+      return refuse(concerned, { why: reason, left: "Nothing was switched, and the job was called off." });
+    case "ended": {
+      const right = disks.map((disk) => (behind.includes(disk) ? disk.source : disk.target.path)).join(", ");
+      if (why === null) return refuse(disks, { why: "its QEMU ended in the middle", left: `A boot finds ${right}.` });
+      return refuse(disks, { why: `its QEMU ended in the middle (${why})`, left: `A boot must use ${right}.` });
     }
-    default: {
-      const stayed = turns.filter(({ jobId }) => astray.includes(jobId));
-      const left = `The guest goes on writing to ${at(stayed, "source")}, which is current: a boot must use that.`;
-      const { message } = refuse(stayed, { why: `its QEMU did not go over (${reason})`, left });
+    case "apart": {
+      const left = `The guest goes on writing to ${behind.map(({ source }) => source).join(", ")}, which is current: a boot must use that.`;
+      const { message } = refuse(behind, { why: `its QEMU did not go over (${reason})`, left });
       return new HalfSwitched(message, { tellsCurrent: true });
     }
+    default:
+      return refuse(concerned, { why: reason, left: "What has moved has moved, and no write is lost." });
   }
 }
 
 /** Ends a switch that is written down for all its disks: guest I/O goes on at the new place. */
-export async function finalize(site: Site, turns: readonly Pick<Turn, "jobId">[]): Promise<void> {
-  await Promise.all(turns.map(({ jobId }) => site.guest.finalize(jobId)));
+export async function finalize(site: Site, jobs: readonly { jobId: string }[]): Promise<void> {
+  await Promise.all(jobs.map(({ jobId }) => site.guest.finalize(jobId)));
 }

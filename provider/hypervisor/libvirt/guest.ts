@@ -2,7 +2,6 @@
 
 import type { LayerFile } from "../../core/disk/chain-options.js";
 import type { Job } from "../../core/disk/job.js";
-import { BugError } from "../../core/errors.js";
 import type { Host } from "../../host/host.js";
 import {
   type Blocker,
@@ -15,7 +14,6 @@ import {
   type GuestProcess,
   type GuestRequests,
   type GuestView,
-  type ManagedGuest,
   type MirrorOptions,
   type MirrorTarget,
   type PullOptions,
@@ -28,8 +26,8 @@ import { burdensOf } from "./burdens.js";
 import { Domain, type DomainAddress } from "./domain.js";
 import { readDomain } from "./domain-xml.js";
 import { allDomains } from "./look.js";
-import { Managed } from "./managed.js";
 import { mayUse } from "./probe.js";
+import { carrierOf, Switching } from "./switching.js";
 import { command } from "./words.js";
 
 /** The domain of this name (or UUID) at this URI of the host. Asks nothing yet. */
@@ -48,10 +46,8 @@ export const libvirtTraits: Traits = {
   mirrorsOnto: "empty-file", // qemuDomainBlockCopyValidateMirror(), 9.0
   backingNames: "its-own",
   commitKeeps: "data",
+  freezesOnto: "active",
 };
-
-/** Its switches are in {@link ManagedGuest}. */
-const notLibvirts = (): Promise<never> => Promise.reject(new BugError("A switch over QMP was asked of a guest that libvirt manages."));
 
 /**
  * @host virsh domstate, virsh domjobinfo, virsh dumpxml
@@ -65,7 +61,8 @@ class LibvirtGuest implements Guest {
   readonly name: string;
   readonly address: string;
   readonly traits = libvirtTraits;
-  readonly managed: ManagedGuest;
+  readonly suspending: Switching;
+  readonly switch: Guest["switch"] = (request, words) => this.suspending.switch(request, words);
   readonly #domain: Domain;
   readonly #steps: LibvirtSteps;
 
@@ -74,7 +71,7 @@ class LibvirtGuest implements Guest {
     this.#steps = new LibvirtSteps(domain);
     this.name = domain.address.libvirt;
     this.address = JSON.stringify([domain.address.uri, domain.address.libvirt]);
-    this.managed = new Managed(domain);
+    this.suspending = new Switching(domain.host, carrierOf(domain));
   }
 
   get forReport(): Guest {
@@ -199,7 +196,4 @@ class LibvirtGuest implements Guest {
   async closeNodes(): Promise<readonly { node: string; why: string }[]> {
     return []; // libvirt opens and closes them
   }
-
-  switch = notLibvirts;
-  recover = notLibvirts;
 }

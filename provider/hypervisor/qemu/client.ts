@@ -90,7 +90,7 @@ export class QmpSession {
 
   /**
    * From jobs that are ready to the end, by the worker alone. It survives the end of this session.
-   * @throws OutcomeUnknownError if no answer came: the worker carries it through all the same
+   * @throws OutcomeUnknownError, or WorkerError `timed-out`, if no answer came: the worker carries it through all the same
    * @host QMP job-complete, QMP job-finalize, QMP job-cancel, QMP query-jobs, QMP query-block, QMP query-named-block-nodes, QMP x-debug-query-block-graph, QMP qmp_capabilities
    * @for switching
    * @does ends the mirrors of all disks together, or cancels them all, and looks which image each disk has then; said by a child of the
@@ -102,16 +102,12 @@ export class QmpSession {
   async switch(plan: SwitchPlan): Promise<SwitchResult> {
     const monitor = this.#monitor;
     if (this.#reason || !monitor) throw this.#unanswered("switch", {}, this.#reason);
-    try {
-      return await runSwitch(this.#worker, { monitor, plan, locks: [] });
-    } catch (cause) {
-      throw isFailure(cause, "timed-out") ? this.#unanswered("switch", {}, cause) : cause;
-    }
+    return runSwitch(this.#worker, { monitor, plan, locks: [] });
   }
 
   /**
    * What is left of a switch that was cut, by the worker, which connects to the monitor itself: this session is over.
-   * @throws OutcomeUnknownError if no answer came: the worker carries it through all the same
+   * @throws as {@link switch}
    * @host QMP job-complete, QMP job-finalize, QMP job-cancel, QMP query-jobs, QMP query-block, QMP query-named-block-nodes, QMP x-debug-query-block-graph, QMP qmp_capabilities
    * @for switching
    * @does the same, for a switch that was cut: finishes it where it was decided, cancels it where not
@@ -125,11 +121,7 @@ export class QmpSession {
     const { peer } = monitor;
     await monitor.close();
     this.close();
-    try {
-      return await recoverSwitch(this.#worker, { peer, plan, locks: [] });
-    } catch (cause) {
-      throw isFailure(cause, "timed-out") ? this.#unanswered("recover", {}, cause) : cause;
-    }
+    return recoverSwitch(this.#worker, { peer, plan, locks: [] });
   }
 
   /** Calls `listener` on every event and when the session ends; answers how to stop that. */

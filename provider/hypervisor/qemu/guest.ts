@@ -2,7 +2,6 @@
 
 import type { Job } from "../../core/disk/job.js";
 import type { Host } from "../../host/host.js";
-import type { PlannedSwitch, SwitchResult } from "../../host/worker/switching.js";
 import type {
   Blocker,
   BlockGraph,
@@ -21,7 +20,6 @@ import type {
   PullOptions,
   Traits,
 } from "../hypervisor.js";
-import { filters } from "./active-node.js";
 import { QemuGraph } from "./block-graph.js";
 import * as steps from "./block-steps.js";
 import { blockersOf } from "./blockers.js";
@@ -34,6 +32,7 @@ import { closeNodes } from "./open-nodes.js";
 import { probe } from "./probe.js";
 import { processOf } from "./proc.js";
 import type { Way } from "./sessions.js";
+import { carrierOf, Switching } from "./switching.js";
 
 /** The guest whose monitor listens on this socket of the host. Asks nothing yet. */
 export function openGuest(host: Host, address: { qmp: string }): Guest {
@@ -47,6 +46,7 @@ export const qemuTraits: Traits = {
   mirrorsOnto: "image",
   backingNames: "as-asked",
   commitKeeps: "all",
+  freezesOnto: "named",
 };
 
 /**
@@ -75,6 +75,8 @@ class QemuGuest implements Guest {
   readonly address: string;
   readonly traits = qemuTraits;
   readonly graph: BlockGraph;
+  readonly pending: Switching;
+  readonly switch: Guest["switch"] = (request, words) => this.pending.switch(request, words);
   readonly #monitor: Monitor;
   readonly #way: Way;
 
@@ -84,6 +86,7 @@ class QemuGuest implements Guest {
     this.address = way.socket;
     this.#monitor = new Monitor(way);
     this.graph = new QemuGraph(this.#monitor, () => this.lookAtChains());
+    this.pending = new Switching(way.host, carrierOf(this.#monitor, way.socket));
   }
 
   async look(): Promise<GuestView> {
@@ -100,14 +103,6 @@ class QemuGuest implements Guest {
 
   async jobs(): Promise<Job[]> {
     return (await this.#monitor.listen()).use(this.#way, lookAtJobs);
-  }
-
-  switch(plan: PlannedSwitch): Promise<SwitchResult> {
-    return this.#monitor.use((session) => session.switch({ ...plan, socket: this.#way.socket, filters }));
-  }
-
-  recover(plan: PlannedSwitch): Promise<SwitchResult> {
-    return this.#monitor.use((session) => session.recover({ ...plan, socket: this.#way.socket, filters }));
   }
 
   awaitTurn(seconds: number, stop: AbortSignal): Promise<void> {

@@ -7,20 +7,22 @@ import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { fileNames, jobNames } from "../../../provider/core/disk/names.js";
 import { isKind, UnreachableError, UserError } from "../../../provider/core/errors.js";
-import { suspendedNow, tellSuspended } from "../../../provider/flows/move/look/suspension.js";
+import { tellSuspended } from "../../../provider/flows/move/look/suspension.js";
 import { settleDefinition } from "../../../provider/flows/move/managed/definition.js";
 import { awaitFormerSwitch } from "../../../provider/flows/move/managed/former-switch.js";
 import { letGoOrWait, letGoSuspended } from "../../../provider/flows/move/managed/suspended.js";
-import { type SwitchEnd, switchManaged } from "../../../provider/flows/move/managed/switch.js";
 import { checkBurdens } from "../../../provider/flows/move/steps/burdens.js";
 import { collapse, fold, freeze } from "../../../provider/flows/move/steps/freezing.js";
 import { startMirror } from "../../../provider/flows/move/steps/mirroring.js";
 import { switchTo } from "../../../provider/flows/move/switching.js";
+import { foldOf, pivotOf } from "../../../provider/flows/shared/disk-switches.js";
 import type { SeenDisk, Site } from "../../../provider/flows/shared/site.js";
+import { switchDisks } from "../../../provider/flows/shared/switch.js";
 import { directoryUntilBoot } from "../../../provider/host/directory-until-boot.js";
 import type { LibvirtSwitchResult } from "../../../provider/host/worker/libvirt-switching.js";
 import { acquireLock } from "../../../provider/host/worker/locks.js";
-import type { GuestView, ManagedGuest, PlannedLibvirtSwitch } from "../../../provider/hypervisor/hypervisor.js";
+import { type GuestView, suspendedNow } from "../../../provider/hypervisor/hypervisor.js";
+import type { PlannedLibvirtSwitch } from "../../../provider/hypervisor/libvirt/switch-plan.js";
 import { qemuTraits } from "../../../provider/hypervisor/qemu/guest.js";
 import type { Manifest } from "../../../provider/journal/manifest.js";
 import { writeRecords } from "../../../provider/journal/records.js";
@@ -35,7 +37,6 @@ const refused = (pattern: RegExp) => (thrown: unknown) => isKind(thrown, "user")
 
 interface Scripted {
   site: Site & { destination: string };
-  managed: ManagedGuest;
   /** What was asked of libvirt, a word each. */
   asked: () => string[];
   /** With its arguments. */
@@ -46,12 +47,10 @@ interface Scripted {
 const steps = ["redefine", "freeze", "mirror", "commit", "pull", "switch", "letGo", "cancel"];
 
 function siteOf(answers: Answers = {}, options: Record<string, unknown> = {}): Scripted {
-  const noted = notingLibvirt(answers);
+  const noted = notingLibvirt(answers, scene.host);
   const { site } = scene.site({}, options, noted);
   const lines = () => noted.asked.filter((line) => steps.includes(line.split(" ")[0] ?? ""));
-  const { managed } = site.guest;
-  assert(managed);
-  return { site, managed, lines, asked: () => lines().map((line) => line.split(" ")[0] ?? "") };
+  return { site, lines, asked: () => lines().map((line) => line.split(" ")[0] ?? "") };
 }
 
 const nothingSeen = { view: emptyView, disks: [] };
@@ -276,21 +275,22 @@ describe("of a guest that libvirt manages", () => {
       isLocked: boolean;
     }
 
-    async function switched(result: Partial<LibvirtSwitchResult> = {}, more: Partial<SeenDisk> = {}, to: SwitchEnd = "target") {
+    async function switched(result: Partial<LibvirtSwitchResult> = {}, more: Partial<SeenDisk> = {}, partOf = pivotOf) {
       await scene.write("path2/disk.qcow2");
-      const manifest = to === "target" ? await scene.manifest() : await scene.frozen("commit");
+      const manifest = partOf === pivotOf ? await scene.manifest() : await scene.frozen("commit");
       const told: Told[] = [];
       const answer = async (plan: PlannedLibvirtSwitch, lock: { path: string }) => {
         told.push({ plan, lock, isLocked: spawnSync("flock", ["-n", lock.path, "true"]).status !== 0 });
         return { end: "switched", why: null, disks: [], pauseSeconds: 0.012, ...result };
       };
-      const scripted = siteOf({ switch: answer });
-      const disk = scene.written(manifest, more);
-      await switchManaged({ ...scripted, seen: { view: emptyView, disks: [] }, outcome: scene.outcome }, [disk], to);
+      await switchAlone(siteOf({ switch: answer }).site, await partOf(at(), scene.written(manifest, more)));
       const [first] = told;
       assert(first);
       return first;
     }
+    const at = () => ({ site: siteOf().site, seen: nothingSeen });
+    const switchAlone = (site: Site, part: Awaited<ReturnType<typeof pivotOf>>) =>
+      switchDisks({ site, seen: nothingSeen, outcome: scene.outcome }, [part]);
     const refusedWith = (result: Partial<LibvirtSwitchResult>, pattern: RegExp) => assert.rejects(switched(result), refused(pattern));
 
     it("is prepared on both sides before the guest is suspended, planned with what lies there, and tells how long the pause was", async () => {
@@ -333,7 +333,7 @@ describe("of a guest that libvirt manages", () => {
         [`path1/${overlayName}`, "qcow2"],
         ["path1/disk.qcow2", "qcow2"],
       ]);
-      const { plan } = await switched({}, { image }, "former");
+      const { plan } = await switched({}, { image }, foldOf);
       const [disk] = plan.disks;
       assert.deepEqual([disk?.job, disk?.stale, disk?.marks.length], ["active-commit", [], 2]);
       const mark = JSON.parse(await readFile(scene.at(`path1/${record}.mark`), "utf8"));
@@ -352,7 +352,7 @@ describe("of a guest that libvirt manages", () => {
     it("that is refused is told with the reason, and where the guest is", () =>
       refusedWith(
         { end: "refused", why: "its domain is crashed" },
-        /Unable to switch vda.*crashed\. Nothing was switched: the guest's disk stays on .*path1\/disk\.qcow2/,
+        /Unable to switch vda.*crashed\. The guest goes on writing to .*path1\/disk\.qcow2, which is current/,
       ));
 
     it("whose pivot is refused, or that is not all done, is told with libvirt's words", async () => {
@@ -364,20 +364,27 @@ describe("of a guest that libvirt manages", () => {
     });
 
     it("in whose middle the guest's QEMU ended is told with where its next start finds the disk", async () => {
-      await refusedWith({ end: "ended", disks: ["vda"] }, /its QEMU ended in the middle\. Its next start finds \S*path1\/disk\.qcow2/);
-      await refusedWith({ end: "ended" }, /its QEMU ended in the middle\. Its next start finds \S*path2\/disk\.qcow2/);
+      await refusedWith({ end: "ended", disks: ["vda"] }, /its QEMU ended in the middle\. A boot finds \S*path1\/disk\.qcow2/);
+      await refusedWith({ end: "ended" }, /its QEMU ended in the middle\. A boot finds \S*path2\/disk\.qcow2/);
+    });
+
+    it("is not begun where a layer of the live chain is no longer under its name", async () => {
+      const image = scene.image([
+        ["path1/disk.qcow2", "qcow2"],
+        ["path1/gone.raw", "raw"],
+      ]);
+      const words = /nothing lies at \S*path1\/gone\.raw\. Nothing was switched: the guest goes on writing to .*path1\/disk\.qcow2/;
+      await assert.rejects(switched({}, { image }), refused(words));
     });
 
     it("on another chain ends the job", async () => {
       const cancelled: string[] = [];
       await scene.write("path2/disk.qcow2");
       const result = { end: "strayed", why: "its chain is theirs", disks: ["vda"] };
-      const { site, managed } = siteOf({ switch: () => result, cancel: (id: string) => void cancelled.push(id) });
-      const job = { id: "lm-x-mirror", type: "mirror", status: "ready", ioStatus: "ok" } as const;
-      const disk = scene.written(await scene.manifest(), { seen: { phase: "ready", job } });
-      const going = switchManaged({ site, managed, seen: { view: emptyView, disks: [] }, outcome: scene.outcome }, [disk], "target");
+      const { site } = siteOf({ switch: () => result, cancel: (id: string) => void cancelled.push(id) });
+      const going = switchAlone(site, await pivotOf(at(), scene.written(await scene.manifest())));
       await assert.rejects(going, refused(/its chain is theirs\. Nothing was switched, and the job was called off/));
-      assert.deepEqual(cancelled, ["lm-x-mirror"]);
+      assert.deepEqual(cancelled, [jobNames.mirror(key)]);
     });
 
     it("of a run of 0.1.0 that is under way is waited for, and the run is refused where that does not end", async () => {

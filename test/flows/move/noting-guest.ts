@@ -8,17 +8,17 @@ import type {
   Guest,
   GuestDisk,
   GuestView,
-  ManagedGuest,
   MirrorOptions,
   MirrorTarget,
   PullOptions,
 } from "../../../provider/hypervisor/hypervisor.js";
 import { libvirtTraits } from "../../../provider/hypervisor/libvirt/guest.js";
+import { type Carrier, Switching } from "../../../provider/hypervisor/libvirt/switching.js";
 import * as steps from "../../../provider/hypervisor/qemu/block-steps.js";
 import { qemuTraits } from "../../../provider/hypervisor/qemu/guest.js";
 
-/** What a test may answer for: a guest, its block graph, and libvirt's switches. */
-export interface Asked extends Guest, BlockGraph, Pick<ManagedGuest, "letGo"> {}
+/** What a test may answer for: a guest, its block graph, and what carries out libvirt's switches. */
+export interface Asked extends Omit<Guest, "switch">, BlockGraph, Pick<Carrier, "letGo" | "switch"> {}
 
 export type Answers = Partial<{ [name in keyof Asked]: unknown }>;
 
@@ -52,7 +52,7 @@ export interface Noting {
  * @param answers what it is, and what each method returns, or a function that makes it
  */
 export function notingGuest(answers: Answers = {}, host?: Host): Noting {
-  const { guest, asked } = noting({ traits: qemuTraits, managed: undefined, ...usual, ...answers });
+  const { guest, asked } = noting({ traits: qemuTraits, suspending: undefined, ...usual, ...answers });
   const open = { ...guestsOwn(guest), graph: guest };
   const composed: Record<string, unknown> = {
     graph: guest,
@@ -67,11 +67,17 @@ export function notingGuest(answers: Answers = {}, host?: Host): Noting {
   return { guest: new Proxy<Guest>(guest, { get }), asked };
 }
 
-/** Of libvirt's. */
-export function notingLibvirt({ letGo, switch: switching, ...answers }: Answers = {}): Noting {
+/** Of libvirt's: `switch` and `letGo` are answered for what carries its switches out. */
+export function notingLibvirt({ letGo, switch: switching, ...answers }: Answers = {}, host?: Host): Noting {
   const asked: string[] = [];
-  const managed = noting({ ...(letGo ? { letGo } : {}), ...(switching ? { switch: switching } : {}) }, asked).guest;
-  return noting({ traits: libvirtTraits, managed, graph: undefined, ...usual, ...answers }, asked);
+  const look = answers.look ?? usual.look;
+  const carrier = noting({ look, ...(letGo ? { letGo } : {}), ...(switching ? { switch: switching } : {}) }, asked).guest;
+  const suspending = new Switching(host as Host, carrier as unknown as Carrier);
+  const switchBy: Guest["switch"] = (request, words) => suspending.switch(request, words);
+  const known = { traits: libvirtTraits, suspending, pending: undefined, graph: undefined, ...usual, ...answers };
+  const { guest } = noting(known, asked);
+  const get = (_: object, name: string | symbol) => (name === "switch" ? switchBy : Reflect.get(guest, name));
+  return { guest: new Proxy<Guest>(guest, { get }), asked };
 }
 
 function guestsOwn(guest: Guest) {

@@ -5,9 +5,10 @@ import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { diskKey, jobNames } from "../../../provider/core/disk/names.js";
 import { isKind } from "../../../provider/core/errors.js";
-import type { PlannedSwitch } from "../../../provider/host/worker/switching.js";
-import { DomainMissing, type Guest, type ManagedGuest } from "../../../provider/hypervisor/hypervisor.js";
+import { DomainMissing, type Guest } from "../../../provider/hypervisor/hypervisor.js";
+import { Domain } from "../../../provider/hypervisor/libvirt/domain.js";
 import { openGuest } from "../../../provider/hypervisor/libvirt/guest.js";
+import { type Carrier, carrierOf } from "../../../provider/hypervisor/libvirt/switching.js";
 import { thisWorld } from "../../world.js";
 import { VirshProgram } from "./virsh-program.js";
 
@@ -33,7 +34,7 @@ const refused = (pattern: RegExp) => (thrown: unknown) => isKind(thrown, "user")
 describe("a guest of libvirt's", () => {
   let virsh: VirshProgram;
   let guest: Guest;
-  let managed: ManagedGuest;
+  let carrier: Carrier;
   let disk: string;
   let count = 0;
 
@@ -60,7 +61,7 @@ describe("a guest of libvirt's", () => {
     await shows();
     // each test has a virsh of its own
     guest = openGuest(virsh.host, { libvirt: "web", uri: `test:///${++count}` });
-    managed = guest.managed ?? assert.fail();
+    carrier = carrierOf(new Domain(virsh.host, { libvirt: "web", uri: `test:///${count}` }));
   });
   afterEach(() => virsh[Symbol.asyncDispose]());
 
@@ -210,8 +211,8 @@ describe("a guest of libvirt's", () => {
     assert.deepEqual(await told(), [`blockjob --bytes --bandwidth 42 '${uuid}' 'vda'`]);
   });
 
-  it("is asked for no switch over QMP, and has no nodes and no jobs that wait for somebody", async () => {
-    await assert.rejects(guest.switch({} as PlannedSwitch), (thrown) => isKind(thrown, "bug"));
+  it("has no nodes and no jobs that wait for somebody", async () => {
+    assert.deepEqual([guest.graph, guest.pending], [undefined, undefined]);
     for (const step of ["finalize", "resume", "dismiss"] as const) await guest[step]("x");
     assert.deepEqual(await guest.closeNodes(["x"]), []);
   });
@@ -350,7 +351,7 @@ describe("a guest of libvirt's", () => {
 
     it("is resumed until it runs, and then the record ends", async () => {
       await virsh.answer("domstate --reason", "paused (user)\n", "running (unpaused)\n");
-      assert.equal(await managed.letGo(deadline()), "running (unpaused)");
+      assert.equal(await carrier.letGo(deadline()), "running (unpaused)");
       const [resume, record, ...more] = await sent();
       assert.deepEqual([resume, more], [`resume '${uuid}'`, []]);
       assert.match(record ?? "", /^metadata --live .* --remove /);
@@ -358,7 +359,7 @@ describe("a guest of libvirt's", () => {
 
     it("is not resumed where it has stopped by itself, and the record ends", async () => {
       await virsh.answer("domstate --reason", "paused (I/O error)\n");
-      assert.equal(await managed.letGo(deadline()), "paused (I/O error)");
+      assert.equal(await carrier.letGo(deadline()), "paused (I/O error)");
       assert.deepEqual(
         (await sent()).map((line) => line.split(" ")[0]),
         ["metadata"],
@@ -367,20 +368,20 @@ describe("a guest of libvirt's", () => {
 
     it("needs nothing where it is shut off", async () => {
       await virsh.answer("domstate --reason", "shut off (destroyed)\n");
-      assert.equal(await managed.letGo(deadline()), "shut off (destroyed)");
+      assert.equal(await carrier.letGo(deadline()), "shut off (destroyed)");
       assert.deepEqual(await sent(), []);
     });
 
     it("is left to a job that libvirt has on it, up to the deadline", async () => {
       await virsh.answers({ "domstate --reason": "paused (user)\n", domjobinfo: "Job type: Unbounded\n" });
-      await assert.rejects(managed.letGo(thisWorld.clock() - 1), refused(/Unable to resume the guest on here: .*paused \(user\)/));
+      await assert.rejects(carrier.letGo(thisWorld.clock() - 1), refused(/Unable to resume the guest on here: .*paused \(user\)/));
       assert.deepEqual(await sent(), []);
     });
 
     it("is not resumed on an answer that may be old: libvirt has not asked QEMU yet", async () => {
       await virsh.answer("blockjob --raw", "error: timed out\n", "");
       await virsh.answer("domstate --reason", "paused (user)\n", "running (unpaused)\n");
-      await managed.letGo(deadline());
+      await carrier.letGo(deadline());
       assert.deepEqual(
         (await sent()).map((line) => line.split(" ")[0]),
         ["metadata"],
@@ -389,7 +390,7 @@ describe("a guest of libvirt's", () => {
 
     it("is told where the record does not end", async () => {
       await virsh.answers({ "domstate --reason": "running (booted)\n", metadata: "error: read-only\n" });
-      await assert.rejects(managed.letGo(deadline()), refused(/libvirt answers "read-only"/));
+      await assert.rejects(carrier.letGo(deadline()), refused(/libvirt answers "read-only"/));
     });
   });
 

@@ -4,12 +4,10 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import type { JobStatus } from "../../../provider/core/disk/job.js";
-import { fileStatus } from "../../../provider/host/worker/files.js";
-import type { SwitchResult } from "../../../provider/host/worker/switching.js";
-import type { Guest, GuestView, ImageView } from "../../../provider/hypervisor/hypervisor.js";
+import { nextOf } from "../../../provider/core/disk/names.js";
+import type { Guest, GuestView, ImageView, SwitchOutcome } from "../../../provider/hypervisor/hypervisor.js";
 import { run, until } from "../../sandbox/command.js";
 import type { Workbench } from "./bare-guest.js";
-import { LocalHost } from "./local-host.js";
 
 export const job = "lm-00000000-mirror";
 export const target = "lm-00000000-tgt";
@@ -57,18 +55,18 @@ export async function startMirror(guest: Guest, bench: Workbench): Promise<Image
 }
 
 /** Of a mirror that is ready, by the host's worker; one file of the test's own gets another name with it. */
-export async function switchMirror(guest: Guest, bench: Workbench): Promise<SwitchResult> {
+export async function switchMirror(guest: Guest, bench: Workbench): Promise<SwitchOutcome> {
   await reaches(guest, "ready");
-  const worker = await new LocalHost().worker();
-  const at = (name: string) => ({ path: bench.at(name) });
-  const fileOf = async (name: string) => (await fileStatus(worker, at(name))).identity;
-  await writeFile(bench.at("before"), "");
-  const device = (await guest.look()).disks[0]?.qdev ?? "";
-  return guest.switch({
-    disks: [{ job, device, target, places: [at("a/top.qcow2")], file: await fileOf("a/top.qcow2") }],
-    ...{ pendingSeconds: 30, holdSources: true, records: [], commit: 0 },
-    stages: [[{ from: at("before"), to: at("after"), file: await fileOf("before"), back: null }]],
-  });
+  await writeFile(nextOf(bench.at("after")), "");
+  const { domainId, disks } = await guest.look();
+  const layer = (name: string) => ({ path: bench.at(name), format: "qcow2" });
+  const [source, goal] = [layer("a/top.qcow2"), layer("b/top.qcow2")];
+  const disk = {
+    ...{ qdev: disks[0]?.qdev ?? "", job: { id: job, kind: "copy" as const }, node: target, source: source.path, target: goal },
+    ...{ chain: [source, layer("a/base.qcow2")], manifests: [] },
+  };
+  const deciding = { decidedBy: "switch-record" as const, path: bench.at("after") };
+  return guest.switch({ domainId, disks: [disk], deciding, pendingSeconds: 30 }, { planned: () => {}, silent: () => assert.fail() });
 }
 
 export async function pivot(guest: Guest, bench: Workbench): Promise<void> {

@@ -7,7 +7,7 @@ import { type FileSeen, seeFiles } from "../../../host/file-seen.js";
 import { realPath } from "../../../host/files.js";
 import { remembering } from "../../../host/remembering.js";
 import { findDisk } from "../../../hypervisor/find-disk.js";
-import type { GuestProcess, GuestView, ImageView } from "../../../hypervisor/hypervisor.js";
+import { type GuestProcess, type GuestView, type ImageView, suspendedNow } from "../../../hypervisor/hypervisor.js";
 import { type Manifest, pathOf } from "../../../journal/manifest.js";
 import { type Records, readRecords } from "../../../journal/records.js";
 import { readSnapshotMark, snapshotLasts } from "../../../journal/snapshot-mark.js";
@@ -18,7 +18,6 @@ import type { Seen, SeenDisk, Viewpoint } from "../../shared/site.js";
 import { bootPathOf, type IsOpen, isFileOpen, notWhereNamed } from "./by-link.js";
 import { definitionBehind } from "./definition.js";
 import { phaseOf } from "./phases.js";
-import { suspendedNow } from "./suspension.js";
 
 /** What concerns several disks, such as their directories, is asked once a look. */
 function glance(site: Viewpoint): Viewpoint {

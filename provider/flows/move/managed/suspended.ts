@@ -3,28 +3,39 @@
 import { diskKey } from "../../../core/disk/names.js";
 import { directoryOf } from "../../../core/disk/paths.js";
 import { UserError } from "../../../core/errors.js";
-import type { DiskView, GuestView } from "../../../hypervisor/hypervisor.js";
+import { type DiskView, type GuestView, suspendedNow } from "../../../hypervisor/hypervisor.js";
+import { SwitchUnderWay } from "../../../hypervisor/unable.js";
 import { correctBoth } from "../../../journal/corrected.js";
 import { currentStanding, imagesOf, manifestText, standings } from "../../../journal/manifest.js";
 import { manifestPaths, readRecords } from "../../../journal/records.js";
-import { complaint, wordsOf } from "../../shared/complaint.js";
+import { inWords, wordsOf } from "../../shared/complaint.js";
 import type { Site } from "../../shared/site.js";
 import { definitionBehind } from "../look/definition.js";
-import { suspendedNow } from "../look/suspension.js";
 import { manifestAt } from "../steps/endings.js";
-import { type DomainLock, SwitchUnderWay, switchSecondsAtMost, withDomainLock } from "./domain-lock.js";
-
-/** Nothing is begun later: then the next run does it. */
-const actingSeconds = 200;
 
 /**
  * Lets the guest go on if a switch that is over has left it suspended, whatever else is to be done. The switch may be one of a disk that this run does not move.
- * @throws SwitchUnderWay if it is not over @throws UserError if the guest is suspended still
+ * @param waitSeconds for its end; by default for as long as one takes
+ * @throws UserError if it is not over, or if the guest is suspended still
  */
-export async function letGoSuspended(site: Site, disks: readonly string[], waitSeconds = switchSecondsAtMost): Promise<void> {
-  const { managed } = site.guest;
-  const view = managed && (await site.guest.look());
-  if (view?.suspension) await withDomainLock({ ...site, waitSeconds }, view.domainId, (lock) => letGoLocked(site, disks, lock));
+export async function letGoSuspended(site: Site, disks: readonly string[], waitSeconds?: number): Promise<void> {
+  const { guest, host, run } = site;
+  const { suspending } = guest;
+  if (!suspending) return;
+  const view = await guest.look();
+  if (!view.suspension) return;
+  let unwritten: UserError | undefined;
+  const first = async (now: GuestView, deadline: number) => {
+    unwritten = await writeDownWhereItRuns({ site, view: now }, deadline);
+  };
+  const left = suspendedNow(view) ? { left: "The guest is suspended, and writes nothing." } : {};
+  const told = { verb: "go on with", disk: disks.join(", "), ...left };
+  const resumed = await inWords(site, told, () => suspending.resume(view.domainId, first, waitSeconds));
+  if (!resumed) return;
+  if (unwritten) throw unwritten;
+  const { wasSuspended, state } = resumed;
+  const outcome = state.startsWith("running") ? "it runs on" : `its domain is ${state} now`;
+  if (wasSuspended) run.say("warning", `${guest.name} on ${host.name} was suspended by a switch that was cut; ${outcome}.`);
 }
 
 /** The same in a run that is under way: another's switch may last as long as it likes, and whether anything moves is told elsewhere. */
@@ -32,42 +43,9 @@ export async function letGoOrWait(site: Site, disks: readonly string[], wait: ()
   try {
     await letGoSuspended(site, disks, 0);
   } catch (thrown) {
-    if (!(thrown instanceof SwitchUnderWay)) throw thrown;
+    if (!(thrown instanceof UserError && thrown.cause instanceof SwitchUnderWay)) throw thrown;
     await wait();
   }
-}
-
-/** No other switch begins meanwhile. */
-async function letGoLocked(site: Site, disks: readonly string[], lock: DomainLock): Promise<void> {
-  const { guest, host, run } = site;
-  const { managed } = guest;
-  const view = await guest.look();
-  const { suspension } = view;
-  if (!managed || !suspension) return; // that switch has ended meanwhile
-  const refuse = (why: string, advice: string, cause?: unknown) => {
-    const left = "The guest is suspended, and writes nothing.";
-    return complaint(site, { verb: "go on with", disk: disks.join(", "), why, left, advice, cause });
-  };
-  if (suspension.switchLock !== lock.path) {
-    if (!suspendedNow(view)) return;
-    const why = `a switch of another account has suspended it, and it is not known whether that is over: its lock is ${suspension.switchLock}`;
-    throw refuse(why, "If libvirtd is down, start it. If no switch goes on there, `virsh resume` the guest, then run again.");
-  }
-  const deadline = run.world.clock() + actingSeconds;
-  const unwritten = await writeDownWhereItRuns({ site, view }, deadline);
-  let state: string;
-  try {
-    state = await managed.letGo(deadline);
-  } catch (cause) {
-    throw refuse(
-      `a switch that was cut has left its guest suspended, and ${wordsOf(cause)}`,
-      "Look at libvirtd and the guest's QEMU there, then run again.",
-      cause,
-    );
-  }
-  if (unwritten) throw unwritten;
-  const outcome = state.startsWith("running") ? "it runs on" : `its domain is ${state} now`;
-  if (suspendedNow(view)) run.say("warning", `${guest.name} on ${host.name} was suspended by a switch that was cut; ${outcome}.`);
 }
 
 interface Suspended {
@@ -79,7 +57,7 @@ interface Suspended {
 async function writeDownWhereItRuns(to: Suspended, deadline: number): Promise<UserError | undefined> {
   try {
     for (const disk of to.view.disks) {
-      if (to.site.run.world.clock() > deadline) throw new UserError(`Unable to look at ${disk.qdev}: the host took too long.`);
+      if (to.site.host.world.clock() > deadline) throw new UserError(`Unable to look at ${disk.qdev}: the host took too long.`);
       await writeDownDisk(to, disk);
     }
     return undefined;

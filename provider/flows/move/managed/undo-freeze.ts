@@ -4,18 +4,25 @@ import type { LayerFile } from "../../../core/disk/chain-options.js";
 import type { JobStatus } from "../../../core/disk/job.js";
 import { jobNames } from "../../../core/disk/names.js";
 import { UserError } from "../../../core/errors.js";
+import { committedTo, foldOf } from "../../shared/disk-switches.js";
 import type { LiveChain } from "../../shared/live-chain.js";
-import { committedTo } from "../../shared/manifest-turns.js";
-import type { RecordedDisk } from "../../shared/site.js";
+import type { Outcome } from "../../shared/outcome.js";
+import type { RecordedDisk, Seen, Site } from "../../shared/site.js";
+import { switchDisks } from "../../shared/switch.js";
 import { clear } from "../steps/endings.js";
-import { commitEnding, endManaged, type ManagedSwitch } from "./switch.js";
+
+interface Undoing {
+  site: Site;
+  seen: Seen;
+  outcome: Outcome;
+}
 
 /**
  * What the guest wrote to our overlay goes down into theirs, on which the guest then runs as if nothing of ours had been. Until then
  * the persistent definition names the whole live chain, so that a start finds what the overlay's header does not tell; the switch
  * writes the definition that is right afterwards, while the guest is suspended.
  */
-export async function undoFreeze(to: ManagedSwitch, disk: RecordedDisk, { layers }: LiveChain): Promise<void> {
+export async function undoFreeze(to: Undoing, disk: RecordedDisk, { layers }: LiveChain): Promise<void> {
   const { site, seen } = to;
   const [top, theirs, ...below] = layers.map(({ path, format }): LayerFile => ({ path, format }));
   if (!top || !theirs) return;
@@ -25,19 +32,19 @@ export async function undoFreeze(to: ManagedSwitch, disk: RecordedDisk, { layers
     await site.guest.commit(disk, of);
   }
   await untilReady(to, disk, theirs);
-  const next = { ...committedTo(disk.manifest, "source"), current: disk.manifest.source.active };
-  await endManaged(to, [commitEnding(disk, theirs, next)]);
-  await clear(site, seen, { ...disk, standing: "former", manifest: next });
+  await switchDisks(to, [{ ...(await foldOf(to, disk)), target: theirs }]);
+  const manifest = { ...committedTo(disk.manifest, "source"), current: disk.manifest.source.active };
+  await clear(site, seen, { ...disk, standing: "former", manifest });
 }
 
 /** Undefined where the guest's jobs were told and it is none of them. */
-async function commitStatus({ site }: ManagedSwitch, { key }: RecordedDisk, { path }: LayerFile): Promise<JobStatus | undefined> {
+async function commitStatus({ site }: Undoing, { key }: RecordedDisk, { path }: LayerFile): Promise<JobStatus | undefined> {
   const { jobs } = await site.guest.look();
   return jobs.find(({ id, target }) => id === jobNames.commit(key) && target === path)?.status;
 }
 
 /** It is short: the overlay is some moments old. */
-async function untilReady(to: ManagedSwitch, disk: RecordedDisk, theirs: LayerFile): Promise<void> {
+async function untilReady(to: Undoing, disk: RecordedDisk, theirs: LayerFile): Promise<void> {
   const { guest, host, options, run } = to.site;
   const deadline = run.world.clock() + options.stallSeconds;
   for (;;) {

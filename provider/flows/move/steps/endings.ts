@@ -21,8 +21,8 @@ import { currentStanding, type Manifest, manifestText, pathOf, type Standing } f
 import { manifestPaths, removeRecords } from "../../../journal/records.js";
 import { dropSwitchRecord } from "../../../journal/switch-record.js";
 import { keepLayer, leaveLayer } from "../../../storage/directory/sidecar.js";
+import { linkMovesIn } from "../../shared/disk-switches.js";
 import { closable } from "../../shared/former-nodes.js";
-import { linkMovesIn } from "../../shared/manifest-turns.js";
 import type { Outcome } from "../../shared/outcome.js";
 import { removeOwn } from "../../shared/own-images.js";
 import type { RecordedDisk, Seen, SeenDisk, Site } from "../../shared/site.js";

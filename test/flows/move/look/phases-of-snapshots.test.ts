@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { phaseOf } from "../../../../provider/flows/move/look/phases.js";
-import { committedTo } from "../../../../provider/flows/shared/manifest-turns.js";
+import { committedTo } from "../../../../provider/flows/shared/disk-switches.js";
 import { createImage } from "../../../../provider/image/qemu-img.js";
 import type { Manifest, Standing } from "../../../../provider/journal/manifest.js";
 import { MoveScene, overlayName, passingName } from "../scene.js";

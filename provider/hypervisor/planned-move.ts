@@ -1,17 +1,24 @@
 /** Renames of a switch as its plan has them: each with the file that must lie there. Pure, but for the look at the names. */
 
-import { BugError } from "../../core/errors.js";
-import type { Host } from "../../host/host.js";
-import { fileStatus } from "../../host/worker/files.js";
-import type { Identity } from "../../host/worker/identity.js";
-import type { SwitchMove } from "../../host/worker/switching.js";
+import { BugError } from "../core/errors.js";
+import type { Host } from "../host/host.js";
+import { fileStatus } from "../host/worker/files.js";
+import type { Identity } from "../host/worker/identity.js";
+import type { SwitchMove } from "../host/worker/switching.js";
 
 /** What lies under the names of a switch right before it. */
 export type Identities = ReadonlyMap<string, Identity>;
 
-export async function identitiesOf(host: Host, names: readonly string[]): Promise<Identities> {
+/** @param at the names, and where their files are: a switch that was cut has renamed some */
+export async function identitiesOf(host: Host, at: ReadonlyMap<string, string>): Promise<Identities> {
   const worker = await host.worker();
-  return new Map(await Promise.all(names.map(async (path) => [path, (await fileStatus(worker, { path })).identity] as const)));
+  const look = async ([name, path]: [string, string]) => [name, (await fileStatus(worker, { path })).identity] as const;
+  return new Map(await Promise.all([...at].map(look)));
+}
+
+/** Each file under its own name. */
+export function asNamed(names: readonly string[]): ReadonlyMap<string, string> {
+  return new Map(names.map((name) => [name, name]));
 }
 
 /** What was found at a path that the plan needs. */

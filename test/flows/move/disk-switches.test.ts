@@ -9,15 +9,15 @@ import { isKind } from "../../../provider/core/errors.js";
 import { checkLanded } from "../../../provider/flows/move/landed.js";
 import { removeTarget, startMirror } from "../../../provider/flows/move/steps/mirroring.js";
 import {
-  collapsedTurn,
+  collapseOf,
   committedTo,
-  decidingTurn,
-  foldedTurn,
+  decidingOf,
+  foldOf,
   linkMovesIn,
-  linkTurn,
-  pivotTurn,
-} from "../../../provider/flows/shared/manifest-turns.js";
-import { openText } from "../../../provider/flows/shared/turn.js";
+  linkSwitchOf,
+  openText,
+  pivotOf,
+} from "../../../provider/flows/shared/disk-switches.js";
 import type { GuestView } from "../../../provider/hypervisor/hypervisor.js";
 import { type Manifest, manifestText } from "../../../provider/journal/manifest.js";
 import { emptyView } from "./noting-guest.js";
@@ -26,10 +26,10 @@ import { key, MoveScene, overlayName } from "./scene.js";
 const record = fileNames.manifest(key);
 
 function at(scene: MoveScene) {
-  return { site: scene.site().site, seen: { view: emptyView, disks: [] }, decidedBy };
+  return { site: scene.site().site, seen: { view: emptyView, disks: [] }, deciding };
 }
 
-const decidedBy = { decidedBy: "switch-record", path: `/path1/${fileNames.switchRecord(key)}` } as const;
+const deciding = { decidedBy: "switch-record", path: `/path1/${fileNames.switchRecord(key)}` } as const;
 
 async function ready(scene: MoveScene, more: Partial<Manifest> = {}): Promise<Manifest> {
   await scene.copied("path2/base.raw");
@@ -41,13 +41,13 @@ describe("the switch of a disk", () => {
   it("to the target is the end of its mirror, and takes the former image its name", async () => {
     await using scene = await MoveScene.open();
     const manifest = await ready(scene);
-    const turn = await pivotTurn(at(scene), scene.written(manifest), manifest);
+    const part = await pivotOf(at(scene), scene.written(manifest));
     assert.deepEqual(
-      { ...turn, records: turn.records.map(({ path }) => path) },
+      { ...part, manifests: part.manifests.map(({ path }) => path) },
       {
-        ...{ disk: "vda", qdev: "vda", key, jobId: jobNames.mirror(key), node: manifest.destination.node },
-        ...{ source: manifest.current, target: manifest.destination.target },
-        records: ["path1", "path2"].map((side) => scene.at(`${side}/${record}`)),
+        ...{ disk: "vda", qdev: "vda", job: { id: jobNames.mirror(key), kind: "copy" }, node: manifest.destination.node },
+        ...{ source: manifest.current, chain: scene.image().chain, target: { path: manifest.destination.target, format: "qcow2" } },
+        manifests: ["path1", "path2"].map((side) => scene.at(`${side}/${record}`)),
         stale: { active: manifest.source.active, quarantine: manifest.quarantine, standIn: "none" },
       },
     );
@@ -56,11 +56,11 @@ describe("the switch of a disk", () => {
   it("says what the manifests say, and what they shall say up to the sizes of both images: what decides", async () => {
     await using scene = await MoveScene.open();
     const manifest = await ready(scene);
-    for (const turn of (await pivotTurn(at(scene), scene.written(manifest), manifest)).records) {
-      assert.equal(turn.now, manifestText(manifest));
-      const [head, afterSource, afterTarget] = turn.next;
+    for (const { now, next } of (await pivotOf(at(scene), scene.written(manifest))).manifests) {
+      assert.equal(now, manifestText(manifest));
+      const [head, afterSource, afterTarget] = next;
       const whole = JSON.parse(`${head}"sizeBytes": 1, "modified": "2"${afterSource}"sizeBytes": 3, "modified": "4"${afterTarget}`);
-      assert.deepEqual(whole.current, { ...decidedBy, before: manifest.current, after: manifest.destination.target });
+      assert.deepEqual(whole.current, { ...deciding, before: manifest.current, after: manifest.destination.target });
       assert.deepEqual(whole.pending, {
         before: { ...(await scene.which("path1/disk.qcow2")), sizeBytes: 1, modified: "2" },
         after: { ...(await scene.which("path2/disk.qcow2")), sizeBytes: 3, modified: "4" },
@@ -72,21 +72,21 @@ describe("the switch of a disk", () => {
     await using scene = await MoveScene.open();
     const raw = { image: scene.image([["path1/disk.qcow2", "raw"]]) };
     const manifest = await ready(scene);
-    assert.equal((await pivotTurn(at(scene), scene.written(manifest, raw), manifest)).stale?.standIn, "needed");
+    assert.equal((await pivotOf(at(scene), scene.written(manifest, raw))).stale?.standIn, "needed");
     await scene.write(`path2/${overlayName}`);
     const frozen = await scene.frozen("commit");
-    assert.equal((await pivotTurn(at(scene), scene.written(frozen, raw), frozen)).stale?.standIn, "none");
+    assert.equal((await pivotOf(at(scene), scene.written(frozen, raw))).stale?.standIn, "none");
   });
 
   it("to an image that is not there is a fault of ours", async () => {
     await using scene = await MoveScene.open();
     const manifest = await scene.manifest();
-    await assert.rejects(pivotTurn(at(scene), scene.written(manifest), manifest), (thrown) => isKind(thrown, "bug"));
+    await assert.rejects(pivotOf(at(scene), scene.written(manifest)), (thrown) => isKind(thrown, "bug"));
   });
 
-  for (const [what, turnOf, file, committed] of [
-    ["the landed image", collapsedTurn, "path2/disk.qcow2", "destination"],
-    ["the former image", foldedTurn, "path1/disk.qcow2", "source"],
+  for (const [what, partOf, file, committed] of [
+    ["the landed image", collapseOf, "path2/disk.qcow2", "destination"],
+    ["the former image", foldOf, "path1/disk.qcow2", "source"],
   ] as const)
     it(`to ${what} is the end of a commit, records that the overlay's content is there, and makes nothing stale`, async () => {
       await using scene = await MoveScene.open();
@@ -97,13 +97,13 @@ describe("the switch of a disk", () => {
         [file, "qcow2"],
       ]);
       const seen = { view: { ...emptyView, nodes: [{ name: "below", driver: "qcow2", file: scene.at(file) }] }, disks: [] };
-      const { jobId, node, target, stale, records } = await turnOf(
-        { site: scene.site().site, seen, decidedBy },
+      const { job, node, target, stale, manifests } = await partOf(
+        { site: scene.site().site, seen, deciding },
         scene.written(manifest, { image }),
-        manifest,
       );
-      assert.deepEqual([jobId, node, target, stale], [jobNames.commit(key), "below", scene.at(file), undefined]);
-      const [record] = records;
+      const commit = { id: jobNames.commit(key), kind: "active-commit" };
+      assert.deepEqual([job, node, target, stale], [commit, "below", { path: scene.at(file), format: "qcow2" }, undefined]);
+      const [record] = manifests;
       assert(record);
       const next = JSON.parse(record.next.join('"sizeBytes": 1, "modified": "2"'));
       assert.deepEqual([next.current.after, next.overlay.committed], [scene.at(file), committed]);
@@ -123,13 +123,13 @@ describe("the switch of a disk", () => {
     await using scene = await MoveScene.open();
     const link = { path: "/vm/web", before: "../path1" };
     const manifest = await scene.manifest({ link });
-    assert.deepEqual(linkTurn(scene.disk(), manifest), {
+    assert.deepEqual(linkSwitchOf(scene.disk(), manifest), {
       path: "/vm/web",
       next: { path: fileNames.linkNext("/vm/web", key), leadsTo: scene.at("path2") },
       back: { path: fileNames.linkBack("/vm/web", key), leadsTo: "../path1" },
     });
-    assert.equal(linkTurn(scene.disk(), await scene.manifest()), undefined);
-    assert.equal(linkTurn(undefined, manifest), undefined);
+    assert.equal(linkSwitchOf(scene.disk(), await scene.manifest()), undefined);
+    assert.equal(linkSwitchOf(undefined, manifest), undefined);
   });
 
   it("moves the link with the pivot, and only with collapse commit at its end", async () => {
@@ -154,7 +154,7 @@ describe("the switch of a disk", () => {
     await using scene = await MoveScene.open();
     const manifest = await scene.manifest({ link: { path: "/vm/web", before: "../path1" } });
     const decides = (...[at, moves]: [Manifest, boolean]) => {
-      const { decidedBy: by, path } = decidingTurn(scene.disk(), at, moves);
+      const { decidedBy: by, path } = decidingOf(scene.disk(), at, moves);
       return [by, path];
     };
     const record = ["switch-record", scene.at(`path1/${fileNames.switchRecord(key)}`)];
