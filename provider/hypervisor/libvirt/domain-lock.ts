@@ -55,8 +55,8 @@ export async function withDomainLock<T>(
 function refusal(path: string, thrown: unknown): unknown {
   if (saidByHolder(thrown))
     return new SwitchUnderWay(
-      "another switch of it is not over: the host waits for libvirtd, or libvirtd for the guest's storage",
-      "It ends by itself, and resumes the guest. Look at libvirtd there, then run again.",
+      "another switch of it is not over: the host waits for libvirtd, or one of the two for the guest's storage",
+      "It ends once these answer. Look at them there, then run again.",
       thrown,
     );
   return isWorkerError(thrown) ? new Unable(`${path} cannot be locked (${thrown.words})`, "Fix that, then run again.", thrown) : thrown;
