@@ -83,9 +83,10 @@ export interface SwitchOutcome {
    * - `strayed`: nothing was switched, since a chain or job is another one than the request says.
    * - `apart`: decided, and the disks in `stayed` did not go over.
    * - `ended`: QEMU ended in the middle. The disks in `stayed` boot from their sources, the others from their targets.
+   * - `lost`: the same, but that QEMU lives, suspended, and the hypervisor does not know it any more.
    * - `unclear`: what has moved has moved.
    */
-  end: "switched" | "stayed" | "names-left" | "strayed" | "apart" | "ended" | "unclear";
+  end: "switched" | "stayed" | "names-left" | "strayed" | "apart" | "ended" | "lost" | "unclear";
   why: string | null;
   /** The qdevs of the disks that did not go over, or of those because of which none did; where nobody can tell, none. */
   stayed: readonly string[];

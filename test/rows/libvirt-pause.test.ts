@@ -1,7 +1,8 @@
 /** Nobody but the switch may suspend a guest, and what the switch has suspended runs again, whatever is killed meanwhile. */
 
 import assert from "node:assert/strict";
-import { chmod } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { chmod, readdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import type { Properties } from "../../provider/core/lifecycle.js";
 import { storageMigration } from "../../provider/resources/storage-migration/lifecycle.js";
@@ -36,27 +37,49 @@ describe("a guest of libvirt's that a switch has suspended", function () {
   });
 
   it("runs on by itself, if libvirtd is killed while QEMU's stop waits for the storage", async () => {
-    const slow = await makeFolder("livedisk-slow-");
-    await chmod(slow.path, 0o755);
-    const storage = path.join(slow.path, "storage");
-    await using _ = { [Symbol.asyncDispose]: () => slow.remove() };
-    await using __ = await RottingStorage.mount(storage, 256);
-    await using stage = await LibvirtStage.open({ disks: () => [{ storage }] });
+    await using storage = await FreezableStorage.mount();
+    await using stage = await LibvirtStage.open({ disks: () => [{ storage: storage.path }] });
     await stage.virshLog.hold("suspend '");
     const going = created(storageMigration, stage.arguments).catch(() => undefined);
     await sends(stage, "suspend '");
-    await run("fsfreeze", ["--freeze", storage]);
-    try {
-      await stage.virshLog.release(); // QEMU stops only once the storage does not write any more
+    await storage.whileFrozen(async () => {
+      await waitsForStorage(stage); // QEMU stops only once it has written what it is writing
+      await stage.virshLog.release();
       await isBusy(stage);
       await stage.libvirtd.kill();
       await sends(stage, "hostname", going);
-    } finally {
-      await run("fsfreeze", ["--unfreeze", storage]);
-    }
+    });
     await stage.libvirtd.launch();
     await going;
     await becomesRunning(stage);
+    await created(storageMigration, stage.arguments);
+    await runsOn(stage, stage.at("path2/old.qcow2"));
+  });
+
+  it("is told of with its QEMU, if libvirtd is killed in the pivot and cannot read its record of the guest afterwards", async () => {
+    await using storage = await FreezableStorage.mount();
+    await using stage = await LibvirtStage.open({ disks: () => [{ storage: storage.path }] });
+    await stage.virshLog.hold("blockjob --pivot");
+    const going = created(storageMigration, stage.arguments);
+    const told = assert.rejects(going, (thrown: Error) => {
+      assert.match(thrown.message, new RegExp(`its QEMU \\(process ${qemu}\\) lives, and stays suspended`));
+      assert(thrown.message.includes(`a boot must use ${storage.path}/old.qcow2`), thrown.message);
+      return true;
+    });
+    await sends(stage, "blockjob --pivot");
+    const qemu = await stage.libvirtd.pidOf(stage.guest.name);
+    await storage.whileFrozen(async () => {
+      await stage.virshLog.release(); // QEMU lets go of the source only once that is written
+      await hasLostItsJob(stage);
+      await stage.libvirtd.kill();
+    });
+    await stage.libvirtd.launch();
+    await told;
+    const { inputs } = storageMigration.check({}, stage.arguments);
+    const inUse = new RegExp(`path2/old\\.qcow2 is in use \\(process ${qemu} `);
+    await assert.rejects(storageMigration.delete("id", inputs, new Recorder()), inUse);
+    await endQemu(qemu);
+    await stage.guest.boot();
     await created(storageMigration, stage.arguments);
     await runsOn(stage, stage.at("path2/old.qcow2"));
   });
@@ -95,6 +118,36 @@ describe("a guest of libvirt's that a switch has suspended", function () {
     await runsOn(stage, stage.at("path2/old.qcow2"));
   });
 });
+
+/** A file system of its own that stops to write when it is asked to. */
+class FreezableStorage implements AsyncDisposable {
+  private constructor(
+    readonly path: string,
+    private readonly mounted: RottingStorage,
+    private readonly remove: () => Promise<unknown>,
+  ) {}
+
+  static async mount(): Promise<FreezableStorage> {
+    const folder = await makeFolder("livedisk-slow-");
+    await chmod(folder.path, 0o755);
+    const storage = path.join(folder.path, "storage");
+    return new FreezableStorage(storage, await RottingStorage.mount(storage, 256), () => folder.remove());
+  }
+
+  async whileFrozen(work: () => Promise<void>): Promise<void> {
+    await run("fsfreeze", ["--freeze", this.path]);
+    try {
+      await work();
+    } finally {
+      await run("fsfreeze", ["--unfreeze", this.path]);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.mounted[Symbol.asyncDispose]();
+    await this.remove();
+  }
+}
 
 /** A run and all of its switch on the host are killed between the suspend and the pivot. */
 async function cutInSwitch(stage: LibvirtStage): Promise<void> {
@@ -137,9 +190,41 @@ async function isBusy({ libvirtd, guest }: LibvirtStage): Promise<void> {
   await until(60, isLate, () => "QEMU answers all the time.");
 }
 
+/** Waits until libvirtd has written down that the job is over while the disk has its mirror still: it does not read that again (9.0). */
+async function hasLostItsJob({ libvirtd, guest }: LibvirtStage): Promise<void> {
+  const record = path.join(libvirtd.folder, "run/qemu", `${guest.name}.xml`);
+  const isLost = async () => (await readFile(record, "utf8")).includes("<mirror type='file' job=''") || undefined;
+  await until(60, isLost, () => `${record} says what kind of job it is.`);
+}
+
+/** Waits until a thread of the guest's QEMU stands in a call to its storage. */
+async function waitsForStorage({ libvirtd, guest }: LibvirtStage): Promise<void> {
+  const threads = `/proc/${await libvirtd.pidOf(guest.name)}/task`;
+  const states = async () =>
+    Promise.all((await readdir(threads)).map(async (id) => /\) (\S)/.exec(await readFile(`${threads}/${id}/stat`, "utf8"))?.[1]));
+  await until(
+    60,
+    async () => (await states()).includes("D") || undefined,
+    () => "The guest writes nothing.",
+  );
+}
+
+async function endQemu(pid: number): Promise<void> {
+  process.kill(pid, "SIGKILL");
+  await until(
+    60,
+    async () => !existsSync(`/proc/${pid}/exe`) || undefined,
+    () => `QEMU ${pid} did not end.`,
+  );
+}
+
 async function becomesRunning(stage: LibvirtStage): Promise<void> {
-  const isRunning = async () => ((await stage.guest.state()) === "running" ? true : undefined);
-  await until(60, isRunning, () => "The guest is suspended still.");
+  let state = "";
+  const isRunning = async () => {
+    state = await stage.libvirtd.virsh("domstate", "--reason", stage.guest.name);
+    return state.startsWith("running") || undefined;
+  };
+  await until(60, isRunning, () => `The guest is ${state.trim()} still.`);
 }
 
 async function runsOn(stage: LibvirtStage, active: string): Promise<void> {

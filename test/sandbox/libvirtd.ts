@@ -168,6 +168,11 @@ export class Libvirtd {
     for (const forget of this.#forget.splice(0)) forget();
   }
 
+  /** The process id of a guest's QEMU, by libvirtd's own note. */
+  async pidOf(domain: string): Promise<number> {
+    return Number(await readFile(path.join(this.folder, "run/qemu", `${domain}.pid`), "utf8"));
+  }
+
   /** Kills a guest's QEMU while no libvirtd is there to see it, and waits for its end. */
   async killGuestUnseen(domain: string): Promise<void> {
     const pid = await this.killGuestSoon(domain);
@@ -178,7 +183,7 @@ export class Libvirtd {
   /** Lets a guest's QEMU do no more than the calls in which the kernel keeps it. @returns its process id */
   async killGuestSoon(domain: string): Promise<number> {
     this.#killed.push(domain);
-    const pid = Number(await readFile(path.join(this.folder, "run/qemu", `${domain}.pid`), "utf8"));
+    const pid = await this.pidOf(domain);
     process.kill(pid, "SIGKILL");
     return pid;
   }
@@ -192,7 +197,7 @@ export class Libvirtd {
   /** Kills a guest's QEMU, as a crash would, and waits until libvirtd has seen it. */
   async killGuest(domain: string): Promise<void> {
     this.#killed.push(domain);
-    process.kill(Number(await readFile(path.join(this.folder, "run/qemu", `${domain}.pid`), "utf8")), "SIGKILL");
+    process.kill(await this.pidOf(domain), "SIGKILL");
     const seen = async () => ((await this.virsh("domstate", domain)).trim() === "shut off" ? true : undefined);
     await until(30, seen, () => `libvirtd does not see that ${domain} has ended.`);
   }

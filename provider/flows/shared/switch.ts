@@ -105,12 +105,13 @@ export function notTold(site: Site, disks: readonly Told[], cause: unknown): unk
 
 /** A switch that did not come to its end, and where each disk is now. */
 export function notSwitched(site: Site, disks: readonly Told[], { end, why, stayed }: SwitchOutcome): Error {
-  const refuse = (of: readonly Told[], said: Pick<Complaint, "why" | "left" | "tellsCurrent">) =>
-    complaint(site, { verb: "switch", disk: namesOf(of), ...said, advice: again });
+  const refuse = (of: readonly Told[], said: Pick<Complaint, "why" | "left" | "tellsCurrent"> & { advice?: string }) =>
+    complaint(site, { verb: "switch", disk: namesOf(of), advice: again, ...said });
   const behind = disks.filter(({ qdev }) => stayed.includes(qdev));
   const concerned = behind.length > 0 ? behind : disks;
   const reason = why ?? "it did not come to its end";
   const sources = disks.map(({ source }) => source).join(", ");
+  const right = disks.map((disk) => (behind.includes(disk) ? disk.source : disk.target.path)).join(", ");
   switch (end) {
     case "stayed":
       return refuse(concerned, { why: reason, left: `The guest goes on writing to ${sources}, which is current.`, tellsCurrent: true });
@@ -121,10 +122,12 @@ export function notSwitched(site: Site, disks: readonly Told[], { end, why, stay
       });
     case "strayed":
       return refuse(concerned, { why: reason, left: "Nothing was switched, and the job was called off." });
-    case "ended": {
-      const right = disks.map((disk) => (behind.includes(disk) ? disk.source : disk.target.path)).join(", ");
+    case "ended":
       if (why === null) return refuse(disks, { why: "its QEMU ended in the middle", left: `A boot finds ${right}.` });
       return refuse(disks, { why: `its QEMU ended in the middle (${why})`, left: `A boot must use ${right}.` });
+    case "lost": {
+      const advice = "Look at libvirtd's log, and end that process before the guest is started again. Then run `pulumi up` again.";
+      return refuse(disks, { why: reason, left: `No write is lost: a boot must use ${right}.`, advice });
     }
     case "apart": {
       const left = `The guest goes on writing to ${behind.map(({ source }) => source).join(", ")}, which is current: a boot must use that.`;

@@ -44,9 +44,9 @@ const result = z.object({
   /**
    * `switched`: all disks are at their destinations. `stayed`: those that are named are not. `refused`: nothing was done. `strayed`: the chain or job of
    * the disk that is named is another one, and nothing was pivoted. `ended`: the guest's QEMU ended in the middle; the disks that are named start from where they
-   * were. `failed`: it cannot be told.
+   * were. `lost`: the same, but that QEMU lives, suspended, and libvirt does not show it any more. `failed`: it cannot be told.
    */
-  end: z.enum(["switched", "stayed", "refused", "strayed", "ended", "failed"]),
+  end: z.enum(["switched", "stayed", "refused", "strayed", "ended", "lost", "failed"]),
   why: z.string().nullable(),
   /** By their targets. */
   disks: z.array(z.string()),

@@ -15,6 +15,7 @@ from worker.image_lock import hold_images, release_images
 from worker.libvirt_plan import LibvirtDisk, LibvirtPlan
 from worker.libvirt_talk import Talk
 from worker.pausing import Pausing
+from worker.processes import is_alive, is_running
 from worker.switch_names import apply, revert
 from worker.virsh import Virsh
 
@@ -32,10 +33,10 @@ class Strayed(Unfit):
 
 
 class LibvirtSwitch:
-    def __init__(self, plan: LibvirtPlan, virsh: Virsh, is_alive: Callable[[], bool]) -> None:
+    def __init__(self, plan: LibvirtPlan, virsh: Virsh, writer: Optional[Peer]) -> None:
         self.plan = plan
-        #: Whether the QEMU that had the disks at the begin lives; True where it is not to be seen.
-        self.is_alive = is_alive
+        #: The QEMU that had the disks at the begin. None: it cannot be seen, and counts as alive; then the domain's number alone tells.
+        self.writer = writer
         self.has_begun = False
         #: Whether another QEMU has taken the place of the one that was suspended.
         self.is_replaced = False
@@ -58,11 +59,10 @@ class LibvirtSwitch:
         result = self.while_suspended(number)
         if suspended.by == "us" and self.is_alive() and not self.is_replaced:
             how = self.pausing.resume()
-            self.trouble += [] if how is None or result["end"] == "ended" else [how]
+            self.trouble += [] if how is None or result["end"] in ("ended", "lost") else [how]
         elif not self.is_alive() and result["end"] in ("switched", "stayed"):
             result["end"] = "ended"
-        why = [result["why"]] if result["why"] else []
-        return dict(result, why="; ".join(why + self.trouble) or None, pauseSeconds=self.pausing.resumed_at - self.pausing.suspended_at)
+        return dict(self.with_trouble(result), pauseSeconds=self.pausing.resumed_at - self.pausing.suspended_at)
 
     def recover(self) -> Details:
         """After a death in the middle. What it has told libvirt is over, and where the guest is decides."""
@@ -77,7 +77,14 @@ class LibvirtSwitch:
             release_sources(self.plan.disks)
         how = self.pausing.resume() if is_same and seen is not None and seen.is_recorded else None
         self.trouble += [] if how is None else [how]
-        return dict(result, why="; ".join(self.trouble) or None)
+        return self.with_trouble(result)
+
+    def with_trouble(self, result: Details) -> Details:
+        why = [result["why"]] if result["why"] else []
+        return dict(result, why="; ".join(why + self.trouble) or None)
+
+    def is_alive(self) -> bool:
+        return self.writer is None or is_alive(*self.writer)
 
     def while_suspended(self, number: int) -> Details:
         """The sources are held, so that no other QEMU opens one. Whatever fails, the guest must go on afterwards."""
@@ -130,9 +137,20 @@ class LibvirtSwitch:
             self.attempt(lambda: self.write_down(disk, is_same) if is_moved else revert(disk.marks))
         stayed = [place.disk.target for place in places if not place.is_moved]
         if not is_same:
-            return end("ended", None, stayed)
+            return self.gone(stayed)
         self.trouble += ["%s: %s" % (target, refused.get(target, "it did not pivot")) for target in stayed]
         return end("stayed" if stayed else "switched", None, stayed)
+
+    def gone(self, stayed: List[str]) -> Details:
+        """libvirt does not show the domain that was suspended.
+
+        A libvirtd that was killed while it ended a job cannot always read its record of the guest afterwards ("unknown mirror job type",
+        qemuBlockJobEventProcess(), 9.0): it takes the guest for shut off, and its QEMU goes on without it, suspended.
+        """
+        if self.writer is not None and is_running(*self.writer):
+            why = "libvirt shows it as shut off, though its QEMU (process %d) lives, and stays suspended" % self.writer.pid
+            return end("lost", why, stayed)
+        return end("ended", None, stayed)
 
     def attempt(self, step: Callable[[], None]) -> None:
         """What fails is told: no way leads back, and the guest must go on."""

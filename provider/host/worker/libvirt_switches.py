@@ -8,7 +8,6 @@ from worker.connection import Peer
 from worker.errors import Details
 from worker.handing import Tell
 from worker.holders import holders_of_descriptor, names_qemu
-from worker.processes import is_alive
 from worker.requests import Request, operation
 from worker.switch_plan import descriptors_of_moves
 from worker.switches import carried, locks_of
@@ -56,10 +55,9 @@ def virsh_of(plan: "LibvirtPlan", locks: List[int], witness: Witness) -> Virsh:
 def with_virsh(
     step: "Callable[[LibvirtSwitch], Details]", plan: "LibvirtPlan", writer: Optional[Peer], virsh: Virsh, tell: Tell
 ) -> Details:
-    """A writer that cannot be seen counts as alive: then the domain's number alone tells."""
     from worker.libvirt_switch import LibvirtSwitch
 
-    switch = LibvirtSwitch(plan, virsh, lambda: writer is None or is_alive(*writer))
+    switch = LibvirtSwitch(plan, virsh, writer)
     virsh.silence.tell = lambda seconds: tell({"silentSeconds": round(seconds), "isSuspended": switch.pausing.is_suspended})
     try:
         return step(switch)

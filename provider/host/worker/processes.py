@@ -71,6 +71,11 @@ def is_exiting(pid: int, started: Optional[int]) -> bool:
     return fields is not None and int(fields[19]) == started and bool(int(fields[6]) & EXITING)
 
 
+def is_running(pid: int, started: Optional[int]) -> bool:
+    """Whether it is seen to be there, and not to be about to end."""
+    return has_ended(pid, started) is False and not is_exiting(pid, started)
+
+
 def is_qemu(pid: int) -> bool:
     """By its name, which every account may read: qemu-system-x86, qemu-kvm, kvm."""
     try:

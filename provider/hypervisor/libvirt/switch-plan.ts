@@ -71,6 +71,7 @@ const ends = {
   refused: "stayed",
   strayed: "strayed",
   ended: "ended",
+  lost: "lost",
   failed: "unclear",
 } as const satisfies Record<LibvirtSwitchResult["end"], SwitchOutcome["end"]>;
 

@@ -92,6 +92,11 @@ describe("a switch", () => {
     ],
     ["ended", { stayed: ["/vdb"] }, "its QEMU ended in the middle\\. A boot finds /b/vda, /a/vdb\\."],
     ["ended", { why: "read-only" }, "its QEMU ended in the middle \\(read-only\\)\\. A boot must use /b/vda, /b/vdb\\."],
+    [
+      "lost",
+      { stayed: ["/vdb"], why: "it lives" },
+      "switch vda, vdb of .*: it lives\\. No write is lost: a boot must use /b/vda, /a/vdb\\. .* end that process before",
+    ],
     ["unclear", { why: "lost" }, "switch vda, vdb of .*: lost\\. What has moved has moved, and no write is lost"],
   ] as const)
     it(`whose end is ${end} (${JSON.stringify(given)}) says where each disk is`, async () => {

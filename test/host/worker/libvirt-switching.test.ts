@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, readFile, readlink, rm, writeFile } from "node:fs/promises";
 import { acquireLock } from "../../../provider/host/worker/locks.js";
 import { until } from "../../sandbox/command.js";
 import { childrenOf, failure, hasEnded, localWorker, switchOf, withWorkers } from "./harness.js";
@@ -17,6 +17,10 @@ function isFree(image: string): boolean {
 /** A process that has the file open. */
 function spawnReader(file: string): ChildProcess {
   return spawn("sh", ["-c", 'exec sleep 60 <"$1"', "sh", file], { stdio: "ignore" });
+}
+
+async function namesQemu({ pid }: ChildProcess): Promise<boolean> {
+  return (await readlink(`/proc/${pid}/exe`)).endsWith("qemu-sleep");
 }
 
 describe("the switch through libvirt", function () {
@@ -387,6 +391,26 @@ describe("the switch through libvirt", function () {
     await defined.put("after-pivot", `number -\nstate shut off (destroyed)\ndefined-vda ${defined.at("to/vda")}`);
     assert.deepEqual((await defined.runs()).disks, []);
     await defined.isSwitched();
+  });
+
+  it("tells of a QEMU that lives where libvirt shows its domain as shut off, as a libvirtd does that cannot read its record", async () => {
+    const scene = await LibvirtScene.set();
+    await scene.put("after-pivot", "number -\nstate shut off (unknown)");
+    await copyFile("/bin/sleep", scene.at("qemu-sleep"));
+    const qemu = spawn("sh", ["-c", 'exec "$1" 60 >>"$2"', "sh", scene.at("qemu-sleep"), scene.at("from/vda")], { stdio: "ignore" });
+    try {
+      await until(
+        10,
+        async () => (await namesQemu(qemu)) || undefined,
+        () => "It did not begin.",
+      );
+      const { end, why, disks } = await scene.runs();
+      assert.deepEqual([end, disks], ["lost", ["vda"]]);
+      assert(why?.includes(`its QEMU (process ${qemu.pid}) lives`), why ?? "");
+      await scene.isAsBefore();
+    } finally {
+      qemu.kill();
+    }
   });
 
   it("is carried to its end although its client is gone", async () => {
