@@ -130,10 +130,13 @@ async function fsyncsOf({ names, folder, at }: Mover): Promise<number> {
   const files = names.flatMap((name) => [source, target].map((place) => path.join(place, `bench-${name}`)));
   for (const file of files) await write(`${file}.next`, 4096);
   const seconds = await timed(async () => {
-    for (const file of files) {
+    const opened = await Promise.all(files.map((file) => open(`${file}.next`, "a")));
+    for (const each of opened) {
       await sync(image);
-      await write(`${file}.next`, 64);
+      await each.write(Buffer.alloc(64, "x"));
     }
+    for (const each of opened) await each.sync();
+    for (const each of opened) await each.close();
     for (const file of files) await rename(`${file}.next`, file);
     for (const place of [target, source, source, source]) await sync(place);
   });

@@ -68,9 +68,9 @@ class Connection:
         """How the connection ended, if it has."""
         return dict(self.standing(), why=self.messages.over or "ended", said=self.messages.said.decode("utf-8", "replace"))
 
-    def send(self, message: Message, check: Callable[[], None] = lambda: None) -> None:
-        """A QEMU that is stopped reads nothing. Giving up in the middle of a command ends the connection, which is out of step."""
-        whole = json.dumps(message).encode("ascii") + b"\n"
+    def send(self, messages: List[Message], check: Callable[[], None] = lambda: None) -> None:
+        """A QEMU that is stopped reads nothing. Giving up in the middle of them ends the connection, which is out of step."""
+        whole = b"".join(json.dumps(message).encode("ascii") + b"\n" for message in messages)
         data = memoryview(whole)
         while data:
             if self.is_closed:
@@ -110,7 +110,7 @@ class Connection:
         """
         number = os.urandom(8).hex()
         self._first(deadline, check, lambda message: "QMP" in message)
-        self.send({"execute": "qmp_capabilities", "id": number})
+        self.send([{"execute": "qmp_capabilities", "id": number}])
         self._first(deadline, check, lambda message: message.get("id") == number)
 
     def _first(self, deadline: float, check: Callable[[], None], wanted: Callable[[Message], bool]) -> Message:

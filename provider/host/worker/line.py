@@ -1,12 +1,22 @@
 """A monitor's connection in the hands of one alone, without threads: so that it can be another process's."""
 
 import os
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from worker.connection import TICK_SECONDS, Connection
-from worker.errors import Details
+from worker.errors import Details, Failure
 from worker.messages import Message
 from worker.text import from_base64, to_base64
+
+
+Command = Tuple[str, Details]
+
+
+class Answer(NamedTuple):
+    #: What QEMU returns.
+    value: Any
+    #: That it has refused.
+    refused: Optional[Failure]
 
 
 class Line:
@@ -44,10 +54,20 @@ class Line:
 
     def execute(self, command: str, arguments: Details, check: Callable[[], None]) -> Any:
         """What QEMU returns. `check` is called while it waits, and ends the waiting by raising: in QEMU the command goes on."""
-        self.sent += 1
-        number = "livedisk-%s-%d" % (self.run, self.sent)
-        self.connection.send({"execute": command, "arguments": arguments, "id": number}, check)
-        return self.connection.returned(command, self._reply(number, check))
+        [answer] = self.execute_all([(command, arguments)], check)
+        if answer.refused is not None:
+            raise answer.refused
+        return answer.value
+
+    def execute_all(self, commands: List[Command], check: Callable[[], None]) -> List[Answer]:
+        """Sent at once, carried out by QEMU one after the other: so none waits for the way back and forth of the one before."""
+        numbered: List[Message] = []
+        for command, arguments in commands:
+            self.sent += 1
+            numbered.append({"execute": command, "arguments": arguments, "id": "livedisk-%s-%d" % (self.run, self.sent)})
+        self.connection.send(numbered, check)
+        replies = self._replies([message["id"] for message in numbered], check)
+        return [self._answer(message, replies[message["id"]]) for message in numbered]
 
     def wait(self, seconds: float) -> None:
         """That long, or until something comes."""
@@ -57,10 +77,19 @@ class Line:
     def close(self) -> None:
         self.connection.stream.close()
 
-    def _reply(self, number: str, check: Callable[[], None]) -> Message:
+    def _answer(self, message: Message, reply: Message) -> Answer:
+        try:
+            return Answer(self.connection.returned(message["execute"], reply), None)
+        except Failure as refused:
+            return Answer(None, refused)
+
+    def _replies(self, numbers: List[str], check: Callable[[], None]) -> Dict[str, Message]:
+        found: Dict[str, Message] = {}
         while self.is_open:
             check()
             for message in self.connection.messages.read(TICK_SECONDS):
-                if message.get("id") == number:
-                    return message
+                if message.get("id") in numbers:
+                    found[message["id"]] = message
+            if len(found) == len(numbers):
+                return found
         raise self.connection.closed()

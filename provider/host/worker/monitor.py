@@ -40,7 +40,7 @@ class Monitor(Connection):
         number = self._number(check)
         try:
             with self.sending:
-                self.send({"execute": command, "arguments": arguments, "id": number}, check)
+                self.send([{"execute": command, "arguments": arguments, "id": number}], check)
             reply = self._reply(number, check)
         finally:
             with self.changed:

@@ -10,8 +10,8 @@ from worker.errors import Details, Failure, both, words_of
 from worker.image_lock import hold_images, release_images
 from worker.line import Line
 from worker.switch_names import apply, is_committed, is_committed_or_unreadable, is_perhaps_committed, revert
-from worker.switch_plan import Move, Plan, complete, sync_images
-from worker.switch_talk import PATIENT_SECONDS, Conversation, Late
+from worker.switch_plan import Disk, Move, Plan, complete, sync_images
+from worker.switch_talk import PATIENT_SECONDS, Conversation, Late, still_pending
 
 #: Before each try of job-finalize.
 FINALIZE_PAUSES_SECONDS = (0.0, 0.05, 0.5)
@@ -41,10 +41,10 @@ def begin(plan: Plan, line: Line) -> Details:
     try:
         sync_images(plan.records)
         started = monotonic()
-        refused = talk.each("job-complete", plan.disks, plan.pending_seconds)
-        if refused:
-            raise Late(refused[0])
-        talk.wait_for_pending(plan.disks, plan.pending_seconds)
+        told = talk.each("job-complete", plan.disks, plan.pending_seconds)
+        if told.refused:
+            raise Late(told.refused[0])
+        talk.wait_for_pending(plan.disks, plan.pending_seconds, told.jobs)
         hold_sources(plan)
         talk.wait_for_pending(plan.disks, plan.pending_seconds)
         complete(plan.records)
@@ -52,17 +52,17 @@ def begin(plan: Plan, line: Line) -> Details:
         if is_end_of_monitor(reason):
             raise
         return cancel(plan, talk, words_of(reason))
-    return dict(carry_on(plan, talk), pauseSeconds=monotonic() - started)
+    return dict(carry_on(plan, talk, plan.disks), pauseSeconds=monotonic() - started)
 
 
-def carry_on(plan: Plan, talk: Conversation) -> Details:
-    """All jobs are pending. What decides must be durable before any job is finalized; a name that fails later is only said."""
+def carry_on(plan: Plan, talk: Conversation, pending: List[Disk]) -> Details:
+    """What decides must be durable before any job is finalized; a name that fails later is only said."""
     for stage in plan.stages[:plan.commit + 1]:
         try:
             apply(stage, plan.tried)
         except Exception as reason:
             return cancel(plan, talk, words_of(reason))
-    return finalize(plan, talk, apply_each(plan, plan.stages[plan.commit + 1:]))
+    return finalize(plan, talk, pending, apply_each(plan, plan.stages[plan.commit + 1:]))
 
 
 def apply_each(plan: Plan, stages: List[List[Move]]) -> Optional[str]:
@@ -93,7 +93,7 @@ def finish_undecided(plan: Plan, talk: Conversation, why: str) -> Details:
     """
     trouble = apply_each(plan, plan.stages[plan.commit + 1:])
     if trouble is None:
-        return finalize(plan, talk, why)
+        return finalize(plan, talk, talk.pending(plan.disks), why)
     for stage in reversed(plan.stages[plan.commit + 1:]):
         try:
             revert(stage, plan.tried)
@@ -112,26 +112,34 @@ def is_end_of_monitor(reason: Exception) -> bool:
     return isinstance(reason, Failure) and reason.name == "monitor-closed"
 
 
-def finalize(plan: Plan, talk: Conversation, trouble: Optional[str]) -> Details:
-    refused = let_go(plan, talk)
-    pivoted = talk.pivoted()
+def finalize(plan: Plan, talk: Conversation, pending: List[Disk], trouble: Optional[str]) -> Details:
+    refused, have_pivoted = let_go(plan, talk, pending)
+    pivoted = plan.disks if have_pivoted else talk.pivoted()
     astray = [disk.job for disk in plan.disks if disk not in pivoted]
     release_sources(plan)
-    return end("astray" if astray else "switched", trouble or (refused[0] if refused else None), astray)
+    if not astray:
+        return end("switched", trouble, [])
+    return end("astray", trouble or (refused[0] if refused else None), astray)
 
 
-def let_go(plan: Plan, talk: Conversation) -> List[str]:
-    """No job stays pending, as its guest's I/O waits: one that QEMU will not finalize is cancelled, and its disk does not pivot."""
+def let_go(plan: Plan, talk: Conversation, pending: List[Disk]) -> Tuple[List[str], bool]:
+    """No job stays pending, as its guest's I/O waits: one that QEMU will not finalize is cancelled, and its disk does not pivot.
+
+    What QEMU refused, and whether all disks are seen to have pivoted.
+    """
     refused: List[str] = []
     for pause in FINALIZE_PAUSES_SECONDS:
-        pending = talk.pending(plan.disks)
         if not pending:
-            return refused
+            return refused, False
         talk.line.wait(pause)
-        refused = talk.each("job-finalize", pending, PATIENT_SECONDS)
+        told = talk.each("job-finalize", pending, PATIENT_SECONDS)
+        refused = told.refused
+        pending = still_pending(pending, told.jobs)
+        if told.have_pivoted and not pending:
+            return refused, True
     release_sources(plan)
-    talk.each("job-cancel", talk.pending(plan.disks), PATIENT_SECONDS)
-    return refused
+    talk.each("job-cancel", pending, PATIENT_SECONDS)
+    return refused, False
 
 
 def cancel(plan: Plan, talk: Conversation, why: str) -> Details:
@@ -156,7 +164,7 @@ def carry_on_where_some_pivoted(plan: Plan, talk: Conversation, why: str) -> Det
     except (OSError, Failure) as reason:
         why = both(why, words_of(reason))
     trouble = apply_each(plan, plan.stages)
-    return finalize(plan, talk, why if trouble is None else both(why, trouble))
+    return finalize(plan, talk, talk.pending(plan.disks), why if trouble is None else both(why, trouble))
 
 
 def recover(plan: Plan, line: Optional[Line]) -> Details:
@@ -168,7 +176,7 @@ def recover(plan: Plan, line: Optional[Line]) -> Details:
     if not is_committed_or_unreadable(plan) and not talk.pivoted():
         return cancel(plan, talk, "it was cut before its commit point")
     hold_images(sources_of(plan))  # who has one open came before us; the names are committed, and the active nodes decide what is said
-    return carry_on(plan, talk)
+    return carry_on(plan, talk, talk.pending(plan.disks))
 
 
 def recover_names(plan: Plan) -> Details:

@@ -167,10 +167,14 @@ def is_expected(found: Details, expected: Details) -> bool:
 
 
 def complete(records: List[Record]) -> None:
-    """Each once, and durable in any case. A new image is synced first: what of it cannot be written is an error here."""
+    """Each once, and durable in any case. A new image is synced first: what of it cannot be written is an error here.
+
+    All are written before the first one is synced: so one commit of the file system's journal does for all of them.
+    """
     for record in records:
         if os.fstat(record.file).st_size == record.open_bytes:
             fill(record)
+    for record in records:
         sync_descriptor(record.file, record.shown)
 
 

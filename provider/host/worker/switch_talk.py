@@ -1,15 +1,30 @@
 """What a switch says to one QEMU, and hears."""
 
 from time import monotonic
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 from worker.below_filters import below_by_graph, below_by_name
 from worker.errors import Details, Failure
-from worker.line import Line
+from worker.line import Command, Line
 from worker.switch_plan import Disk, Plan
 
 #: Once all jobs are pending, nothing is given up: a QEMU that is stopped, or waits for its disk, is waited for as long as it lives.
 PATIENT_SECONDS = float("inf")
+
+
+#: By their ids.
+Jobs = Dict[str, Details]
+
+
+class Told(NamedTuple):
+    """What came of a command to several jobs."""
+
+    #: In QEMU's words, for people.
+    refused: List[str]
+    #: Right after.
+    jobs: Jobs
+    #: Whether all disks of the switch are seen at their targets. If not, only `pivoted` tells.
+    have_pivoted: bool
 
 
 class Late(Exception):
@@ -25,29 +40,25 @@ class Conversation:
         self.filters = plan.filters
 
     def ask(self, command: str, arguments: Details, seconds: float) -> Any:
-        deadline = monotonic() + seconds
+        return self.line.execute(command, arguments, in_time(command, seconds))
 
-        def check() -> None:
-            if monotonic() > deadline:
-                raise Late("no answer to %s within %g s" % (command, seconds))
-
-        return self.line.execute(command, arguments, check)
-
-    def jobs(self, seconds: float) -> Dict[str, Details]:
-        return {job["id"]: job for job in self.ask("query-jobs", {}, seconds)}
+    def jobs(self, seconds: float) -> Jobs:
+        return by_name(self.ask("query-jobs", {}, seconds))
 
     def pending(self, disks: List[Disk]) -> List[Disk]:
-        jobs = self.jobs(PATIENT_SECONDS)
-        return [disk for disk in disks if jobs.get(disk.job, {}).get("status") == "pending"]
+        return still_pending(disks, self.jobs(PATIENT_SECONDS))
 
     def pivoted(self) -> List[Disk]:
         """The active node decides, never a reply: job-finalize says {} although the pivot failed where a raw image was renamed before."""
-        blocks = self.ask("query-block", {}, PATIENT_SECONDS)
-        roots = {block.get("qdev"): block.get("inserted", {}) for block in blocks}
-        if all(roots.get(disk.device, {}).get("node-name") == disk.target for disk in self.disks):
+        roots = roots_of(self.ask("query-block", {}, PATIENT_SECONDS))
+        if self.have_pivoted(roots):
             return self.disks
         below = self._below_filters()
         return [disk for disk in self.disks if below(roots.get(disk.device, {})) == disk.target]
+
+    def have_pivoted(self, roots: Dict[str, Details]) -> bool:
+        """Whether each disk has its target as its root, without a filter in between."""
+        return all(roots.get(disk.device, {}).get("node-name") == disk.target for disk in self.disks)
 
     def _below_filters(self) -> Callable[[Details], Optional[str]]:
         """From what a device has to the first node below that is no filter: a throttle of the guest's is one, and the node of the job."""
@@ -69,32 +80,62 @@ class Conversation:
 
         return below
 
-    def wait_for_pending(self, disks: List[Disk], seconds: float) -> None:
+    def wait_for_pending(self, disks: List[Disk], seconds: float, seen: Optional[Jobs] = None) -> None:
+        """`seen`: how the jobs are now, where that is known."""
         deadline = monotonic() + seconds
         pause = 0.0005
-        while True:
-            jobs = self.jobs(max(0.1, deadline - monotonic()))
-            states = [jobs.get(disk.job, {}).get("status") for disk in disks]
-            if all(state == "pending" for state in states):
-                return
-            for disk, state in zip(disks, states):
-                if state in (None, "concluded", "aborting", "null"):
-                    error = jobs.get(disk.job, {}).get("error")
-                    raise Late("the job %s ended by itself%s" % (disk.job, "" if error is None else ": %s" % error))
+        jobs = self.jobs(seconds) if seen is None else seen
+        while not all_are_pending(disks, jobs):
             if monotonic() > deadline:
-                told = ["%s is %s" % (disk.job, state) for disk, state in zip(disks, states) if state != "pending"]
+                states = [(disk.job, status_of(disk, jobs)) for disk in disks]
+                told = ["%s is %s" % (job, state) for job, state in states if state != "pending"]
                 raise Late("not all jobs were pending within %g s: %s" % (seconds, ", ".join(told)))
             self.line.wait(pause)
             pause = min(pause * 2, 0.05)
+            jobs = self.jobs(max(0.1, deadline - monotonic()))
 
-    def each(self, command: str, disks: List[Disk], seconds: float) -> List[str]:
-        """What QEMU refused, in its words, for people."""
-        refused = []
-        for disk in disks:
-            try:
-                self.ask(command, {"id": disk.job}, seconds)
-            except Failure as failure:
-                if failure.name != "qmp":
-                    raise
-                refused.append(failure.message)
-        return refused
+    def each(self, command: str, disks: List[Disk], seconds: float) -> Told:
+        """To the job of each, and what came of it, all at once: guest I/O waits."""
+        commands: List[Command] = [(command, {"id": disk.job}) for disk in disks]
+        *answers, jobs, blocks = self.line.execute_all(commands + [("query-jobs", {}), ("query-block", {})], in_time(command, seconds))
+        for asked in (jobs, blocks):
+            if asked.refused is not None:
+                raise asked.refused
+        refused = [answer.refused.message for answer in answers if answer.refused is not None]
+        return Told(refused, by_name(jobs.value), self.have_pivoted(roots_of(blocks.value)))
+
+
+def in_time(command: str, seconds: float) -> Callable[[], None]:
+    deadline = monotonic() + seconds
+
+    def check() -> None:
+        if monotonic() > deadline:
+            raise Late("no answer to %s within %g s" % (command, seconds))
+
+    return check
+
+
+def roots_of(blocks: List[Details]) -> Dict[str, Details]:
+    """By their devices' paths in QEMU."""
+    return {block["qdev"]: block.get("inserted", {}) for block in blocks if "qdev" in block}
+
+
+def by_name(jobs: List[Details]) -> Jobs:
+    return {job["id"]: job for job in jobs}
+
+
+def status_of(disk: Disk, jobs: Jobs) -> Optional[str]:
+    return jobs.get(disk.job, {}).get("status")
+
+
+def still_pending(disks: List[Disk], jobs: Jobs) -> List[Disk]:
+    return [disk for disk in disks if status_of(disk, jobs) == "pending"]
+
+
+def all_are_pending(disks: List[Disk], jobs: Jobs) -> bool:
+    """Late: one has ended, and none waits any more for what it would have become."""
+    for disk in disks:
+        if status_of(disk, jobs) in (None, "concluded", "aborting", "null"):
+            error = jobs.get(disk.job, {}).get("error")
+            raise Late("the job %s ended by itself%s" % (disk.job, "" if error is None else ": %s" % error))
+    return still_pending(disks, jobs) == disks

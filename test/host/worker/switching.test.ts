@@ -462,12 +462,12 @@ function imageLocks({ folder }: SwitchBench): string[] {
   return files.filter((name) => /disk\d/.test(name) && inodes.has(String(statSync(path.join(folder, name)).ino))).sort();
 }
 
-/** Calls of the system by which the switch changes something, and how many of each it makes at least. */
+/** Calls of the system by which the switch changes something, how many of each it makes at least, and whether a child that goes on behind a dead one makes fewer. */
 const calls = [
-  { call: "renameat2", least: 2 },
-  { call: "renameat", least: 5 },
-  { call: "fsync", least: 4 },
-  { call: "sendto", least: 8 },
+  { call: "renameat2", least: 2, fewer: true },
+  { call: "renameat", least: 5, fewer: true },
+  { call: "fsync", least: 4, fewer: true },
+  { call: "sendto", least: 4, fewer: false },
 ];
 
 /**
@@ -513,7 +513,7 @@ describe("a switch whose child is killed", function () {
     await isOnOneSide(bench, "after the death");
   });
 
-  for (const { call, least } of calls) {
+  for (const { call, least, fewer } of calls) {
     it(`at any ${call} is finished or reverted at once, or by the next worker where all children and the worker die`, async () => {
       let told = 0;
       for (let at = 1; ; at++) {
@@ -523,7 +523,8 @@ describe("a switch whose child is killed", function () {
         if (how === "told") told++;
         else await recoverSwitch(await localWorker(), { plan, peer: await self(), locks: [] });
         await isOnOneSide(bench, `killed at ${call} ${at}`);
-        if (!(await traceOf(bench)).includes("killed by SIGKILL")) return assert(at > least && told > 1, `${at - 1} cuts, ${told} told`);
+        if (!(await traceOf(bench)).includes("killed by SIGKILL"))
+          return assert(at > least && (told > 1 || !fewer), `${at - 1} cuts, ${told} told`);
       }
     });
   }

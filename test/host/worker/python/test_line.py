@@ -41,6 +41,14 @@ class Lines(Folder):
         self.answer(2)
         self.assertEqual(self.line.execute("query-status", {}, never), 2)
 
+    def test_several_commands_are_sent_before_the_first_is_answered_and_each_has_its_own_answer(self) -> None:
+        said = [{"return": 2, "id": "livedisk-%s-2" % self.line.run}, {"error": {"desc": "no"}, "id": "livedisk-%s-1" % self.line.run}]
+        self.say("".join(json.dumps(reply) + "\r\n" for reply in said))
+        refused, returned = self.line.execute_all([("job-finalize", {"id": "a"}), ("query-jobs", {})], never)
+        self.assertEqual((refused.refused and refused.refused.message, returned), ("no", (2, None)))
+        sent = self.qemu.recv(4096).splitlines()[-2:]
+        self.assertEqual([json.loads(line)["execute"] for line in sent], ["job-finalize", "query-jobs"])
+
     def test_a_successor_has_other_ids(self) -> None:
         self.answer("for the dead one")
         self.line.take_over()

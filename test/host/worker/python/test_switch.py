@@ -8,6 +8,7 @@ from unittest import mock
 from support import Folder
 from worker import changes, switch, switch_names, switch_plan
 from worker.errors import Details, Failure
+from worker.line import Answer, Command
 from worker.paths import DIRECTORY_FLAGS
 from worker.places import Place, sync_descriptor
 from worker.switch_plan import Back, Disk, Measure, Move, Plan, Record
@@ -36,6 +37,9 @@ class Jobs:
         elif command == "job-cancel" and self.status != "concluded":
             self.status = "concluded"
         return {}
+
+    def execute_all(self, commands: List[Command], check: Callable[[], None]) -> List[Answer]:
+        return [Answer(self.execute(command, arguments, check), None) for command, arguments in commands]
 
     def wait(self, seconds: float) -> None:
         pass
