@@ -95,7 +95,7 @@ class Conversation:
             jobs = self.jobs(max(0.1, deadline - monotonic()))
 
     def each(self, command: str, disks: List[Disk], seconds: float) -> Told:
-        """To the job of each, and what came of it, all at once: guest I/O waits."""
+        """A command to the job of each disk, and what came of it, in one write: guest I/O waits for each way there and back."""
         commands: List[Command] = [(command, {"id": disk.job}) for disk in disks]
         *answers, jobs, blocks = self.line.execute_all(commands + [("query-jobs", {}), ("query-block", {})], in_time(command, seconds))
         for asked in (jobs, blocks):
