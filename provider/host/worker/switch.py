@@ -173,7 +173,7 @@ def recover(plan: Plan, line: Optional[Line]) -> Details:
         return recover_names(plan)
     talk = Conversation(line, plan)
     plan.tried.update(move for stage in plan.stages for move in stage)  # by whoever has died
-    if not is_committed_or_unreadable(plan) and not talk.pivoted():
+    if not is_committed_or_unreadable(plan):
         return cancel(plan, talk, "it was cut before its commit point")
     hold_images(sources_of(plan))  # who has one open came before us; the names are committed, and the active nodes decide what is said
     return carry_on(plan, talk, talk.pending(plan.disks))

@@ -20,6 +20,8 @@ class Jobs:
     def __init__(self) -> None:
         self.status = "ready"
         self.active = "source"
+        #: Where it is asked behind other commands.
+        self.refuses_blocks = False
 
     def execute(self, command: str, arguments: Details, check: Callable[[], None]) -> Any:
         if command == "query-jobs":
@@ -39,7 +41,11 @@ class Jobs:
         return {}
 
     def execute_all(self, commands: List[Command], check: Callable[[], None]) -> List[Answer]:
-        return [Answer(self.execute(command, arguments, check), None) for command, arguments in commands]
+        return [self.answer(command, arguments, check) for command, arguments in commands]
+
+    def answer(self, command: str, arguments: Details, check: Callable[[], None]) -> Answer:
+        refused = Failure("qmp", "cannot read bitmaps") if command == "query-block" and self.refuses_blocks else None
+        return Answer(None if refused else self.execute(command, arguments, check), refused)
 
     def wait(self, seconds: float) -> None:
         pass
@@ -200,6 +206,11 @@ class Failing(Folder):
         self.begun()
         self.assertGreater(len(syncs), 1)
         self.assertEqual(self.found(), {"guest": "target", "link": "src", "source": ["image.away"]})
+
+    def test_a_qemu_that_does_not_list_its_disks_behind_a_command_leaves_no_job_pending(self) -> None:
+        self.jobs.refuses_blocks = True
+        done = switch.begin(self.plan(), self.jobs)  # type: ignore[arg-type]
+        self.assertEqual((done["end"], done["why"], self.jobs.status), ("switched", None, "concluded"))
 
     def test_who_comes_after_a_death_takes_a_link_that_cannot_be_read_for_one_that_may_have_been_made(self) -> None:
         self.jobs.status = "pending"
